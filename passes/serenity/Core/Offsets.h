@@ -1,0 +1,77 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_CORE_OFFSETS_H
+#define SERENITY_CORE_OFFSETS_H
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+/// A buffer to place: live in the half-open interval [lower, upper), `bytes`
+/// long. Two buffers whose intervals overlap must not overlap in memory.
+struct Slice {
+  int64_t lower = 0;
+  int64_t upper = 0;
+  int64_t bytes = 0;
+  int64_t alignment = 1;
+  std::optional<int64_t> fixedOffset;
+};
+
+enum class PackAlgorithm { Exact, Greedy, Iree };
+
+struct PackOptions {
+  PackAlgorithm algorithm = PackAlgorithm::Exact;
+  double timeLimitSeconds = 10;
+  /// Deterministic cut-off in search nodes; 0: none.
+  int64_t nodeLimit = 0;
+  /// Every offset is a multiple of it, in addition to `Slice::alignment`.
+  int64_t offsetAlignment = 1;
+  /// Every size is rounded up to a multiple of it before packing.
+  int64_t rangeAlignment = 1;
+  /// If set: decide whether a packing of at most this height exists.
+  std::optional<int64_t> capacity;
+  /// Returning false interrupts: the incumbent is kept.
+  std::function<bool()> onProgress;
+};
+
+struct PackResult {
+  std::vector<int64_t> offsets; // per slice
+  int64_t heightBytes = 0;      // max of offset + aligned size
+  int64_t lowerBoundBytes = 0;
+  bool optimal = false; // only when proved
+  /// With `capacity`: proved that nothing fits.
+  bool infeasible = false;
+  int64_t nodes = 0;
+  double seconds = 0;
+};
+
+/// Returns what is wrong with the input (reversed lifetime, size not positive,
+/// alignment not positive, overlap of fixed offsets, overflow), naming the
+/// slice by index, or nothing.
+std::optional<std::string> check(const std::vector<Slice> &slices,
+                                 const PackOptions &options = {});
+
+/// Assigns offsets of least height. Input must have passed `check`. Always
+/// returns a valid packing (unless `infeasible`).
+PackResult pack(const std::vector<Slice> &slices,
+                const PackOptions &options = {});
+
+/// Naive verification that shares nothing with `pack`: returns the first
+/// conflict (overlap, misalignment, fixed offset moved), or nothing.
+std::optional<std::string> verifyOffsets(const std::vector<Slice> &slices,
+                                         const PackOptions &options,
+                                         const std::vector<int64_t> &offsets);
+
+/// Maximum over time of live bytes (sizes rounded to `rangeAlignment`).
+int64_t maximumLiveBytes(const std::vector<Slice> &slices,
+                         const PackOptions &options = {});
+
+} // namespace serenity
+
+#endif // SERENITY_CORE_OFFSETS_H

@@ -1,0 +1,64 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_CORE_SCHEDULER_H
+#define SERENITY_CORE_SCHEDULER_H
+
+#include "serenity/Core/Problem.h"
+
+#include <functional>
+
+namespace serenity {
+
+enum class Algorithm { Exact, Serenity, Heuristic };
+
+/// State of a running search, for progress reports.
+struct ScheduleProgress {
+  int64_t states = 0;
+  int64_t lowerBoundBytes = 0;
+  int64_t incumbentBytes = 0;
+  double seconds = 0;
+};
+
+struct SchedulerOptions {
+  Algorithm algorithm = Algorithm::Exact;
+  /// Wall-clock limit; 0 or less: heuristics and bounds only, no search.
+  double timeLimitSeconds = 10;
+  /// Deterministic cut-off in expanded states; 0: none.
+  int64_t stateLimit = 0;
+  /// Limit of the state store.
+  int64_t memoryLimitBytes = int64_t(1) << 30;
+  /// Any valid order, or empty for file order. The answer is never worse; if it
+  /// is already of least peak it is returned unchanged.
+  std::vector<OpId> givenOrder;
+  /// 0: as above. Otherwise a seed: another order of the same quality may be
+  /// returned, a different one for different seeds where there are several, and
+  /// `givenOrder` is not preferred. Used to retry when offsets are not tight.
+  uint64_t variant = 0;
+  /// Called now and then; returning false interrupts: the incumbent is kept.
+  std::function<bool(const ScheduleProgress &)> onProgress;
+};
+
+struct ScheduleResult {
+  std::vector<OpId> order;
+  int64_t peakBytes = 0;
+  int64_t lowerBoundBytes = 0;
+  /// True only when proved.
+  bool optimal = false;
+  /// What proved it: "search", "operation-footprint", "live-cut", ... or empty.
+  std::string provedBy;
+  int64_t states = 0;
+  double seconds = 0;
+  bool interrupted = false;
+};
+
+/// Finds an order of least peak memory. `problem` and `givenOrder` must have
+/// passed `check` and `verifyOrder`. Always returns a valid order; `optimal`
+/// tells whether it is proved to be of least peak.
+ScheduleResult schedule(const Problem &problem,
+                        const SchedulerOptions &options = {});
+
+} // namespace serenity
+
+#endif // SERENITY_CORE_SCHEDULER_H
