@@ -375,11 +375,9 @@ MlirLocation mlirDiagnosticGetLocation(MlirDiagnostic diagnostic);
 MlirDiagnosticSeverity mlirDiagnosticGetSeverity(MlirDiagnostic diagnostic);
 intptr_t mlirDiagnosticGetNumNotes(MlirDiagnostic diagnostic);
 MlirDiagnostic mlirDiagnosticGetNote(MlirDiagnostic diagnostic, intptr_t pos);
-MlirDiagnosticHandlerID
-mlirContextAttachDiagnosticHandler(MlirContext context,
-                                   MlirDiagnosticHandler handler,
-                                   void *userData,
-                                   void (*deleteUserData)(void *));
+MlirDiagnosticHandlerID mlirContextAttachDiagnosticHandler(
+    MlirContext context, MlirDiagnosticHandler handler, void *userData,
+    void (*deleteUserData)(void *));
 void mlirContextDetachDiagnosticHandler(MlirContext context,
                                         MlirDiagnosticHandlerID id);
 void mlirEmitError(MlirLocation location, const char *message);
@@ -398,11 +396,13 @@ MlirOpPassManager
 mlirPassManagerGetAsOpPassManager(MlirPassManager passManager);
 MlirLogicalResult mlirPassManagerRunOnOp(MlirPassManager passManager,
                                          MlirOperation op);
-void mlirPassManagerEnableIRPrinting(
-    MlirPassManager passManager, bool printBeforeAll, bool printAfterAll,
-    bool printModuleScope, bool printAfterOnlyOnChange,
-    bool printAfterOnlyOnFailure, MlirOpPrintingFlags flags,
-    MlirStringRef treePrintingPath);
+void mlirPassManagerEnableIRPrinting(MlirPassManager passManager,
+                                     bool printBeforeAll, bool printAfterAll,
+                                     bool printModuleScope,
+                                     bool printAfterOnlyOnChange,
+                                     bool printAfterOnlyOnFailure,
+                                     MlirOpPrintingFlags flags,
+                                     MlirStringRef treePrintingPath);
 void mlirPassManagerEnableVerifier(MlirPassManager passManager, bool enable);
 void mlirPassManagerEnableTiming(MlirPassManager passManager);
 void mlirPassManagerAddOwnedPass(MlirPassManager passManager, MlirPass pass);
@@ -410,10 +410,10 @@ MlirLogicalResult mlirParsePassPipeline(MlirOpPassManager passManager,
                                         MlirStringRef pipeline,
                                         MlirStringCallback callback,
                                         void *userData);
-MlirLogicalResult
-mlirOpPassManagerAddPipeline(MlirOpPassManager passManager,
-                             MlirStringRef pipelineElements,
-                             MlirStringCallback callback, void *userData);
+MlirLogicalResult mlirOpPassManagerAddPipeline(MlirOpPassManager passManager,
+                                               MlirStringRef pipelineElements,
+                                               MlirStringCallback callback,
+                                               void *userData);
 MlirPass mlirCreateExternalPass(MlirTypeID passID, MlirStringRef name,
                                 MlirStringRef argument,
                                 MlirStringRef description, MlirStringRef opName,

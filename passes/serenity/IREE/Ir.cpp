@@ -1,0 +1,433 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/IREE/Ir.h"
+
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace serenity::ir {
+
+void appendTo(MlirStringRef piece, void *userData) {
+  static_cast<std::string *>(userData)->append(piece.data, piece.length);
+}
+
+// --- operations -------------------------------------------------------------
+
+std::string_view name(MlirOperation op) {
+  return view(mlirIdentifierStr(mlirOperationGetName(op)));
+}
+
+std::vector<MlirOperation> operations(MlirBlock block) {
+  std::vector<MlirOperation> ops;
+  for (MlirOperation op = mlirBlockGetFirstOperation(block); op.ptr;
+       op = mlirOperationGetNextInBlock(op)) {
+    ops.push_back(op);
+  }
+  return ops;
+}
+
+std::vector<MlirBlock> blocks(MlirOperation op) {
+  std::vector<MlirBlock> found;
+  for (intptr_t i = 0, e = mlirOperationGetNumRegions(op); i < e; ++i) {
+    for (MlirBlock block =
+             mlirRegionGetFirstBlock(mlirOperationGetRegion(op, i));
+         block.ptr; block = mlirBlockGetNextInRegion(block)) {
+      found.push_back(block);
+    }
+  }
+  return found;
+}
+
+MlirBlock body(MlirOperation op) {
+  if (mlirOperationGetNumRegions(op) == 0) {
+    return MlirBlock{nullptr};
+  }
+  return mlirRegionGetFirstBlock(mlirOperationGetRegion(op, 0));
+}
+
+void walk(MlirOperation op, const std::function<void(MlirOperation)> &visit) {
+  auto callback = [](MlirOperation visited, void *userData) {
+    (*static_cast<const std::function<void(MlirOperation)> *>(userData))(
+        visited);
+    return MlirWalkResultAdvance;
+  };
+  mlirOperationWalk(op, callback,
+                    const_cast<void *>(static_cast<const void *>(&visit)),
+                    MlirWalkPreOrder);
+}
+
+MlirOperation ancestor(MlirOperation op, std::string_view opName) {
+  while (op.ptr && name(op) != opName) {
+    op = mlirOperationGetParentOperation(op);
+  }
+  return op;
+}
+
+std::vector<MlirValue> operands(MlirOperation op) {
+  std::vector<MlirValue> values;
+  intptr_t count = mlirOperationGetNumOperands(op);
+  values.reserve(count);
+  for (intptr_t i = 0; i < count; ++i) {
+    values.push_back(mlirOperationGetOperand(op, i));
+  }
+  return values;
+}
+
+std::vector<MlirValue> results(MlirOperation op) {
+  std::vector<MlirValue> values;
+  intptr_t count = mlirOperationGetNumResults(op);
+  values.reserve(count);
+  for (intptr_t i = 0; i < count; ++i) {
+    values.push_back(mlirOperationGetResult(op, i));
+  }
+  return values;
+}
+
+MlirValue operand(MlirOperation op, intptr_t index) {
+  return mlirOperationGetOperand(op, index);
+}
+
+MlirValue result(MlirOperation op, intptr_t index) {
+  return mlirOperationGetResult(op, index);
+}
+
+std::vector<Use> uses(MlirValue value) {
+  std::vector<Use> found;
+  for (MlirOpOperand use = mlirValueGetFirstUse(value);
+       !mlirOpOperandIsNull(use); use = mlirOpOperandGetNextUse(use)) {
+    found.push_back(
+        {mlirOpOperandGetOwner(use), mlirOpOperandGetOperandNumber(use)});
+  }
+  return found;
+}
+
+bool hasUses(MlirValue value) {
+  return !mlirOpOperandIsNull(mlirValueGetFirstUse(value));
+}
+
+MlirOperation definingOp(MlirValue value) {
+  if (!mlirValueIsAOpResult(value)) {
+    return MlirOperation{nullptr};
+  }
+  return mlirOpResultGetOwner(value);
+}
+
+// --- attributes and types ---------------------------------------------------
+
+MlirAttribute attr(MlirOperation op, std::string_view attrName) {
+  return mlirOperationGetAttributeByName(op, ref(attrName));
+}
+
+std::optional<std::string> stringAttr(MlirOperation op,
+                                      std::string_view attrName) {
+  MlirAttribute found = attr(op, attrName);
+  if (isNull(found) || !mlirAttributeIsAString(found)) {
+    return std::nullopt;
+  }
+  return std::string(view(mlirStringAttrGetValue(found)));
+}
+
+std::optional<int64_t> intAttr(MlirOperation op, std::string_view attrName) {
+  MlirAttribute found = attr(op, attrName);
+  if (isNull(found) || !mlirAttributeIsAInteger(found)) {
+    return std::nullopt;
+  }
+  return mlirIntegerAttrGetValueInt(found);
+}
+
+std::vector<int64_t> intArray(MlirAttribute attr) {
+  std::vector<int64_t> values;
+  if (isNull(attr)) {
+    return values;
+  }
+  if (mlirAttributeIsAArray(attr)) {
+    for (intptr_t i = 0, e = mlirArrayAttrGetNumElements(attr); i < e; ++i) {
+      MlirAttribute element = mlirArrayAttrGetElement(attr, i);
+      values.push_back(mlirAttributeIsAInteger(element)
+                           ? mlirIntegerAttrGetValueInt(element)
+                           : 0);
+    }
+  } else if (mlirAttributeIsADenseI32Array(attr)) {
+    for (intptr_t i = 0, e = mlirDenseArrayGetNumElements(attr); i < e; ++i) {
+      values.push_back(mlirDenseI32ArrayGetElement(attr, i));
+    }
+  } else if (mlirAttributeIsADenseI64Array(attr)) {
+    for (intptr_t i = 0, e = mlirDenseArrayGetNumElements(attr); i < e; ++i) {
+      values.push_back(mlirDenseI64ArrayGetElement(attr, i));
+    }
+  }
+  return values;
+}
+
+std::vector<int64_t> operandSegments(MlirOperation op) {
+  return intArray(attr(op, "operandSegmentSizes"));
+}
+
+void setStringAttr(MlirOperation op, std::string_view attrName,
+                   std::string_view value) {
+  mlirOperationSetDiscardableAttributeByName(
+      op, ref(attrName),
+      mlirStringAttrGet(mlirOperationGetContext(op), ref(value)));
+}
+
+void setIntAttr(MlirOperation op, std::string_view attrName, int64_t value) {
+  MlirType type = mlirIntegerTypeGet(mlirOperationGetContext(op), 64);
+  mlirOperationSetDiscardableAttributeByName(op, ref(attrName),
+                                             mlirIntegerAttrGet(type, value));
+}
+
+void setUnitAttr(MlirOperation op, std::string_view attrName) {
+  mlirOperationSetDiscardableAttributeByName(
+      op, ref(attrName), mlirUnitAttrGet(mlirOperationGetContext(op)));
+}
+
+std::string toString(MlirType type) {
+  std::string text;
+  mlirTypePrint(type, appendTo, &text);
+  return text;
+}
+
+std::string toString(MlirAttribute attr) {
+  std::string text;
+  mlirAttributePrint(attr, appendTo, &text);
+  return text;
+}
+
+std::string toString(MlirLocation location) {
+  std::string text;
+  mlirLocationPrint(location, appendTo, &text);
+  return text;
+}
+
+/// Bytes of one stored element, or nothing if IREE does not store it densely.
+static std::optional<int64_t> elementBytes(MlirType element) {
+  if (mlirTypeIsAInteger(element)) {
+    return (int64_t(mlirIntegerTypeGetWidth(element)) + 7) / 8;
+  }
+  if (mlirTypeIsAFloat(element)) {
+    return (int64_t(mlirFloatTypeGetWidth(element)) + 7) / 8;
+  }
+  if (mlirTypeIsAIndex(element)) {
+    return 8;
+  }
+  if (mlirTypeIsAComplex(element)) {
+    std::optional<int64_t> part =
+        elementBytes(mlirComplexTypeGetElementType(element));
+    return part ? std::optional<int64_t>(2 * *part) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> tensorBytes(MlirType type) {
+  if (!mlirTypeIsARankedTensor(type) || !mlirShapedTypeHasStaticShape(type)) {
+    return std::nullopt;
+  }
+  // An encoding may change the layout, hence the size.
+  if (!isNull(mlirRankedTensorTypeGetEncoding(type))) {
+    return std::nullopt;
+  }
+  MlirType element = mlirShapedTypeGetElementType(type);
+  std::optional<int64_t> width = elementBytes(element);
+  // Sub-byte types are packed by IREE in ways that are not modelled here.
+  if (!width ||
+      (mlirTypeIsAInteger(element) && mlirIntegerTypeGetWidth(element) < 8 &&
+       mlirIntegerTypeGetWidth(element) != 1)) {
+    return std::nullopt;
+  }
+  int64_t bytes = *width;
+  for (int64_t i = 0, e = mlirShapedTypeGetRank(type); i < e; ++i) {
+    if (__builtin_mul_overflow(bytes, mlirShapedTypeGetDimSize(type, i),
+                               &bytes)) {
+      return std::nullopt;
+    }
+  }
+  return bytes;
+}
+
+std::optional<int64_t> constantInt(MlirValue value) {
+  MlirOperation op = definingOp(value);
+  if (isNull(op) || !isa(op, "arith.constant")) {
+    return std::nullopt;
+  }
+  MlirAttribute attribute = attr(op, "value");
+  if (isNull(attribute) || !mlirAttributeIsAInteger(attribute)) {
+    return std::nullopt;
+  }
+  return mlirIntegerAttrGetValueInt(attribute);
+}
+
+// --- building ---------------------------------------------------------------
+
+MlirOperation create(std::string_view opName, MlirLocation location,
+                     const std::vector<MlirValue> &operands,
+                     const std::vector<MlirType> &resultTypes,
+                     const std::vector<NamedAttr> &attrs) {
+  MlirContext context = mlirLocationGetContext(location);
+  MlirOperationState state = mlirOperationStateGet(ref(opName), location);
+  mlirOperationStateAddOperands(&state, operands.size(), operands.data());
+  mlirOperationStateAddResults(&state, resultTypes.size(), resultTypes.data());
+  std::vector<MlirNamedAttribute> named;
+  named.reserve(attrs.size());
+  for (const NamedAttr &item : attrs) {
+    named.push_back(mlirNamedAttributeGet(
+        mlirIdentifierGet(context, ref(item.name)), item.value));
+  }
+  mlirOperationStateAddAttributes(&state, named.size(), named.data());
+  return mlirOperationCreate(&state);
+}
+
+void insertBefore(MlirOperation anchor, MlirOperation op) {
+  mlirBlockInsertOwnedOperationBefore(mlirOperationGetBlock(anchor), anchor,
+                                      op);
+}
+
+void insertAfter(MlirOperation anchor, MlirOperation op) {
+  mlirBlockInsertOwnedOperationAfter(mlirOperationGetBlock(anchor), anchor, op);
+}
+
+MlirValue IndexConstants::get(int64_t value) {
+  for (const auto &item : known) {
+    if (item.first == value) {
+      return item.second;
+    }
+  }
+  MlirLocation location = mlirOperationGetLocation(anchor);
+  MlirType type = mlirIndexTypeGet(mlirOperationGetContext(anchor));
+  MlirOperation op = create("arith.constant", location, {}, {type},
+                            {{"value", mlirIntegerAttrGet(type, value)}});
+  insertBefore(anchor, op);
+  known.emplace_back(value, result(op));
+  return known.back().second;
+}
+
+// --- diagnostics ------------------------------------------------------------
+
+static DiagnosticSink &fallbackSink() {
+  static DiagnosticSink sink;
+  return sink;
+}
+
+void setFallbackDiagnosticSink(DiagnosticSink sink) {
+  fallbackSink() = std::move(sink);
+}
+
+static void emitFallback(MlirLocation location, MlirDiagnosticSeverity severity,
+                         const std::string &message) {
+  if (fallbackSink()) {
+    fallbackSink()(location, severity, message);
+    return;
+  }
+  // `loc("file":1:2)` as `file:1:2`, the way MLIR prints diagnostics.
+  std::string where = toString(location);
+  if (mlirLocationIsAFileLineColRange(location)) {
+    where =
+        std::string(view(mlirIdentifierStr(
+            mlirLocationFileLineColRangeGetFilename(location)))) +
+        ":" +
+        std::to_string(mlirLocationFileLineColRangeGetStartLine(location)) +
+        ":" +
+        std::to_string(mlirLocationFileLineColRangeGetStartColumn(location));
+  }
+  const char *label = severity == MlirDiagnosticWarning ? "warning" : "remark";
+  std::fprintf(stderr, "%s: %s: %s\n", where.c_str(), label, message.c_str());
+}
+
+void emitError(MlirLocation location, const std::string &message) {
+  mlirEmitError(location, message.c_str());
+}
+
+void emitWarning(MlirLocation location, const std::string &message) {
+  if (mlirEmitWarning) {
+    mlirEmitWarning(location, message.c_str());
+    return;
+  }
+  emitFallback(location, MlirDiagnosticWarning, message);
+}
+
+void emitRemark(MlirLocation location, const std::string &message) {
+  if (mlirEmitRemark) {
+    mlirEmitRemark(location, message.c_str());
+    return;
+  }
+  emitFallback(location, MlirDiagnosticRemark, message);
+}
+
+SilenceDiagnostics::SilenceDiagnostics(MlirContext context) : context(context) {
+  auto swallow = [](MlirDiagnostic, void *) { return MlirLogicalResult{1}; };
+  id = mlirContextAttachDiagnosticHandler(context, swallow, nullptr, nullptr);
+}
+
+SilenceDiagnostics::~SilenceDiagnostics() {
+  mlirContextDetachDiagnosticHandler(context, id);
+}
+
+// --- passes -----------------------------------------------------------------
+
+namespace {
+struct PassData {
+  std::string argument;
+  std::function<bool(MlirOperation)> run;
+};
+
+/// A stable TypeID per pass: the address of a character kept for ever.
+MlirTypeID passTypeId(const std::string &argument) {
+  static std::mutex mutex;
+  static auto *anchors = new std::map<std::string, std::unique_ptr<uint64_t>>();
+  std::lock_guard<std::mutex> lock(mutex);
+  std::unique_ptr<uint64_t> &anchor = (*anchors)[argument];
+  if (!anchor) {
+    anchor = std::make_unique<uint64_t>(0);
+  }
+  return mlirTypeIDCreate(anchor.get());
+}
+} // namespace
+
+MlirPass createModulePass(std::string_view argument,
+                          std::string_view description,
+                          std::function<bool(MlirOperation)> run) {
+  MlirExternalPassCallbacks callbacks = {};
+  callbacks.construct = [](void *) {};
+  callbacks.destruct = [](void *userData) {
+    delete static_cast<PassData *>(userData);
+  };
+  callbacks.clone = [](void *userData) -> void * {
+    return new PassData(*static_cast<PassData *>(userData));
+  };
+  callbacks.run = [](MlirOperation op, MlirExternalPass pass, void *userData) {
+    if (!static_cast<PassData *>(userData)->run(op)) {
+      mlirExternalPassSignalFailure(pass);
+    }
+  };
+  auto *data = new PassData{std::string(argument), std::move(run)};
+  return mlirCreateExternalPass(
+      passTypeId(data->argument), ref(data->argument), ref(data->argument),
+      ref(description), ref("builtin.module"), 0, nullptr, callbacks, data);
+}
+
+bool runPipeline(MlirOperation module, const std::string &pipeline,
+                 bool verify) {
+  MlirPassManager manager =
+      mlirPassManagerCreate(mlirOperationGetContext(module));
+  mlirPassManagerEnableVerifier(manager, verify);
+  std::string wrapped = pipeline;
+  if (wrapped.rfind("builtin.module(", 0) != 0) {
+    wrapped = "builtin.module(" + wrapped + ")";
+  }
+  std::string message;
+  bool ok = mlirParsePassPipeline(mlirPassManagerGetAsOpPassManager(manager),
+                                  ref(wrapped), appendTo, &message)
+                .value != 0;
+  if (!ok) {
+    emitError(mlirOperationGetLocation(module), message);
+  } else {
+    ok = mlirPassManagerRunOnOp(manager, module).value != 0;
+  }
+  mlirPassManagerDestroy(manager);
+  return ok;
+}
+
+} // namespace serenity::ir
