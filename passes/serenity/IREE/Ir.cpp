@@ -119,7 +119,7 @@ MlirOperation definingOp(MlirValue value) {
 // --- attributes and types ---------------------------------------------------
 
 MlirAttribute attr(MlirOperation op, std::string_view attrName) {
-  return mlirOperationGetAttributeByName(op, ref(attrName));
+  return mlirOperationGetAttributeByName(op, strRef(attrName));
 }
 
 std::optional<std::string> stringAttr(MlirOperation op,
@@ -170,19 +170,19 @@ std::vector<int64_t> operandSegments(MlirOperation op) {
 void setStringAttr(MlirOperation op, std::string_view attrName,
                    std::string_view value) {
   mlirOperationSetDiscardableAttributeByName(
-      op, ref(attrName),
-      mlirStringAttrGet(mlirOperationGetContext(op), ref(value)));
+      op, strRef(attrName),
+      mlirStringAttrGet(mlirOperationGetContext(op), strRef(value)));
 }
 
 void setIntAttr(MlirOperation op, std::string_view attrName, int64_t value) {
   MlirType type = mlirIntegerTypeGet(mlirOperationGetContext(op), 64);
-  mlirOperationSetDiscardableAttributeByName(op, ref(attrName),
+  mlirOperationSetDiscardableAttributeByName(op, strRef(attrName),
                                              mlirIntegerAttrGet(type, value));
 }
 
 void setUnitAttr(MlirOperation op, std::string_view attrName) {
   mlirOperationSetDiscardableAttributeByName(
-      op, ref(attrName), mlirUnitAttrGet(mlirOperationGetContext(op)));
+      op, strRef(attrName), mlirUnitAttrGet(mlirOperationGetContext(op)));
 }
 
 std::string toString(MlirType type) {
@@ -267,14 +267,14 @@ MlirOperation create(std::string_view opName, MlirLocation location,
                      const std::vector<MlirType> &resultTypes,
                      const std::vector<NamedAttr> &attrs) {
   MlirContext context = mlirLocationGetContext(location);
-  MlirOperationState state = mlirOperationStateGet(ref(opName), location);
+  MlirOperationState state = mlirOperationStateGet(strRef(opName), location);
   mlirOperationStateAddOperands(&state, operands.size(), operands.data());
   mlirOperationStateAddResults(&state, resultTypes.size(), resultTypes.data());
   std::vector<MlirNamedAttribute> named;
   named.reserve(attrs.size());
   for (const NamedAttr &item : attrs) {
     named.push_back(mlirNamedAttributeGet(
-        mlirIdentifierGet(context, ref(item.name)), item.value));
+        mlirIdentifierGet(context, strRef(item.name)), item.value));
   }
   mlirOperationStateAddAttributes(&state, named.size(), named.data());
   return mlirOperationCreate(&state);
@@ -403,9 +403,10 @@ MlirPass createModulePass(std::string_view argument,
     }
   };
   auto *data = new PassData{std::string(argument), std::move(run)};
-  return mlirCreateExternalPass(
-      passTypeId(data->argument), ref(data->argument), ref(data->argument),
-      ref(description), ref("builtin.module"), 0, nullptr, callbacks, data);
+  return mlirCreateExternalPass(passTypeId(data->argument),
+                                strRef(data->argument), strRef(data->argument),
+                                strRef(description), strRef("builtin.module"),
+                                0, nullptr, callbacks, data);
 }
 
 bool runPipeline(MlirOperation module, const std::string &pipeline,
@@ -419,7 +420,7 @@ bool runPipeline(MlirOperation module, const std::string &pipeline,
   }
   std::string message;
   bool ok = mlirParsePassPipeline(mlirPassManagerGetAsOpPassManager(manager),
-                                  ref(wrapped), appendTo, &message)
+                                  strRef(wrapped), appendTo, &message)
                 .value != 0;
   if (!ok) {
     emitError(mlirOperationGetLocation(module), message);

@@ -18,7 +18,7 @@
 
 namespace serenity::ir {
 
-inline MlirStringRef ref(std::string_view text) {
+inline MlirStringRef strRef(std::string_view text) {
   return MlirStringRef{text.data(), text.size()};
 }
 inline std::string_view view(MlirStringRef text) {

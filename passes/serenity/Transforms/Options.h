@@ -1,0 +1,30 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_TRANSFORMS_OPTIONS_H
+#define SERENITY_TRANSFORMS_OPTIONS_H
+
+#include "serenity/Core/Offsets.h"
+#include "serenity/Core/Scheduler.h"
+
+#include <cstdint>
+
+namespace serenity {
+
+enum class RewriteMode { Auto, Off, Always };
+
+/// What the `--serenity-*` flags say to the passes.
+struct Options {
+  Algorithm scheduler = Algorithm::Exact;
+  PackAlgorithm offsets = PackAlgorithm::Exact;
+  RewriteMode rewrite = RewriteMode::Auto;
+  /// Per function, for ordering and again for offsets.
+  double timeLimitSeconds = 10;
+  /// Deterministic cut-off of the searches in states; 0: none.
+  int64_t stateLimit = 0;
+};
+
+} // namespace serenity
+
+#endif // SERENITY_TRANSFORMS_OPTIONS_H

@@ -1,0 +1,85 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// What the passes found out and did, as plain data: the content of
+// `--serenity-report`. All sizes in bytes.
+
+#ifndef SERENITY_TRANSFORMS_REPORT_H
+#define SERENITY_TRANSFORMS_REPORT_H
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace serenity {
+
+/// A buffer of a region's slab, live from step `first` to step `last`.
+struct BufferReport {
+  std::string name;
+  int64_t first = 0;
+  int64_t last = 0;
+  int64_t bytes = 0;
+  int64_t offset = 0;
+};
+
+struct RegionReport {
+  std::string location;
+  /// Maximum live bytes of the order chosen; what the slab should be.
+  int64_t predictedBytes = 0;
+  int64_t slabBytes = 0;
+  int64_t lowerBoundBytes = 0;
+  bool optimal = false;
+  std::string provedBy;
+  /// The offsets are proved to be of least height for this order.
+  bool offsetsOptimal = false;
+  int64_t states = 0;
+  double seconds = 0;
+  std::vector<int64_t> liveBytes; // per step
+  std::vector<BufferReport> buffers;
+  /// Why the region was left in IREE's order; empty if it was scheduled.
+  std::string leftAlone;
+};
+
+struct CandidateReport {
+  std::string name;
+  std::optional<int64_t> transientPeakBytes;
+  bool chosen = false;
+};
+
+struct FunctionReport {
+  std::string name;
+  std::string exportedAs;
+  bool initializer = false;
+  std::optional<int64_t> transientPeakBytes; // empty: not static
+  std::optional<int64_t> stockTransientPeakBytes;
+  std::optional<int64_t> externalBytes;
+  std::vector<CandidateReport> candidates;
+  std::vector<RegionReport> regions;
+};
+
+struct RewriteReport {
+  std::string location;
+  std::string function;
+  std::string kind;
+  int64_t bytesBefore = 0;
+  int64_t bytesAfter = 0;
+};
+
+struct ModuleReport {
+  std::vector<std::pair<std::string, std::string>> versions;
+  std::vector<FunctionReport> functions;
+  std::vector<RewriteReport> rewrites;
+  std::optional<int64_t> persistentBytes;
+  std::vector<std::string> remarks;
+  std::vector<std::pair<std::string, double>> seconds;
+};
+
+/// The JSON text of DESIGN.md section 7 (docs/report.md), two-space indented.
+std::string toJson(const ModuleReport &report);
+
+} // namespace serenity
+
+#endif // SERENITY_TRANSFORMS_REPORT_H
