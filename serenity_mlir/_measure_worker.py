@@ -1,0 +1,185 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Run one module once and write down what the allocator counted.
+
+The child process of `serenity_mlir.measurement`: the allocator's statistics
+run on within a process, even with a device of one's own, so every measurement
+gets a process. Usage: ``python -m serenity_mlir._measure_worker DIRECTORY``,
+where the directory holds ``request.json`` and one raw file per tensor; the
+answer is ``answer.json`` and one raw file per result. Raw bytes and IREE's
+element types, because numpy files know no bfloat16.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import iree.runtime as rt  # type: ignore[import-untyped, unused-ignore]
+import numpy as np
+
+_DEVICE_MEMORY = int(rt.MemoryType.DEVICE_LOCAL)
+_DEVICE_USAGE = int(rt.BufferUsage.DEFAULT) | int(rt.BufferUsage.MAPPING)
+
+
+def _snapshot(device: Any) -> dict[str, int]:
+    """Return the running totals of the device's allocator, in bytes."""
+    statistics = device.allocator.statistics
+    allocated = int(statistics["device_bytes_allocated"])
+    freed = int(statistics["device_bytes_freed"])
+    host_allocated = int(statistics["host_bytes_allocated"])
+    host_freed = int(statistics["host_bytes_freed"])
+    return {
+        "peak": int(statistics["device_bytes_peak"]),
+        "live": allocated - freed,
+        "allocated": allocated,
+        "host_peak": int(statistics["host_bytes_peak"]),
+        "host_live": host_allocated - host_freed,
+    }
+
+
+def _raise_live_to_peak(device: Any) -> tuple[Any, int]:
+    """Allocate a filler such that the next growth shows in the peak.
+
+    The peak is a maximum since the process began and cannot be reset. Where an
+    earlier phase peaked above what is live now, the next phase would hide
+    below it; with the filler, peak - filler is the peak of the next phase.
+    """
+    now = _snapshot(device)
+    missing = now["peak"] - now["live"]
+    if missing <= 0:
+        return None, 0
+    filler = device.allocator.allocate_buffer(
+        memory_type=_DEVICE_MEMORY, allowed_usage=_DEVICE_USAGE, allocation_size=missing
+    )
+    return filler, _snapshot(device)["live"] - now["live"]
+
+
+def _push_inputs(
+    device: Any, directory: Path, requests: list[dict[str, Any]], arguments: Any
+) -> list[Any]:
+    views = []
+    for index, request in enumerate(requests):
+        if request["kind"] == "int":
+            arguments.push_int(request["value"])
+        elif request["kind"] == "float":
+            arguments.push_float(request["value"])
+        else:
+            raw = np.fromfile(directory / f"input{index}.bin", dtype=request["storage"])
+            view = device.allocator.allocate_buffer_copy(
+                memory_type=_DEVICE_MEMORY,
+                allowed_usage=_DEVICE_USAGE,
+                device=device,
+                buffer=raw.reshape(request["shape"]),
+                element_type=request["element_type"],
+            )
+            arguments.push_ref(view)
+            views.append(view)
+    return views
+
+
+def _write_results(directory: Path, call: int, results: Any) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = []
+    for index in range(results.size):
+        value = results.get_variant(index)
+        if isinstance(value, rt.VmRef) and value.isinstance(rt.HalBufferView):
+            view = value.deref(rt.HalBufferView)
+            size = int(view.byte_length)
+            raw = np.zeros(0, np.uint8)
+            if size:
+                raw = view.map().asarray((size,), np.dtype(np.uint8))
+            raw.tofile(directory / f"result{call}_{index}.bin")
+            answers.append(
+                {
+                    "kind": "tensor",
+                    "shape": [int(extent) for extent in view.shape],
+                    "element_type": int(view.element_type),
+                }
+            )
+        elif isinstance(value, bool | int | float):
+            answers.append({"kind": "scalar", "value": value})
+        else:
+            answers.append({"kind": "other", "type": type(value).__name__})
+    return answers
+
+
+def _run(directory: Path) -> dict[str, Any]:
+    request = json.loads((directory / "request.json").read_text("utf-8"))
+    answer: dict[str, Any] = {}
+
+    device = rt.get_device(request["driver"], cache=False)
+    if not device.allocator.has_statistics:
+        return {"error": "this iree-base-runtime was built without allocator statistics"}
+    instance = rt.VmInstance()
+    answer["created"] = _snapshot(device)
+
+    # One hal module and one context per measurement; the module's initializer
+    # runs here, and its peak is the difference to `created`.
+    hal = rt.create_hal_module(instance, device)
+    module = rt.VmModule.mmap(instance, request["vmfb"])
+    context = rt.VmContext(instance, [hal, module])
+    answer["loaded"] = _snapshot(device)
+
+    exported = [name for name in module.function_names if not name.startswith("__")]
+    # NAME$async takes fences; its wrapper NAME is what a caller uses.
+    names = [name for name in exported if not name.endswith("$async")]
+    answer["functions"] = names
+    wanted = request["function"]
+    if wanted is None:
+        if len(names) != 1:
+            return {"error": f"name one of the module's functions: {', '.join(names) or 'none'}"}
+        wanted = names[0]
+    if wanted not in exported:
+        return {"error": f"no function {wanted!r}; the module exports {', '.join(names)}"}
+    function = module.lookup_function(wanted)
+    answer["function"] = wanted
+
+    answer["calls"] = []
+    for call in range(request["calls"]):
+        before_inputs = _snapshot(device)
+        arguments = rt.VmVariantList(len(request["inputs"]))
+        views = _push_inputs(device, directory, request["inputs"], arguments)
+        with_inputs = _snapshot(device)
+        filler, filler_bytes = _raise_live_to_peak(device)
+        results = rt.VmVariantList(1)
+        context.invoke(function, arguments, results)
+        called = _snapshot(device)
+        del filler
+        answers = _write_results(directory, call, results)
+        # In this order: what goes with the results is theirs, and a result
+        # that is an argument's own buffer counts as input.
+        with_results = _snapshot(device)
+        del results
+        released = _snapshot(device)
+        del arguments, views
+        answer["calls"].append(
+            {
+                "before": before_inputs["live"],
+                "with_inputs": with_inputs["live"],
+                "peak": called["peak"] - filler_bytes,
+                "with_results": with_results["live"],
+                "released": released["live"],
+                "after": _snapshot(device)["live"],
+                "results": answers,
+            }
+        )
+    answer["finished"] = _snapshot(device)
+    return answer
+
+
+def main() -> int:
+    """Serve the request in the directory named by the first argument."""
+    directory = Path(sys.argv[1])
+    try:
+        answer = _run(directory)
+    except Exception as error:  # the parent turns it into a MeasurementError
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    (directory / "answer.json").write_text(json.dumps(answer), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

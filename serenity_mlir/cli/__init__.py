@@ -1,0 +1,106 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The command line tool ``serenity``.
+
+One module per command, named like it, with a `typer.Typer` named ``app`` (one
+function for a plain command, several for a group). A module is imported when
+its command is used, so that ``serenity --help`` does not wait for numpy, ONNX
+or IREE. To add a command: write the module, add a row to `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from serenity_mlir.errors import SerenityError
+
+__all__ = ["app", "main"]
+
+#: Name and one line of help of every command.
+COMMANDS: dict[str, str] = {
+    "check": "Compile a model stock and with serenity, run both, and compare bytes and outputs.",
+    "networks": "List and build the networks of the paper's evaluation.",
+    "schedule": "Find the order of least peak memory of a graph instance.",
+    "pack": "Assign offsets to buffers with known lifetimes.",
+    "plot": "Draw the memory of a compiled module over time from its report.",
+}
+
+INTERRUPTED = 130
+
+
+def _load(name: str) -> Any:
+    """Import a command's module and return the command."""
+    module = importlib.import_module(f"serenity_mlir.cli.{name}")
+    return typer.main.get_command(module.app)
+
+
+class _LazyGroup(TyperGroup):
+    """A group whose commands are placeholders until one is used."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name in COMMANDS:
+            return name, _load(name), args[1:]
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Turn our exceptions and Ctrl-C into the documented exit codes."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except SerenityError as error:
+            typer.echo(f"error: {error}", err=True)
+            # A signal's negative number is no exit code.
+            raise typer.Exit(error.exit_code if error.exit_code > 0 else 1) from None
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    name="serenity",
+    help="Less peak memory for MLIR/IREE modules: schedule, pack, compile, check.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from serenity_mlir import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Less peak memory for MLIR/IREE modules: schedule, pack, compile, check."""
+
+
+def _placeholder() -> None:
+    raise AssertionError("replaced by the command itself in _LazyGroup.resolve_command")
+
+
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(_placeholder)
+
+
+def main() -> None:
+    """Run the tool with the process's arguments and exit."""
+    app(prog_name="serenity")
+    sys.exit(0)

@@ -1,0 +1,298 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What a compiled module really allocates, read from IREE's own allocator.
+
+`measure` runs a module in a process of its own and splits the allocator's
+peak into the classes of ``docs/memory_model.md``: persistent, external
+(inputs and results) and transient.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serenity_mlir.errors import SerenityError
+
+__all__ = ["CallMemory", "Measurement", "MeasurementError", "measure"]
+
+Value = npt.NDArray[Any] | int | float
+
+#: iree_hal_element_type_t of every dtype that numpy (or ml_dtypes) can hold.
+#: The values are part of IREE's runtime ABI.
+_ELEMENT_TYPES: dict[str, int] = {
+    "bool": 0x13000008,
+    "int8": 0x11000008,
+    "uint8": 0x12000008,
+    "int16": 0x11000010,
+    "uint16": 0x12000010,
+    "int32": 0x11000020,
+    "uint32": 0x12000020,
+    "int64": 0x11000040,
+    "uint64": 0x12000040,
+    "float16": 0x21000010,
+    "float32": 0x21000020,
+    "float64": 0x21000040,
+    "bfloat16": 0x22000010,
+    "complex64": 0x23000040,
+    "complex128": 0x23000080,
+}
+
+
+class MeasurementError(SerenityError):
+    """A module could not be loaded or run.
+
+    `exit_code` is negative where a signal ended the measuring process.
+    """
+
+
+@dataclass(frozen=True)
+class CallMemory:
+    """Device memory of one call, in bytes.
+
+    Attributes:
+      before_bytes: live before the inputs were made: what the module holds.
+      input_bytes: allocated for the inputs.
+      result_bytes: freed when the results were dropped. A result that lives
+        in an input's buffer or in a variable of the module counts 0.
+      peak_bytes: largest sum alive at one time during the call, with all that
+        was alive before it.
+      retained_bytes: what the call left behind in the module (a variable that
+        got its first buffer); may be negative.
+    """
+
+    before_bytes: int
+    input_bytes: int
+    result_bytes: int
+    peak_bytes: int
+    retained_bytes: int
+
+    @property
+    def external_bytes(self) -> int:
+        """Inputs and results together."""
+        return self.input_bytes + self.result_bytes
+
+    @property
+    def transient_peak_bytes(self) -> int:
+        """What remains of the peak: the memory that only the call itself used.
+
+        A result is allocated together with the slab of its region, and a
+        variable's new value too, so both count as alive at the peak.
+        """
+        return self.peak_bytes - self.before_bytes - self.external_bytes - self.retained_bytes
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The answer of `measure`; all sizes in bytes of device memory.
+
+    Attributes:
+      function: the function that was called.
+      functions: all functions that the module offers.
+      outputs: the results of the last call.
+      persistent_bytes: alive after load, before any input was made.
+      load_peak_bytes: peak of the module's initializers.
+      peak_bytes: `device_bytes_peak` of the whole run, as the runtime counts
+        it. Not smaller than `load_peak_bytes`.
+      host_peak_bytes: the same for host-local memory.
+      calls: one entry per call.
+    """
+
+    function: str
+    functions: tuple[str, ...]
+    outputs: tuple[Value, ...]
+    persistent_bytes: int
+    load_peak_bytes: int
+    peak_bytes: int
+    host_peak_bytes: int
+    calls: tuple[CallMemory, ...]
+
+    @property
+    def call(self) -> CallMemory:
+        """The first call."""
+        return self.calls[0]
+
+    @property
+    def external_bytes(self) -> int:
+        """Inputs and results of the first call."""
+        return self.call.external_bytes
+
+    @property
+    def transient_peak_bytes(self) -> int:
+        """Transient peak of the first call."""
+        return self.call.transient_peak_bytes
+
+
+def _storage(dtype: np.dtype[Any]) -> str:
+    """Return a plain numpy dtype of the same width, for raw files."""
+    if dtype.name == "bool":
+        return "uint8"
+    return f"uint{8 * dtype.itemsize}" if dtype.kind not in "iufc" else dtype.str
+
+
+def _numpy_dtype(element_type: int) -> np.dtype[Any]:
+    for name, value in _ELEMENT_TYPES.items():
+        # A signless integer (0x10......) comes back as signed.
+        signless = value & 0x0F000000 == 0x01000000 and element_type == value - 0x01000000
+        if element_type == value or signless:
+            if name == "bfloat16":
+                import ml_dtypes
+
+                return np.dtype[Any](ml_dtypes.bfloat16)
+            return np.dtype(name)
+    raise MeasurementError(f"results of element type {element_type:#x} are not supported")
+
+
+def _write_inputs(directory: Path, inputs: Sequence[Value]) -> list[dict[str, Any]]:
+    requests: list[dict[str, Any]] = []
+    for index, value in enumerate(inputs):
+        if isinstance(value, bool | int | np.integer | np.bool_) and np.ndim(value) == 0:
+            requests.append({"kind": "int", "value": int(value)})
+            continue
+        if isinstance(value, float | np.floating):
+            requests.append({"kind": "float", "value": float(value)})
+            continue
+        array = np.ascontiguousarray(value).reshape(np.shape(value))
+        element_type = _ELEMENT_TYPES.get(array.dtype.name)
+        if element_type is None:
+            raise MeasurementError(
+                f"input {index}: dtype {array.dtype} is not supported; "
+                f"use one of {', '.join(_ELEMENT_TYPES)}"
+            )
+        array.tofile(directory / f"input{index}.bin")
+        requests.append(
+            {
+                "kind": "tensor",
+                "shape": list(array.shape),
+                "storage": _storage(array.dtype),
+                "element_type": element_type,
+            }
+        )
+    return requests
+
+
+def _read_results(directory: Path, call: int, answers: list[dict[str, Any]]) -> tuple[Value, ...]:
+    outputs: list[Value] = []
+    for index, answer in enumerate(answers):
+        if answer["kind"] == "scalar":
+            outputs.append(answer["value"])
+        elif answer["kind"] == "tensor":
+            raw = (directory / f"result{call}_{index}.bin").read_bytes()
+            dtype = _numpy_dtype(answer["element_type"])
+            outputs.append(np.frombuffer(raw, dtype).reshape(answer["shape"]))
+        else:
+            raise MeasurementError(
+                f"result {index} is a {answer['type']}, neither a tensor nor a number"
+            )
+    return tuple(outputs)
+
+
+def measure(
+    vmfb: bytes | str | os.PathLike[str],
+    inputs: Sequence[Value],
+    function: str | None = None,
+    driver: str = "local-sync",
+    *,
+    calls: int = 1,
+    timeout: float | None = None,
+) -> Measurement:
+    """Run a module in a process of its own and read the allocator's statistics.
+
+    The statistics run on within a process, also with a device of one's own, so
+    no two measurements share one.
+
+    Args:
+      vmfb: the module, or a path to it.
+      inputs: arrays become device buffers of exactly their size; Python
+        numbers are passed as they are.
+      function: name of an exported function; may be left out where the module
+        has one.
+      driver: the runtime's HAL driver. The memory model of this package was
+        established on `local-sync`; others may allocate more.
+      calls: number of calls, each with buffers of its own; more than one
+        shows what state does.
+      timeout: seconds after which the process is ended; None waits.
+
+    Returns:
+      Outputs and bytes by class of memory.
+
+    Raises:
+      MeasurementError: the module does not load, the function does not exist,
+        the call failed or took longer than `timeout`.
+      ValueError: `calls` is less than 1.
+    """
+    if calls < 1:
+        raise ValueError(f"calls must be at least 1, got {calls}")
+    with tempfile.TemporaryDirectory(prefix="serenity-measure-") as name:
+        directory = Path(name)
+        if isinstance(vmfb, bytes | bytearray | memoryview):
+            path = directory / "module.vmfb"
+            path.write_bytes(vmfb)
+        else:
+            path = Path(vmfb).resolve()
+            if not path.is_file():
+                raise MeasurementError(f"no such module: {path}")
+        request = {
+            "vmfb": str(path),
+            "function": function,
+            "driver": driver,
+            "calls": calls,
+            "inputs": _write_inputs(directory, inputs),
+        }
+        (directory / "request.json").write_text(json.dumps(request), "utf-8")
+
+        # The child must find this very package, whatever the parent did to its
+        # path; and no variable of the caller may move the compiler or tools.
+        environment = dict(os.environ)
+        root = str(Path(__file__).resolve().parent.parent)
+        search_path = [root, environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, search_path))
+        command = [sys.executable, "-m", "serenity_mlir._measure_worker", str(directory)]
+        try:
+            process = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=timeout
+            )
+        except subprocess.TimeoutExpired:
+            raise MeasurementError(f"the module ran longer than {timeout} seconds") from None
+        answer_path = directory / "answer.json"
+        if process.returncode != 0 or not answer_path.exists():
+            raise MeasurementError(
+                f"the measuring process ended with code {process.returncode}: "
+                f"{process.stderr.strip() or 'no message'}",
+                stderr=process.stderr,
+                exit_code=process.returncode or 1,
+            )
+        answer = json.loads(answer_path.read_text("utf-8"))
+        if "error" in answer:
+            raise MeasurementError(answer["error"], stderr=process.stderr)
+
+        return Measurement(
+            function=answer["function"],
+            functions=tuple(answer["functions"]),
+            outputs=_read_results(directory, calls - 1, answer["calls"][-1]["results"]),
+            persistent_bytes=answer["loaded"]["live"],
+            load_peak_bytes=answer["loaded"]["peak"],
+            peak_bytes=max([answer["loaded"]["peak"]] + [call["peak"] for call in answer["calls"]]),
+            host_peak_bytes=answer["finished"]["host_peak"],
+            calls=tuple(
+                CallMemory(
+                    before_bytes=call["before"],
+                    input_bytes=call["with_inputs"] - call["before"],
+                    result_bytes=call["with_results"] - call["released"],
+                    peak_bytes=call["peak"],
+                    retained_bytes=call["released"] - call["with_inputs"],
+                )
+                for call in answer["calls"]
+            ),
+        )
