@@ -1,0 +1,64 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Minimum-peak-memory scheduling, rewriting and buffer offsets for MLIR/IREE.
+
+The names below are imported when they are first used: ``import serenity_mlir`` alone checks that the
+installed IREE is a supported one, and loads neither IREE nor numpy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serenity_mlir._versions import check_environment, serenity_version
+
+if TYPE_CHECKING:
+    from serenity_mlir.compiler import SerenityOptions, compile, compile_file, compile_str
+    from serenity_mlir.errors import Diagnostic, SerenityError, UnsupportedEnvironmentError
+    from serenity_mlir.measurement import Measurement, measure
+
+__all__ = [
+    "Diagnostic",
+    "Measurement",
+    "SerenityError",
+    "SerenityOptions",
+    "UnsupportedEnvironmentError",
+    "__version__",
+    "compile",
+    "compile_file",
+    "compile_str",
+    "measure",
+]
+
+check_environment()
+
+__version__ = serenity_version()
+
+# Where each public name is defined.
+_MODULES = {
+    "Diagnostic": "serenity_mlir.errors",
+    "Measurement": "serenity_mlir.measurement",
+    "SerenityError": "serenity_mlir.errors",
+    "SerenityOptions": "serenity_mlir.compiler",
+    "UnsupportedEnvironmentError": "serenity_mlir.errors",
+    "compile": "serenity_mlir.compiler",
+    "compile_file": "serenity_mlir.compiler",
+    "compile_str": "serenity_mlir.compiler",
+    "measure": "serenity_mlir.measurement",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'serenity_mlir' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})
