@@ -67,6 +67,13 @@ bool ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
 bool ireeCompilerInvocationRunPassPipeline(iree_compiler_invocation_t *inv,
                                            const char *textPassPipeline);
 
+void ireeCompilerSourceDestroy(iree_compiler_source_t *source);
+iree_compiler_error_t *
+ireeCompilerSourceWrapBuffer(iree_compiler_session_t *session,
+                             const char *bufferName, const char *buffer,
+                             size_t length, bool isNullTerminated,
+                             iree_compiler_source_t **out_source);
+
 iree_compiler_error_t *
 ireeCompilerOutputOpenFile(const char *filePath,
                            iree_compiler_output_t **out_output);

@@ -148,6 +148,16 @@ void mlirLocationPrint(MlirLocation location, MlirStringCallback callback,
                        void *userData);
 MlirIdentifier mlirIdentifierGet(MlirContext context, MlirStringRef str);
 MlirStringRef mlirIdentifierStr(MlirIdentifier ident);
+bool mlirLocationIsAName(MlirLocation location);
+MlirLocation mlirLocationNameGetChildLoc(MlirLocation location);
+bool mlirLocationIsACallSite(MlirLocation location);
+MlirLocation mlirLocationCallSiteGetCallee(MlirLocation location);
+MlirLocation mlirLocationCallSiteGetCaller(MlirLocation location);
+bool mlirLocationIsAFused(MlirLocation location);
+unsigned mlirLocationFusedGetNumLocations(MlirLocation location);
+void mlirLocationFusedGetLocations(MlirLocation location,
+                                   MlirLocation *locationsCPtr);
+void mlirContextEnableMultithreading(MlirContext context, bool enable);
 
 // IR.h: operations
 MlirOperationState mlirOperationStateGet(MlirStringRef name, MlirLocation loc);
@@ -422,6 +432,8 @@ MlirPass mlirCreateExternalPass(MlirTypeID passID, MlirStringRef name,
                                 MlirExternalPassCallbacks callbacks,
                                 void *userData);
 void mlirExternalPassSignalFailure(MlirExternalPass pass);
+MlirPassManager mlirPassManagerCreateOnOperation(MlirContext ctx,
+                                                 MlirStringRef anchorOp);
 
 } // extern "C"
 
