@@ -4,8 +4,8 @@
 """Writes the table of iree-compile's flags that take the next argument as their value.
 
 Usage: flags_with_value.py IREE_COMPILE OUTPUT. Reads ``iree-compile --help-hidden``, in which LLVM
-prints ``--name=<kind>`` (or ``-n <kind>``) for a flag that needs a value, ``--name[=<kind>]`` for one
-that may have one, ``--name`` for one that has none, and for a choice that may stand alone both
+prints ``--name=<kind>`` (or ``-n <kind>``) for a flag that needs a value, ``--name[=<kind>]`` for
+one that may have one, ``--name`` for one that has none, and for a choice that may stand alone both
 ``--name`` and ``--name=<value>``.
 """
 

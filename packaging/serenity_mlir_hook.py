@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Lets IREE's own Python tools find serenity_mlir's launcher under the name ``iree-compile``.
 
-``serenity_mlir.pth`` imports this module when the interpreter starts. All it does then is to put one
-finder on ``sys.meta_path``, which waits for ``iree.compiler.tools.binaries`` and wraps that module's
-``find_tool`` once it has been executed: before ``iree.compiler.tools.core`` and the ``iree-compile``
-console script take the name from it. No environment variable such as ``IREE_TOOL_PATH`` is set, for it
-would reach child processes that belong to other environments.
+``serenity_mlir.pth`` imports this module when the interpreter starts. All it does then is to put
+one finder on ``sys.meta_path``, which waits for ``iree.compiler.tools.binaries`` and wraps that
+module's ``find_tool`` once it has been executed: before ``iree.compiler.tools.core`` and the
+``iree-compile`` console script take the name from it. No environment variable such as
+``IREE_TOOL_PATH`` is set, for it would reach child processes that belong to other environments.
 
 Left as they are:
 
@@ -16,7 +16,8 @@ Left as they are:
 * an IREE that is not the one beside this serenity_mlir (another environment on ``PYTHONPATH``);
 * everything, if a part of serenity_mlir is missing.
 
-It must never raise and never be felt: it imports nothing that a starting interpreter has not loaded.
+It must never raise and never be felt: it imports nothing that a starting interpreter has not
+loaded, hence also no ``contextlib``.
 """
 
 import os
@@ -37,7 +38,7 @@ def _is_executable(path):
 
 
 def _launcher_for(stock):
-    """Returns the launcher if it would run ``stock`` when no --serenity flag is given, else ``stock``."""
+    """Returns the launcher if without our flags it would run ``stock``, else ``stock`` itself."""
     if _disabled() or not _is_executable(_LAUNCHER):
         return stock
     for entry in os.environ.get("IREE_TOOL_PATH", "").split(os.pathsep):
@@ -46,8 +47,9 @@ def _launcher_for(stock):
     beside = os.path.join(_SITE, "iree", "compiler", "_mlir_libs", _TOOL)
     if os.path.exists(beside):
         return _LAUNCHER if os.path.samefile(beside, stock) else stock
-    # IREE lies in another site directory (a venv with --system-site-packages, pip install --target),
-    # where no relative path leads. The launcher looks at this only if it finds no IREE beside itself.
+    # IREE lies in another site directory (a venv with --system-site-packages, pip install
+    # --target), where no relative path leads. The launcher looks at this only if it finds no IREE
+    # beside itself.
     os.environ["SERENITY_IREE_LIBS"] = os.path.dirname(os.path.realpath(stock))
     return _LAUNCHER
 
@@ -77,7 +79,7 @@ def _patch(module):
 
 
 class _Finder:
-    """Finds ``iree.compiler.tools.binaries`` as the other finders do, and wraps its ``find_tool``."""
+    """Finds ``iree.compiler.tools.binaries`` as others do, and wraps its ``find_tool``."""
 
     @staticmethod
     def find_spec(fullname, path=None, target=None):
@@ -98,8 +100,8 @@ class _Finder:
 
 
 def _wrap_loader(loader):
-    # A loader made for this one spec: only the instance is changed. A class used as a loader (frozen
-    # and built-in modules) serves other modules too and is left alone.
+    # A loader made for this one spec: only the instance is changed. A class used as a loader
+    # (frozen and built-in modules) serves other modules too and is left alone.
     if loader is None or isinstance(loader, type) or not hasattr(loader, "exec_module"):
         return
     execute = loader.exec_module
@@ -118,7 +120,8 @@ def _install():
     if _disabled() or any(finder is _Finder for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _Finder)
-    # Another .pth file may have imported IREE before us; whoever copied the name is wrapped as well.
+    # Another .pth file may have imported IREE before us; whoever copied the name is wrapped as
+    # well.
     if _TARGET in sys.modules:
         for name, module in list(sys.modules.items()):
             if name.startswith("iree.compiler.tools"):

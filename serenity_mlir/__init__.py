@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Minimum-peak-memory scheduling, rewriting and buffer offsets for MLIR/IREE.
 
-The names below are imported when they are first used: ``import serenity_mlir`` alone checks that the
-installed IREE is a supported one, and loads neither IREE nor numpy.
+The names below are imported when they are first used: ``import serenity_mlir`` alone checks that
+the installed IREE is a supported one, and loads neither IREE nor numpy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The console scripts ``serenity-compile`` and ``serenity-opt``: each becomes the native program."""
+"""The console scripts ``serenity-compile`` and ``serenity-opt``, which become native programs."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ def check_iree(version: str | None) -> None:
     """Raises UnsupportedEnvironmentError unless ``version`` of iree-base-compiler is supported.
 
     Args:
-      version: The version found (``"3.13.0"``, ``"3.13.0rc20260101"``), None if IREE is not installed.
+      version: The version found (``"3.13.0"``, ``"3.13.0rc20260101"``), None if IREE is not
+        installed.
     """
     supported = " and ".join(f"{major}.{minor}" for major, minor in SUPPORTED_IREE)
     remedy = f"{sys.executable or 'python'} -m pip install '{_REQUIREMENT}'"
@@ -69,7 +70,8 @@ def check_iree(version: str | None) -> None:
     match = re.match(r"(\d+)\.(\d+)", version)
     if match is None or (int(match[1]), int(match[2])) not in SUPPORTED_IREE:
         raise UnsupportedEnvironmentError(
-            f"serenity_mlir works with iree-base-compiler {supported}; found {version}; run: {remedy}",
+            f"serenity_mlir works with iree-base-compiler {supported}; found {version}; "
+            f"run: {remedy}",
             name="iree.compiler",
         )
 
@@ -78,7 +80,8 @@ def check_environment() -> None:
     """Checks the platform and the installed IREE.
 
     Raises:
-      UnsupportedEnvironmentError: With what was found, what is supported and the command that mends it.
+      UnsupportedEnvironmentError: With what was found, what is supported and the command that mends
+        it.
     """
     check_platform(sys.platform, platform.machine())
     check_iree(iree_version())

@@ -46,31 +46,26 @@ class SerenityOptions:
 
     A field that is None gives no flag, and the compiler's default (in parentheses) holds.
 
-    ==================  =====================================  ==========================================
-    field               flag                                   meaning
-    ==================  =====================================  ==========================================
-    ``schedule``        ``--serenity-schedule=on|off``         optimise; ``False`` compiles as stock and
-                                                               still reports (True)
-    ``rewrite``         ``--serenity-rewrite=``                identity graph rewriting: ``"auto"`` where
-                                                               it pays, ``"off"``, ``"always"`` (auto)
-    ``offsets``         ``--serenity-offsets=``                ``"exact"``, ``"greedy"`` or ``"iree"``
-                                                               (exact)
-    ``scheduler``       ``--serenity-scheduler=``              ``"exact"``, ``"serenity"`` (the paper's
-                                                               own algorithm) or ``"heuristic"`` (exact)
-    ``time_limit``      ``--serenity-time-limit=``             seconds per function, after which the best
-                                                               answer so far is taken (10)
-    ``state_limit``     ``--serenity-state-limit=``            states of a search; unlike the time limit
-                                                               it gives the same result on every machine
-    ``memory_budget``   ``--serenity-memory-budget=``          most bytes of transient memory a function
-                                                               may need: a number of bytes, or text with
-                                                               a unit, KB/MB = 1000, KiB/MiB = 1024
-                                                               (no budget)
-    ``budget_policy``   ``--serenity-budget-policy=``          ``"error"`` (exit code 3) or ``"warn"``
-                                                               where the budget is missed (error)
-    ``report``          ``--serenity-report=``                 JSON file to write (none)
-    ``print_ir_after``  ``--serenity-print-ir-after=``         passes of ours after which the IR goes to
-                                                               standard error, a flag for each (none)
-    ==================  =====================================  ==========================================
+    Attributes:
+      schedule: ``--serenity-schedule=on|off``. Optimise; False compiles as stock and still reports
+        (True).
+      rewrite: ``--serenity-rewrite=``. Identity graph rewriting: ``"auto"`` where it pays,
+        ``"off"``, ``"always"`` (``"auto"``).
+      offsets: ``--serenity-offsets=``. ``"exact"``, ``"greedy"`` or ``"iree"`` (``"exact"``).
+      scheduler: ``--serenity-scheduler=``. ``"exact"``, ``"serenity"`` (the paper's own algorithm)
+        or ``"heuristic"`` (``"exact"``).
+      time_limit: ``--serenity-time-limit=``. Seconds per function, after which the best answer so
+        far is taken (10).
+      state_limit: ``--serenity-state-limit=``. States of a search; unlike the time limit it gives
+        the same result on every machine (no limit).
+      memory_budget: ``--serenity-memory-budget=``. The most bytes of transient memory that a
+        function may need: a number of bytes, or text with a unit, KB/MB = 1000, KiB/MiB = 1024
+        (no budget).
+      budget_policy: ``--serenity-budget-policy=``. ``"error"`` (exit code 3) or ``"warn"`` where
+        the budget is missed (``"error"``).
+      report: ``--serenity-report=``. JSON file to write (none).
+      print_ir_after: ``--serenity-print-ir-after=``, a flag for each. Passes of ours after which
+        the IR goes to standard error (none).
 
     Raises:
       ValueError: From the constructor, if a value cannot be one of its flag's.
@@ -95,7 +90,9 @@ class SerenityOptions:
         if not isinstance(self.schedule, bool):
             raise ValueError(f"schedule must be True or False; got {self.schedule!r}")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
-            raise ValueError(f"time_limit must be a positive number of seconds; got {self.time_limit}")
+            raise ValueError(
+                f"time_limit must be a positive number of seconds; got {self.time_limit}"
+            )
         if self.state_limit is not None and self.state_limit <= 0:
             raise ValueError(f"state_limit must be positive; got {self.state_limit}")
         budget = self.memory_budget
@@ -124,7 +121,9 @@ class SerenityOptions:
             "budget-policy": self.budget_policy,
             "report": None if self.report is None else os.fspath(self.report),
         }
-        flags += [f"--serenity-{name}={value}" for name, value in values.items() if value is not None]
+        flags += [
+            f"--serenity-{name}={value}" for name, value in values.items() if value is not None
+        ]
         flags += [f"--serenity-print-ir-after={name}" for name in self.print_ir_after]
         return flags
 
@@ -156,13 +155,14 @@ def build_command_line(
         options.extra_args = extra_args
     if serenity is None:
         # Whether or not the import hook has put the launcher in its place.
-        command[0] = _stock_compiler()
+        command[0] = stock_compiler()
         return command + extra_args
     command[0] = native_tool("serenity-compile")
     return command + serenity.flags() + extra_args
 
 
-def _stock_compiler() -> str:
+def stock_compiler() -> str:
+    """Returns the path of IREE's own ``iree-compile``, or of the one in a user's IREE_TOOL_PATH."""
     from iree.compiler.tools import binaries
 
     find_tool = getattr(binaries.find_tool, "_serenity_stock", binaries.find_tool)
@@ -298,8 +298,8 @@ def compile(
     """Compiles a model: a file, MLIR text or bytecode, or an ONNX model in memory.
 
     Args:
-      model: A path (``.mlir``, ``.mlirbc`` or ``.onnx``; a string without line breaks is a path), MLIR
-        as text or bytes, or an ``onnx.ModelProto``. ONNX goes through IREE's own importer.
+      model: A path (``.mlir``, ``.mlirbc`` or ``.onnx``; a string without line breaks is a path),
+        MLIR as text or bytes, or an ``onnx.ModelProto``. ONNX goes through IREE's own importer.
       serenity: What serenity_mlir does; None leaves everything to the stock compiler.
       **options: The fields of ``iree.compiler.tools.CompilerOptions``, as for `compile_str`.
         ``target_backends`` is ``["llvm-cpu"]`` unless given.
@@ -328,8 +328,8 @@ def import_onnx(model: bytes | os.PathLike[str]) -> bytes:
     """Turns an ONNX model into MLIR with IREE's ``iree-import-onnx``.
 
     Args:
-      model: The serialised ``ModelProto``, or the path of an ``.onnx`` file. Weights in external files
-        are found beside the file only.
+      model: The serialised ``ModelProto``, or the path of an ``.onnx`` file. Weights in external
+        files are found beside the file only.
 
     Returns:
       The module as MLIR text.

@@ -20,8 +20,8 @@ class Diagnostic:
 
     Attributes:
       severity: ``"error"``, ``"warning"``, ``"remark"`` or ``"note"``.
-      message: The text without location and severity; lines that the compiler adds below (the source
-        line, a caret) are not part of it.
+      message: The text without location and severity; lines that the compiler adds below (the
+        source line, a caret) are not part of it.
       file: The file named by the location (``"<stdin>"`` or ``"-"`` for standard input), or None.
       line: Line in ``file``, from 1, or None.
       column: Column in ``line``, from 1, or None.
@@ -52,10 +52,10 @@ class SerenityError(RuntimeError):
     Attributes:
       diagnostics: The messages found in what the tool printed, in order; notes are attached to the
         message before them. May be empty, for instance after a crash.
-      exit_code: The exit status: 1 compilation failed, 2 wrong usage, 3 memory budget missed, 4 check
-        failed; negative if a signal ended the process.
-      command: The command, quoted for a POSIX shell. Run from the same folder it fails in the same way
-        (input that was passed as a string is then read from standard input).
+      exit_code: The exit status: 1 compilation failed, 2 wrong usage, 3 memory budget missed, 4
+        check failed; negative if a signal ended the process.
+      command: The command, quoted for a POSIX shell. Run from the same folder it fails in the same
+        way (input that was passed as a string is then read from standard input).
       stderr: All that the tool printed to standard error.
     """
 
@@ -113,9 +113,11 @@ class _Open:
 
 
 _SEVERITY = "|".join(_SEVERITIES)
-# file:line:column: severity: message. A location without a place prints as <unknown>:0, and any other
-# location as loc(...).
-_LOCATED = re.compile(rf"^(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?: (?P<severity>{_SEVERITY}): ")
+# file:line:column: severity: message. A location without a place prints as <unknown>:0, and any
+# other location as loc(...).
+_LOCATED = re.compile(
+    rf"^(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?: (?P<severity>{_SEVERITY}): "
+)
 _LOC = re.compile(rf"^loc\((?P<loc>.*)\): (?P<severity>{_SEVERITY}): ")
 _FILE_IN_LOC = re.compile(r'"(?P<file>[^"]+)":(?P<line>\d+):(?P<column>\d+)')
 _BARE = re.compile(rf"^(?:[\w.+/-]+: )?(?P<severity>{_SEVERITY}): ")
@@ -148,7 +150,10 @@ def _parse_line(text: str) -> _Open | None:
     if match := _BARE.match(text):
         return _Open(match["severity"], text[match.end() :], None, None, None)
     if (match := _TOOL.match(text)) or (match := _INPUT.match(text)):
-        return _Open("error", match["message"], None, None, None)
+        message = match["message"]
+        return _Open(
+            "note" if message.startswith("Did you mean") else "error", message, None, None, None
+        )
     return None
 
 
@@ -159,8 +164,8 @@ def parse_diagnostics(text: str) -> tuple[Diagnostic, ...]:
       text: Standard error of ``iree-compile``, ``serenity-compile`` or ``serenity-opt``.
 
     Returns:
-      Errors, warnings and remarks in the order printed, each with the notes that follow it. Lines that
-      are no diagnostics (source excerpts, printed IR, stack traces) are skipped.
+      Errors, warnings and remarks in the order printed, each with the notes that follow it. Lines
+      that are no diagnostics (source excerpts, printed IR, stack traces) are skipped.
     """
     found: list[_Open] = []
     for line in text.splitlines():
