@@ -228,7 +228,9 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
                                 const PackOptions &options) {
   Instance instance;
   std::vector<TimePiece> timePieces;
-  int64_t granule = 0;
+  // Bottom-justified offsets are sums of sizes, of bounds of windows and of
+  // fixed offsets, rounded up to alignments: multiples of `grid`.
+  int64_t grid = 0;
   for (size_t i = 0; i < slices.size(); ++i) {
     const Slice &slice = slices[i];
     Item item;
@@ -241,16 +243,37 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
     item.pieceBegin = static_cast<int32_t>(timePieces.size());
     cutAtGaps(slice, item.slice, item.size, options.rangeAlignment, timePieces);
     item.pieceEnd = static_cast<int32_t>(timePieces.size());
-    granule = std::gcd(granule, item.alignment);
+    grid = std::gcd(grid, item.size);
+    grid = std::gcd(grid, slice.fixedOffset.value_or(0));
     for (int32_t p = item.pieceBegin; p < item.pieceEnd; ++p) {
-      // What ends below a window that begins off the granule is not padded.
-      granule = std::gcd(granule, timePieces[p].lo);
+      grid = std::gcd(grid, std::gcd(timePieces[p].lo, timePieces[p].hi));
       instance.windowed |=
           timePieces[p].lo != 0 || timePieces[p].hi != item.size;
     }
     instance.items.push_back(item);
   }
-  instance.granule = std::max<int64_t>(granule, 1);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const Item &item : instance.items) {
+      if (grid % item.alignment != 0) {
+        int64_t finer = std::gcd(grid, item.alignment);
+        changed |= finer != grid;
+        grid = finer;
+      }
+    }
+  }
+  instance.granule = 0;
+  for (Item &item : instance.items) {
+    if (grid % item.alignment == 0) {
+      item.alignment = grid;
+    }
+    instance.granule = std::gcd(instance.granule, item.alignment);
+  }
+  // What ends below a window that begins off the granule needs no padding.
+  for (const TimePiece &piece : timePieces) {
+    instance.granule = std::gcd(instance.granule, piece.lo);
+  }
+  instance.granule = std::max<int64_t>(instance.granule, 1);
 
   // Walk through time; a section is closed by an end that follows a start.
   struct Event {

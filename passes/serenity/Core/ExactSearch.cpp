@@ -1,0 +1,523 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Core/ExactSearch.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstring>
+#include <map>
+#include <memory>
+
+using namespace serenity;
+using namespace serenity::detail;
+
+namespace {
+
+/// A buffer whose opening (closing) by a node depends on the state.
+struct DynamicTouch {
+  int64_t bytes;
+  int32_t maskOffset; // into `masks`
+  bool early;
+};
+
+/// The graph with consecutive numbers, bit masks and the parts of each node's
+/// cost that do not depend on the state summed up.
+template <int W> class Search {
+public:
+  Search(const Graph &graph, const SearchOptions &options)
+      : graph(graph), options(options) {
+    nodeOf = topologicalOrder(graph);
+    n = static_cast<int32_t>(nodeOf.size());
+    words = W > 0 ? W : (n + 63) / 64;
+    stride = words + 3;
+    compile();
+  }
+
+  SearchResult run() {
+    SearchResult result;
+    threshold = std::max(options.lowerBound, startBytes);
+    thresholds.push_back(threshold);
+    rng = options.seed;
+    std::vector<uint64_t> mask(words, 0);
+    std::vector<int32_t> ready;
+    collectReady(mask.data(), ready);
+    int64_t mem = startBytes;
+    if (options.upperBound <= threshold) {
+      result.status = SearchResult::Status::Exhausted;
+      result.lowerBound = options.upperBound;
+      return result;
+    }
+    stabilize(mask.data(), mem, ready, nullptr);
+    bool isNew = false;
+    uint32_t root = insert(mask.data(), mem, kNone, -1, isNew);
+    std::vector<uint32_t> stack{root};
+    uint32_t goal = isFull(mask.data()) ? root : kNone;
+    result.status = SearchResult::Status::Stopped;
+    while (goal == kNone) {
+      if (stack.empty()) {
+        if (pending.empty()) {
+          result.status = SearchResult::Status::Exhausted;
+          break;
+        }
+        threshold = pending.begin()->first;
+        thresholds.push_back(threshold);
+        stack = std::move(pending.begin()->second);
+        pendingCount -= stack.size();
+        pending.erase(pending.begin());
+      }
+      uint32_t state = stack.back();
+      stack.pop_back();
+      if (isLimitMet()) {
+        break;
+      }
+      ++numExpanded;
+      goal = expand(state, stack);
+    }
+    result.states = numExpanded;
+    result.storeBytes = storeBytes();
+    if (goal != kNone) {
+      result.status = SearchResult::Status::Found;
+      reconstruct(goal, result.order);
+    }
+    result.lowerBound = result.status == SearchResult::Status::Exhausted
+                            ? options.upperBound
+                            : threshold;
+    return result;
+  }
+
+private:
+  static constexpr uint32_t kNone = ~uint32_t(0);
+  static constexpr size_t kChunkStates = size_t(1) << 12;
+
+  int32_t numWords() const { return W > 0 ? W : words; }
+
+  static bool testBit(const uint64_t *mask, int32_t bit) {
+    return (mask[bit >> 6] >> (bit & 63)) & 1;
+  }
+  static void setBit(uint64_t *mask, int32_t bit) {
+    mask[bit >> 6] |= uint64_t(1) << (bit & 63);
+  }
+
+  bool isFull(const uint64_t *mask) const {
+    for (int32_t w = 0; w < numWords(); ++w) {
+      if (mask[w] != full[w]) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /// True if `mask` contains the mask at `offset`.
+  bool containsAll(const uint64_t *mask, int32_t offset) const {
+    const uint64_t *other = &masks[offset];
+    for (int32_t w = 0; w < numWords(); ++w) {
+      if (other[w] & ~mask[w]) {
+        return false;
+      }
+    }
+    return true;
+  }
+  bool intersects(const uint64_t *mask, int32_t offset) const {
+    const uint64_t *other = &masks[offset];
+    for (int32_t w = 0; w < numWords(); ++w) {
+      if (other[w] & mask[w]) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void compile() {
+    indexOf.assign(graph.nodes.size(), -1);
+    for (int32_t i = 0; i < n; ++i) {
+      indexOf[nodeOf[i]] = i;
+    }
+    full.assign(words, 0);
+    for (int32_t i = 0; i < n; ++i) {
+      setBit(full.data(), i);
+    }
+    startBytes = graph.baseBytes;
+    for (const GraphBuffer &buffer : graph.buffers) {
+      startBytes += buffer.liveIn ? buffer.bytes : 0;
+    }
+    auto addMask = [&](const std::vector<NodeId> &nodes, NodeId except) {
+      int32_t offset = static_cast<int32_t>(masks.size());
+      masks.resize(masks.size() + words, 0);
+      for (NodeId v : nodes) {
+        if (v != except) {
+          setBit(&masks[offset], indexOf[v]);
+        }
+      }
+      return offset;
+    };
+    infos.resize(n);
+    for (int32_t i = 0; i < n; ++i) {
+      const GraphNode &node = graph.nodes[nodeOf[i]];
+      NodeInfo &info = infos[i];
+      info.predOffset = addMask(node.preds, -1);
+      for (NodeId succ : node.succs) {
+        info.succs.push_back(indexOf[succ]);
+      }
+      info.step = node.stepBytes;
+      for (const Touch &touch : node.opens) {
+        const GraphBuffer &buffer = graph.buffers[touch.buffer];
+        if (buffer.openers.size() == 1) {
+          info.net += buffer.bytes;
+          info.step += touch.early ? buffer.bytes : 0;
+          continue;
+        }
+        info.opens.push_back(
+            {buffer.bytes, addMask(buffer.openers, nodeOf[i]), touch.early});
+      }
+      for (const Touch &touch : node.closes) {
+        const GraphBuffer &buffer = graph.buffers[touch.buffer];
+        if (buffer.closers.size() == 1) {
+          info.net -= buffer.bytes;
+          info.step -= touch.early ? buffer.bytes : 0;
+          continue;
+        }
+        info.closes.push_back(
+            {buffer.bytes, addMask(buffer.closers, nodeOf[i]), touch.early});
+      }
+    }
+  }
+
+  struct Cost {
+    int64_t step;
+    int64_t net;
+  };
+
+  Cost cost(const uint64_t *mask, int32_t v) const {
+    const NodeInfo &info = infos[v];
+    Cost result{info.step, info.net};
+    for (const DynamicTouch &touch : info.opens) {
+      if (!intersects(mask, touch.maskOffset)) {
+        result.net += touch.bytes;
+        result.step += touch.early ? touch.bytes : 0;
+      }
+    }
+    for (const DynamicTouch &touch : info.closes) {
+      if (containsAll(mask, touch.maskOffset)) {
+        result.net -= touch.bytes;
+        result.step -= touch.early ? touch.bytes : 0;
+      }
+    }
+    return result;
+  }
+
+  void collectReady(const uint64_t *mask, std::vector<int32_t> &ready) const {
+    ready.clear();
+    for (int32_t v = 0; v < n; ++v) {
+      if (!testBit(mask, v) && containsAll(mask, infos[v].predOffset)) {
+        ready.push_back(v);
+      }
+    }
+  }
+
+  /// Runs `v`, which is ready, and keeps `ready` up to date.
+  void apply(uint64_t *mask, int32_t v, std::vector<int32_t> &ready) const {
+    setBit(mask, v);
+    auto it = std::find(ready.begin(), ready.end(), v);
+    *it = ready.back();
+    ready.pop_back();
+    for (int32_t succ : infos[v].succs) {
+      if (containsAll(mask, infos[succ].predOffset)) {
+        ready.push_back(succ);
+      }
+    }
+  }
+
+  /// Makes all forced moves. `log`, if given, receives the nodes.
+  void stabilize(uint64_t *mask, int64_t &mem, std::vector<int32_t> &ready,
+                 std::vector<int32_t> *log) const {
+    if (!options.forcedMoves) {
+      return;
+    }
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t i = 0; i < ready.size(); ++i) {
+        int32_t v = ready[i];
+        Cost change = cost(mask, v);
+        if (change.net <= 0 && mem + change.step <= threshold) {
+          mem += change.net;
+          apply(mask, v, ready);
+          if (log) {
+            log->push_back(v);
+          }
+          changed = true;
+          // `ready[i]` is another node now; a pass over the rest is cheap.
+          --i;
+        }
+      }
+    }
+  }
+
+  /// Generates the children of `state` within the threshold. Returns the goal
+  /// if it was reached.
+  uint32_t expand(uint32_t state, std::vector<uint32_t> &stack) {
+    curMask.assign(record(state), record(state) + words);
+    int64_t mem = memOf(state);
+    collectReady(curMask.data(), curReady);
+    // The threshold may have risen since the state was stored.
+    if (thresholds[thresholdOf(state)] != threshold) {
+      childMask = curMask;
+      childReady = curReady;
+      int64_t childMem = mem;
+      stabilize(childMask.data(), childMem, childReady, nullptr);
+      if (childMask != curMask) {
+        bool isNew = false;
+        uint32_t child = insert(childMask.data(), childMem, state, -1, isNew);
+        if (isNew) {
+          stack.push_back(child);
+          if (isFull(childMask.data())) {
+            return child;
+          }
+        }
+        return kNone;
+      }
+    }
+    int64_t blocked = INT64_MAX;
+    children.clear();
+    for (int32_t v : curReady) {
+      Cost change = cost(curMask.data(), v);
+      int64_t step = mem + change.step;
+      if (step > threshold) {
+        blocked = std::min(blocked, step);
+        continue;
+      }
+      childMask = curMask;
+      childReady = curReady;
+      int64_t childMem = mem + change.net;
+      apply(childMask.data(), v, childReady);
+      stabilize(childMask.data(), childMem, childReady, nullptr);
+      bool isNew = false;
+      uint32_t child = insert(childMask.data(), childMem, state, v, isNew);
+      if (!isNew) {
+        continue;
+      }
+      if (isFull(childMask.data())) {
+        return child;
+      }
+      children.push_back({childMem, child});
+    }
+    if (blocked < options.upperBound) {
+      pending[blocked].push_back(state);
+      ++pendingCount;
+    }
+    if (options.seed) {
+      for (size_t i = children.size(); i > 1; --i) {
+        std::swap(children[i - 1], children[nextRandom() % i]);
+      }
+    } else {
+      // Least memory on top of the stack.
+      std::stable_sort(
+          children.begin(), children.end(),
+          [](const Child &a, const Child &b) { return a.mem > b.mem; });
+    }
+    for (const Child &child : children) {
+      stack.push_back(child.state);
+    }
+    return kNone;
+  }
+
+  uint64_t nextRandom() {
+    rng += 0x9e3779b97f4a7c15ull;
+    uint64_t z = rng;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+  }
+
+  // --- store ----------------------------------------------------------------
+  // A record: mask, memory, parent and node, number of the threshold.
+
+  uint64_t *record(uint32_t state) {
+    return &chunks[state / kChunkStates][(state % kChunkStates) * stride];
+  }
+  const uint64_t *record(uint32_t state) const {
+    return &chunks[state / kChunkStates][(state % kChunkStates) * stride];
+  }
+  int64_t memOf(uint32_t state) const {
+    return static_cast<int64_t>(record(state)[words]);
+  }
+  uint32_t parentOf(uint32_t state) const {
+    return static_cast<uint32_t>(record(state)[words + 1] >> 32);
+  }
+  int32_t viaOf(uint32_t state) const {
+    return static_cast<int32_t>(record(state)[words + 1] & 0xffffffffu);
+  }
+  size_t thresholdOf(uint32_t state) const {
+    return static_cast<size_t>(record(state)[words + 2]);
+  }
+
+  size_t hashOf(const uint64_t *mask) const {
+    uint64_t h = 0x9e3779b97f4a7c15ull;
+    for (int32_t w = 0; w < numWords(); ++w) {
+      h = (h ^ mask[w]) * 0xff51afd7ed558ccdull;
+      h ^= h >> 32;
+    }
+    return static_cast<size_t>(h);
+  }
+
+  uint32_t insert(const uint64_t *mask, int64_t mem, uint32_t parent,
+                  int32_t via, bool &isNew) {
+    if ((numStates + 1) * 5 > table.size() * 3) {
+      grow();
+    }
+    size_t slotMask = table.size() - 1;
+    size_t slot = hashOf(mask) & slotMask;
+    while (table[slot] != kNone) {
+      uint32_t other = table[slot];
+      if (std::equal(mask, mask + numWords(), record(other))) {
+        isNew = false;
+        return other;
+      }
+      slot = (slot + 1) & slotMask;
+    }
+    isNew = true;
+    uint32_t state = static_cast<uint32_t>(numStates++);
+    if (state / kChunkStates == chunks.size()) {
+      chunks.push_back(
+          std::make_unique<uint64_t[]>(kChunkStates * size_t(stride)));
+    }
+    table[slot] = state;
+    uint64_t *data = record(state);
+    std::copy(mask, mask + numWords(), data);
+    data[words] = static_cast<uint64_t>(mem);
+    data[words + 1] = (uint64_t(parent) << 32) | static_cast<uint32_t>(via);
+    data[words + 2] = thresholds.size() - 1;
+    return state;
+  }
+
+  void grow() {
+    std::vector<uint32_t> old = std::move(table);
+    table.assign(std::max<size_t>(1024, old.size() * 2), kNone);
+    size_t slotMask = table.size() - 1;
+    for (uint32_t state : old) {
+      if (state == kNone) {
+        continue;
+      }
+      size_t slot = hashOf(record(state)) & slotMask;
+      while (table[slot] != kNone) {
+        slot = (slot + 1) & slotMask;
+      }
+      table[slot] = state;
+    }
+  }
+
+  int64_t storeBytes() const {
+    // Twice and a half the table: growing it needs the old and the new one.
+    return static_cast<int64_t>(chunks.size() * kChunkStates * stride * 8 +
+                                table.size() * 4 * 5 / 2 + pendingCount * 8);
+  }
+
+  bool isLimitMet() {
+    if (options.stateLimit > 0 && numExpanded >= options.stateLimit) {
+      return true;
+    }
+    if (numStates >= kNone - 2 * kChunkStates) {
+      return true;
+    }
+    // One expansion adds at most n states.
+    if (options.memoryLimitBytes > 0 &&
+        storeBytes() > options.memoryLimitBytes) {
+      return true;
+    }
+    return options.shouldStop && numExpanded % 64 == 0 &&
+           options.shouldStop(numExpanded, threshold);
+  }
+
+  /// Replays the path to `goal`, forced moves included.
+  void reconstruct(uint32_t goal, std::vector<NodeId> &order) {
+    std::vector<uint32_t> path;
+    for (uint32_t s = goal; s != kNone; s = parentOf(s)) {
+      path.push_back(s);
+    }
+    std::reverse(path.begin(), path.end());
+    std::vector<uint64_t> mask(words, 0);
+    std::vector<int32_t> ready;
+    std::vector<int32_t> log;
+    int64_t mem = startBytes;
+    for (uint32_t s : path) {
+      collectReady(mask.data(), ready);
+      threshold = thresholds[thresholdOf(s)];
+      int32_t via = viaOf(s);
+      if (via >= 0) {
+        mem += cost(mask.data(), via).net;
+        apply(mask.data(), via, ready);
+        log.push_back(via);
+      }
+      stabilize(mask.data(), mem, ready, &log);
+      assert(std::equal(mask.begin(), mask.end(), record(s)) &&
+             "a replayed path leads elsewhere");
+    }
+    threshold = thresholds.back();
+    order.clear();
+    for (int32_t v : log) {
+      order.push_back(nodeOf[v]);
+    }
+  }
+
+  struct NodeInfo {
+    int64_t step = 0;
+    int64_t net = 0;
+    int32_t predOffset = 0;
+    std::vector<DynamicTouch> opens;
+    std::vector<DynamicTouch> closes;
+    std::vector<int32_t> succs;
+  };
+  struct Child {
+    int64_t mem;
+    uint32_t state;
+  };
+
+  const Graph &graph;
+  const SearchOptions &options;
+  int32_t n = 0;
+  int32_t words = 0;
+  int32_t stride = 0;
+  std::vector<NodeId> nodeOf;
+  std::vector<int32_t> indexOf;
+  std::vector<uint64_t> full;
+  std::vector<uint64_t> masks;
+  std::vector<NodeInfo> infos;
+  int64_t startBytes = 0;
+  int64_t threshold = 0;
+  std::vector<int64_t> thresholds;
+  uint64_t rng = 0;
+
+  std::vector<std::unique_ptr<uint64_t[]>> chunks;
+  std::vector<uint32_t> table;
+  size_t numStates = 0;
+  int64_t numExpanded = 0;
+  std::map<int64_t, std::vector<uint32_t>> pending;
+  size_t pendingCount = 0;
+
+  std::vector<uint64_t> curMask, childMask;
+  std::vector<int32_t> curReady, childReady;
+  std::vector<Child> children;
+};
+
+} // namespace
+
+SearchResult serenity::detail::searchExact(const Graph &graph,
+                                           const SearchOptions &options) {
+  size_t numAlive = static_cast<size_t>(
+      std::count(graph.isEliminated.begin(), graph.isEliminated.end(), 0));
+  switch ((numAlive + 63) / 64) {
+  case 0:
+  case 1:
+    return Search<1>(graph, options).run();
+  case 2:
+    return Search<2>(graph, options).run();
+  case 3:
+    return Search<3>(graph, options).run();
+  case 4:
+    return Search<4>(graph, options).run();
+  default:
+    return Search<0>(graph, options).run();
+  }
+}

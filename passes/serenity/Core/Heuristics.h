@@ -1,0 +1,50 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_CORE_HEURISTICS_H
+#define SERENITY_CORE_HEURISTICS_H
+
+#include "serenity/Core/Graph.h"
+
+#include <functional>
+#include <optional>
+
+namespace serenity::detail {
+
+/// All of these return a topological order of the nodes that are not
+/// eliminated and take time about linear in nodes, edges and touches.
+
+/// Depth first: always a node made ready by the most recent one, the one with
+/// the larger outputs first.
+std::vector<NodeId> depthFirstOrder(const Graph &graph);
+/// Breadth first (Kahn's order with a queue).
+std::vector<NodeId> breadthFirstOrder(const Graph &graph);
+/// Least growth first: the ready node with the least net change of memory.
+/// `seed` other than 0 perturbs ties.
+std::vector<NodeId> leastGrowthOrder(const Graph &graph, uint64_t seed = 0);
+/// Lowest peak first: among the ready nodes that do not raise the peak so far
+/// the one of least growth; if there is none, the one with the lowest step.
+std::vector<NodeId> lowestPeakOrder(const Graph &graph, uint64_t seed = 0);
+/// Post-order from the sinks; operands with the larger excess of what their
+/// subtree needs over what it leaves first (Liu's and Sethi-Ullman's rule,
+/// exact on trees).
+std::vector<NodeId> postOrder(const Graph &graph);
+
+struct BeamOptions {
+  int32_t width = 8;
+  uint64_t seed = 0;
+  /// Orders that do not stay below it are abandoned.
+  int64_t upperBound = INT64_MAX;
+  /// Polled; true: give up.
+  std::function<bool()> shouldStop;
+};
+
+/// Beam search over prefixes of equal length, by peak, then memory. Nothing if
+/// it was abandoned.
+std::optional<std::vector<NodeId>> beamOrder(const Graph &graph,
+                                             const BeamOptions &options);
+
+} // namespace serenity::detail
+
+#endif // SERENITY_CORE_HEURISTICS_H

@@ -1,0 +1,36 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_CORE_LOWERBOUND_H
+#define SERENITY_CORE_LOWERBOUND_H
+
+#include "serenity/Core/Graph.h"
+
+#include <functional>
+
+namespace serenity::detail {
+
+/// Maximum over the operations of what each must have live: the buffers that it
+/// uses, its workspace, and what is live throughout.
+int64_t operationFootprintBound(const Problem &problem);
+
+/// The same on a graph.
+int64_t footprintBound(const Graph &graph);
+
+struct LiveCutOptions {
+  /// Stop as soon as the bound reaches it.
+  int64_t target = INT64_MAX;
+  /// Polled between and within the cuts; true: give up with the bound so far.
+  std::function<bool()> shouldStop;
+  /// Nodes in the order in which to try them; empty: all, as numbered.
+  std::vector<NodeId> candidates;
+};
+
+/// Maximum over the nodes of the least memory that any down-set leaves live
+/// while the node runs: a minimum closure, solved as a minimum cut.
+int64_t liveCutBound(const Graph &graph, const LiveCutOptions &options);
+
+} // namespace serenity::detail
+
+#endif // SERENITY_CORE_LOWERBOUND_H
