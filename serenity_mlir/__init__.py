@@ -9,6 +9,7 @@ the installed IREE is a supported one, and loads neither IREE nor numpy.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from serenity_mlir._versions import check_environment, serenity_version
@@ -32,6 +33,13 @@ __all__ = [
 ]
 
 check_environment()
+
+# Python started in the root of a source tree finds the sources there before the installed package.
+# What was built is in the latter only.
+if not any(os.path.isdir(os.path.join(entry, "bin")) for entry in __path__):
+    from pkgutil import extend_path
+
+    __path__ = extend_path(__path__, __name__)
 
 __version__ = serenity_version()
 
