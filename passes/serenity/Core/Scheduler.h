@@ -21,6 +21,30 @@ struct ScheduleProgress {
   double seconds = 0;
 };
 
+/// One switch per pruning rule, reduction, bound and decomposition; see
+/// docs/scheduling.md.
+struct SchedulerSwitches {
+  /// Search: a node that raises neither memory nor the threshold runs at once.
+  bool forcedMoves = true;
+  /// Search: so does a small set of nodes (looked for around every ready node).
+  bool forcedSets = true;
+  /// Reduction: fold nodes that never lower memory into those that need them.
+  bool delayReduction = true;
+  /// Reduction: fold nodes that never raise memory into those they need.
+  bool advanceReduction = true;
+  /// Decomposition: solve the parts between forced cuts one by one.
+  bool cutPoints = true;
+  /// Decomposition: solve nested modules first and replace them by chains.
+  bool modules = true;
+  /// Search from the end as well as from the start.
+  bool bothDirections = true;
+  /// Bounds.
+  bool footprintBound = true;
+  bool liveCutBound = true;
+  /// Start from the best of the heuristics instead of the given order alone.
+  bool heuristics = true;
+};
+
 struct SchedulerOptions {
   Algorithm algorithm = Algorithm::Exact;
   /// Wall-clock limit; 0 or less: heuristics and bounds only, no search.
@@ -38,6 +62,9 @@ struct SchedulerOptions {
   uint64_t variant = 0;
   /// Called now and then; returning false interrupts: the incumbent is kept.
   std::function<bool(const ScheduleProgress &)> onProgress;
+  /// Everything below is on by default and changes the effort, never the peak
+  /// of a finished search. For tests and ablations.
+  SchedulerSwitches switches;
 };
 
 struct ScheduleResult {
