@@ -19,6 +19,7 @@
 #include "mlir-c/BuiltinAttributes.h"
 #include "mlir-c/BuiltinTypes.h"
 #include "mlir-c/Diagnostics.h"
+#include "mlir-c/Dialect/Linalg.h"
 #include "mlir-c/IR.h"
 #include "mlir-c/Pass.h"
 #include "mlir-c/Support.h"
@@ -276,6 +277,7 @@ MlirType mlirTypeParseGet(MlirContext context, MlirStringRef type);
 bool mlirTypeEqual(MlirType t1, MlirType t2);
 void mlirTypePrint(MlirType type, MlirStringCallback callback, void *userData);
 MlirAttribute mlirAttributeParseGet(MlirContext context, MlirStringRef attr);
+MlirContext mlirAttributeGetContext(MlirAttribute attribute);
 MlirType mlirAttributeGetType(MlirAttribute attribute);
 bool mlirAttributeEqual(MlirAttribute a1, MlirAttribute a2);
 void mlirAttributePrint(MlirAttribute attr, MlirStringCallback callback,
@@ -377,6 +379,9 @@ bool mlirAffineExprIsADim(MlirAffineExpr affineExpr);
 intptr_t mlirAffineDimExprGetPosition(MlirAffineExpr affineExpr);
 bool mlirAffineExprIsFunctionOfDim(MlirAffineExpr affineExpr,
                                    intptr_t position);
+
+// Dialect/Linalg.h. Null unless the operation is a structured one.
+MlirAttribute mlirLinalgGetIndexingMapsAttribute(MlirOperation op);
 
 // Diagnostics.h
 void mlirDiagnosticPrint(MlirDiagnostic diagnostic, MlirStringCallback callback,

@@ -1,0 +1,479 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// serenity-rewrite: splits convolutions, products and pools over
+// concatenations into parts, and sums into accumulations.
+//
+// It assumes linalg on tensors with static shapes, as after IREE's
+// preprocessing phase. Afterwards the module computes the same function:
+// integers bit by bit, floats up to the rounding of reordered sums. Partial
+// results stand behind `util.optimization_barrier`s, without which IREE's
+// dispatch formation would fuse the partial sums again and keep all of them
+// alive at once; `removeBarriers` takes them out at flow level.
+//
+//   %c = tensor.concat dim(1) %x, %y
+//   %r = linalg.conv_2d_nchw_fchw ins(%c, %w) outs(%bias)
+// becomes
+//   %0 = linalg.conv_2d_nchw_fchw ins(%x, %w_x) outs(%bias)
+//   %1 = util.optimization_barrier {serenity.barrier} %0
+//   %r = linalg.conv_2d_nchw_fchw ins(%y, %w_y) outs(%1)
+//
+// The barrier is also what keeps the accumulator the init of the next part:
+// an init that another linalg operation defines would be detached into a
+// separate addition.
+
+#include "serenity/Transforms/Rewrite.h"
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/RewriteSplit.h"
+#include "serenity/Transforms/RewriteSum.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+namespace serenity {
+
+using namespace ir;
+using namespace rewrite;
+
+const char *rewriteKindName(RewriteKind kind) {
+  switch (kind) {
+  case RewriteKind::ChannelWise:
+    return "channel-wise";
+  case RewriteKind::KernelWise:
+    return "kernel-wise";
+  case RewriteKind::Sum:
+    return "sum";
+  }
+  return "";
+}
+
+const char *refusalText(RewriteRefusal refusal) {
+  switch (refusal) {
+  case RewriteRefusal::None:
+    return "";
+  case RewriteRefusal::ShapeNotStatic:
+    return "a shape is not static";
+  case RewriteRefusal::PartsNotDisjoint:
+    return "the slices that are put together overlap, leave gaps or are cut "
+           "along several dimensions";
+  case RewriteRefusal::DimensionWindowed:
+    return "the concatenated dimension is read through a window";
+  case RewriteRefusal::DimensionPadded:
+    return "the concatenated dimension is padded";
+  case RewriteRefusal::LayoutNotSeparable:
+    return "a change of layout mixes the concatenated dimension with others";
+  case RewriteRefusal::GroupsNotRespected:
+    return "a group of channels lies on both sides of a seam";
+  case RewriteRefusal::SplitsDisagree:
+    return "two concatenations that meet are cut at different places";
+  case RewriteRefusal::OperandNotConstant:
+    return "an operand that would have to be cut is not a constant";
+  case RewriteRefusal::ElementTypeUnsupported:
+    return "the elements of a constant are not whole bytes";
+  case RewriteRefusal::IndexDependent:
+    return "the value depends on the position along the concatenated dimension";
+  case RewriteRefusal::ReductionNotAssociative:
+    return "the body does not accumulate by one associative operation";
+  case RewriteRefusal::SeveralResults:
+    return "the operation has several results";
+  }
+  return "";
+}
+
+namespace {
+/// A site and its operation.
+struct Candidate {
+  RewriteSite site;
+  MlirOperation op;
+};
+} // namespace
+
+static int64_t bytesOf(MlirType type) { return tensorBytes(type).value_or(0); }
+
+/// The symbol of the function around `op`.
+static std::string functionOf(MlirOperation op) {
+  for (MlirOperation parent = mlirOperationGetParentOperation(op);
+       !isNull(parent); parent = mlirOperationGetParentOperation(parent)) {
+    if (std::optional<std::string> symbol = stringAttr(parent, "sym_name")) {
+      return *symbol;
+    }
+  }
+  return "";
+}
+
+/// Bytes of the values of `op` that are cut: its parts and its result, all of
+/// them before the rewrite and the largest part after it.
+static void estimate(const Structured &op, const StructuredSplit &split,
+                     RewriteSite &site) {
+  MlirType resultType = mlirValueGetType(result(op.op));
+  int64_t whole = 0;
+  int64_t largest = 0;
+  int64_t extent =
+      std::accumulate(split.sizes.begin(), split.sizes.end(), int64_t(0));
+  int64_t widest = *std::max_element(split.sizes.begin(), split.sizes.end());
+  for (int64_t i = 0; i < op.numInputs; ++i) {
+    if (split.cuts[i] == OperandCut::Parts) {
+      int64_t bytes = bytesOf(mlirValueGetType(operand(op.op, i)));
+      whole += bytes;
+      largest += bytes / extent * widest;
+    }
+  }
+  int64_t produced = bytesOf(resultType);
+  site.bytesBefore = whole + produced;
+  // The parts of a kernel-wise result are values of their own.
+  site.bytesAfter =
+      largest + (split.resultDim < 0 ? produced : produced / extent * widest);
+}
+
+/// All functions of `module`: its direct children with a body.
+static std::vector<MlirOperation> functions(MlirOperation module) {
+  std::vector<MlirOperation> found;
+  for (MlirOperation op : operations(body(module))) {
+    if ((isa(op, "util.func") || isa(op, "func.func")) && body(op).ptr) {
+      found.push_back(op);
+    }
+  }
+  return found;
+}
+
+static std::vector<Candidate>
+findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
+  std::vector<Candidate> found;
+  for (MlirOperation function : functions(module)) {
+    Splitter splitter(module, /*throughReductions=*/true);
+    SumFinder sums(function);
+    walk(function, [&](MlirOperation op) {
+      Candidate candidate;
+      candidate.op = op;
+      candidate.site.function = functionOf(op);
+      candidate.site.location = toString(mlirOperationGetLocation(op));
+      candidate.site.operation = name(op);
+      if (const Sum *sum = sums.rootedAt(op)) {
+        int64_t bytes = bytesOf(mlirValueGetType(result(op)));
+        candidate.site.kind = RewriteKind::Sum;
+        candidate.site.parts = sum->leaves.size();
+        candidate.site.bytesBefore = bytes * (sum->leaves.size() + 1);
+        candidate.site.bytesAfter = bytes * 2;
+        found.push_back(candidate);
+        return;
+      }
+      std::optional<Structured> loops = structured(op);
+      if (!loops || !loops->hasReduction()) {
+        return;
+      }
+      Splitter::OpSplit split = splitter.split(*loops);
+      if (split.split) {
+        candidate.site.kind = split.split->resultDim < 0
+                                  ? RewriteKind::ChannelWise
+                                  : RewriteKind::KernelWise;
+        candidate.site.parts = split.split->sizes.size();
+        estimate(*loops, *split.split, candidate.site);
+        found.push_back(candidate);
+      } else if (refused && split.refusal != RewriteRefusal::None) {
+        refused->push_back({candidate.site.function, std::string(name(op)),
+                            mlirOperationGetLocation(op), split.refusal});
+      }
+    });
+  }
+  return found;
+}
+
+std::vector<RewriteSite> findRewriteSites(MlirOperation module,
+                                          std::vector<RefusedSite> *refused) {
+  std::vector<RewriteSite> sites;
+  for (const Candidate &candidate : findCandidates(module, refused)) {
+    sites.push_back(candidate.site);
+  }
+  return sites;
+}
+
+// --- application ------------------------------------------------------------
+
+/// Position of every operation of the function, nested ones included.
+static std::map<const void *, int64_t> positions(MlirOperation function) {
+  std::map<const void *, int64_t> found;
+  int64_t next = 0;
+  walk(function, [&](MlirOperation op) { found[op.ptr] = next++; });
+  return found;
+}
+
+/// The order of `count` parts: the given one, or by the place where the
+/// youngest value of a part is defined.
+static std::vector<int64_t>
+partOrder(size_t count, const std::vector<int64_t> &given, bool byAvailability,
+          const std::function<int64_t(size_t)> &available) {
+  std::vector<int64_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  if (given.size() == count &&
+      std::is_permutation(given.begin(), given.end(), order.begin())) {
+    return given;
+  }
+  if (byAvailability) {
+    std::vector<int64_t> when;
+    for (size_t i = 0; i < count; ++i) {
+      when.push_back(available(i));
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return when[a] < when[b]; });
+  }
+  return order;
+}
+
+/// Where `value` becomes available: the position of the operation behind pads,
+/// elementwise operations and reshapes that the rewriting itself has cloned.
+static int64_t availability(MlirValue value,
+                            const std::map<const void *, int64_t> &position) {
+  MlirOperation op = definingOp(value);
+  if (isNull(op)) {
+    return -1;
+  }
+  auto found = position.find(op.ptr);
+  if (found != position.end()) {
+    return found->second;
+  }
+  int64_t latest = -1;
+  for (MlirValue source : operands(op)) {
+    latest = std::max(latest, availability(source, position));
+  }
+  return latest;
+}
+
+static void
+rewriteChannelWise(const Structured &op, const StructuredSplit &split,
+                   Splitter &splitter, const std::vector<int64_t> &given,
+                   bool byAvailability,
+                   const std::map<const void *, int64_t> &position) {
+  std::vector<std::vector<MlirValue>> parts;
+  for (size_t i = 0; i < split.sizes.size(); ++i) {
+    parts.push_back(splitter.partOperands(op, split, i));
+  }
+  std::vector<int64_t> order =
+      partOrder(parts.size(), given, byAvailability, [&](size_t part) {
+        int64_t latest = -1;
+        for (int64_t i = 0; i < op.numInputs; ++i) {
+          if (split.cuts[i] == OperandCut::Parts) {
+            latest = std::max(latest, availability(parts[part][i], position));
+          }
+        }
+        return latest;
+      });
+  MlirType type = mlirValueGetType(result(op.op));
+  MlirValue accumulator = operand(op.op, op.numInputs);
+  for (size_t step = 0; step < order.size(); ++step) {
+    std::vector<MlirValue> values = parts[order[step]];
+    values.back() = accumulator;
+    accumulator = result(clonePart(op.op, values, type, op.op));
+    if (step + 1 < order.size()) {
+      accumulator = insertBarrier(accumulator, op.op);
+    }
+  }
+  mlirValueReplaceAllUsesOfWith(result(op.op), accumulator);
+}
+
+static void rewriteKernelWise(const Structured &op,
+                              const StructuredSplit &split,
+                              Splitter &splitter) {
+  MlirType type = mlirValueGetType(result(op.op));
+  std::vector<MlirValue> parts;
+  for (size_t i = 0; i < split.sizes.size(); ++i) {
+    parts.push_back(result(
+        clonePart(op.op, splitter.partOperands(op, split, i),
+                  withDim(type, split.resultDim, split.sizes[i]), op.op)));
+  }
+  MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(op.op), 64);
+  MlirOperation concat =
+      create("tensor.concat", mlirOperationGetLocation(op.op), parts, {type},
+             {{"dim", mlirIntegerAttrGet(i64, split.resultDim)}});
+  insertBefore(op.op, concat);
+  mlirValueReplaceAllUsesOfWith(result(op.op), result(concat));
+}
+
+/// Puts the parts of elementwise operations that still have whole users
+/// together again, so that nothing is computed twice.
+static void rejoin(Splitter &splitter) {
+  for (MlirOperation op : splitter.dissolved()) {
+    MlirValue whole = result(op);
+    if (!hasUses(whole)) {
+      continue;
+    }
+    SplitResult found = splitter.split(whole);
+    if (!found.split) {
+      continue;
+    }
+    std::vector<MlirValue> parts = splitter.parts(whole);
+    MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(op), 64);
+    MlirOperation concat =
+        create("tensor.concat", mlirOperationGetLocation(op), parts,
+               {mlirValueGetType(whole)},
+               {{"dim", mlirIntegerAttrGet(i64, found.split->dim)}});
+    insertBefore(op, concat);
+    mlirValueReplaceAllUsesOfWith(whole, result(concat));
+  }
+}
+
+/// Erases `op` if nothing uses it, then its operands' operations likewise.
+static void eraseDead(MlirOperation root) {
+  std::vector<MlirOperation> worklist = {root};
+  while (!worklist.empty()) {
+    MlirOperation op = worklist.back();
+    worklist.pop_back();
+    std::string_view opName = name(op);
+    bool pure = opName.substr(0, 7) == "linalg." ||
+                opName.substr(0, 7) == "tensor." ||
+                opName == "arith.constant" || opName == "util.global.load";
+    bool used = false;
+    for (MlirValue value : results(op)) {
+      used |= hasUses(value);
+    }
+    if (!pure || used) {
+      continue;
+    }
+    std::vector<MlirOperation> sources;
+    for (MlirValue source : operands(op)) {
+      MlirOperation def = definingOp(source);
+      bool known = isNull(def);
+      for (MlirOperation other : sources) {
+        known |= mlirOperationEqual(other, def);
+      }
+      if (!known) {
+        sources.push_back(def);
+      }
+    }
+    // A source is listed when its last user goes, hence once.
+    mlirOperationDestroy(op);
+    for (MlirOperation source : sources) {
+      bool dead = true;
+      for (MlirValue value : results(source)) {
+        dead &= !hasUses(value);
+      }
+      if (dead) {
+        worklist.push_back(source);
+      }
+    }
+  }
+}
+
+bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
+                   const RewriteOptions &options, std::vector<bool> *applied) {
+  std::vector<Candidate> candidates = findCandidates(module, nullptr);
+  if (candidates.size() != enabled.size()) {
+    emitError(mlirOperationGetLocation(module),
+              "there are " + std::to_string(candidates.size()) +
+                  " rewrite sites, but a choice was made for " +
+                  std::to_string(enabled.size()) +
+                  "; pass what findRewriteSites gives for this module");
+    return false;
+  }
+  if (applied) {
+    applied->assign(enabled.size(), false);
+  }
+  static const std::vector<int64_t> noOrder;
+  for (MlirOperation function : functions(module)) {
+    std::map<const void *, int64_t> position = positions(function);
+    Splitter splitter(module, /*throughReductions=*/false);
+    std::vector<MlirOperation> dead;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      MlirOperation op = candidates[i].op;
+      if (!enabled[i] || position.count(op.ptr) == 0) {
+        continue;
+      }
+      const std::vector<int64_t> &given =
+          i < options.orders.size() ? options.orders[i] : noOrder;
+      if (candidates[i].site.kind == RewriteKind::Sum) {
+        SumFinder sums(function);
+        const Sum *sum = sums.rootedAt(op);
+        if (!sum) {
+          continue;
+        }
+        std::vector<int64_t> order =
+            partOrder(sum->leaves.size(), given, options.orderByAvailability,
+                      [&](size_t leaf) {
+                        return availability(sum->leaves[leaf], position);
+                      });
+        rewriteSum(*sum, order);
+      } else {
+        Structured loops = *structured(op);
+        Splitter::OpSplit split = splitter.split(loops);
+        if (!split.split) {
+          continue;
+        }
+        if (split.split->resultDim < 0) {
+          rewriteChannelWise(loops, *split.split, splitter, given,
+                             options.orderByAvailability, position);
+        } else {
+          rewriteKernelWise(loops, *split.split, splitter);
+        }
+      }
+      dead.push_back(op);
+      splitter.invalidate();
+      if (applied) {
+        (*applied)[i] = true;
+      }
+    }
+    // Later sites may use earlier ones, never the other way round.
+    std::reverse(dead.begin(), dead.end());
+    for (MlirOperation op : dead) {
+      mlirOperationDestroy(op);
+    }
+    splitter.invalidate();
+    rejoin(splitter);
+    // Collect before erasing: a dead operation may be the operand of another.
+    std::vector<MlirOperation> roots;
+    walk(function, [&](MlirOperation op) {
+      std::string_view opName = name(op);
+      if (opName.substr(0, 7) != "linalg." &&
+          opName.substr(0, 7) != "tensor.") {
+        return;
+      }
+      bool used = mlirOperationGetNumResults(op) == 0;
+      for (MlirValue value : results(op)) {
+        used |= hasUses(value);
+      }
+      if (!used) {
+        roots.push_back(op);
+      }
+    });
+    for (MlirOperation op : roots) {
+      eraseDead(op);
+    }
+  }
+  return true;
+}
+
+bool runRewrite(MlirOperation module, const Options &options,
+                ModuleReport *report) {
+  if (options.rewrite == RewriteMode::Off) {
+    return true;
+  }
+  std::vector<RefusedSite> refused;
+  std::vector<RewriteSite> sites = findRewriteSites(module, &refused);
+  std::vector<bool> enabled;
+  for (const RewriteSite &site : sites) {
+    // Without a prediction of the peak, what the site itself says.
+    enabled.push_back(options.rewrite == RewriteMode::Always ||
+                      site.bytesAfter < site.bytesBefore);
+  }
+  std::vector<bool> applied;
+  if (!applyRewrites(module, enabled, {}, &applied)) {
+    return false;
+  }
+  for (const RefusedSite &site : refused) {
+    emitRemark(site.location, "serenity-rewrite: " + site.operation +
+                                  " over a concatenation is kept whole: " +
+                                  refusalText(site.reason));
+  }
+  for (size_t i = 0; report && i < sites.size(); ++i) {
+    if (applied[i]) {
+      report->rewrites.push_back({sites[i].location, sites[i].function,
+                                  rewriteKindName(sites[i].kind),
+                                  sites[i].bytesBefore, sites[i].bytesAfter});
+    }
+  }
+  return true;
+}
+
+} // namespace serenity

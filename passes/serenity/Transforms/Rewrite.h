@@ -1,0 +1,131 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// Identity graph rewriting: other operations for the same function, with a
+// lower peak. Ahn et al., "Ordering Chaos" (SERENITY), MLSys 2020, section 3.3,
+// and a counterpart for sums that the paper does not have.
+//
+//   channel-wise   conv(concat(x_1, ..., x_n), W)
+//                    -> y = conv(x_1, W_1); y += conv(x_2, W_2); ...
+//   kernel-wise    depthwise(concat(x_1, ..., x_n), W)
+//                    -> concat(depthwise(x_1, W_1), ..., depthwise(x_n, W_n))
+//   sum            x_1 + ... + x_n  ->  y = x_a; y += x_b; ... in an order in
+//                  which the operands become available
+//
+// A channel-wise site needs max_i(x_i + y) bytes at a time instead of
+// sum_i(x_i) + y, because every part of the concatenation dies as soon as it
+// has been accumulated; the result of a kernel-wise site is a concatenation
+// again, so that it feeds the next site.
+
+#ifndef SERENITY_TRANSFORMS_REWRITE_H
+#define SERENITY_TRANSFORMS_REWRITE_H
+
+#include "serenity/IREE/MlirC.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+enum class RewriteKind { ChannelWise, KernelWise, Sum };
+
+/// "channel-wise", "kernel-wise" or "sum".
+const char *rewriteKindName(RewriteKind kind);
+
+/// Why an operation over a concatenation is left as it is.
+enum class RewriteRefusal {
+  None,
+  /// A shape is dynamic or has an encoding.
+  ShapeNotStatic,
+  /// The parts of a concatenation overlap, leave gaps or are not plain slices.
+  PartsNotDisjoint,
+  /// The concatenated dimension is indexed by a window or not by one loop.
+  DimensionWindowed,
+  /// The concatenated dimension is padded.
+  DimensionPadded,
+  /// A reshape or slice mixes the concatenated dimension with others.
+  LayoutNotSeparable,
+  /// A group of channels has members on both sides of a seam.
+  GroupsNotRespected,
+  /// Two concatenations meet that are cut at different places.
+  SplitsDisagree,
+  /// An operand that must be cut too is no constant.
+  OperandNotConstant,
+  /// A constant of a type whose elements are not whole bytes.
+  ElementTypeUnsupported,
+  /// The body depends on the index of the concatenated dimension.
+  IndexDependent,
+  /// The reduction does not accumulate by one associative operation.
+  ReductionNotAssociative,
+  /// The operation has several results.
+  SeveralResults,
+};
+
+/// What a remark says about `refusal`; lower case, no full stop.
+const char *refusalText(RewriteRefusal refusal);
+
+/// A place where a rewrite applies.
+struct RewriteSite {
+  RewriteKind kind = RewriteKind::ChannelWise;
+  std::string function;
+  std::string location;
+  /// The operation, such as "linalg.conv_2d_nchw_fchw".
+  std::string operation;
+  /// Number of parts that take the place of the operation.
+  int64_t parts = 0;
+  /// Bytes that must be live together at the operation: all its parts and the
+  /// result before, the largest part and the result after. Local to the site;
+  /// the peak of the function is the driver's to predict.
+  int64_t bytesBefore = 0;
+  int64_t bytesAfter = 0;
+};
+
+/// An operation over a concatenation that cannot be rewritten.
+struct RefusedSite {
+  std::string function;
+  std::string operation;
+  MlirLocation location;
+  RewriteRefusal reason = RewriteRefusal::None;
+};
+
+/// The sites of `module`, in program order: deterministic, and the same for the
+/// same module. A site may depend on an earlier one (a convolution over the
+/// result of a kernel-wise site). `refused`, if not null, receives the others.
+std::vector<RewriteSite>
+findRewriteSites(MlirOperation module,
+                 std::vector<RefusedSite> *refused = nullptr);
+
+struct RewriteOptions {
+  /// Accumulate in the order in which the parts become available instead of
+  /// that of the concatenation.
+  bool orderByAvailability = true;
+  /// Per site (indexed like `enabled`): the order in which its parts are
+  /// accumulated, as a permutation; empty or missing: as above.
+  std::vector<std::vector<int64_t>> orders;
+};
+
+/// Applies the sites with `enabled[i]`, numbered as `findRewriteSites` gives
+/// them. A site whose concatenation depends on a site that is not enabled is
+/// left alone. `applied`, if not null, receives which sites were rewritten.
+/// Returns false, after a diagnostic, if `enabled` does not fit the module.
+bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
+                   const RewriteOptions &options = {},
+                   std::vector<bool> *applied = nullptr);
+
+/// Erases the barriers that `applyRewrites` left behind, and no others. To be
+/// called at flow level, when dispatches are formed. Returns whether any was.
+bool removeBarriers(MlirOperation module);
+
+/// Lets dispatches at flow level overwrite an operand that dies with them: a
+/// result that is computed element by element from an operand of the same
+/// type takes its place. Only where every workgroup reads of that operand
+/// what it writes. `onlySingleUse`: only operands without another reader;
+/// otherwise also where this dispatch is the last reader in program order,
+/// which fixes that order. Returns the number of results moved.
+int64_t updateInPlace(MlirOperation module, bool onlySingleUse = true);
+
+} // namespace serenity
+
+#endif // SERENITY_TRANSFORMS_REWRITE_H

@@ -1,0 +1,137 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// Cutting tensor values into parts: where a value is a concatenation behind
+// other operations, and what its parts and the slices of constants are.
+
+#ifndef SERENITY_TRANSFORMS_REWRITESPLIT_H
+#define SERENITY_TRANSFORMS_REWRITESPLIT_H
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Rewrite.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <vector>
+
+namespace serenity::rewrite {
+
+/// How a value is cut: along `dim` into pieces of `sizes`.
+struct Split {
+  int64_t dim = 0;
+  std::vector<int64_t> sizes;
+
+  bool operator==(const Split &other) const {
+    return dim == other.dim && sizes == other.sizes;
+  }
+};
+
+/// A split, a reason why there is a concatenation but no split, or neither.
+struct SplitResult {
+  std::optional<Split> split;
+  RewriteRefusal refusal = RewriteRefusal::None;
+};
+
+/// A linalg operation with one result, seen as a loop nest.
+struct Structured {
+  MlirOperation op;
+  std::vector<MlirAffineMap> maps; // one per operand
+  int64_t numLoops = 0;
+  int64_t numInputs = 0; // the operand after them is the init
+
+  bool isReduction(int64_t loop) const;
+  bool hasReduction() const;
+  /// The dimension of operand `index` that `loop` alone runs along; -1 if loop
+  /// does not occur in its map, nothing if it occurs in any other way.
+  std::optional<int64_t> dimOfLoop(int64_t index, int64_t loop) const;
+};
+
+/// `op` as a loop nest; nothing if it is no linalg operation on tensors with
+/// one result.
+std::optional<Structured> structured(MlirOperation op);
+
+/// What happens to an operand of an operation that is split along a loop.
+enum class OperandCut { Whole, Parts, Slice };
+
+/// How a structured operation is split.
+struct StructuredSplit {
+  int64_t loop = 0;
+  std::vector<int64_t> sizes;
+  std::vector<OperandCut> cuts; // per operand
+  std::vector<int64_t> dims;    // per operand; -1 where whole
+  int64_t resultDim = -1;       // -1: the loop is a reduction
+};
+
+/// Finds splits and materialises parts. One per function under rewriting; it
+/// remembers what it has materialised, so that two users share the parts.
+class Splitter {
+public:
+  /// With `throughReductions`, values behind kernel-wise sites count as split:
+  /// that is the analysis before anything is rewritten.
+  Splitter(MlirOperation module, bool throughReductions)
+      : module(module), throughReductions(throughReductions) {}
+
+  SplitResult split(MlirValue value);
+  /// How `op` would be split; a refusal if an operand is split but `op` cannot
+  /// be; neither if no operand is.
+  struct OpSplit {
+    std::optional<StructuredSplit> split;
+    RewriteRefusal refusal = RewriteRefusal::None;
+  };
+  OpSplit split(const Structured &op);
+
+  /// The parts of a value that has a split, each defined before the value's own
+  /// operation.
+  std::vector<MlirValue> parts(MlirValue value);
+  /// The operands of part `index` of `op`, defined before `op`.
+  std::vector<MlirValue> partOperands(const Structured &op,
+                                      const StructuredSplit &split,
+                                      int64_t index);
+  /// Elementwise operations whose parts were materialised.
+  const std::vector<MlirOperation> &dissolved() const { return dissolvedOps; }
+  /// To be called after the IR has changed: forgets splits, keeps parts.
+  void invalidate() { splits.clear(); }
+
+  /// Whether `value` can be cut along `dim` without a copy at run time.
+  RewriteRefusal sliceRefusal(MlirValue value, int64_t dim);
+  MlirValue slice(MlirValue value, int64_t dim, int64_t offset, int64_t size,
+                  MlirOperation before);
+
+private:
+  SplitResult compute(MlirValue value);
+  SplitResult splitConcat(MlirOperation op);
+  SplitResult splitInsertChain(MlirOperation op);
+  SplitResult splitReshape(MlirOperation op, bool expands);
+  MlirOperation initializedGlobal(MlirOperation load);
+  MlirAttribute sliceConstant(MlirAttribute value, int64_t dim, int64_t offset,
+                              int64_t size, MlirType type);
+
+  MlirOperation module;
+  bool throughReductions;
+  std::map<const void *, SplitResult> splits;
+  std::map<const void *, std::vector<MlirValue>> materialised;
+  std::map<std::tuple<const void *, int64_t, int64_t, int64_t>, MlirOperation>
+      globalSlices;
+  std::map<std::string, MlirOperation> globals;
+  bool globalsRead = false;
+  std::vector<MlirOperation> dissolvedOps;
+};
+
+/// `type` with dimension `dim` of extent `size`.
+MlirType withDim(MlirType type, int64_t dim, int64_t size);
+
+/// Clones `op` before `before` with other operands and another result type.
+MlirOperation clonePart(MlirOperation op,
+                        const std::vector<MlirValue> &operands,
+                        MlirType resultType, MlirOperation before);
+
+/// Whether the body of `op` accumulates into its init by one associative and
+/// commutative operation (addition, minimum, maximum).
+bool accumulates(const Structured &op);
+
+} // namespace serenity::rewrite
+
+#endif // SERENITY_TRANSFORMS_REWRITESPLIT_H
