@@ -100,23 +100,28 @@ class Measurement:
     Attributes:
       function: the function that was called.
       functions: all functions that the module offers.
-      outputs: the results of the last call.
       persistent_bytes: alive after load, before any input was made.
       load_peak_bytes: peak of the module's initializers.
       peak_bytes: `device_bytes_peak` of the whole run, as the runtime counts
         it. Not smaller than `load_peak_bytes`.
       host_peak_bytes: the same for host-local memory.
-      calls: one entry per call.
+      calls: memory of every call.
+      call_outputs: results of every call; they differ where there is state.
     """
 
     function: str
     functions: tuple[str, ...]
-    outputs: tuple[Value, ...]
     persistent_bytes: int
     load_peak_bytes: int
     peak_bytes: int
     host_peak_bytes: int
     calls: tuple[CallMemory, ...]
+    call_outputs: tuple[tuple[Value, ...], ...]
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """The results of the first call."""
+        return self.call_outputs[0]
 
     @property
     def call(self) -> CallMemory:
@@ -149,7 +154,8 @@ def _numpy_dtype(element_type: int) -> np.dtype[Any]:
             if name == "bfloat16":
                 import ml_dtypes
 
-                return np.dtype[Any](ml_dtypes.bfloat16)
+                narrow: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+                return narrow
             return np.dtype(name)
     raise MeasurementError(f"results of element type {element_type:#x} are not supported")
 
@@ -280,7 +286,6 @@ def measure(
         return Measurement(
             function=answer["function"],
             functions=tuple(answer["functions"]),
-            outputs=_read_results(directory, calls - 1, answer["calls"][-1]["results"]),
             persistent_bytes=answer["loaded"]["live"],
             load_peak_bytes=answer["loaded"]["peak"],
             peak_bytes=max([answer["loaded"]["peak"]] + [call["peak"] for call in answer["calls"]]),
@@ -294,5 +299,9 @@ def measure(
                     retained_bytes=call["released"] - call["with_inputs"],
                 )
                 for call in answer["calls"]
+            ),
+            call_outputs=tuple(
+                _read_results(directory, index, call["results"])
+                for index, call in enumerate(answer["calls"])
             ),
         )

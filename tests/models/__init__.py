@@ -430,7 +430,8 @@ def mixed_types() -> str:
 module @mixed {
   func.func @main(%a: tensor<6x10xf16>, %b: tensor<6x10xi1>, %c: tensor<6x10xi64>, %d: tensor<f64>,
       %e: tensor<6x10xbf16>, %f: f32)
-      -> (tensor<6x10xf16>, tensor<6x10xi64>, tensor<f64>, tensor<6x10xbf16>, tensor<6x10xi1>, f32) {
+      -> (tensor<6x10xf16>, tensor<6x10xi64>, tensor<f64>, tensor<6x10xbf16>, tensor<6x10xi1>,
+          f32) {
     %h = arith.addf %a, %a : tensor<6x10xf16>
     %i = arith.select %b, %c, %c : tensor<6x10xi1>, tensor<6x10xi64>
     %j = arith.addi %i, %c : tensor<6x10xi64>

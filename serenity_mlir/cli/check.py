@@ -1,0 +1,212 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""``serenity check``: does the predicted memory hold on the runtime?"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from serenity_mlir.checking import CheckResult, FunctionCheck
+
+#: Exit code of a check that failed (DESIGN: 4 check or comparison failed).
+DISAGREES = 4
+
+app = typer.Typer()
+
+
+def _split_flags(extra: list[str]) -> tuple[list[str], list[str]]:
+    """Split what the command line left over into serenity's and the compiler's flags."""
+    ours: list[str] = []
+    compiler: list[str] = []
+    for flag in extra:
+        if flag.startswith("--serenity-report"):
+            raise typer.BadParameter("use --report FILE to keep the report", param_hint=flag)
+        if flag.startswith("--serenity-"):
+            ours.append(flag)
+        elif flag.startswith(("--iree-", "--mlir-")):
+            compiler.append(flag)
+        else:
+            raise typer.BadParameter(
+                f"unexpected argument {flag!r}; compiler flags are written --flag=value",
+                param_hint="ARGUMENTS",
+            )
+    return ours, compiler
+
+
+def _parse_shapes(texts: list[str]) -> dict[str, dict[int, tuple[int, ...]]]:
+    shapes: dict[str, dict[int, tuple[int, ...]]] = {}
+    for text in texts:
+        match = re.fullmatch(
+            r"(?:(?P<function>.+):)?(?P<position>\d+)=(?P<shape>\d+(?:x\d+)*)", text
+        )
+        if match is None:
+            raise typer.BadParameter(
+                f"{text!r} is not [FUNCTION:]POSITION=SHAPE, such as 0=8x32 or main:1=4x16",
+                param_hint="--shape",
+            )
+        shape = tuple(map(int, match["shape"].split("x")))
+        shapes.setdefault(match["function"] or "", {})[int(match["position"])] = shape
+    return shapes
+
+
+@app.command("check", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def check_model(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .mlir, .mlirbc or .onnx file, or a name from `serenity networks list`.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timing: Annotated[
+        bool, typer.Option("--time", help="Measure latency too (one thread, medians).")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 0,
+    function: Annotated[
+        list[str] | None, typer.Option(help="Check this entry point only (repeatable).")
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[FUNCTION:]POSITION=SHAPE", help="Shape of a dynamic argument (repeatable)."
+        ),
+    ] = None,
+    dynamic_size: Annotated[
+        int, typer.Option(min=0, help="Extent of dynamic dimensions without --shape.")
+    ] = 1,
+    flag: Annotated[
+        list[str] | None, typer.Option(help="A flag for both compilations (repeatable).")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Keep serenity's report of the compilation here.")
+    ] = None,
+) -> None:
+    """Compile a model stock and with serenity, run both, and compare bytes and outputs.
+
+    Also takes the compiler's own --iree-* and --mlir-* flags, for both
+    compilations, and --serenity-* flags. Exits with 4 when the prediction for
+    any class of memory and the runtime's allocation disagree or outputs differ.
+    """
+    ours, compiler = _split_flags(list(context.args))
+    shapes = _parse_shapes(shape or [])
+
+    from serenity_mlir import networks
+    from serenity_mlir.checking import check
+
+    with tempfile.TemporaryDirectory(prefix="serenity-") as directory:
+        path = Path(model)
+        if not path.exists() and model in networks.names():
+            path = Path(directory) / f"{model}.onnx"
+            path.write_bytes(networks.build(model).SerializeToString())
+        result = check(
+            path,
+            seed=seed,
+            flags=[*(flag or []), *compiler],
+            serenity_flags=ours,
+            dynamic_size=dynamic_size,
+            shapes=shapes,
+            functions=function or [],
+            timing=timing,
+        )
+    if report is not None:
+        report.write_text(json.dumps(result.report, indent=1) + "\n", "utf-8")
+    if as_json:
+        typer.echo(json.dumps({**result.to_dict(), "model": model}, indent=2))
+    else:
+        _print(result, model)
+    if not result.ok:
+        raise typer.Exit(DISAGREES)
+
+
+def _bytes(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _rows(check: FunctionCheck, result: CheckResult) -> list[tuple[str, str, str, str]]:
+    """Return the lines of a function's table: name, stock, predicted, runtime."""
+    stock, ours, predicted = check.stock, check.serenity, check.prediction
+    bound = "" if predicted is None or predicted.exact else "<= "
+
+    def told(name: str, prefix: str = "") -> str:
+        value = getattr(predicted, name) if predicted else None
+        return "-" if value is None else prefix + _bytes(value)
+
+    rows = [
+        (
+            "persistent",
+            _bytes(stock.persistent_bytes),
+            told("persistent_bytes"),
+            _bytes(ours.persistent_bytes),
+        ),
+        (
+            "external",
+            _bytes(stock.external_bytes),
+            told("external_bytes"),
+            _bytes(ours.external_bytes),
+        ),
+        (
+            "transient peak",
+            _bytes(stock.transient_peak_bytes),
+            told("transient_peak_bytes", bound),
+            _bytes(ours.transient_peak_bytes),
+        ),
+        (
+            "runtime peak",
+            _bytes(stock.call.peak_bytes),
+            told("peak_bytes", bound),
+            _bytes(ours.call.peak_bytes),
+        ),
+        ("slab", "", told("slab_bytes"), ""),
+        ("lower bound", "", told("lower_bound_bytes"), ""),
+        (
+            "compile seconds",
+            f"{result.stock_compile_seconds:.2f}",
+            "",
+            f"{result.serenity_compile_seconds:.2f}",
+        ),
+    ]
+    if check.milliseconds is not None:
+        before, after = check.milliseconds
+        rows.append(("latency, ms", f"{before:.3f}", "", f"{after:.3f}"))
+    return rows
+
+
+def _print(result: CheckResult, model: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    for check in result.functions:
+        table = Table(box=box.SIMPLE_HEAD, title=f"{model}: {check.function}", title_justify="left")
+        table.add_column("bytes")
+        for heading in ("IREE default", "predicted", "runtime"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in _rows(check, result):
+            table.add_row(*row)
+        console.print(table)
+        if check.arguments:
+            console.print(f"  inputs: {', '.join(check.arguments)}", **plain)
+        ratio = "-" if check.ratio is None else f"{check.ratio:.2f}"
+        optimal = check.prediction.optimal if check.prediction else None
+        proof = "" if optimal is None else (", proved optimal" if optimal else ", not proved")
+        console.print(f"  ratio of transient peaks: {ratio}{proof}", **plain)
+        equal = " (bitwise equal)" if check.difference.bitwise else ""
+        console.print(
+            f"  largest output difference: {check.difference.largest:.3g}{equal}", **plain
+        )
+        for problem in check.disagreements:
+            console.print(f"  DISAGREES: {problem}", **plain)
+    verdict = "all predictions hold" if result.ok else "the check failed"
+    console.print(f"{model}: {verdict}", **plain)
