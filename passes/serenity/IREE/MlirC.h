@@ -217,6 +217,7 @@ void mlirOperationWriteBytecode(MlirOperation op, MlirStringCallback callback,
 bool mlirOperationVerify(MlirOperation op);
 void mlirOperationMoveAfter(MlirOperation op, MlirOperation other);
 void mlirOperationMoveBefore(MlirOperation op, MlirOperation other);
+bool mlirOperationIsBeforeInBlock(MlirOperation op, MlirOperation other);
 void mlirOperationWalk(MlirOperation op, MlirOperationWalkCallback callback,
                        void *userData, MlirWalkOrder walkOrder);
 MlirOpPrintingFlags mlirOpPrintingFlagsCreate(void);
@@ -252,6 +253,7 @@ intptr_t mlirBlockGetNumArguments(MlirBlock block);
 MlirValue mlirBlockGetArgument(MlirBlock block, intptr_t pos);
 MlirValue mlirBlockAddArgument(MlirBlock block, MlirType type,
                                MlirLocation loc);
+void mlirBlockEraseArgument(MlirBlock block, unsigned index);
 bool mlirValueEqual(MlirValue value1, MlirValue value2);
 bool mlirValueIsABlockArgument(MlirValue value);
 bool mlirValueIsAOpResult(MlirValue value);
@@ -306,6 +308,9 @@ bool mlirTypeIsARankedTensor(MlirType type);
 MlirType mlirRankedTensorTypeGet(intptr_t rank, const int64_t *shape,
                                  MlirType elementType, MlirAttribute encoding);
 MlirAttribute mlirRankedTensorTypeGetEncoding(MlirType type);
+MlirType mlirFunctionTypeGet(MlirContext ctx, intptr_t numInputs,
+                             MlirType const *inputs, intptr_t numResults,
+                             MlirType const *results);
 
 // BuiltinAttributes.h
 MlirAttribute mlirAttributeGetNull(void);
@@ -330,6 +335,11 @@ bool mlirBoolAttrGetValue(MlirAttribute attr);
 bool mlirAttributeIsAString(MlirAttribute attr);
 MlirAttribute mlirStringAttrGet(MlirContext ctx, MlirStringRef str);
 MlirStringRef mlirStringAttrGetValue(MlirAttribute attr);
+MlirAttribute mlirSymbolRefAttrGet(MlirContext ctx, MlirStringRef symbol,
+                                   intptr_t numReferences,
+                                   MlirAttribute const *references);
+MlirStringRef mlirSymbolRefAttrGetRootReference(MlirAttribute attr);
+MlirStringRef mlirSymbolRefAttrGetLeafReference(MlirAttribute attr);
 bool mlirAttributeIsAFlatSymbolRef(MlirAttribute attr);
 MlirAttribute mlirFlatSymbolRefAttrGet(MlirContext ctx, MlirStringRef symbol);
 MlirStringRef mlirFlatSymbolRefAttrGetValue(MlirAttribute attr);
