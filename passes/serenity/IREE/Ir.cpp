@@ -290,18 +290,16 @@ void insertAfter(MlirOperation anchor, MlirOperation op) {
 }
 
 MlirValue IndexConstants::get(int64_t value) {
-  for (const auto &item : known) {
-    if (item.first == value) {
-      return item.second;
-    }
+  auto inserted = known.emplace(value, MlirValue{nullptr});
+  if (inserted.second) {
+    MlirLocation location = mlirOperationGetLocation(anchor);
+    MlirType type = mlirIndexTypeGet(mlirOperationGetContext(anchor));
+    MlirOperation op = create("arith.constant", location, {}, {type},
+                              {{"value", mlirIntegerAttrGet(type, value)}});
+    insertBefore(anchor, op);
+    inserted.first->second = result(op);
   }
-  MlirLocation location = mlirOperationGetLocation(anchor);
-  MlirType type = mlirIndexTypeGet(mlirOperationGetContext(anchor));
-  MlirOperation op = create("arith.constant", location, {}, {type},
-                            {{"value", mlirIntegerAttrGet(type, value)}});
-  insertBefore(anchor, op);
-  known.emplace_back(value, result(op));
-  return known.back().second;
+  return inserted.first->second;
 }
 
 // --- diagnostics ------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include "serenity/IREE/MlirC.h"
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -111,7 +112,7 @@ public:
 
 private:
   MlirOperation anchor;
-  std::vector<std::pair<int64_t, MlirValue>> known;
+  std::map<int64_t, MlirValue> known;
 };
 
 // --- diagnostics ------------------------------------------------------------

@@ -62,6 +62,9 @@ void ireeCompilerInvocationSetDumpCompilationPhasesTo(
     iree_compiler_invocation_t *inv, const char *path);
 void ireeCompilerInvocationSetVerifyIR(iree_compiler_invocation_t *inv,
                                        bool enable);
+void ireeCompilerInvocationSetupRemarks(iree_compiler_invocation_t *inv,
+                                        const char *remarksFilter,
+                                        const char *remarksOutputFile);
 bool ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
                                     enum iree_compiler_pipeline_t pipeline);
 bool ireeCompilerInvocationRunPassPipeline(iree_compiler_invocation_t *inv,
@@ -77,6 +80,8 @@ ireeCompilerSourceWrapBuffer(iree_compiler_session_t *session,
 iree_compiler_error_t *
 ireeCompilerOutputOpenFile(const char *filePath,
                            iree_compiler_output_t **out_output);
+iree_compiler_error_t *
+ireeCompilerOutputOpenFD(int fd, iree_compiler_output_t **out_output);
 void ireeCompilerOutputDestroy(iree_compiler_output_t *output);
 void ireeCompilerOutputKeep(iree_compiler_output_t *output);
 

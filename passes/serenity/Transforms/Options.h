@@ -9,6 +9,7 @@
 #include "serenity/Core/Scheduler.h"
 
 #include <cstdint>
+#include <functional>
 
 namespace serenity {
 
@@ -23,6 +24,12 @@ struct Options {
   double timeLimitSeconds = 10;
   /// Deterministic cut-off of the searches in states; 0: none.
   int64_t stateLimit = 0;
+  /// Alignment of offsets and sizes in a slab where the IR does not say
+  /// (`--iree-stream-resource-min-offset-alignment`).
+  int64_t defaultAlignment = 64;
+  /// Asked now and then during long searches; true stops them with the best
+  /// answer found so far.
+  std::function<bool()> cancelled;
 };
 
 } // namespace serenity

@@ -77,6 +77,19 @@ struct ModuleReport {
   std::vector<std::pair<std::string, double>> seconds;
 };
 
+/// The entry of the function of that name, made if there is none.
+inline FunctionReport &functionReport(ModuleReport &report,
+                                      const std::string &name) {
+  for (FunctionReport &function : report.functions) {
+    if (function.name == name) {
+      return function;
+    }
+  }
+  report.functions.emplace_back();
+  report.functions.back().name = name;
+  return report.functions.back();
+}
+
 /// The JSON text of DESIGN.md section 7 (docs/report.md), two-space indented.
 std::string toJson(const ModuleReport &report);
 

@@ -1,0 +1,342 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// serenity-compile: iree-compile with our passes in its pipeline.
+//
+// This program *is* iree-compile: it calls IREE's main function
+// (`ireeCompilerRunMain`), which parses every flag, opens files and writes the
+// output as the stock tool does. That function calls the embedding API through
+// the procedure linkage table, and a definition in the executable comes before
+// that of the library. So the few calls below that matter to us arrive here
+// first:
+//
+//   iree-compile's main --> ireeCompilerInvocationPipeline (ours)
+//                              --> phases up to flow (IREE's)
+//                              --> serenity passes between the stream passes
+//                              --> phases from stream on (IREE's)
+
+#include "serenity/Driver/CommandLine.h"
+#include "serenity/Driver/Compile/Flags.h"
+#include "serenity/Driver/Compile/Output.h"
+#include "serenity/Driver/Compile/Pipeline.h"
+#include "serenity/Driver/Compile/Real.h"
+#include "serenity/IREE/Ir.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <map>
+#include <memory>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+using namespace serenity;
+
+namespace {
+
+constexpr int exitFailure = 1;
+constexpr int exitUsage = 2;
+constexpr int exitBudget = 3;
+constexpr int exitInterrupted = 130;
+
+/// What IREE's main function asked for, gathered call by call.
+struct Driver {
+  CompileFlags flags;
+  std::vector<std::string> arguments;
+  ModuleReport report;
+  Outcome outcome;
+  std::map<iree_compiler_invocation_t *, InvocationState> invocations;
+  struct PendingOutput {
+    std::unique_ptr<AtomicFile> file;
+    bool keep = false;
+  };
+  std::map<iree_compiler_output_t *, PendingOutput> outputs;
+  bool outputFailed = false;
+  bool pipelineSeen = false;
+};
+
+Driver &driver() {
+  static Driver instance;
+  return instance;
+}
+
+template <typename Function> Function *next(const char *name) {
+  void *symbol = dlsym(RTLD_NEXT, name);
+  if (!symbol) {
+    std::fprintf(stderr,
+                 "serenity-compile: error: this libIREECompiler.so has no "
+                 "function '%s'; serenity-mlir supports iree-base-compiler "
+                 "3.12 and 3.13\n",
+                 name);
+    std::_Exit(exitFailure);
+  }
+  return reinterpret_cast<Function *>(symbol);
+}
+
+void interrupted(int) { _exit(exitInterrupted); }
+
+/// `3.13.0rc20261016 @ 89ece87b...` is supported if it begins with one of
+/// these.
+bool supported(const std::string &revision) {
+  for (const char *known : {"3.12.", "3.13."}) {
+    if (revision.rfind(known, 0) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+} // namespace
+
+// The functions that IREE's main calls. `__attribute__((visibility))` because
+// everything else in this program is hidden.
+#define SERENITY_INTERPOSE extern "C" __attribute__((visibility("default")))
+
+namespace serenity::real {
+iree_compiler_invocation_t *invocationCreate(iree_compiler_session_t *session) {
+  static auto *function = next<decltype(ireeCompilerInvocationCreate)>(
+      "ireeCompilerInvocationCreate");
+  return function(session);
+}
+void invocationDestroy(iree_compiler_invocation_t *inv) {
+  static auto *function = next<decltype(ireeCompilerInvocationDestroy)>(
+      "ireeCompilerInvocationDestroy");
+  function(inv);
+}
+void setCompileFromPhase(iree_compiler_invocation_t *inv, const char *phase) {
+  static auto *function =
+      next<decltype(ireeCompilerInvocationSetCompileFromPhase)>(
+          "ireeCompilerInvocationSetCompileFromPhase");
+  function(inv, phase);
+}
+void setCompileToPhase(iree_compiler_invocation_t *inv, const char *phase) {
+  static auto *function =
+      next<decltype(ireeCompilerInvocationSetCompileToPhase)>(
+          "ireeCompilerInvocationSetCompileToPhase");
+  function(inv, phase);
+}
+void setDumpCompilationPhasesTo(iree_compiler_invocation_t *inv,
+                                const char *path) {
+  static auto *function =
+      next<decltype(ireeCompilerInvocationSetDumpCompilationPhasesTo)>(
+          "ireeCompilerInvocationSetDumpCompilationPhasesTo");
+  function(inv, path);
+}
+void setVerifyIR(iree_compiler_invocation_t *inv, bool enable) {
+  static auto *function = next<decltype(ireeCompilerInvocationSetVerifyIR)>(
+      "ireeCompilerInvocationSetVerifyIR");
+  function(inv, enable);
+}
+bool pipeline(iree_compiler_invocation_t *inv, iree_compiler_pipeline_t which) {
+  static auto *function = next<decltype(ireeCompilerInvocationPipeline)>(
+      "ireeCompilerInvocationPipeline");
+  return function(inv, which);
+}
+iree_compiler_error_t *outputOpenFile(const char *path,
+                                      iree_compiler_output_t **output) {
+  static auto *function =
+      next<decltype(ireeCompilerOutputOpenFile)>("ireeCompilerOutputOpenFile");
+  return function(path, output);
+}
+void outputDestroy(iree_compiler_output_t *output) {
+  static auto *function =
+      next<decltype(ireeCompilerOutputDestroy)>("ireeCompilerOutputDestroy");
+  function(output);
+}
+void outputKeep(iree_compiler_output_t *output) {
+  static auto *function =
+      next<decltype(ireeCompilerOutputKeep)>("ireeCompilerOutputKeep");
+  function(output);
+}
+} // namespace serenity::real
+
+SERENITY_INTERPOSE iree_compiler_invocation_t *
+ireeCompilerInvocationCreate(iree_compiler_session_t *session) {
+  iree_compiler_invocation_t *inv = real::invocationCreate(session);
+  driver().invocations[inv].session = session;
+  return inv;
+}
+
+SERENITY_INTERPOSE void
+ireeCompilerInvocationDestroy(iree_compiler_invocation_t *inv) {
+  auto it = driver().invocations.find(inv);
+  MlirOperation module = {nullptr};
+  if (it != driver().invocations.end()) {
+    module = it->second.module;
+    driver().invocations.erase(it);
+  }
+  if (module.ptr) {
+    mlirOperationDestroy(module);
+  }
+  real::invocationDestroy(inv);
+}
+
+SERENITY_INTERPOSE void
+ireeCompilerInvocationSetCompileFromPhase(iree_compiler_invocation_t *inv,
+                                          const char *phase) {
+  driver().invocations[inv].compileFrom = phase;
+  real::setCompileFromPhase(inv, phase);
+}
+
+SERENITY_INTERPOSE void
+ireeCompilerInvocationSetCompileToPhase(iree_compiler_invocation_t *inv,
+                                        const char *phase) {
+  driver().invocations[inv].compileTo = phase;
+  real::setCompileToPhase(inv, phase);
+}
+
+SERENITY_INTERPOSE void ireeCompilerInvocationSetDumpCompilationPhasesTo(
+    iree_compiler_invocation_t *inv, const char *path) {
+  driver().invocations[inv].dumpPhasesTo = path;
+  real::setDumpCompilationPhasesTo(inv, path);
+}
+
+SERENITY_INTERPOSE void
+ireeCompilerInvocationSetVerifyIR(iree_compiler_invocation_t *inv,
+                                  bool enable) {
+  driver().invocations[inv].verify = enable;
+  real::setVerifyIR(inv, enable);
+}
+
+SERENITY_INTERPOSE bool
+ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
+                               enum iree_compiler_pipeline_t which) {
+  Driver &state = driver();
+  state.pipelineSeen = true;
+  if (which != IREE_COMPILER_PIPELINE_STD) {
+    return real::pipeline(inv, which);
+  }
+  return runPipeline(inv, state.invocations[inv], state.flags, state.arguments,
+                     state.report, state.outcome);
+}
+
+SERENITY_INTERPOSE iree_compiler_error_t *
+ireeCompilerOutputOpenFile(const char *path, iree_compiler_output_t **output) {
+  if (!AtomicFile::handles(path)) {
+    return real::outputOpenFile(path, output);
+  }
+  auto file = std::make_unique<AtomicFile>();
+  int copy = -1;
+  if (!file->open(path) || (copy = dup(file->descriptor())) < 0) {
+    // IREE has the words for it, unless the target is at fault only for us.
+    iree_compiler_error_t *error = real::outputOpenFile(path, output);
+    if (error) {
+      return error;
+    }
+    std::fprintf(stderr, "serenity-compile: warning: %s; writing in place\n",
+                 file->error().c_str());
+    return nullptr;
+  }
+  iree_compiler_error_t *error = ireeCompilerOutputOpenFD(copy, output);
+  if (!error) {
+    driver().outputs[*output].file = std::move(file);
+  }
+  return error;
+}
+
+SERENITY_INTERPOSE void ireeCompilerOutputKeep(iree_compiler_output_t *output) {
+  auto it = driver().outputs.find(output);
+  if (it != driver().outputs.end()) {
+    it->second.keep = true;
+  }
+  real::outputKeep(output);
+}
+
+SERENITY_INTERPOSE void
+ireeCompilerOutputDestroy(iree_compiler_output_t *output) {
+  Driver::PendingOutput pending;
+  auto it = driver().outputs.find(output);
+  if (it != driver().outputs.end()) {
+    pending = std::move(it->second);
+    driver().outputs.erase(it);
+  }
+  real::outputDestroy(output); // flushes
+  if (pending.file && pending.keep && !pending.file->commit()) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n",
+                 pending.file->error().c_str());
+    driver().outputFailed = true;
+  }
+}
+
+int main(int argc, char **argv) {
+  Driver &state = driver();
+  std::vector<std::string> args(argv, argv + argc);
+  ResponseFiles files = expandResponseFiles(args);
+  if (!files.error.empty()) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n", files.error.c_str());
+    return exitUsage;
+  }
+  if (std::optional<std::string> error = parseFlags(args, state.flags)) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
+    return exitUsage;
+  }
+  for (const std::string &arg : args) {
+    if (arg == "--help" || arg == "-help" || arg == "-h" ||
+        arg == "--help-hidden" || arg == "-help-hidden" ||
+        arg == "--help-list" || arg == "-help-list") {
+      std::fputs(flagsHelp().c_str(), stdout);
+      std::fflush(stdout);
+      break;
+    }
+  }
+  // Before any work: a report that cannot be written is a mistake of the call.
+  if (!state.flags.reportPath.empty() &&
+      AtomicFile::handles(state.flags.reportPath)) {
+    AtomicFile probe;
+    if (!probe.open(state.flags.reportPath)) {
+      std::fprintf(stderr, "serenity-compile: error: %s\n",
+                   probe.error().c_str());
+      return exitUsage;
+    }
+  }
+
+  // LLVM's handler, installed later, cleans up and then raises the signal again
+  // for this one.
+  std::signal(SIGINT, interrupted);
+
+  ireeCompilerGlobalInitialize();
+  std::string revision = ireeCompilerGetRevision();
+  if (!supported(revision)) {
+    std::fprintf(stderr,
+                 "serenity-compile: error: found IREE compiler '%s'; "
+                 "serenity-mlir supports iree-base-compiler 3.12 and 3.13. "
+                 "Install one of them, or set SERENITY_DISABLE=1 and drop the "
+                 "--serenity flags\n",
+                 revision.c_str());
+    return exitFailure;
+  }
+  state.report.versions = {{"serenity_mlir", SERENITY_VERSION},
+                           {"iree_compiler", revision}};
+  state.arguments = args;
+  std::vector<char *> pointers;
+  for (std::string &arg : args) {
+    pointers.push_back(arg.data());
+  }
+  pointers.push_back(nullptr);
+  int code = ireeCompilerRunMain(int(args.size()), pointers.data());
+  if (state.outcome.budgetMissed) {
+    code = exitBudget;
+  }
+  if (code == 0 && state.outputFailed) {
+    code = exitFailure;
+  }
+  if (code == 0 && !state.pipelineSeen) {
+    std::fprintf(stderr, "serenity-compile: error: this libIREECompiler.so "
+                         "does not let its pipeline be extended; the output "
+                         "is the stock compiler's\n");
+    code = exitFailure;
+  }
+  bool complete = code == 0 || state.outcome.budgetMissed;
+  if (complete && !state.flags.reportPath.empty()) {
+    std::string error =
+        writeFileAtomically(state.flags.reportPath, toJson(state.report));
+    if (!error.empty()) {
+      std::fprintf(stderr, "serenity-compile: error: %s\n", error.c_str());
+      code = exitFailure;
+    }
+  }
+  return code;
+}

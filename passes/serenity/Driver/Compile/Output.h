@@ -1,0 +1,51 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_DRIVER_COMPILE_OUTPUT_H
+#define SERENITY_DRIVER_COMPILE_OUTPUT_H
+
+#include <string>
+
+namespace serenity {
+
+/// A file that appears under its name complete or not at all.
+///
+/// It is written without a name (O_TMPFILE) where the file system can do that,
+/// so that nothing is left behind however the process ends; elsewhere under a
+/// temporary name beside the target.
+class AtomicFile {
+public:
+  AtomicFile() = default;
+  ~AtomicFile();
+  AtomicFile(const AtomicFile &) = delete;
+  AtomicFile &operator=(const AtomicFile &) = delete;
+
+  /// True if `path` is to be replaced atomically: a regular file or nothing
+  /// yet.
+  static bool handles(const std::string &path);
+
+  /// Opens it for writing. On failure `error()` says why.
+  bool open(const std::string &path);
+  int descriptor() const { return fd; }
+  /// Gives it its name, replacing what was there.
+  bool commit();
+  const std::string &error() const { return message; }
+
+private:
+  bool fail(const std::string &what);
+
+  std::string path;      // as given
+  std::string target;    // links resolved
+  std::string temporary; // empty while it has no name
+  std::string message;
+  int fd = -1;
+};
+
+/// Writes `text` to `path` atomically. Returns an error message or "".
+std::string writeFileAtomically(const std::string &path,
+                                const std::string &text);
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_OUTPUT_H

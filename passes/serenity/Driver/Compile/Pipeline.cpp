@@ -1,0 +1,732 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Driver/Compile/Pipeline.h"
+
+#include "serenity/Driver/Compile/Real.h"
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/FunctionMemory.h"
+#include "serenity/Transforms/Passes.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+
+namespace serenity {
+
+namespace {
+
+/// Functions carry the variant they are compiled in while the stream phase
+/// runs: "stock", "offsets" or nothing (ours). The passes skip what is not
+/// theirs.
+constexpr const char *variantAttr = "serenity.variant";
+constexpr const char *partitioningAttr = "stream.partitioning";
+
+/// Phases in pipeline order.
+const char *const phases[] = {"start",
+                              "input",
+                              "abi",
+                              "preprocessing",
+                              "global-optimization",
+                              "dispatch-creation",
+                              "flow",
+                              "stream",
+                              "executable-sources",
+                              "executable-configurations",
+                              "executable-targets",
+                              "hal",
+                              "vm",
+                              "end"};
+
+int phaseIndex(const std::string &name) {
+  for (size_t i = 0; i < sizeof(phases) / sizeof(*phases); ++i) {
+    if (name == phases[i]) {
+      return int(i);
+    }
+  }
+  return -1;
+}
+
+class Stopwatch {
+public:
+  explicit Stopwatch(ModuleReport &report, std::string name)
+      : report(report), name(std::move(name)),
+        start(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() {
+    double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+            .count();
+    for (auto &entry : report.seconds) {
+      if (entry.first == name) {
+        entry.second += seconds;
+        return;
+      }
+    }
+    report.seconds.emplace_back(name, seconds);
+  }
+
+private:
+  ModuleReport &report;
+  std::string name;
+  std::chrono::steady_clock::time_point start;
+};
+
+/// The session's flags, by name without dashes.
+std::map<std::string, std::string> sessionFlags(iree_compiler_session_t *s) {
+  std::map<std::string, std::string> flags;
+  auto onFlag = [](const char *text, size_t length, void *userData) {
+    std::string flag(text, length);
+    flag.erase(0, flag.find_first_not_of('-'));
+    size_t equals = flag.find('=');
+    std::string value =
+        equals == std::string::npos ? "" : flag.substr(equals + 1);
+    (*static_cast<std::map<std::string, std::string> *>(
+        userData))[flag.substr(0, equals)] = value;
+  };
+  ireeCompilerSessionGetFlags(s, /*nonDefaultOnly=*/false, onFlag, &flags);
+  return flags;
+}
+
+/// How one function comes out of a variant.
+using Peaks = std::map<std::string, std::optional<int64_t>>;
+
+class Pipeline {
+public:
+  Pipeline(iree_compiler_invocation_t *inv, InvocationState &state,
+           const CompileFlags &flags, const std::vector<std::string> &arguments,
+           ModuleReport &report, Outcome &outcome)
+      : inv(inv), state(state), flags(flags), options(flags.options),
+        arguments(arguments), report(report), outcome(outcome) {
+    session = sessionFlags(state.session);
+    std::string alignment =
+        argumentValue("iree-stream-resource-min-offset-alignment");
+    if (!alignment.empty()) {
+      options.defaultAlignment =
+          std::max<int64_t>(1, std::strtoll(alignment.c_str(), nullptr, 10));
+    }
+  }
+
+  bool run();
+
+private:
+  /// True if the command line has that flag, in any spelling.
+  bool hasArgument(const std::string &name) const;
+  std::string argumentValue(const std::string &name) const;
+  /// Flags that let the user watch the passes at work: then the chosen variant
+  /// is run again where it can be seen, instead of taking over the clone.
+  bool watched() const;
+
+  bool runStock(const std::string &from, const std::string &to);
+  bool runOwn(const char *pass, MlirOperation module, ModuleReport *into,
+              bool visible);
+  bool runIree(MlirOperation module, const std::string &text, bool visible);
+  /// From the flow phase to laid out slabs.
+  bool runStreamPrefix(MlirOperation module, bool ours, ModuleReport *into,
+                       bool visible);
+  bool finishStream(MlirOperation module);
+  std::string streamOptions(bool visible) const;
+  void setPartitioning(MlirOperation module, bool on);
+  bool scheduleStream();
+  void describeFunctions(MlirOperation module);
+  bool checkBudget(MlirOperation module);
+
+  Peaks measure(MlirOperation module, PackAlgorithm algorithm) const;
+  void adopt(MlirOperation clone);
+
+  iree_compiler_invocation_t *inv;
+  InvocationState &state;
+  const CompileFlags &flags;
+  Options options;
+  const std::vector<std::string> &arguments;
+  ModuleReport &report;
+  Outcome &outcome;
+  std::map<std::string, std::string> session;
+};
+
+bool Pipeline::hasArgument(const std::string &name) const {
+  for (const std::string &argument : arguments) {
+    size_t dashes = argument.find_first_not_of('-');
+    if (dashes == 1 || dashes == 2) {
+      std::string text = argument.substr(dashes);
+      if (text.substr(0, text.find('=')) == name) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+std::string Pipeline::argumentValue(const std::string &name) const {
+  std::string value;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    size_t dashes = arguments[i].find_first_not_of('-');
+    if (dashes != 1 && dashes != 2) {
+      continue;
+    }
+    std::string text = arguments[i].substr(dashes);
+    if (text == name && i + 1 < arguments.size()) {
+      value = arguments[i + 1];
+    } else if (text.rfind(name + "=", 0) == 0) {
+      value = text.substr(name.size() + 1);
+    }
+  }
+  return value;
+}
+
+bool Pipeline::watched() const {
+  for (const char *name :
+       {"mlir-print-ir-before-all", "mlir-print-ir-after-all",
+        "mlir-print-ir-before", "mlir-print-ir-after",
+        "mlir-print-ir-after-change", "mlir-print-ir-after-failure",
+        "mlir-timing", "mlir-pass-statistics",
+        "mlir-pass-pipeline-crash-reproducer",
+        "mlir-pass-pipeline-local-reproducer", "mlir-print-ir-tree-dir"}) {
+    if (hasArgument(name)) {
+      return true;
+    }
+  }
+  auto set = [&](const char *name) {
+    auto it = session.find(name);
+    return it != session.end() && !it->second.empty() &&
+           it->second != "<unknown>";
+  };
+  return !flags.printIrAfter.empty() ||
+         set("iree-parameter-encoder-output-file") ||
+         set("iree-scheduling-dump-statistics-format");
+}
+
+bool Pipeline::runStock(const std::string &from, const std::string &to) {
+  if (phaseIndex(from) >= phaseIndex(to)) {
+    return true;
+  }
+  real::setCompileFromPhase(inv, from.c_str());
+  real::setCompileToPhase(inv, to.c_str());
+  bool ok = real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+  real::setCompileFromPhase(inv, state.compileFrom.c_str());
+  real::setCompileToPhase(inv, state.compileTo.c_str());
+  return ok;
+}
+
+bool Pipeline::runOwn(const char *pass, MlirOperation module,
+                      ModuleReport *into, bool visible) {
+  MlirPassManager manager =
+      mlirPassManagerCreate(mlirOperationGetContext(module));
+  mlirPassManagerEnableVerifier(manager, state.verify);
+  mlirPassManagerAddOwnedPass(manager, createPass(pass, options, into));
+  bool printAfter = false;
+  if (visible) {
+    for (const std::string &name : flags.printIrAfter) {
+      printAfter |= name == pass;
+    }
+    bool after = hasArgument("mlir-print-ir-after-all") || printAfter;
+    bool before = hasArgument("mlir-print-ir-before-all");
+    if (after || before) {
+      MlirOpPrintingFlags printing = mlirOpPrintingFlagsCreate();
+      std::string limit = argumentValue("mlir-elide-elementsattrs-if-larger");
+      if (!limit.empty()) {
+        mlirOpPrintingFlagsElideLargeElementsAttrs(
+            printing, std::strtoll(limit.c_str(), nullptr, 10));
+      }
+      limit = argumentValue("mlir-elide-resource-strings-if-larger");
+      if (!limit.empty()) {
+        mlirOpPrintingFlagsElideLargeResourceString(
+            printing, std::strtoll(limit.c_str(), nullptr, 10));
+      }
+      mlirPassManagerEnableIRPrinting(manager, before, after,
+                                      /*printModuleScope=*/false,
+                                      /*printAfterOnlyOnChange=*/false,
+                                      /*printAfterOnlyOnFailure=*/false,
+                                      printing, ir::strRef(""));
+      mlirOpPrintingFlagsDestroy(printing);
+    }
+    if (hasArgument("mlir-timing")) {
+      mlirPassManagerEnableTiming(manager);
+    }
+  }
+  bool ok = mlirPassManagerRunOnOp(manager, module).value != 0;
+  mlirPassManagerDestroy(manager);
+  return ok;
+}
+
+bool Pipeline::runIree(MlirOperation module, const std::string &text,
+                       bool visible) {
+  if (visible) {
+    return ireeCompilerInvocationRunPassPipeline(inv, text.c_str());
+  }
+  return ir::runPipeline(module, text, state.verify);
+}
+
+/// Textual pipelines do not see the session's options, so they are repeated.
+std::string Pipeline::streamOptions(bool visible) const {
+  std::string text;
+  auto forward = [&](const char *flag, const char *option, bool quote = false) {
+    auto it = session.find(flag);
+    if (it == session.end() || it->second.empty() ||
+        it->second == "<unknown>") {
+      return;
+    }
+    text += (text.empty() ? "" : " ") + std::string(option) + "=" +
+            (quote ? "\"" + it->second + "\"" : it->second);
+  };
+  forward("iree-scheduling-optimize-bindings", "optimize-bindings");
+  forward("iree-scheduling-initialization-mode", "initialization-mode");
+  auto encoder = session.find("iree-parameter-encoder-output-file");
+  // Only the run that counts may write that file.
+  if (visible && encoder != session.end() && !encoder->second.empty()) {
+    forward("iree-parameter-encoder-mode", "parameter-encoder-mode");
+    forward("iree-parameter-encoder-output-file",
+            "parameter-encoder-output-file", true);
+    forward("iree-parameter-encoder-output-scope",
+            "parameter-encoder-output-scope");
+  }
+  return text.empty() ? "" : "{" + text + "}";
+}
+
+void Pipeline::setPartitioning(MlirOperation module, bool on) {
+  MlirContext context = mlirOperationGetContext(module);
+  mlirContextGetOrLoadDialect(context, ir::strRef("stream"));
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if (!on) {
+      if (ir::stringAttr(function, "serenity.partitioning")) {
+        mlirOperationRemoveDiscardableAttributeByName(
+            function, ir::strRef(partitioningAttr));
+        mlirOperationRemoveDiscardableAttributeByName(
+            function, ir::strRef("serenity.partitioning"));
+      }
+      continue;
+    }
+    // Only where the order is ours, and never over a choice of the user's.
+    if (ir::isNull(ir::attr(function, "serenity.peak_bytes")) ||
+        !ir::isNull(ir::attr(function, partitioningAttr))) {
+      continue;
+    }
+    MlirAttribute debug = mlirAttributeParseGet(
+        context, ir::strRef("#stream.partitioning_config<\"debug\">"));
+    if (ir::isNull(debug)) {
+      continue;
+    }
+    mlirOperationSetDiscardableAttributeByName(
+        function, ir::strRef(partitioningAttr), debug);
+    ir::setStringAttr(function, "serenity.partitioning", "debug");
+  }
+}
+
+bool Pipeline::runStreamPrefix(MlirOperation module, bool ours,
+                               ModuleReport *into, bool visible) {
+  std::string pipelineOptions = streamOptions(visible);
+  if (ours && !runOwn("serenity-schedule", module, into, visible)) {
+    return false;
+  }
+  // A partitioning flag is the user's choice about waves.
+  bool partition = ours && !hasArgument("iree-stream-partitioning-favor");
+  if (!runIree(module, "iree-util-verify-initialization-order", visible) ||
+      !runIree(module,
+               "iree-stream-tensor-transformation-pipeline" + pipelineOptions,
+               visible)) {
+    return false;
+  }
+  if (partition) {
+    setPartitioning(module, true);
+  }
+  bool ok = runIree(
+      module, "iree-stream-async-transformation-pipeline" + pipelineOptions,
+      visible);
+  setPartitioning(module, false);
+  if (!ok ||
+      (ours && !runOwn("serenity-schedule-regions", module, into, visible))) {
+    return false;
+  }
+  if (!runIree(module, "iree-stream-schedule-allocation", visible)) {
+    return false;
+  }
+  return true;
+}
+
+bool Pipeline::finishStream(MlirOperation module) {
+  std::string pipelineOptions = streamOptions(/*visible=*/true);
+  if (!runIree(module,
+               "iree-stream-cmd-transformation-pipeline" + pipelineOptions,
+               true)) {
+    return false;
+  }
+  describeFunctions(module);
+  auto format = session.find("iree-scheduling-dump-statistics-format");
+  if (format != session.end() && !format->second.empty() &&
+      format->second != "<unknown>" && format->second != "none") {
+    std::string file = session["iree-scheduling-dump-statistics-file"];
+    if (!runIree(module,
+                 "iree-stream-dump-statistics{output-format=" + format->second +
+                     (file.empty() ? "" : " output-file=\"" + file + "\"") +
+                     "}",
+                 true)) {
+      return false;
+    }
+  }
+  return runIree(module, "iree-stream-optimization-pipeline" + pipelineOptions,
+                 true) &&
+         runIree(module, "iree-stream-cleanup-pipeline" + pipelineOptions,
+                 true) &&
+         runIree(module, "symbol-dce", true);
+}
+
+Peaks Pipeline::measure(MlirOperation module, PackAlgorithm algorithm) const {
+  Peaks peaks;
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if (ir::isa(function, "util.func") || ir::isa(function, "func.func")) {
+      std::string name = ir::stringAttr(function, "sym_name").value_or("");
+      peaks[name] =
+          transientPeak(module, function, algorithm, options.defaultAlignment,
+                        options.timeLimitSeconds);
+    }
+  }
+  return peaks;
+}
+
+/// Moves the contents of `clone` into the invocation's module.
+void Pipeline::adopt(MlirOperation clone) {
+  MlirOperation module = state.module;
+  std::vector<MlirOperation> old = ir::operations(ir::body(module));
+  for (auto it = old.rbegin(); it != old.rend(); ++it) {
+    mlirOperationDestroy(*it);
+  }
+  for (MlirOperation op : ir::operations(ir::body(clone))) {
+    mlirOperationRemoveFromParent(op);
+    mlirBlockAppendOwnedOperation(ir::body(module), op);
+  }
+  intptr_t count = mlirOperationGetNumAttributes(clone);
+  for (intptr_t i = 0; i < count; ++i) {
+    MlirNamedAttribute named = mlirOperationGetAttribute(clone, i);
+    mlirOperationSetAttributeByName(module, mlirIdentifierStr(named.name),
+                                    named.attribute);
+  }
+  mlirOperationDestroy(clone);
+}
+
+/// Chooses the variant of every function and brings the module to laid out
+/// slabs.
+bool Pipeline::scheduleStream() {
+  MlirOperation flow = state.module;
+  bool visible = watched();
+  MlirContext context = mlirOperationGetContext(flow);
+
+  // As stock, on a clone.
+  MlirOperation stock = mlirOperationClone(flow);
+  Peaks stockPeaks, offsetPeaks;
+  bool stockOk;
+  {
+    Stopwatch watch(report, "stock candidate");
+    ir::SilenceDiagnostics silence(context);
+    stockOk = runStreamPrefix(stock, /*ours=*/false, nullptr, false);
+    if (stockOk) {
+      stockPeaks = measure(stock, PackAlgorithm::Iree);
+      offsetPeaks = measure(stock, options.offsets);
+    }
+  }
+  if (!stockOk) {
+    // IREE refuses the module: let it say so.
+    mlirOperationDestroy(stock);
+    return runStreamPrefix(flow, false, nullptr, true);
+  }
+
+  // Ours.
+  MlirOperation own = MlirOperation{nullptr};
+  Peaks ownPeaks;
+  ModuleReport ownReport;
+  if (flags.schedule) {
+    Stopwatch watch(report, "serenity candidate");
+    own = mlirOperationClone(flow);
+    bool ok = runStreamPrefix(own, /*ours=*/true, &ownReport, false);
+    if (ok) {
+      ownPeaks = measure(own, options.offsets);
+    } else {
+      ir::emitWarning(mlirOperationGetLocation(flow),
+                      "the scheduled variant did not compile; keeping IREE's "
+                      "order (please report this)");
+      mlirOperationDestroy(own);
+      own.ptr = nullptr;
+    }
+  }
+
+  // Per function, the least; the earlier one among equals.
+  std::map<std::string, int> choice; // 0 stock, 1 offsets, 2 ours
+  bool anyOwn = false;
+  bool allOwn = own.ptr != nullptr;
+  for (const auto &item : stockPeaks) {
+    const std::string &name = item.first;
+    FunctionReport &entry = functionReport(report, name);
+    entry.stockTransientPeakBytes = item.second;
+    std::vector<std::pair<const char *, std::optional<int64_t>>> candidates = {
+        {"stock", item.second}};
+    if (flags.schedule) {
+      candidates.emplace_back("stock order, own offsets", offsetPeaks[name]);
+      if (own.ptr) {
+        candidates.emplace_back("serenity", ownPeaks[name]);
+      }
+    }
+    int best = 0;
+    for (int i = 1; i < int(candidates.size()); ++i) {
+      const auto &known = candidates[best].second;
+      const auto &peak = candidates[i].second;
+      if (peak && known && *peak < *known) {
+        best = i;
+      }
+    }
+    // Without a number offsets can still only gain.
+    if (!item.second && flags.schedule) {
+      best = 1;
+    }
+    choice[name] = best;
+    bool differs = candidates.size() < 3 ||
+                   candidates[best].second != candidates.back().second;
+    anyOwn |= best == 2;
+    allOwn &= best == 2 || (!differs && candidates[best].second == 0);
+    entry.candidates.clear();
+    for (int i = 0; i < int(candidates.size()); ++i) {
+      entry.candidates.push_back(
+          {candidates[i].first, candidates[i].second, i == best});
+    }
+  }
+
+  auto keepRegions = [&](const ModuleReport &from) {
+    for (const FunctionReport &function : from.functions) {
+      if (choice.count(function.name) && choice[function.name] != 2) {
+        continue;
+      }
+      functionReport(report, function.name).regions = function.regions;
+    }
+  };
+  if (allOwn && anyOwn && !visible) {
+    mlirOperationDestroy(stock);
+    adopt(own);
+    keepRegions(ownReport);
+    Stopwatch watch(report, "offsets");
+    return runOwn("serenity-pack", flow, &report, false);
+  }
+  if (own.ptr) {
+    mlirOperationDestroy(own);
+  }
+  bool anyOffsets = false;
+  for (const auto &item : choice) {
+    anyOffsets |= item.second == 1;
+  }
+  // Mark what every function is to be.
+  auto mark = [&](MlirOperation module) {
+    for (MlirOperation function : ir::operations(ir::body(module))) {
+      std::string name = ir::stringAttr(function, "sym_name").value_or("");
+      auto it = choice.find(name);
+      if (it != choice.end() && it->second != 2 &&
+          (ir::isa(function, "util.func") || ir::isa(function, "func.func"))) {
+        ir::setStringAttr(function, variantAttr,
+                          it->second == 0 ? "stock" : "offsets");
+      } else if (ir::isa(function, "util.initializer") && !anyOwn &&
+                 !anyOffsets) {
+        ir::setStringAttr(function, variantAttr, "stock");
+      }
+    }
+  };
+  if (!anyOwn && !visible) {
+    adopt(stock);
+    mark(flow);
+  } else {
+    mlirOperationDestroy(stock);
+    mark(flow);
+    Stopwatch watch(report, "chosen variant");
+    ModuleReport again;
+    // Remarks were emitted when the variant was tried.
+    bool ok;
+    if (visible) {
+      ok = runStreamPrefix(flow, anyOwn, &again, true);
+    } else {
+      ir::SilenceDiagnostics silence(context);
+      ok = runStreamPrefix(flow, anyOwn, &again, false);
+    }
+    if (!ok) {
+      return false;
+    }
+    keepRegions(again);
+  }
+  Stopwatch watch(report, "offsets");
+  return runOwn("serenity-pack", flow, &report, visible);
+}
+
+/// Names, exports and peaks as the runtime will see them: after reference
+/// counting has placed the releases.
+void Pipeline::describeFunctions(MlirOperation module) {
+  std::map<std::string, std::string> wrapperOf;
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if (!ir::isa(function, "util.func")) {
+      continue;
+    }
+    std::string name = ir::stringAttr(function, "sym_name").value_or("");
+    ir::walk(function, [&](MlirOperation op) {
+      MlirAttribute callee = ir::attr(op, "callee");
+      if (ir::isa(op, "util.call") && !ir::isNull(callee) &&
+          mlirAttributeIsAFlatSymbolRef(callee)) {
+        std::string called(ir::view(mlirFlatSymbolRefAttrGetValue(callee)));
+        if (called == name + "$async") {
+          wrapperOf[called] = name;
+        }
+      }
+    });
+  }
+  Peaks peaks = measure(module, options.offsets);
+  std::vector<FunctionReport> kept;
+  for (FunctionReport &entry : report.functions) {
+    auto peak = peaks.find(entry.name);
+    if (peak != peaks.end()) {
+      entry.transientPeakBytes = peak->second;
+      auto wrapper = wrapperOf.find(entry.name);
+      entry.exportedAs =
+          wrapper != wrapperOf.end() ? wrapper->second : entry.name;
+    } else if (!entry.initializer) {
+      continue; // gone: inlined or dead
+    }
+    // Wrappers that only call a function that is reported itself.
+    if (entry.regions.empty() && wrapperOf.count(entry.name + "$async")) {
+      continue;
+    }
+    kept.push_back(std::move(entry));
+  }
+  report.functions = std::move(kept);
+}
+
+bool Pipeline::checkBudget(MlirOperation module) {
+  if (!flags.memoryBudgetBytes) {
+    return true;
+  }
+  bool met = true;
+  for (const FunctionReport &function : report.functions) {
+    if (function.initializer || !function.transientPeakBytes ||
+        *function.transientPeakBytes <= *flags.memoryBudgetBytes) {
+      continue;
+    }
+    std::string message = "function '" + function.exportedAs + "' needs " +
+                          std::to_string(*function.transientPeakBytes) +
+                          " bytes of transient memory, the budget is " +
+                          std::to_string(*flags.memoryBudgetBytes);
+    const RegionReport *largest = nullptr;
+    for (const RegionReport &region : function.regions) {
+      if (!largest || region.slabBytes > largest->slabBytes) {
+        largest = &region;
+      }
+    }
+    if (largest && !largest->liveBytes.empty()) {
+      int64_t step = std::max_element(largest->liveBytes.begin(),
+                                      largest->liveBytes.end()) -
+                     largest->liveBytes.begin();
+      std::vector<const BufferReport *> live;
+      for (const BufferReport &buffer : largest->buffers) {
+        if (buffer.first <= step && step <= buffer.last) {
+          live.push_back(&buffer);
+        }
+      }
+      std::stable_sort(live.begin(), live.end(),
+                       [](const BufferReport *a, const BufferReport *b) {
+                         return a->bytes > b->bytes;
+                       });
+      message += "; live at the peak (step " + std::to_string(step) + "):";
+      for (const BufferReport *buffer : live) {
+        message +=
+            " " + buffer->name + " " + std::to_string(buffer->bytes) + ",";
+      }
+      message.pop_back();
+    }
+    met = false;
+    if (flags.budgetIsError) {
+      ir::emitError(mlirOperationGetLocation(module), message);
+    } else {
+      ir::emitWarning(mlirOperationGetLocation(module), message);
+    }
+  }
+  if (!met && flags.budgetIsError) {
+    outcome.budgetMissed = true;
+    return false;
+  }
+  return true;
+}
+
+/// Removes our annotations, so that later phases see what stock would give
+/// them.
+void stripAnnotations(MlirOperation module) {
+  ir::walk(module, [&](MlirOperation op) {
+    std::vector<std::string> names;
+    intptr_t count = mlirOperationGetNumAttributes(op);
+    for (intptr_t i = 0; i < count; ++i) {
+      std::string_view name =
+          ir::view(mlirIdentifierStr(mlirOperationGetAttribute(op, i).name));
+      if (name.substr(0, 9) == "serenity.") {
+        names.emplace_back(name);
+      }
+    }
+    for (const std::string &name : names) {
+      mlirOperationRemoveDiscardableAttributeByName(op, ir::strRef(name));
+    }
+  });
+}
+
+bool Pipeline::run() {
+  int from = phaseIndex(state.compileFrom);
+  int to = phaseIndex(state.compileTo);
+  int flowPhase = phaseIndex("flow");
+  int streamPhase = phaseIndex("stream");
+  bool hostOnly = session["iree-execution-model"] == "host-only";
+  if (from < 0 || to < 0 || from >= to || to < flowPhase ||
+      from >= streamPhase || hostOnly) {
+    // Nothing of ours lies between; IREE reports what is wrong with phases.
+    return real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+  }
+  {
+    Stopwatch watch(report, "to flow");
+    if (!runStock(state.compileFrom, "flow")) {
+      return false;
+    }
+  }
+  // The invocation keeps pointing at the module but no longer owns it, so that
+  // its contents can be replaced.
+  if (!state.module.ptr) {
+    state.module = ireeCompilerInvocationExportStealModule(inv);
+  }
+  if (to == flowPhase) {
+    return !flags.schedule ||
+           runOwn("serenity-schedule", state.module, &report, watched());
+  }
+  if (!scheduleStream()) {
+    return false;
+  }
+  {
+    Stopwatch watch(report, "stream");
+    if (!finishStream(state.module)) {
+      return false;
+    }
+  }
+  if (!checkBudget(state.module)) {
+    return false;
+  }
+  stripAnnotations(state.module);
+  if (!state.dumpPhasesTo.empty()) {
+    std::string name =
+        ir::stringAttr(state.module, "sym_name").value_or("module");
+    if (!runIree(state.module,
+                 "iree-util-dump-module{path=\"" + state.dumpPhasesTo + "/" +
+                     name + "." + std::to_string(streamPhase) +
+                     ".stream.mlir\"}",
+                 true)) {
+      return false;
+    }
+  }
+  Stopwatch watch(report, "from stream");
+  return to == streamPhase || runStock("stream", state.compileTo);
+}
+
+} // namespace
+
+bool runPipeline(iree_compiler_invocation_t *inv, InvocationState &state,
+                 const CompileFlags &flags,
+                 const std::vector<std::string> &arguments,
+                 ModuleReport &report, Outcome &outcome) {
+  return Pipeline(inv, state, flags, arguments, report, outcome).run();
+}
+
+} // namespace serenity

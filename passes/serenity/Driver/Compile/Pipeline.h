@@ -1,0 +1,47 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_DRIVER_COMPILE_PIPELINE_H
+#define SERENITY_DRIVER_COMPILE_PIPELINE_H
+
+#include "serenity/Driver/Compile/Flags.h"
+#include "serenity/IREE/IreeC.h"
+#include "serenity/Transforms/Report.h"
+
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+/// What iree-compile's main function said about one module.
+struct InvocationState {
+  iree_compiler_session_t *session = nullptr;
+  std::string compileFrom = "start";
+  std::string compileTo = "end";
+  std::string dumpPhasesTo;
+  bool verify = true;
+  /// The module once it was taken out of the invocation; destroyed with it.
+  MlirOperation module = {};
+};
+
+/// What happened besides success and failure.
+struct Outcome {
+  bool budgetMissed = false;
+};
+
+/// Runs the standard pipeline with our passes between IREE's phases.
+///
+/// Every variant of a function (as stock, stock order with exact offsets, our
+/// order) is made on a clone of the module and measured; the function is
+/// compiled in the variant of least transient peak, the stock one among equals.
+/// A variant that fails is dropped. `arguments` is the command line without our
+/// flags, to find out what IREE's global flags ask for.
+bool runPipeline(iree_compiler_invocation_t *inv, InvocationState &state,
+                 const CompileFlags &flags,
+                 const std::vector<std::string> &arguments,
+                 ModuleReport &report, Outcome &outcome);
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_PIPELINE_H

@@ -1,0 +1,31 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef SERENITY_TRANSFORMS_PACKMODEL_H
+#define SERENITY_TRANSFORMS_PACKMODEL_H
+
+#include "serenity/Core/Offsets.h"
+#include "serenity/IREE/MlirC.h"
+
+#include <optional>
+#include <vector>
+
+namespace serenity {
+
+/// A `stream.resource.pack`, taken apart.
+struct PackModel {
+  std::optional<MlirValue> offset;
+  std::vector<int64_t> intervals; // two per slice, inclusive
+  std::vector<MlirValue> sizes;
+  std::vector<size_t> fixed;   // slices of constant size
+  std::vector<size_t> dynamic; // the others
+  std::vector<Slice> slices;   // one per entry of `fixed`
+};
+
+/// Nothing if the operation does not look as expected.
+std::optional<PackModel> readPack(MlirOperation op);
+
+} // namespace serenity
+
+#endif // SERENITY_TRANSFORMS_PACKMODEL_H

@@ -1,0 +1,384 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+//===----------------------------------------------------------------------===//
+// serenity-schedule-regions
+//
+// Orders the commands of every `stream.async.execute` region so that the
+// transient bytes that are live together are least, and decides for every part
+// of a concatenation whether it is made in place or copied.
+//
+// Assumes the IR that iree-stream-async-transformation-pipeline leaves, with
+// waves of concurrency switched off for the functions concerned: regions of
+// `stream.async.*` operations with tied operands, all sizes constant. A region
+// with any other operation (waves, calls, collectives, transfers, loads and
+// stores, buffers of dynamic size) is left as it is, and a remark says so.
+//
+// Afterwards every region holds the same commands in the new order, without the
+// copies that in-place parts save; allocas stand just before their first user.
+// The region carries `serenity.peak_bytes`, `serenity.lower_bound_bytes` and
+// `serenity.optimal`. The peak equals the maximum of live bytes of the
+// `stream.resource.pack` that iree-stream-schedule-allocation makes of it.
+//
+// Place in the pipeline: after iree-stream-async-transformation-pipeline,
+// before iree-stream-schedule-allocation.
+//
+//   stream.async.execute with(%x) {            stream.async.execute with(%x) {
+//     %a = dispatch @big(%x)   // 4096           %a = dispatch @big(%x)
+//     %b = dispatch @big(%x)   // 4096           %0 = dispatch @small(%a)
+//     %0 = dispatch @small(%a) // 64       =>    %b = dispatch @big(%x)
+//     %1 = dispatch @small(%b) // 64             %1 = dispatch @small(%b)
+//     %r = dispatch @add(%0, %1)                 %r = dispatch @add(%0, %1)
+//   }                        // 8256           } {serenity.peak_bytes = 4224}
+//===----------------------------------------------------------------------===//
+
+#include "serenity/Core/Simulator.h"
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/RegionModel.h"
+#include "serenity/Transforms/ResourceConfig.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+namespace serenity {
+
+namespace {
+
+/// Evaluations of placement choices per region; beyond it, the best so far.
+constexpr int maxEvaluations = 192;
+/// Larger regions get the whole-region variants only.
+constexpr size_t maxOperationsForLocalChoice = 600;
+/// States per evaluation while choosing placements; the final order is solved
+/// without this limit.
+constexpr int64_t statesPerEvaluation = 200000;
+/// Other orders of equal peak that are tried when offsets are not tight.
+constexpr int maxVariants = 16;
+
+double secondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+struct Solution {
+  RegionPlan plan;
+  ScheduleResult schedule;
+  std::vector<Slice> slices;
+  PackResult packing;
+};
+
+class RegionScheduler {
+public:
+  RegionScheduler(const RegionModel &model, const Options &options,
+                  const ResourceConfig &config)
+      : model(model), options(options), config(config),
+        start(std::chrono::steady_clock::now()) {}
+
+  Solution solve();
+  int evaluations() const { return int(memo.size()); }
+
+private:
+  SchedulerOptions schedulerOptions(int64_t stateLimit) const {
+    SchedulerOptions result;
+    result.algorithm = options.scheduler;
+    result.timeLimitSeconds =
+        std::max(0.0, options.timeLimitSeconds - secondsSince(start));
+    result.stateLimit = stateLimit;
+    if (options.cancelled) {
+      const auto &cancelled = options.cancelled;
+      result.onProgress = [&cancelled](const ScheduleProgress &) {
+        return !cancelled();
+      };
+    }
+    return result;
+  }
+  PackOptions packOptions() const {
+    PackOptions result;
+    result.algorithm = options.offsets;
+    result.timeLimitSeconds =
+        std::max(0.0, options.timeLimitSeconds - secondsSince(start));
+    result.offsetAlignment = config.offsetAlignment;
+    result.rangeAlignment = config.rangeAlignment;
+    return result;
+  }
+  bool outOfTime() const {
+    return secondsSince(start) >= options.timeLimitSeconds ||
+           (options.cancelled && options.cancelled());
+  }
+
+  /// The least peak with these placements.
+  int64_t evaluate(const std::vector<bool> &wanted);
+  std::vector<bool> choosePlacements();
+  void packSchedule(Solution &solution) const;
+
+  const RegionModel &model;
+  const Options &options;
+  ResourceConfig config;
+  std::chrono::steady_clock::time_point start;
+  std::map<std::vector<bool>, int64_t> memo;
+};
+
+int64_t RegionScheduler::evaluate(const std::vector<bool> &wanted) {
+  RegionPlan plan = planRegion(model, wanted, config.rangeAlignment);
+  auto known = memo.find(plan.chosen);
+  if (known != memo.end()) {
+    return known->second;
+  }
+  int64_t limit = options.stateLimit
+                      ? std::min(options.stateLimit, statesPerEvaluation)
+                      : statesPerEvaluation;
+  int64_t peak = schedule(plan.problem, schedulerOptions(limit)).peakBytes;
+  memo[plan.chosen] = peak;
+  return peak;
+}
+
+/// The whole-region variants first (as IREE placed, all in place, none), then
+/// hill climbing: all parts of one target at once, single parts.
+std::vector<bool> RegionScheduler::choosePlacements() {
+  size_t count = model.placements.size();
+  std::vector<bool> best(count);
+  for (size_t i = 0; i < count; ++i) {
+    best[i] = model.placements[i].stock;
+  }
+  if (count == 0) {
+    return best;
+  }
+  int64_t bestPeak = evaluate(best);
+  auto consider = [&](const std::vector<bool> &wanted) {
+    int64_t peak = evaluate(wanted);
+    if (peak < bestPeak) {
+      bestPeak = peak;
+      best = wanted;
+      return true;
+    }
+    return false;
+  };
+  consider(std::vector<bool>(count, true));
+  consider(std::vector<bool>(count, false));
+  if (model.commands.size() > maxOperationsForLocalChoice) {
+    return best;
+  }
+  std::map<int, std::vector<size_t>> byTarget;
+  for (size_t i = 0; i < count; ++i) {
+    byTarget[model.placements[i].target].push_back(i);
+  }
+  bool improved = true;
+  while (improved && evaluations() < maxEvaluations && !outOfTime()) {
+    improved = false;
+    for (const auto &group : byTarget) {
+      for (bool value : {true, false}) {
+        std::vector<bool> wanted = best;
+        for (size_t i : group.second) {
+          wanted[i] = value;
+        }
+        improved |= consider(wanted);
+      }
+      if (evaluations() >= maxEvaluations || outOfTime()) {
+        return best;
+      }
+    }
+    for (size_t i = 0; i < count; ++i) {
+      std::vector<bool> wanted = best;
+      wanted[i] = !wanted[i];
+      improved |= consider(wanted);
+      if (evaluations() >= maxEvaluations || outOfTime()) {
+        return best;
+      }
+    }
+  }
+  return best;
+}
+
+void RegionScheduler::packSchedule(Solution &solution) const {
+  Simulation simulation =
+      simulate(solution.plan.problem, solution.schedule.order);
+  solution.slices.clear();
+  for (size_t i = 0; i < simulation.liveRanges.size(); ++i) {
+    const LiveRange &range = simulation.liveRanges[i];
+    Slice slice;
+    slice.lower = range.first;
+    slice.upper = range.last + 1;
+    slice.bytes = solution.plan.problem.buffers[i].bytes;
+    if (slice.bytes > 0 && slice.lower >= 0) {
+      solution.slices.push_back(slice);
+    }
+  }
+  solution.packing = pack(solution.slices, packOptions());
+}
+
+Solution RegionScheduler::solve() {
+  Solution best;
+  best.plan = planRegion(model, choosePlacements(), config.rangeAlignment);
+  best.schedule =
+      schedule(best.plan.problem, schedulerOptions(options.stateLimit));
+  packSchedule(best);
+  // Offsets are not tight: another order of the same peak may be.
+  for (int variant = 1; variant <= maxVariants && !outOfTime() &&
+                        best.packing.heightBytes > best.schedule.peakBytes &&
+                        options.offsets == PackAlgorithm::Exact;
+       ++variant) {
+    SchedulerOptions other = schedulerOptions(options.stateLimit);
+    other.variant = variant;
+    Solution candidate;
+    candidate.plan = best.plan;
+    candidate.schedule = schedule(best.plan.problem, other);
+    if (candidate.schedule.peakBytes > best.schedule.peakBytes) {
+      continue;
+    }
+    candidate.schedule.states += best.schedule.states;
+    packSchedule(candidate);
+    if (candidate.packing.heightBytes < best.packing.heightBytes) {
+      best = std::move(candidate);
+    }
+  }
+  best.schedule.seconds = secondsSince(start);
+  return best;
+}
+
+/// Names the buffers of the slab in the order in which
+/// iree-stream-schedule-allocation will list them: by their first value. The
+/// name is the entry point that writes a buffer first.
+void nameBuffers(MlirOperation execute, RegionReport &report) {
+  std::map<const void *, size_t> bufferOf;
+  std::vector<std::string> names;
+  std::vector<bool> yielded;
+  for (MlirOperation op : ir::operations(ir::body(execute))) {
+    std::vector<int64_t> tied = ir::intArray(ir::attr(op, "tied_operands"));
+    std::vector<int64_t> segments = ir::operandSegments(op);
+    std::string name(ir::name(op));
+    MlirAttribute entries = ir::attr(op, "entry_points");
+    if (!ir::isNull(entries) && mlirAttributeIsAArray(entries) &&
+        mlirArrayAttrGetNumElements(entries) > 0) {
+      name = ir::toString(mlirArrayAttrGetElement(entries, 0));
+      name = name.substr(
+          name.rfind("::") == std::string::npos ? 0 : name.rfind("::") + 2);
+    }
+    bool copies = ir::isa(op, "stream.async.update") ||
+                  ir::isa(op, "stream.async.copy") ||
+                  ir::isa(op, "stream.async.fill");
+    intptr_t count = mlirOperationGetNumResults(op);
+    for (intptr_t i = 0; i < count; ++i) {
+      MlirValue source = {nullptr};
+      if (copies) {
+        source = ir::operand(op, 0);
+      } else if (i < intptr_t(tied.size()) && tied[i] >= 0) {
+        source =
+            ir::operand(op, (segments.empty() ? 0 : segments[0]) + tied[i]);
+      }
+      if (source.ptr && !bufferOf.count(ir::key(source))) {
+        continue; // an argument of the region
+      }
+      size_t buffer = names.size();
+      if (source.ptr) {
+        buffer = bufferOf[ir::key(source)];
+      } else {
+        names.emplace_back();
+        yielded.push_back(false);
+      }
+      bufferOf[ir::key(ir::result(op, i))] = buffer;
+      if (names[buffer].empty() && !ir::isa(op, "stream.async.alloca")) {
+        names[buffer] = name;
+      }
+    }
+    if (ir::isa(op, "stream.yield")) {
+      for (MlirValue value : ir::operands(op)) {
+        auto it = bufferOf.find(ir::key(value));
+        if (it != bufferOf.end()) {
+          yielded[it->second] = true;
+        }
+      }
+    }
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!yielded[i]) {
+      BufferReport buffer;
+      buffer.name = names[i];
+      report.buffers.push_back(buffer);
+    }
+  }
+}
+
+RegionReport scheduleRegion(MlirOperation execute,
+                            const Executables &executables,
+                            const Options &options) {
+  RegionReport report;
+  report.location = ir::toString(mlirOperationGetLocation(execute));
+  ReadRegionResult region = readRegion(execute, executables);
+  if (!region.model) {
+    report.leftAlone = region.reason;
+    MlirOperation at = region.culprit.ptr ? region.culprit : execute;
+    ir::emitRemark(mlirOperationGetLocation(at),
+                   "region keeps the order that IREE gave it: " +
+                       region.reason);
+    return report;
+  }
+  ResourceConfig config =
+      lookupResourceConfig(execute, options.defaultAlignment);
+  RegionScheduler scheduler(*region.model, options, config);
+  Solution solution = scheduler.solve();
+  // The solver is not trusted with the meaning of the program.
+  std::optional<std::string> invalid =
+      verifyOrder(solution.plan.problem, solution.schedule.order);
+  if (invalid) {
+    report.leftAlone = "internal error: invalid order: " + *invalid;
+    ir::emitWarning(mlirOperationGetLocation(execute), report.leftAlone);
+    return report;
+  }
+  Simulation simulation =
+      simulate(solution.plan.problem, solution.schedule.order);
+  applyPlan(*region.model, solution.plan, solution.schedule.order);
+  nameBuffers(execute, report);
+  report.predictedBytes = simulation.peakBytes;
+  report.lowerBoundBytes = solution.schedule.lowerBoundBytes;
+  report.optimal = solution.schedule.optimal;
+  report.provedBy = solution.schedule.provedBy;
+  report.states = solution.schedule.states;
+  report.seconds = solution.schedule.seconds;
+  ir::setIntAttr(execute, "serenity.peak_bytes", report.predictedBytes);
+  ir::setIntAttr(execute, "serenity.lower_bound_bytes", report.lowerBoundBytes);
+  MlirContext context = mlirOperationGetContext(execute);
+  mlirOperationSetDiscardableAttributeByName(
+      execute, ir::strRef("serenity.optimal"),
+      mlirBoolAttrGet(context, report.optimal));
+  return report;
+}
+
+} // namespace
+
+bool runScheduleRegions(MlirOperation module, const Options &options,
+                        ModuleReport *report) {
+  Executables executables(module);
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    // Initializers run once, before the slab of any call exists.
+    if (!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) {
+      continue;
+    }
+    if (ir::stringAttr(function, "serenity.variant")) {
+      continue; // the driver has chosen IREE's order
+    }
+    std::vector<MlirOperation> regions;
+    ir::walk(function, [&](MlirOperation op) {
+      if (ir::isa(op, "stream.async.execute")) {
+        regions.push_back(op);
+      }
+    });
+    if (regions.empty()) {
+      continue;
+    }
+    std::string name = ir::stringAttr(function, "sym_name").value_or("");
+    for (MlirOperation region : regions) {
+      if (!ir::isNull(ir::attr(region, "serenity.peak_bytes"))) {
+        continue; // done before
+      }
+      RegionReport entry = scheduleRegion(region, executables, options);
+      if (report) {
+        functionReport(*report, name).regions.push_back(std::move(entry));
+      }
+    }
+  }
+  return true;
+}
+
+} // namespace serenity
