@@ -174,8 +174,9 @@ void bindScheduling(nb::module_ &m) {
           "What is wrong with the problem, or None.");
 
   nb::class_<ScheduleResult>(m, "ScheduleResult")
-      .def_prop_ro("order",
-                   [](const ScheduleResult &r) { return toArray(r.order); })
+      .def_prop_ro(
+          "order", [](const ScheduleResult &r) { return toArray(r.order); },
+          nb::rv_policy::move)
       .def_ro("peak_bytes", &ScheduleResult::peakBytes)
       .def_ro("lower_bound_bytes", &ScheduleResult::lowerBoundBytes)
       .def_ro("optimal", &ScheduleResult::optimal)
