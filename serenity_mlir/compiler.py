@@ -55,9 +55,9 @@ class SerenityOptions:
       scheduler: ``--serenity-scheduler=``. ``"exact"``, ``"serenity"`` (the paper's own algorithm)
         or ``"heuristic"`` (``"exact"``).
       time_limit: ``--serenity-time-limit=``. Seconds per function, after which the best answer so
-        far is taken (10).
+        far is taken; 0 leaves the heuristics only (10).
       state_limit: ``--serenity-state-limit=``. States of a search; unlike the time limit it gives
-        the same result on every machine (no limit).
+        the same result on every machine; 0 is no limit (0).
       memory_budget: ``--serenity-memory-budget=``. The most bytes of transient memory that a
         function may need: a number of bytes, or text with a unit, KB/MB = 1000, KiB/MiB = 1024
         (no budget).
@@ -89,18 +89,15 @@ class SerenityOptions:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
         if not isinstance(self.schedule, bool):
             raise ValueError(f"schedule must be True or False; got {self.schedule!r}")
-        if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
-            raise ValueError(
-                f"time_limit must be a positive number of seconds; got {self.time_limit}"
-            )
-        if self.state_limit is not None and self.state_limit <= 0:
-            raise ValueError(f"state_limit must be positive; got {self.state_limit}")
+        if self.time_limit is not None and not 0 <= self.time_limit < float("inf"):
+            raise ValueError(f"time_limit must be a number of seconds; got {self.time_limit}")
+        if self.state_limit is not None and self.state_limit < 0:
+            raise ValueError(f"state_limit must not be negative; got {self.state_limit}")
         budget = self.memory_budget
-        if budget is not None and not re.fullmatch(
-            r"\d+(\.\d+)?\s*([KMG]i?B|B)?" if isinstance(budget, str) else r"\d+", str(budget)
-        ):
+        if budget is not None and not re.fullmatch(r"0*[1-9]\d*([KMG]i?B|B)?", str(budget)):
             raise ValueError(
-                f"memory_budget must be bytes, or text such as '256KiB' or '1.5MB'; got {budget!r}"
+                "memory_budget must be a positive number of bytes, or text such as '256KiB' or "
+                f"'256KB'; got {budget!r}"
             )
         if isinstance(self.print_ir_after, str):
             raise ValueError("print_ir_after must be a sequence of pass names, not one string")

@@ -22,7 +22,7 @@ from iree.compiler.tools.debugging import TempFileSaver
 
 import serenity_mlir
 from serenity_mlir import _versions
-from serenity_mlir.compiler import SerenityOptions, build_command_line
+from serenity_mlir.compiler import PASSES, SerenityOptions, build_command_line
 from serenity_mlir.errors import (
     Diagnostic,
     SerenityError,
@@ -84,11 +84,16 @@ def test_default_options_are_one_flag() -> None:
         ("scheduler", "", "exact, serenity, heuristic"),
         ("budget_policy", "ignore", "error, warn"),
         ("schedule", "off", "True or False"),
-        ("time_limit", 0, "positive"),
-        ("time_limit", float("nan"), "positive"),
-        ("time_limit", float("inf"), "positive"),
-        ("state_limit", -1, "positive"),
+        ("time_limit", -1, "seconds"),
+        ("time_limit", float("nan"), "seconds"),
+        ("time_limit", float("inf"), "seconds"),
+        ("state_limit", -1, "negative"),
         ("memory_budget", -4, "256KiB"),
+        ("memory_budget", 0, "256KiB"),
+        ("memory_budget", 1.5, "256KiB"),
+        ("memory_budget", "1.5MB", "256KiB"),
+        ("memory_budget", "256 KB", "256KiB"),
+        ("memory_budget", "256kb", "256KiB"),
         ("memory_budget", "12 parsecs", "256KiB"),
         ("memory_budget", "", "256KiB"),
         ("print_ir_after", "serenity-pack", "sequence"),
@@ -264,9 +269,36 @@ def test_unknown_flags() -> None:
     with pytest.raises(SerenityError) as caught:
         serenity_mlir.compile_str(ADD_MODULE, extra_args=["--serenity-no-such-flag"])
     assert caught.value.exit_code == 2
-    assert "--serenity-schedule" in str(caught.value)
+    # The message names the known flags: one for each of our options.
+    known = set(re.findall(r"--serenity-([a-z-]+)[=\[]", caught.value.stderr))
+    assert known == {f.name.replace("_", "-") for f in dataclasses.fields(SerenityOptions)}
     with pytest.raises(TypeError, match="no_such_field"):
         serenity_mlir.compile_str(ADD_MODULE, no_such_field=1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SerenityOptions(schedule=False),
+        SerenityOptions(rewrite="off", offsets="iree", scheduler="serenity", time_limit=0),
+        SerenityOptions(rewrite="always", offsets="greedy", scheduler="heuristic", state_limit=0),
+        SerenityOptions(memory_budget="64MiB", time_limit=1e-3, state_limit=10),
+        SerenityOptions(memory_budget=1, budget_policy="warn"),
+        SerenityOptions(print_ir_after=PASSES),
+    ],
+)
+def test_the_compiler_takes_what_the_options_allow(options: SerenityOptions) -> None:
+    module = serenity_mlir.compile_str(DIAMOND_MODULE, serenity=options, **LLVM_CPU)
+    assert module is not None and len(module) > 1000
+
+
+def test_a_missed_budget_is_an_error_of_its_own() -> None:
+    with pytest.raises(SerenityError) as caught:
+        serenity_mlir.compile_str(
+            DIAMOND_MODULE, serenity=SerenityOptions(memory_budget=64), **LLVM_CPU
+        )
+    assert caught.value.exit_code == 3
+    assert any("64" in d.message and d.severity == "error" for d in caught.value.diagnostics)
 
 
 def test_errors_survive_pickling() -> None:

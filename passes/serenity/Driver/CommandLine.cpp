@@ -162,8 +162,7 @@ ResponseFiles expandResponseFiles(std::vector<std::string> &args) {
     }
     std::string contents;
     if (int error = readFile(path, contents)) {
-      result.error =
-          "cannot open file '" + path + "': " + std::strerror(error);
+      result.error = "cannot open file '" + path + "': " + std::strerror(error);
       return result;
     }
     if (!S_ISREG(status.st_mode)) {
@@ -213,6 +212,10 @@ std::vector<size_t> findSerenityFlags(const std::vector<std::string> &args) {
     }
     if (isSerenityFlag(arg)) {
       found.push_back(i);
+      // All of ours need a value but one, where it may be left out.
+      bool needsValue = arg.find('=') == std::string::npos &&
+                        arg.substr(arg.find('s')) != "serenity-schedule";
+      i += needsValue ? 1 : 0;
     } else if (takesSeparateValue(arg)) {
       ++i;
     }
