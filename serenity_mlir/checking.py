@@ -265,7 +265,8 @@ def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | No
         transient_peak_bytes=transient,
         stock_transient_peak_bytes=found.get("stock_transient_peak_bytes"),
         peak_bytes=peak,
-        exact=bool(found.get("peak_is_exact", True)),
+        # Between several regions the sum of the classes is only a bound.
+        exact=bool(found.get("peak_is_exact", len(regions) <= 1)),
         slab_bytes=_common([region.get("slab_bytes") for region in regions], max),
         lower_bound_bytes=_common([region.get("lower_bound_bytes") for region in regions], max),
         optimal=all(region.get("optimal") for region in regions) if regions else None,

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The command line tool ``serenity``.
 
-One module per command, named like it, with a `typer.Typer` named ``app`` (one
-function for a plain command, several for a group). A module is imported when
+One module per command, named like it, with a `typer.Typer(add_completion=False)`
+named ``app`` (one function for a plain command, several for a group). A module is imported when
 its command is used, so that ``serenity --help`` does not wait for numpy, ONNX
 or IREE. To add a command: write the module, add a row to `COMMANDS`.
 """

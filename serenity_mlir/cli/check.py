@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Exit code of a check that failed (DESIGN: 4 check or comparison failed).
 DISAGREES = 4
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 def _split_flags(extra: list[str]) -> tuple[list[str], list[str]]:

@@ -17,7 +17,9 @@ import typer
 
 from serenity_mlir import networks
 
-app = typer.Typer(help="List and build the networks of the paper's evaluation.")
+app = typer.Typer(
+    help="List and build the networks of the paper's evaluation.", add_completion=False
+)
 
 
 def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
