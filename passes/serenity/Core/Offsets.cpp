@@ -262,6 +262,7 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
       }
     }
   }
+  instance.grid = std::max<int64_t>(grid, 1);
   instance.granule = 0;
   for (Item &item : instance.items) {
     if (grid % item.alignment == 0) {
@@ -400,7 +401,6 @@ public:
 private:
   /// Improves on the incumbent until a bound or a limit is met.
   void minimise();
-  Outcome attempt(int64_t capacity, int64_t nodeBudget);
   void accept(const std::vector<int64_t> &offsets);
 
   const Instance &instance;
@@ -443,35 +443,48 @@ PackResult ExactDriver::run() {
 }
 
 void ExactDriver::minimise() {
-  ExactSearch search(instance, options.rules, limits);
-  int64_t target = options.capacity.value_or(result.lowerBoundBytes);
-  int64_t budget = 1000;
+  // One search at the bound, which is usually met, and one in the middle of
+  // what is open, which narrows it where the bound is out of reach.
+  ExactSearch low(instance, options.rules, limits);
+  ExactSearch middle(instance, options.rules, limits);
+  const int64_t wanted =
+      options.capacity.value_or(std::numeric_limits<int64_t>::min());
   std::vector<int64_t> found;
-  for (int32_t variant = 0; result.heightBytes > target; ++variant) {
-    if (limits.stopped()) {
-      result.interrupted = true;
-      return;
-    }
-    switch (search.decide(target, variant, budget, found)) {
-    case Outcome::Feasible:
-      accept(found);
-      return;
-    case Outcome::Infeasible:
-      boundProof = "search";
-      if (options.capacity) {
-        result.infeasible = true;
-        result.provedBy = boundProof;
+  int64_t budget = 1000;
+  for (int32_t variant = 0;; ++variant, budget += budget / 2) {
+    for (bool atBound : {true, false}) {
+      const int64_t bound = std::max(result.lowerBoundBytes, wanted);
+      if (result.heightBytes <= bound) {
         return;
       }
-      // Heights are multiples of nothing in particular: halve what is open.
-      result.lowerBoundBytes = target + 1;
-      target = result.lowerBoundBytes +
-               (result.heightBytes - result.lowerBoundBytes) / 2;
-      budget = 1000;
-      break;
-    case Outcome::Unknown:
-      budget += budget / 4;
-      break;
+      int64_t target = bound;
+      if (!atBound) {
+        target =
+            alignDown(bound + (result.heightBytes - bound) / 2, instance.grid);
+        if (target <= bound) {
+          continue;
+        }
+      }
+      switch ((atBound ? low : middle).decide(target, variant, budget, found)) {
+      case Outcome::Feasible:
+        accept(found);
+        break;
+      case Outcome::Infeasible:
+        boundProof = "search";
+        result.lowerBoundBytes = alignUp(target + 1, instance.grid);
+        if (target == wanted) {
+          result.infeasible = true;
+          result.provedBy = boundProof;
+          return;
+        }
+        break;
+      case Outcome::Unknown:
+        if (limits.stopped()) {
+          result.interrupted = true;
+          return;
+        }
+        break;
+      }
     }
   }
 }

@@ -701,6 +701,21 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
       consistent = consistent && (top ? setHigh(bound.first, bound.second)
                                       : setLow(bound.first, bound.second));
     }
+    if (!rules.sectionInference) {
+      // The floor has to rise here, or nothing would have changed.
+      int64_t nearest = top ? std::numeric_limits<int64_t>::min()
+                            : std::numeric_limits<int64_t>::max();
+      for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+        const Cell &cell = sectionCells[c];
+        if (!retired[c]) {
+          nearest = top ? std::max(nearest, high[cell.other] + cell.hi)
+                        : std::min(nearest, low[cell.other] + cell.lo);
+        }
+      }
+      trail.push_back({top ? Ceiling : Floor, s, top ? ceiling[s] : floor[s]});
+      (top ? ceiling : floor)[s] = nearest;
+      touch(s);
+    }
     if (consistent && propagate()) {
       Outcome outcome = solve(items);
       if (outcome == Outcome::Feasible) {
@@ -733,8 +748,12 @@ Outcome ExactSearch::decide(int64_t capacity, int32_t variant,
   if (!impl->reset(capacity) || !impl->propagate()) {
     return Outcome::Infeasible;
   }
-  std::vector<int32_t> items(impl->numItems);
-  std::iota(items.begin(), items.end(), 0);
+  std::vector<int32_t> items;
+  for (int32_t i = 0; i < impl->numItems; ++i) {
+    if (impl->itemFirst[i] < impl->itemFirst[i + 1]) { // else never in use
+      items.push_back(i);
+    }
+  }
   std::stable_sort(items.begin(), items.end(), [&](int32_t a, int32_t b) {
     return impl->instance.items[a].first < impl->instance.items[b].first;
   });

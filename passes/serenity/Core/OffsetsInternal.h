@@ -63,6 +63,9 @@ struct Instance {
   std::vector<Piece> pieces;
   int32_t numSections = 0;
   int64_t granule = 1;
+  /// Some packing of least height has offsets that are multiples of it, and so
+  /// are all sizes; a multiple of it is therefore the least height.
+  int64_t grid = 1;
   /// Some piece is not as high as its item.
   bool windowed = false;
   /// No packing is lower: maximum over sections, granule padding considered.
