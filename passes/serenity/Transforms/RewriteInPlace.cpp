@@ -316,8 +316,10 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
         auto variant = std::make_tuple(root, source, target);
         auto known = variants.find(variant);
         if (known == variants.end()) {
-          std::string suffix =
-              "_in_place_" + std::to_string(variantCount[root]++);
+          std::string suffix;
+          do {
+            suffix = "_in_place_" + std::to_string(variantCount[root]++);
+          } while (executables.count(root + suffix) != 0);
           Code shared = share(*code, source, target, suffix);
           executables[root + suffix] = shared.executable;
           known = variants.emplace(variant, shared).first;
