@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from serenity_mlir.compiler import SerenityOptions, compile, compile_file, compile_str
     from serenity_mlir.errors import Diagnostic, SerenityError, UnsupportedEnvironmentError
     from serenity_mlir.measurement import Measurement, measure
+    from serenity_mlir.scheduling import Buffer, Operation, Problem, Schedule, schedule
 
 __all__ = [
+    "Buffer",
     "Diagnostic",
     "Measurement",
+    "Operation",
+    "Problem",
+    "Schedule",
     "SerenityError",
     "SerenityOptions",
     "UnsupportedEnvironmentError",
@@ -30,6 +35,7 @@ __all__ = [
     "compile_file",
     "compile_str",
     "measure",
+    "schedule",
 ]
 
 check_environment()
@@ -45,8 +51,12 @@ __version__ = serenity_version()
 
 # Where each public name is defined.
 _MODULES = {
+    "Buffer": "serenity_mlir.scheduling",
     "Diagnostic": "serenity_mlir.errors",
     "Measurement": "serenity_mlir.measurement",
+    "Operation": "serenity_mlir.scheduling",
+    "Problem": "serenity_mlir.scheduling",
+    "Schedule": "serenity_mlir.scheduling",
     "SerenityError": "serenity_mlir.errors",
     "SerenityOptions": "serenity_mlir.compiler",
     "UnsupportedEnvironmentError": "serenity_mlir.errors",
@@ -54,6 +64,7 @@ _MODULES = {
     "compile_file": "serenity_mlir.compiler",
     "compile_str": "serenity_mlir.compiler",
     "measure": "serenity_mlir.measurement",
+    "schedule": "serenity_mlir.scheduling",
 }
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -15,6 +17,8 @@ from pathlib import Path
 import pytest
 
 import serenity_mlir
+from serenity_mlir._native import native_tool, tool_environment
+from serenity_mlir.errors import UnsupportedEnvironmentError
 
 DISTRIBUTION = metadata.distribution("serenity-mlir")
 FILES = {str(path): Path(str(DISTRIBUTION.locate_file(path))) for path in DISTRIBUTION.files or ()}
@@ -142,3 +146,23 @@ def test_tools_start_without_any_environment(name: str) -> None:
     tool = FILES[f"serenity_mlir/bin/{name}"]
     process = subprocess.run([str(tool), "--help"], capture_output=True, text=True, env={})
     assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_tools_start_where_iree_lies_elsewhere(name: str, tmp_path: Path) -> None:
+    # As in a virtual environment with --system-site-packages.
+    tool = tmp_path / "site/serenity_mlir/bin" / name
+    tool.parent.mkdir(parents=True)
+    shutil.copy(FILES[f"serenity_mlir/bin/{name}"], tool)
+    environment = tool_environment(str(tool))
+    assert environment["LD_LIBRARY_PATH"].split(":")[0] == environment["SERENITY_IREE_LIBS"]
+    process = subprocess.run([str(tool), "--help"], capture_output=True, text=True, env=environment)
+    assert process.returncode == 0, process.stderr
+    # Beside IREE, a tool needs nothing.
+    installed = FILES[f"serenity_mlir/bin/{name}"]
+    assert tool_environment(str(installed)) == dict(os.environ)
+
+
+def test_a_missing_tool_is_named() -> None:
+    with pytest.raises(UnsupportedEnvironmentError, match=r"serenity-none .*'pip install \.'"):
+        native_tool("serenity-none")
