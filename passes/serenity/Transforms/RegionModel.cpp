@@ -154,12 +154,25 @@ private:
 
 ReadRegionResult Reader::read() {
   MlirBlock block = ir::body(model.execute);
+  std::vector<int64_t> segments = ir::operandSegments(model.execute);
+  intptr_t firstCapture = segments.empty() ? 0 : segments[0];
+  // A resource captured twice is one buffer: a write through one argument must
+  // keep its order with the reads through the other.
+  std::unordered_map<const void *, int> captured;
   for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
     MlirValue argument = mlirBlockGetArgument(block, i);
     if (isResource(mlirValueGetType(argument))) {
+      const void *capture =
+          ir::key(ir::operand(model.execute, firstCapture + i));
+      auto known = captured.find(capture);
+      if (known != captured.end()) {
+        bind(argument, known->second);
+        continue;
+      }
       int buffer = addBuffer(argument, mlirValueGetType(argument), 0);
       model.buffers[buffer].isArgument = true;
       bind(argument, buffer);
+      captured.emplace(capture, buffer);
     }
   }
   ReadRegionResult result;
