@@ -62,8 +62,8 @@ std::optional<PackModel> readPack(MlirOperation op) {
     Slice slice;
     slice.lower = model.intervals[2 * i];
     slice.upper = model.intervals[2 * i + 1] + 1;
-    // An empty slice still needs an address.
-    slice.bytes = std::max<int64_t>(*bytes, 1);
+    // An empty slice still needs an address. (A negative size is `check`'s.)
+    slice.bytes = *bytes == 0 ? 1 : *bytes;
     model.fixed.push_back(i);
     model.slices.push_back(slice);
   }
