@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import shutil
 import stat
@@ -116,6 +118,35 @@ def test_typed_and_hooked() -> None:
     assert "serenity_mlir.pth" in FILES and "serenity_mlir_hook.py" in FILES
     lines = FILES["serenity_mlir.pth"].read_text().splitlines()
     assert len(lines) == 1 and lines[0].startswith("import ")
+
+
+@pytest.mark.parametrize("name", ["_core", "_passes"])
+def test_stubs_know_the_native_names(name: str) -> None:
+    module = importlib.import_module(f"serenity_mlir.{name}")
+    stub = Path(__file__).parent.parent / "serenity_mlir" / f"{name}.pyi"
+
+    def declared(body: list[ast.stmt]) -> dict[str, list[ast.stmt]]:
+        names: dict[str, list[ast.stmt]] = {}
+        for node in body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                names[node.name] = node.body
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names[node.target.id] = []
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                names[node.targets[0].id] = []
+        return names
+
+    def public(owner: object) -> set[str]:
+        return {attribute for attribute in vars(owner) if not attribute.startswith("_")}
+
+    again = "the bindings have changed: run cmake/write_stubs.py"
+    stubs = declared(ast.parse(stub.read_text()).body)
+    assert {key for key in stubs if not key.startswith("_")} == public(module), again
+    for key, body in stubs.items():
+        value = getattr(module, key)
+        if isinstance(value, type):
+            members = {member for member in declared(body) if not member.startswith("_")}
+            assert members == public(value), (key, again)
 
 
 def test_metadata() -> None:
