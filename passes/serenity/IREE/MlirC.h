@@ -194,6 +194,7 @@ void mlirOperationSetOperand(MlirOperation op, intptr_t pos,
 intptr_t mlirOperationGetNumResults(MlirOperation op);
 MlirValue mlirOperationGetResult(MlirOperation op, intptr_t pos);
 intptr_t mlirOperationGetNumSuccessors(MlirOperation op);
+MlirBlock mlirOperationGetSuccessor(MlirOperation op, intptr_t pos);
 intptr_t mlirOperationGetNumAttributes(MlirOperation op);
 MlirNamedAttribute mlirOperationGetAttribute(MlirOperation op, intptr_t pos);
 MlirAttribute mlirOperationGetAttributeByName(MlirOperation op,

@@ -17,182 +17,546 @@ namespace serenity {
 
 namespace {
 
+/// More states than this at one point are given up.
+constexpr size_t maxStates = 256;
+/// Loops show their steady state from the second iteration on.
+constexpr int loopIterations = 3;
+
+enum class Kind { Transient, Variable, External, Other };
+
+Kind kindOf(MlirType type) {
+  std::string text = ir::toString(type);
+  if (text.rfind("!stream.resource<transient>", 0) == 0) {
+    return Kind::Transient;
+  }
+  if (text.rfind("!stream.resource<variable>", 0) == 0) {
+    return Kind::Variable;
+  }
+  if (text.rfind("!stream.resource<external>", 0) == 0) {
+    return Kind::External;
+  }
+  return Kind::Other;
+}
+
+struct Allocation {
+  int64_t bytes = 0;
+  Kind kind = Kind::Transient;
+  bool alive = true;
+};
+
+/// Memory at one point of one path.
+struct State {
+  std::vector<Allocation> allocations;
+  std::map<const void *, int> bound; // resource value -> allocation
+  int64_t transient = 0;
+  int64_t total = 0;
+  int64_t transientPeak = 0;
+  int64_t totalPeak = 0;
+  std::map<const void *, int> visits; // of blocks, on this path
+
+  void allocate(MlirValue value, int64_t bytes, Kind kind) {
+    bound[ir::key(value)] = int(allocations.size());
+    allocations.push_back({bytes, kind, true});
+    total += bytes;
+    if (kind == Kind::Transient || kind == Kind::Variable) {
+      transient += bytes;
+    }
+    note();
+  }
+  void release(int index) {
+    Allocation &allocation = allocations[index];
+    if (!allocation.alive) {
+      return;
+    }
+    allocation.alive = false;
+    total -= allocation.bytes;
+    if (allocation.kind == Kind::Transient ||
+        allocation.kind == Kind::Variable) {
+      transient -= allocation.bytes;
+    }
+  }
+  void note() {
+    transientPeak = std::max(transientPeak, transient);
+    totalPeak = std::max(totalPeak, total);
+  }
+  int find(MlirValue value) const {
+    auto it = bound.find(ir::key(value));
+    return it == bound.end() ? -1 : it->second;
+  }
+  void bind(MlirValue value, int allocation) {
+    if (allocation >= 0) {
+      bound[ir::key(value)] = allocation;
+    } else {
+      bound.erase(ir::key(value));
+    }
+  }
+};
+
+using States = std::vector<State>;
+
 class Interpreter {
 public:
-  Interpreter(MlirOperation module, PackAlgorithm algorithm,
-              int64_t defaultAlignment, double timeLimitSeconds)
-      : module(module), algorithm(algorithm),
-        defaultAlignment(defaultAlignment), timeLimitSeconds(timeLimitSeconds) {
-  }
+  Interpreter(MlirOperation module, const SlabLayout &layout)
+      : module(module), layout(layout) {}
 
-  std::optional<int64_t> peakOf(MlirOperation function);
+  std::optional<CallMemory> run(MlirOperation function);
 
 private:
-  struct State {
-    std::map<const void *, int64_t> live; // by resource value
-    int64_t bytes = 0;
-    int64_t peak = 0;
-  };
-  bool visit(MlirBlock block, State &state);
-  bool visitNested(MlirOperation op, State &state);
-  bool allocate(MlirOperation op, State &state);
+  bool visitRegion(MlirOperation op, intptr_t region, States &states,
+                   std::vector<std::vector<int>> *yielded);
+  bool visitBlock(MlirBlock block, States &states, States &finished,
+                  std::vector<std::vector<int>> *yielded);
+  bool visitOperation(MlirOperation op, State &state);
+  bool visitBranch(MlirOperation op, States &states);
+  bool visitLoop(MlirOperation op, States &states);
+  bool visitCall(MlirOperation op, State &state);
+  bool jump(MlirOperation terminator, State state, States &finished,
+            std::vector<std::vector<int>> *yielded);
+  bool enter(MlirBlock block, const std::vector<int> &arguments, State state,
+             States &finished, std::vector<std::vector<int>> *yielded);
   std::optional<int64_t> sizeOf(MlirValue value);
 
   MlirOperation module;
-  PackAlgorithm algorithm;
-  int64_t defaultAlignment;
-  double timeLimitSeconds;
-  std::set<std::string> active;
+  SlabLayout layout;
+  std::set<const void *> active;
+  bool exact = true;
+  int steps = 0;
 };
 
-/// Nested blocks hold transient allocations, calls or releases.
-bool mattersInside(MlirOperation op) {
-  bool matters = false;
+/// Whether anything in `op` allocates, directly or by a call.
+bool allocatesInside(MlirOperation op) {
+  bool found = false;
   ir::walk(op, [&](MlirOperation nested) {
-    matters |= ir::isa(nested, "stream.resource.alloca") ||
-               ir::isa(nested, "util.call");
+    found |= ir::isa(nested, "stream.resource.alloca") ||
+             ir::isa(nested, "stream.resource.alloc") ||
+             ir::isa(nested, "util.call");
   });
-  return matters;
+  return found;
 }
 
-std::optional<int64_t> Interpreter::peakOf(MlirOperation function) {
-  std::vector<MlirBlock> blocks = ir::blocks(function);
-  if (blocks.empty() || !mattersInside(function)) {
-    return 0;
+std::optional<CallMemory> Interpreter::run(MlirOperation function) {
+  CallMemory memory;
+  if (ir::blocks(function).empty() || !allocatesInside(function)) {
+    return memory;
   }
-  std::string name = ir::stringAttr(function, "sym_name").value_or("");
-  if (blocks.size() != 1 || !active.insert(name).second) {
+  if (!active.insert(function.ptr).second) {
     return std::nullopt;
   }
-  State state;
-  bool known = visit(blocks.front(), state);
-  active.erase(name);
-  return known ? std::optional<int64_t>(state.peak) : std::nullopt;
+  States states(1);
+  bool ok = visitRegion(function, 0, states, nullptr);
+  active.erase(function.ptr);
+  if (!ok || states.empty()) {
+    return std::nullopt;
+  }
+  for (size_t i = 0; i < states.size(); ++i) {
+    const State &state = states[i];
+    int64_t results = 0;
+    int64_t persistent = 0;
+    for (const Allocation &allocation : state.allocations) {
+      if (allocation.alive) {
+        (allocation.kind == Kind::External ? results : persistent) +=
+            allocation.kind == Kind::Transient ? 0 : allocation.bytes;
+      }
+    }
+    exact &= i == 0 || (state.transientPeak == memory.transientPeakBytes &&
+                        state.totalPeak == memory.peakBytes &&
+                        results == memory.resultBytes);
+    memory.transientPeakBytes =
+        std::max(memory.transientPeakBytes, state.transientPeak);
+    memory.peakBytes = std::max(memory.peakBytes, state.totalPeak);
+    memory.resultBytes = std::max(memory.resultBytes, results);
+    memory.persistentBytes = std::max(memory.persistentBytes, persistent);
+  }
+  memory.exact = exact;
+  return memory;
 }
 
 std::optional<int64_t> Interpreter::sizeOf(MlirValue value) {
   if (std::optional<int64_t> constant = ir::constantInt(value)) {
     return constant;
   }
-  MlirOperation pack = ir::definingOp(value);
-  if (ir::isNull(pack) || !ir::isa(pack, "stream.resource.pack")) {
+  MlirOperation op = ir::definingOp(value);
+  if (ir::isNull(op)) {
     return std::nullopt;
   }
-  std::optional<PackModel> model = readPack(pack);
+  // Sizes of several values in one allocation.
+  if (ir::isa(op, "arith.addi")) {
+    std::optional<int64_t> left = sizeOf(ir::operand(op, 0));
+    std::optional<int64_t> right = sizeOf(ir::operand(op, 1));
+    if (left && right) {
+      return *left + *right;
+    }
+    return std::nullopt;
+  }
+  if (ir::isa(op, "util.align")) {
+    std::optional<int64_t> bytes = sizeOf(ir::operand(op, 0));
+    std::optional<int64_t> unit = sizeOf(ir::operand(op, 1));
+    if (bytes && unit && *unit > 0) {
+      return (*bytes + *unit - 1) / *unit * *unit;
+    }
+    return std::nullopt;
+  }
+  if (!ir::isa(op, "stream.resource.pack") ||
+      mlirOpResultGetResultNumber(value) != 0) {
+    return std::nullopt;
+  }
+  std::optional<PackModel> model = readPack(op);
   if (!model || model->offset || !model->dynamic.empty()) {
     return std::nullopt;
   }
-  ResourceConfig config = lookupResourceConfig(pack, defaultAlignment);
+  ResourceConfig config = lookupResourceConfig(op, layout.defaultAlignment);
   PackOptions options;
-  options.algorithm = algorithm;
-  options.timeLimitSeconds = timeLimitSeconds;
+  options.algorithm = layout.algorithm;
+  options.timeLimitSeconds = layout.timeLimitSeconds;
   options.offsetAlignment = config.offsetAlignment;
   options.rangeAlignment = config.rangeAlignment;
   if (check(model->slices, options)) {
     return std::nullopt;
   }
-  return serenity::pack(model->slices, options).heightBytes;
+  return pack(model->slices, options).heightBytes;
 }
 
-bool Interpreter::allocate(MlirOperation op, State &state) {
-  MlirValue resource = ir::result(op, 0);
-  if (ir::toString(mlirValueGetType(resource)) !=
-      "!stream.resource<transient>") {
+bool Interpreter::visitRegion(MlirOperation op, intptr_t region, States &states,
+                              std::vector<std::vector<int>> *yielded) {
+  MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, region));
+  if (!block.ptr) {
+    if (yielded) {
+      yielded->assign(states.size(), {});
+    }
     return true;
   }
-  for (MlirValue operand : ir::operands(op)) {
-    if (!mlirTypeIsAIndex(mlirValueGetType(operand))) {
+  States finished;
+  if (!visitBlock(block, states, finished, yielded)) {
+    return false;
+  }
+  states = std::move(finished);
+  return states.size() <= maxStates;
+}
+
+bool Interpreter::visitBlock(MlirBlock block, States &states, States &finished,
+                             std::vector<std::vector<int>> *yielded) {
+  MlirOperation terminator = mlirBlockGetTerminator(block);
+  for (MlirOperation op : ir::operations(block)) {
+    if (mlirOperationEqual(op, terminator)) {
+      break;
+    }
+    std::string_view name = ir::name(op);
+    if (name == "scf.if" || name == "scf.index_switch") {
+      if (allocatesInside(op) && !visitBranch(op, states)) {
+        return false;
+      }
       continue;
     }
-    std::optional<int64_t> bytes = sizeOf(operand);
+    if (name == "scf.for" || name == "scf.while") {
+      if (allocatesInside(op) && !visitLoop(op, states)) {
+        return false;
+      }
+      continue;
+    }
+    for (State &state : states) {
+      if (!visitOperation(op, state)) {
+        return false;
+      }
+    }
+  }
+  for (State &state : states) {
+    if (!jump(terminator, std::move(state), finished, yielded)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Ends a block: leaves the region, or goes on in a successor.
+bool Interpreter::jump(MlirOperation terminator, State state, States &finished,
+                       std::vector<std::vector<int>> *yielded) {
+  std::string_view name = ir::name(terminator);
+  std::vector<MlirValue> operands = ir::operands(terminator);
+  auto bindings = [&](size_t first, size_t count) {
+    std::vector<int> list;
+    for (size_t i = first; i < first + count && i < operands.size(); ++i) {
+      list.push_back(state.find(operands[i]));
+    }
+    return list;
+  };
+  if (name == "cf.br") {
+    return enter(mlirOperationGetSuccessor(terminator, 0),
+                 bindings(0, operands.size()), std::move(state), finished,
+                 yielded);
+  }
+  if (name == "cf.cond_br") {
+    std::vector<int64_t> segments = ir::operandSegments(terminator);
+    if (segments.size() != 3) {
+      return false;
+    }
+    std::vector<int> onTrue = bindings(1, segments[1]);
+    std::vector<int> onFalse = bindings(1 + segments[1], segments[2]);
+    // Constants are mapped from the module, always, on embedded runtimes.
+    MlirOperation condition = ir::definingOp(operands[0]);
+    bool mapped =
+        condition.ptr && ir::isa(condition, "stream.resource.try_map");
+    if (!mapped && !enter(mlirOperationGetSuccessor(terminator, 1), onFalse,
+                          state, finished, yielded)) {
+      return false;
+    }
+    return enter(mlirOperationGetSuccessor(terminator, 0), onTrue,
+                 std::move(state), finished, yielded);
+  }
+  if (mlirOperationGetNumSuccessors(terminator) > 0) {
+    return false;
+  }
+  if (yielded) {
+    yielded->push_back(bindings(0, operands.size()));
+  }
+  finished.push_back(std::move(state));
+  return finished.size() <= maxStates;
+}
+
+bool Interpreter::enter(MlirBlock block, const std::vector<int> &arguments,
+                        State state, States &finished,
+                        std::vector<std::vector<int>> *yielded) {
+  int &visits = state.visits[block.ptr];
+  if (++visits > 1) {
+    exact = false; // a loop
+    // What the arguments held before is dropped unless it is passed on.
+    for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
+      int old = state.find(mlirBlockGetArgument(block, i));
+      if (old >= 0 && std::find(arguments.begin(), arguments.end(), old) ==
+                          arguments.end()) {
+        state.release(old);
+      }
+    }
+  }
+  if (visits > loopIterations || ++steps > 4096) {
+    return steps <= 4096; // enough of this loop: another path leaves it
+  }
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    state.bind(mlirBlockGetArgument(block, intptr_t(i)), arguments[i]);
+  }
+  States states;
+  states.push_back(std::move(state));
+  return visitBlock(block, states, finished, yielded);
+}
+
+bool Interpreter::visitOperation(MlirOperation op, State &state) {
+  std::string_view name = ir::name(op);
+  if (name == "stream.resource.alloca" || name == "stream.resource.alloc") {
+    Kind kind = kindOf(mlirValueGetType(ir::result(op)));
+    std::optional<int64_t> bytes;
+    for (MlirValue operand : ir::operands(op)) {
+      if (mlirTypeIsAIndex(mlirValueGetType(operand))) {
+        bytes = sizeOf(operand);
+        break;
+      }
+    }
+    // Host memory for readbacks does not count.
+    if (ir::toString(mlirValueGetType(ir::result(op)))
+            .rfind("!stream.resource<staging>", 0) == 0) {
+      return true;
+    }
     if (!bytes) {
       return false;
     }
-    state.live[ir::key(resource)] = *bytes;
-    state.bytes += *bytes;
-    state.peak = std::max(state.peak, state.bytes);
+    state.allocate(ir::result(op), *bytes, kind);
     return true;
   }
-  return false;
+  if (name == "stream.resource.dealloca") {
+    for (MlirValue operand : ir::operands(op)) {
+      int allocation = state.find(operand);
+      if (allocation >= 0) {
+        state.release(allocation);
+      }
+    }
+    return true;
+  }
+  if (name == "util.call") {
+    return visitCall(op, state);
+  }
+  if (name == "stream.resource.subview" || name == "stream.timepoint.await" ||
+      name == "stream.resource.retain" || name == "util.optimization_barrier") {
+    // Resources pass through, in order.
+    std::vector<int> passed;
+    for (MlirValue operand : ir::operands(op)) {
+      if (ir::toString(mlirValueGetType(operand))
+              .rfind("!stream.resource", 0) == 0) {
+        passed.push_back(state.find(operand));
+      }
+    }
+    std::vector<MlirValue> results = ir::results(op);
+    for (size_t i = 0; i < results.size() && i < passed.size(); ++i) {
+      state.bind(results[i], passed[i]);
+    }
+    return true;
+  }
+  // Anything else with allocations inside is not understood.
+  return mlirOperationGetNumRegions(op) == 0 || !allocatesInside(op);
 }
 
-bool Interpreter::visit(MlirBlock block, State &state) {
-  for (MlirOperation op : ir::operations(block)) {
-    if (ir::isa(op, "stream.resource.alloca")) {
-      if (!allocate(op, state)) {
-        return false;
+bool Interpreter::visitBranch(MlirOperation op, States &states) {
+  States merged;
+  MlirOperation condition = ir::definingOp(ir::operand(op, 0));
+  bool mapped = condition.ptr && ir::isa(condition, "stream.resource.try_map");
+  intptr_t regions = mapped ? 1 : mlirOperationGetNumRegions(op);
+  for (intptr_t i = 0; i < regions; ++i) {
+    States branch = states;
+    std::vector<std::vector<int>> yielded;
+    if (!visitRegion(op, i, branch, &yielded)) {
+      return false;
+    }
+    for (size_t s = 0; s < branch.size(); ++s) {
+      std::vector<MlirValue> results = ir::results(op);
+      for (size_t r = 0; r < results.size() && r < yielded[s].size(); ++r) {
+        branch[s].bind(results[r], yielded[s][r]);
       }
-    } else if (ir::isa(op, "stream.resource.dealloca")) {
-      auto it = state.live.find(ir::key(ir::operand(op, 0)));
-      if (it != state.live.end()) {
-        state.bytes -= it->second;
-        state.live.erase(it);
-      }
-    } else if (ir::isa(op, "util.call")) {
-      MlirAttribute callee = ir::attr(op, "callee");
-      if (ir::isNull(callee) || !mlirAttributeIsAFlatSymbolRef(callee)) {
-        return false;
-      }
-      std::string_view name = ir::view(mlirFlatSymbolRefAttrGetValue(callee));
-      for (MlirOperation function : ir::operations(ir::body(module))) {
-        if (ir::isa(function, "util.func") &&
-            ir::stringAttr(function, "sym_name").value_or("") == name) {
-          std::optional<int64_t> inner = peakOf(function);
-          if (!inner) {
+      merged.push_back(std::move(branch[s]));
+    }
+  }
+  states = std::move(merged);
+  return states.size() <= maxStates;
+}
+
+bool Interpreter::visitLoop(MlirOperation op, States &states) {
+  exact = false;
+  bool counted = ir::isa(op, "scf.for");
+  size_t firstInit = counted ? 3 : 0; // bounds and step
+  size_t firstArgument = counted ? 1 : 0;
+  std::vector<MlirValue> operands = ir::operands(op);
+  States done;
+  for (State &start : states) {
+    States current = {start};
+    std::vector<std::vector<int>> carried(1);
+    for (size_t i = firstInit; i < operands.size(); ++i) {
+      carried[0].push_back(start.find(operands[i]));
+    }
+    for (int iteration = 0; iteration < loopIterations; ++iteration) {
+      for (intptr_t region = 0; region < (counted ? 1 : 2); ++region) {
+        MlirBlock block =
+            mlirRegionGetFirstBlock(mlirOperationGetRegion(op, region));
+        size_t offset = region == 0 ? firstArgument : 0;
+        States next;
+        std::vector<std::vector<int>> nextCarried;
+        for (size_t s = 0; s < current.size(); ++s) {
+          State state = current[s];
+          state.visits.clear();
+          for (size_t i = 0; i < carried[s].size(); ++i) {
+            MlirValue argument =
+                mlirBlockGetArgument(block, intptr_t(i + offset));
+            int old = iteration ? state.find(argument) : -1;
+            if (old >= 0 && std::find(carried[s].begin(), carried[s].end(),
+                                      old) == carried[s].end()) {
+              state.release(old); // the value of the iteration before
+            }
+            state.bind(argument, carried[s][i]);
+          }
+          States after = {std::move(state)};
+          std::vector<std::vector<int>> yielded;
+          if (!visitRegion(op, region, after, &yielded)) {
             return false;
           }
-          state.peak = std::max(state.peak, state.bytes + *inner);
+          for (size_t a = 0; a < after.size(); ++a) {
+            // scf.condition passes the condition first.
+            if (!counted && region == 0 && !yielded[a].empty()) {
+              yielded[a].erase(yielded[a].begin());
+            }
+            nextCarried.push_back(yielded[a]);
+            next.push_back(std::move(after[a]));
+          }
+        }
+        current = std::move(next);
+        carried = std::move(nextCarried);
+        if (current.size() > maxStates) {
+          return false;
         }
       }
-    } else if (mlirOperationGetNumRegions(op) > 0 && !visitNested(op, state)) {
-      return false;
+    }
+    for (size_t s = 0; s < current.size(); ++s) {
+      std::vector<MlirValue> results = ir::results(op);
+      for (size_t r = 0; r < results.size() && r < carried[s].size(); ++r) {
+        current[s].bind(results[r], carried[s][r]);
+      }
+      done.push_back(std::move(current[s]));
     }
   }
-  return true;
+  states = std::move(done);
+  return states.size() <= maxStates;
 }
 
-/// Branches start from the same state; what they leave alive is the larger of
-/// them. A loop body must give back what it takes.
-bool Interpreter::visitNested(MlirOperation op, State &state) {
-  if (!mattersInside(op)) {
-    return true;
+bool Interpreter::visitCall(MlirOperation op, State &state) {
+  MlirAttribute callee = ir::attr(op, "callee");
+  if (ir::isNull(callee) || !mlirAttributeIsAFlatSymbolRef(callee)) {
+    return false;
   }
-  bool branch = ir::isa(op, "scf.if") || ir::isa(op, "scf.index_switch");
-  State after = state;
-  for (intptr_t i = 0, e = mlirOperationGetNumRegions(op); i < e; ++i) {
-    MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, i));
-    if (!block.ptr) {
+  std::string_view name = ir::view(mlirFlatSymbolRefAttrGetValue(callee));
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if (!ir::isa(function, "util.func") ||
+        ir::stringAttr(function, "sym_name").value_or("") != name) {
       continue;
     }
-    if (mlirBlockGetNextInRegion(block).ptr) {
+    std::optional<CallMemory> inner = run(function);
+    if (!inner) {
       return false;
     }
-    State inner = state;
-    if (!visit(block, inner)) {
-      return false;
+    state.transientPeak = std::max(state.transientPeak,
+                                   state.transient + inner->transientPeakBytes);
+    state.totalPeak = std::max(state.totalPeak, state.total + inner->peakBytes);
+    // Its results live on in the caller.
+    if (inner->resultBytes > 0) {
+      state.allocations.push_back({inner->resultBytes, Kind::External, true});
+      state.total += inner->resultBytes;
     }
-    if (!branch && inner.bytes > state.bytes) {
-      return false;
-    }
-    after.peak = std::max(after.peak, inner.peak);
-    if (inner.bytes > after.bytes) {
-      after.bytes = inner.bytes;
-      after.live = inner.live;
-    }
+    return true;
   }
-  state = after;
-  return true;
+  return true; // an import: allocates nothing of ours
 }
 
 } // namespace
 
-std::optional<int64_t> transientPeak(MlirOperation module,
+std::optional<CallMemory> callMemory(MlirOperation module,
                                      MlirOperation function,
-                                     PackAlgorithm algorithm,
-                                     int64_t defaultAlignment,
-                                     double timeLimitSeconds) {
-  return Interpreter(module, algorithm, defaultAlignment, timeLimitSeconds)
-      .peakOf(function);
+                                     const SlabLayout &layout) {
+  return Interpreter(module, layout).run(function);
+}
+
+std::optional<int64_t> inputBytes(MlirOperation function) {
+  MlirContext context = mlirOperationGetContext(function);
+  MlirAttribute reflection = ir::attr(function, "iree.reflection");
+  if (!ir::isNull(reflection) && mlirAttributeIsADictionary(reflection)) {
+    MlirAttribute declaration = mlirDictionaryAttrGetElementByName(
+        reflection, ir::strRef("iree.abi.declaration"));
+    if (!ir::isNull(declaration) && mlirAttributeIsAString(declaration)) {
+      // `sync func @f(%input0: tensor<1x2xf32>, ...) -> (...)`
+      std::string text(ir::view(mlirStringAttrGetValue(declaration)));
+      text = text.substr(0, text.find(") ->"));
+      int64_t bytes = 0;
+      for (size_t at = text.find("tensor<"); at != std::string::npos;
+           at = text.find("tensor<", at + 1)) {
+        std::string type = text.substr(at, text.find('>', at) - at + 1);
+        std::optional<int64_t> size =
+            ir::tensorBytes(mlirTypeParseGet(context, ir::strRef(type)));
+        if (!size) {
+          return std::nullopt;
+        }
+        bytes += *size;
+      }
+      return bytes;
+    }
+  }
+  int64_t bytes = 0;
+  bool known = true;
+  ir::walk(function, [&](MlirOperation op) {
+    if (!ir::isa(op, "stream.tensor.import")) {
+      return;
+    }
+    std::optional<int64_t> size;
+    for (MlirValue operand : ir::operands(op)) {
+      if (mlirTypeIsAIndex(mlirValueGetType(operand))) {
+        size = ir::constantInt(operand); // the last one is the size
+      }
+    }
+    known &= size.has_value();
+    bytes += size.value_or(0);
+  });
+  return known ? std::optional<int64_t>(bytes) : std::nullopt;
 }
 
 } // namespace serenity

@@ -2,6 +2,9 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+// What a call of a function allocates, read off the allocations in the IR. The
+// rules are those of docs/memory_model.md.
+
 #ifndef SERENITY_TRANSFORMS_FUNCTIONMEMORY_H
 #define SERENITY_TRANSFORMS_FUNCTIONMEMORY_H
 
@@ -13,16 +16,39 @@
 
 namespace serenity {
 
-/// The transient peak of `function` in bytes: the most that its transient
-/// allocations (`stream.resource.alloca`) hold together at any time of one
-/// call, calls of other functions included. Packs that are not laid out yet are
-/// laid out with `algorithm`. Nothing if a size is not constant, if control
-/// flow is not structured or if a loop accumulates memory.
-std::optional<int64_t> transientPeak(MlirOperation module,
+/// Memory of one call, in bytes.
+struct CallMemory {
+  /// Most that transient allocations and new values of variables hold together.
+  int64_t transientPeakBytes = 0;
+  /// Most that those and the results allocated so far hold together.
+  int64_t peakBytes = 0;
+  /// Allocations that are handed out.
+  int64_t resultBytes = 0;
+  /// Allocated for good: variables and computed globals of an initializer.
+  int64_t persistentBytes = 0;
+  /// False if the peak depends on a branch or a trip count; then the numbers
+  /// are the largest over the branches, with loops run three times.
+  bool exact = true;
+};
+
+/// How slabs are laid out that are not constants yet.
+struct SlabLayout {
+  PackAlgorithm algorithm = PackAlgorithm::Exact;
+  int64_t defaultAlignment = 64;
+  double timeLimitSeconds = 10;
+};
+
+/// Plays the allocations (`stream.resource.alloca`, `.alloc`) and releases of
+/// `function` (or initializer), following `scf` and `cf` control flow and
+/// calls. Nothing if a size is not constant, if the control flow has other
+/// operations with allocations inside, too many paths or recursion.
+std::optional<CallMemory> callMemory(MlirOperation module,
                                      MlirOperation function,
-                                     PackAlgorithm algorithm,
-                                     int64_t defaultAlignment,
-                                     double timeLimitSeconds);
+                                     const SlabLayout &layout);
+
+/// Bytes of the inputs that the exported `function` declares
+/// (`iree.abi.declaration`), or that it imports. Nothing if one is dynamic.
+std::optional<int64_t> inputBytes(MlirOperation function);
 
 } // namespace serenity
 

@@ -259,6 +259,8 @@ void writeFunction(Writer &json, const FunctionReport &function,
   json.field("transient_peak_bytes", function.transientPeakBytes);
   json.field("stock_transient_peak_bytes", function.stockTransientPeakBytes);
   json.field("external_bytes", function.externalBytes);
+  json.field("peak_bytes", function.peakBytes);
+  json.field("peak_is_exact", function.peakIsExact);
   json.key("candidates");
   json.open('[');
   for (const CandidateReport &candidate : function.candidates) {

@@ -55,7 +55,13 @@ struct FunctionReport {
   bool initializer = false;
   std::optional<int64_t> transientPeakBytes; // empty: not static
   std::optional<int64_t> stockTransientPeakBytes;
+  /// Inputs and results.
   std::optional<int64_t> externalBytes;
+  /// Everything at the worst moment: persistent, external and transient. Less
+  /// than their sum where results do not exist yet at the transient peak.
+  std::optional<int64_t> peakBytes;
+  /// False where it depends on a branch or a trip count: an upper bound then.
+  bool peakIsExact = true;
   std::vector<CandidateReport> candidates;
   std::vector<RegionReport> regions;
 };

@@ -376,9 +376,11 @@ Peaks Pipeline::measure(MlirOperation module, PackAlgorithm algorithm) const {
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (ir::isa(function, "util.func") || ir::isa(function, "func.func")) {
       std::string name = ir::stringAttr(function, "sym_name").value_or("");
-      peaks[name] =
-          transientPeak(module, function, algorithm, options.defaultAlignment,
-                        options.timeLimitSeconds);
+      SlabLayout layout = {algorithm, options.defaultAlignment,
+                           options.timeLimitSeconds};
+      std::optional<CallMemory> memory = callMemory(module, function, layout);
+      peaks[name] = memory ? std::optional<int64_t>(memory->transientPeakBytes)
+                           : std::nullopt;
     }
   }
   return peaks;
@@ -571,15 +573,46 @@ void Pipeline::describeFunctions(MlirOperation module) {
       }
     });
   }
-  Peaks peaks = measure(module, options.offsets);
+  SlabLayout layout = {options.offsets, options.defaultAlignment,
+                       options.timeLimitSeconds};
+  std::map<std::string, MlirOperation> functions;
+  report.persistentBytes = 0;
+  for (MlirOperation op : ir::operations(ir::body(module))) {
+    if (ir::isa(op, "util.func") || ir::isa(op, "func.func")) {
+      functions[ir::stringAttr(op, "sym_name").value_or("")] = op;
+    } else if (ir::isa(op, "util.initializer") && report.persistentBytes) {
+      std::optional<CallMemory> memory = callMemory(module, op, layout);
+      if (memory) {
+        *report.persistentBytes += memory->persistentBytes;
+      } else {
+        report.persistentBytes = std::nullopt;
+      }
+    }
+  }
   std::vector<FunctionReport> kept;
   for (FunctionReport &entry : report.functions) {
-    auto peak = peaks.find(entry.name);
-    if (peak != peaks.end()) {
-      entry.transientPeakBytes = peak->second;
+    auto function = functions.find(entry.name);
+    if (function != functions.end()) {
       auto wrapper = wrapperOf.find(entry.name);
       entry.exportedAs =
           wrapper != wrapperOf.end() ? wrapper->second : entry.name;
+      std::optional<CallMemory> memory =
+          callMemory(module, function->second, layout);
+      std::optional<int64_t> inputs = inputBytes(
+          functions.count(entry.exportedAs) ? functions[entry.exportedAs]
+                                            : function->second);
+      entry.transientPeakBytes = std::nullopt;
+      if (memory) {
+        entry.transientPeakBytes = memory->transientPeakBytes;
+        entry.peakIsExact = memory->exact;
+        if (inputs) {
+          entry.externalBytes = *inputs + memory->resultBytes;
+          if (report.persistentBytes) {
+            entry.peakBytes =
+                *report.persistentBytes + *inputs + memory->peakBytes;
+          }
+        }
+      }
     } else if (!entry.initializer) {
       continue; // gone: inlined or dead
     }
