@@ -86,8 +86,7 @@ util.func public @argument_in_place(%x: !stream.resource<variable>) -> (!stream.
 
 // Tests that a resource captured twice is one buffer: @read_late reads through
 // one argument what @step overwrites through the other, so it stays before it.
-// That holds both of the large results at once for a while: 4096 + 64 when
-// @shrink runs, 64 + 4096 when @read_late runs; 4160 in all.
+// 4096 + 64 when @shrink runs, and 64 + 4096 when @read_late runs.
 
 // CHECK-LABEL: @captured_twice
 //   CHECK-NOT: @ex::@step
