@@ -55,8 +55,8 @@ def find_filecheck():
 def find_native(name):
     """Returns a native program of the installed package.
 
-    With $SERENITY_OPT set, that serenity-opt is tested, and tests of programs that are not installed
-    are unsupported: a build tree serves while passes are being written.
+    With $SERENITY_OPT set, that serenity-opt is tested, and tests of programs that are not
+    installed are unsupported: a build tree serves while passes are being written.
     """
     if name == "serenity-opt" and "SERENITY_OPT" in os.environ:
         return os.environ["SERENITY_OPT"]
