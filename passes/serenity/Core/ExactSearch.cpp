@@ -25,7 +25,7 @@ struct DynamicTouch {
 
 /// The graph with consecutive numbers, bit masks and the parts of each node's
 /// cost that do not depend on the state summed up.
-template <int W> class Search {
+template <int W> class Search final : public ExactSearch {
 public:
   Search(const Graph &graph, const SearchOptions &options)
       : graph(graph), options(options) {
@@ -34,63 +34,102 @@ public:
     words = W > 0 ? W : (n + 63) / 64;
     stride = words + 3;
     compile();
+    upperBound = options.upperBound;
+    threshold = std::max(options.lowerBound, startBytes);
+    rng = options.seed;
   }
 
-  SearchResult run() {
-    SearchResult result;
-    threshold = std::max(options.lowerBound, startBytes);
-    thresholds.push_back(threshold);
-    rng = options.seed;
-    std::vector<uint64_t> mask(words, 0);
-    std::vector<int32_t> ready;
-    collectReady(mask.data(), ready);
-    int64_t mem = startBytes;
-    if (options.upperBound <= threshold) {
-      result.status = SearchResult::Status::Exhausted;
-      result.lowerBound = options.upperBound;
-      return result;
+  Status run(const Budget &budget) override {
+    if (!isStarted) {
+      start();
     }
-    stabilize(mask.data(), mem, ready, nullptr);
-    bool isNew = false;
-    uint32_t root = insert(mask.data(), mem, kNone, -1, isNew);
-    std::vector<uint32_t> stack{root};
-    uint32_t goal = isFull(mask.data()) ? root : kNone;
-    result.status = SearchResult::Status::Stopped;
+    int64_t end = budget.states > INT64_MAX - numExpanded
+                      ? INT64_MAX
+                      : numExpanded + budget.states;
     while (goal == kNone) {
+      if (threshold >= upperBound) {
+        return Status::Exhausted;
+      }
       if (stack.empty()) {
-        if (pending.empty()) {
-          result.status = SearchResult::Status::Exhausted;
-          break;
+        if (pending.empty() || pending.begin()->first >= upperBound) {
+          threshold = upperBound;
+          return Status::Exhausted;
         }
-        threshold = pending.begin()->first;
-        thresholds.push_back(threshold);
-        stack = std::move(pending.begin()->second);
-        pendingCount -= stack.size();
-        pending.erase(pending.begin());
+        raiseThreshold(pending.begin()->first);
+      }
+      if (numExpanded >= end) {
+        return Status::Paused;
+      }
+      // One expansion adds at most n states.
+      if (storeBytes() > budget.memoryBytes ||
+          numStates >= kNone - 2 * kChunkStates ||
+          (budget.shouldStop && numExpanded % 64 == 0 &&
+           budget.shouldStop(numExpanded, threshold))) {
+        return Status::Stopped;
       }
       uint32_t state = stack.back();
       stack.pop_back();
-      if (isLimitMet()) {
-        break;
-      }
       ++numExpanded;
-      goal = expand(state, stack);
+      goal = expand(state);
     }
-    result.states = numExpanded;
-    result.storeBytes = storeBytes();
-    if (goal != kNone) {
-      result.status = SearchResult::Status::Found;
-      reconstruct(goal, result.order);
+    if (foundOrder.empty()) {
+      reconstruct(goal, foundOrder);
     }
-    result.lowerBound = result.status == SearchResult::Status::Exhausted
-                            ? options.upperBound
-                            : threshold;
-    return result;
+    return Status::Found;
+  }
+
+  void setUpperBound(int64_t bytes) override { upperBound = bytes; }
+
+  void raiseLowerBound(int64_t bytes) override {
+    if (!isStarted) {
+      threshold = std::max(threshold, bytes);
+    } else if (bytes > threshold && goal == kNone) {
+      raiseThreshold(bytes);
+    }
+  }
+
+  int64_t lowerBound() const override { return threshold; }
+  int64_t states() const override { return numExpanded; }
+  const std::vector<NodeId> &order() const override { return foundOrder; }
+
+  int64_t storeBytes() const override {
+    // Twice and a half the table: growing it needs the old and the new one.
+    return static_cast<int64_t>(chunks.size() * kChunkStates * stride * 8 +
+                                table.size() * 4 * 5 / 2 +
+                                (pendingCount + stack.size()) * 8);
   }
 
 private:
   static constexpr uint32_t kNone = ~uint32_t(0);
   static constexpr size_t kChunkStates = size_t(1) << 12;
+
+  void start() {
+    isStarted = true;
+    thresholds.push_back(threshold);
+    std::vector<uint64_t> mask(words, 0);
+    std::vector<int32_t> ready;
+    collectReady(mask.data(), ready);
+    int64_t mem = startBytes;
+    stabilize(mask.data(), mem, ready, nullptr);
+    bool isNew = false;
+    uint32_t root = insert(mask.data(), mem, kNone, -1, isNew);
+    stack.push_back(root);
+    if (isFull(mask.data())) {
+      goal = root;
+    }
+  }
+
+  /// Lets all states go on that a threshold of `bytes` sets free.
+  void raiseThreshold(int64_t bytes) {
+    threshold = bytes;
+    thresholds.push_back(threshold);
+    while (!pending.empty() && pending.begin()->first <= threshold) {
+      const std::vector<uint32_t> &states = pending.begin()->second;
+      stack.insert(stack.end(), states.begin(), states.end());
+      pendingCount -= states.size();
+      pending.erase(pending.begin());
+    }
+  }
 
   int32_t numWords() const { return W > 0 ? W : words; }
 
@@ -257,7 +296,7 @@ private:
 
   /// Generates the children of `state` within the threshold. Returns the goal
   /// if it was reached.
-  uint32_t expand(uint32_t state, std::vector<uint32_t> &stack) {
+  uint32_t expand(uint32_t state) {
     curMask.assign(record(state), record(state) + words);
     int64_t mem = memOf(state);
     collectReady(curMask.data(), curReady);
@@ -303,7 +342,7 @@ private:
       }
       children.push_back({childMem, child});
     }
-    if (blocked < options.upperBound) {
+    if (blocked < upperBound) {
       pending[blocked].push_back(state);
       ++pendingCount;
     }
@@ -408,32 +447,10 @@ private:
     }
   }
 
-  int64_t storeBytes() const {
-    // Twice and a half the table: growing it needs the old and the new one.
-    return static_cast<int64_t>(chunks.size() * kChunkStates * stride * 8 +
-                                table.size() * 4 * 5 / 2 + pendingCount * 8);
-  }
-
-  bool isLimitMet() {
-    if (options.stateLimit > 0 && numExpanded >= options.stateLimit) {
-      return true;
-    }
-    if (numStates >= kNone - 2 * kChunkStates) {
-      return true;
-    }
-    // One expansion adds at most n states.
-    if (options.memoryLimitBytes > 0 &&
-        storeBytes() > options.memoryLimitBytes) {
-      return true;
-    }
-    return options.shouldStop && numExpanded % 64 == 0 &&
-           options.shouldStop(numExpanded, threshold);
-  }
-
-  /// Replays the path to `goal`, forced moves included.
-  void reconstruct(uint32_t goal, std::vector<NodeId> &order) {
+  /// Replays the path to `last`, forced moves included.
+  void reconstruct(uint32_t last, std::vector<NodeId> &order) {
     std::vector<uint32_t> path;
-    for (uint32_t s = goal; s != kNone; s = parentOf(s)) {
+    for (uint32_t s = last; s != kNone; s = parentOf(s)) {
       path.push_back(s);
     }
     std::reverse(path.begin(), path.end());
@@ -475,7 +492,7 @@ private:
   };
 
   const Graph &graph;
-  const SearchOptions &options;
+  const SearchOptions options;
   int32_t n = 0;
   int32_t words = 0;
   int32_t stride = 0;
@@ -487,6 +504,11 @@ private:
   int64_t startBytes = 0;
   int64_t threshold = 0;
   std::vector<int64_t> thresholds;
+  int64_t upperBound = 0;
+  bool isStarted = false;
+  uint32_t goal = kNone;
+  std::vector<uint32_t> stack;
+  std::vector<NodeId> foundOrder;
   uint64_t rng = 0;
 
   std::vector<std::unique_ptr<uint64_t[]>> chunks;
@@ -503,21 +525,23 @@ private:
 
 } // namespace
 
-SearchResult serenity::detail::searchExact(const Graph &graph,
-                                           const SearchOptions &options) {
+ExactSearch::~ExactSearch() = default;
+
+std::unique_ptr<ExactSearch>
+ExactSearch::create(const Graph &graph, const SearchOptions &options) {
   size_t numAlive = static_cast<size_t>(
       std::count(graph.isEliminated.begin(), graph.isEliminated.end(), 0));
   switch ((numAlive + 63) / 64) {
   case 0:
   case 1:
-    return Search<1>(graph, options).run();
+    return std::make_unique<Search<1>>(graph, options);
   case 2:
-    return Search<2>(graph, options).run();
+    return std::make_unique<Search<2>>(graph, options);
   case 3:
-    return Search<3>(graph, options).run();
+    return std::make_unique<Search<3>>(graph, options);
   case 4:
-    return Search<4>(graph, options).run();
+    return std::make_unique<Search<4>>(graph, options);
   default:
-    return Search<0>(graph, options).run();
+    return std::make_unique<Search<0>>(graph, options);
   }
 }

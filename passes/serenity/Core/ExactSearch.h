@@ -8,6 +8,7 @@
 #include "serenity/Core/Graph.h"
 
 #include <functional>
+#include <memory>
 
 namespace serenity::detail {
 
@@ -18,31 +19,10 @@ struct SearchOptions {
   int64_t upperBound = INT64_MAX;
   /// Take a ready node that neither raises memory nor the threshold at once.
   bool forcedMoves = true;
-  /// The same for short chains and sets of nodes.
+  /// The same for a chain of two or three nodes.
   bool forcedSets = true;
-  /// Cut-offs; 0: none.
-  int64_t stateLimit = 0;
-  int64_t memoryLimitBytes = 0;
   /// 0: the most promising child first; otherwise a random one.
   uint64_t seed = 0;
-  /// Polled with the expanded states and the proved bound; true: give up.
-  std::function<bool(int64_t states, int64_t lowerBound)> shouldStop;
-};
-
-struct SearchResult {
-  enum class Status {
-    /// `order` has the least peak, or one within `lowerBound`.
-    Found,
-    /// No order stays below `upperBound`.
-    Exhausted,
-    /// A limit was met; `lowerBound` still holds.
-    Stopped
-  };
-  Status status = Status::Stopped;
-  std::vector<NodeId> order;
-  int64_t lowerBound = 0;
-  int64_t states = 0;
-  int64_t storeBytes = 0;
 };
 
 /// Best-first search on the peak over down-sets (bottleneck shortest path).
@@ -50,7 +30,47 @@ struct SearchResult {
 /// at each, all states reachable within it are visited depth first, so the
 /// first complete order has the least peak. A state is kept with the least
 /// value that would let it go on, and no state above the threshold is stored.
-SearchResult searchExact(const Graph &graph, const SearchOptions &options);
+///
+/// The search is resumable, so that several can share the time.
+class ExactSearch {
+public:
+  enum class Status {
+    /// `order()` has the least peak, or one within the lower bound given.
+    Found,
+    /// No order stays below the upper bound.
+    Exhausted,
+    /// The budget is used up; go on with `run`.
+    Paused,
+    /// The store is full or the caller's poll said so.
+    Stopped
+  };
+
+  struct Budget {
+    int64_t states = INT64_MAX;
+    int64_t memoryBytes = INT64_MAX;
+    /// Polled with the expanded states and the proved bound; true: stop.
+    std::function<bool(int64_t states, int64_t lowerBound)> shouldStop;
+  };
+
+  /// The largest graph that it takes.
+  static constexpr int32_t kMaxNodes = 4096;
+
+  static std::unique_ptr<ExactSearch> create(const Graph &graph,
+                                             const SearchOptions &options);
+  virtual ~ExactSearch();
+
+  virtual Status run(const Budget &budget) = 0;
+  /// From now on only orders below `bytes` are looked for.
+  virtual void setUpperBound(int64_t bytes) = 0;
+  /// A bound proved elsewhere.
+  virtual void raiseLowerBound(int64_t bytes) = 0;
+  /// Proved so far.
+  virtual int64_t lowerBound() const = 0;
+  virtual int64_t states() const = 0;
+  virtual int64_t storeBytes() const = 0;
+  /// After `Found`.
+  virtual const std::vector<NodeId> &order() const = 0;
+};
 
 } // namespace serenity::detail
 

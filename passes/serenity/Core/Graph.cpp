@@ -188,7 +188,7 @@ std::vector<NodeId> serenity::detail::topologicalOrder(const Graph &graph) {
 
 std::vector<int32_t>
 serenity::detail::findCuts(const Graph &graph,
-                           const std::vector<NodeId> &topo) {
+                           const std::vector<NodeId> &topo, bool singleNodes) {
   // A prefix A of `topo` is forced if every maximal node of A has an edge to
   // every minimal node of the rest B: a path between them could have no inner
   // node, which would belong to A or to B and contradict one of the two. All
@@ -240,7 +240,8 @@ serenity::detail::findCuts(const Graph &graph,
     numMaximal += maximal[k];
     numMinimal += minimal[k];
     numEdges += edges[k];
-    if (numEdges == numMaximal * numMinimal) {
+    if (numEdges == numMaximal * numMinimal &&
+        (!singleNodes || numMaximal == 1)) {
       cuts.push_back(k);
     }
   }

@@ -98,8 +98,10 @@ std::vector<NodeId> topologicalOrder(const Graph &graph);
 
 /// Splits `topo` at every position where all that precedes must precede all
 /// that follows. Returns the begin of every part; linear in nodes and edges.
+/// `singleNodes`: only behind a node that all that precedes it leads to.
 std::vector<int32_t> findCuts(const Graph &graph,
-                              const std::vector<NodeId> &topo);
+                              const std::vector<NodeId> &topo,
+                              bool singleNodes = false);
 
 /// The subproblem of one part. `nodes[i]` of the parent becomes node i.
 struct Part {

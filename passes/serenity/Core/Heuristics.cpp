@@ -75,7 +75,6 @@ public:
         limitPeak(limitPeak) {
     costs.resize(graph.nodes.size());
     isReady.assign(graph.nodes.size(), 0);
-    remainingClosers.assign(graph.buffers.size(), 0);
     // The sum of the closers that have not run; when one is left it is that.
     closerSum.assign(graph.buffers.size(), 0);
     for (size_t b = 0; b < graph.buffers.size(); ++b) {
@@ -175,7 +174,6 @@ private:
   bool limitPeak;
   std::vector<Player::Cost> costs;
   std::vector<char> isReady;
-  std::vector<int32_t> remainingClosers;
   std::vector<int64_t> closerSum;
   std::vector<NodeId> affected;
   std::set<Key> byNet;
@@ -288,144 +286,5 @@ std::vector<NodeId> serenity::detail::postOrder(const Graph &graph) {
       }
     }
   }
-  return order;
-}
-
-std::optional<std::vector<NodeId>>
-serenity::detail::beamOrder(const Graph &graph, const BeamOptions &options) {
-  // Prefixes are full copies of the player's state, which costs width times the
-  // graph per step; callers bound width and size.
-  struct Prefix {
-    std::vector<char> isOpen;
-    std::vector<int32_t> closersLeft;
-    std::vector<int32_t> numPending;
-    std::vector<NodeId> ready;
-    int64_t live = 0;
-    int64_t peak = 0;
-    uint64_t hash = 0;
-    int32_t trace = -1;
-  };
-  struct TraceEntry {
-    int32_t parent;
-    NodeId node;
-  };
-  struct Candidate {
-    int64_t peak;
-    int64_t live;
-    uint64_t tie;
-    int32_t prefix;
-    NodeId node;
-    uint64_t hash;
-  };
-  Prefix start;
-  start.isOpen.assign(graph.buffers.size(), 0);
-  start.closersLeft.assign(graph.buffers.size(), 0);
-  start.live = graph.baseBytes;
-  for (size_t b = 0; b < graph.buffers.size(); ++b) {
-    const GraphBuffer &buffer = graph.buffers[b];
-    start.closersLeft[b] =
-        buffer.liveOut ? -1 : static_cast<int32_t>(buffer.closers.size());
-    if (buffer.liveIn) {
-      start.isOpen[b] = 1;
-      start.live += buffer.bytes;
-    }
-  }
-  start.peak = start.live;
-  start.numPending.assign(graph.nodes.size(), 0);
-  size_t numAlive = 0;
-  for (NodeId v = 0; v < graph.size(); ++v) {
-    if (!graph.isAlive(v)) {
-      continue;
-    }
-    ++numAlive;
-    start.numPending[v] = static_cast<int32_t>(graph.nodes[v].preds.size());
-    if (start.numPending[v] == 0) {
-      start.ready.push_back(v);
-    }
-  }
-  std::vector<TraceEntry> trace;
-  std::vector<Prefix> beam;
-  beam.push_back(std::move(start));
-  std::vector<Candidate> candidates;
-  for (size_t step = 0; step < numAlive; ++step) {
-    if (options.shouldStop && options.shouldStop()) {
-      return std::nullopt;
-    }
-    candidates.clear();
-    for (size_t p = 0; p < beam.size(); ++p) {
-      const Prefix &prefix = beam[p];
-      for (NodeId v : prefix.ready) {
-        int64_t stepBytes = graph.nodes[v].stepBytes;
-        int64_t net = 0;
-        for (const Touch &touch : graph.nodes[v].opens) {
-          if (!prefix.isOpen[touch.buffer]) {
-            net += graph.buffers[touch.buffer].bytes;
-            stepBytes += touch.early ? graph.buffers[touch.buffer].bytes : 0;
-          }
-        }
-        for (const Touch &touch : graph.nodes[v].closes) {
-          if (prefix.closersLeft[touch.buffer] == 1) {
-            net -= graph.buffers[touch.buffer].bytes;
-            stepBytes -= touch.early ? graph.buffers[touch.buffer].bytes : 0;
-          }
-        }
-        int64_t peak = std::max(prefix.peak, prefix.live + stepBytes);
-        if (peak >= options.upperBound) {
-          continue;
-        }
-        uint64_t hash = prefix.hash ^ mix(0x5e7e, v);
-        candidates.push_back({peak, prefix.live + net,
-                              options.seed ? mix(options.seed, hash) : 0,
-                              static_cast<int32_t>(p), v, hash});
-      }
-    }
-    if (candidates.empty()) {
-      return std::nullopt;
-    }
-    auto isBetter = [](const Candidate &a, const Candidate &b) {
-      return std::tie(a.peak, a.live, a.tie, a.prefix, a.node) <
-             std::tie(b.peak, b.live, b.tie, b.prefix, b.node);
-    };
-    // Equal sets of nodes are equal states: look a little beyond the width.
-    size_t keep = std::min(candidates.size(), size_t(options.width) * 4);
-    std::partial_sort(candidates.begin(), candidates.begin() + keep,
-                      candidates.end(), isBetter);
-    std::vector<Prefix> next;
-    std::vector<uint64_t> seen;
-    for (size_t i = 0;
-         i < keep && next.size() < static_cast<size_t>(options.width); ++i) {
-      const Candidate &candidate = candidates[i];
-      if (std::find(seen.begin(), seen.end(), candidate.hash) != seen.end()) {
-        continue;
-      }
-      seen.push_back(candidate.hash);
-      Prefix prefix = beam[candidate.prefix];
-      prefix.live = candidate.live;
-      prefix.peak = candidate.peak;
-      prefix.hash = candidate.hash;
-      trace.push_back({prefix.trace, candidate.node});
-      prefix.trace = static_cast<int32_t>(trace.size()) - 1;
-      prefix.ready.erase(
-          std::find(prefix.ready.begin(), prefix.ready.end(), candidate.node));
-      for (const Touch &touch : graph.nodes[candidate.node].opens) {
-        prefix.isOpen[touch.buffer] = 1;
-      }
-      for (const Touch &touch : graph.nodes[candidate.node].closes) {
-        --prefix.closersLeft[touch.buffer];
-      }
-      for (NodeId succ : graph.nodes[candidate.node].succs) {
-        if (--prefix.numPending[succ] == 0) {
-          prefix.ready.push_back(succ);
-        }
-      }
-      next.push_back(std::move(prefix));
-    }
-    beam = std::move(next);
-  }
-  std::vector<NodeId> order;
-  for (int32_t t = beam.front().trace; t >= 0; t = trace[t].parent) {
-    order.push_back(trace[t].node);
-  }
-  std::reverse(order.begin(), order.end());
   return order;
 }

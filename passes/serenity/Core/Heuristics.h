@@ -7,9 +7,6 @@
 
 #include "serenity/Core/Graph.h"
 
-#include <functional>
-#include <optional>
-
 namespace serenity::detail {
 
 /// All of these return a topological order of the nodes that are not
@@ -30,20 +27,6 @@ std::vector<NodeId> lowestPeakOrder(const Graph &graph, uint64_t seed = 0);
 /// subtree needs over what it leaves first (Liu's and Sethi-Ullman's rule,
 /// exact on trees).
 std::vector<NodeId> postOrder(const Graph &graph);
-
-struct BeamOptions {
-  int32_t width = 8;
-  uint64_t seed = 0;
-  /// Orders that do not stay below it are abandoned.
-  int64_t upperBound = INT64_MAX;
-  /// Polled; true: give up.
-  std::function<bool()> shouldStop;
-};
-
-/// Beam search over prefixes of equal length, by peak, then memory. Nothing if
-/// it was abandoned.
-std::optional<std::vector<NodeId>> beamOrder(const Graph &graph,
-                                             const BeamOptions &options);
 
 } // namespace serenity::detail
 

@@ -124,6 +124,7 @@ public:
   /// it. Returns early with a valid smaller value when `shouldStop`.
   int64_t minimumAt(NodeId v, const std::function<bool()> &shouldStop) {
     capacity = initialCapacity;
+    work += static_cast<int64_t>(capacity.size());
     isSource.assign(numVertices, 0);
     isSink.assign(numVertices, 0);
     int32_t n = graph.size();
@@ -141,7 +142,6 @@ public:
     isSink[v] = 1;
     // At the step itself, early openings have happened and so have early
     // closings.
-    std::vector<int32_t> exempt;
     for (const Touch &touch : graph.nodes[v].opens) {
       if (touch.early) {
         isSource[n + 2 * touch.buffer] = 1;
@@ -172,6 +172,8 @@ public:
   }
 
   bool isStopped = false;
+  /// Edges looked at so far.
+  int64_t work = 0;
 
 private:
   static constexpr int64_t kInfinite = std::numeric_limits<int64_t>::max();
@@ -218,6 +220,7 @@ private:
         isReached = true;
         continue;
       }
+      work += first[v + 1] - first[v];
       for (int32_t k = first[v]; k < first[v + 1]; ++k) {
         int32_t e = adjacent[k];
         if (capacity[e] > 0 && level[target[e]] < 0) {
@@ -241,6 +244,7 @@ private:
           amount = std::min(amount, capacity[e]);
         }
         total += amount;
+        work += static_cast<int64_t>(path.size());
         size_t cutAt = path.size();
         for (size_t i = path.size(); i-- > 0;) {
           int32_t e = path[i];
@@ -296,7 +300,11 @@ private:
 } // namespace
 
 int64_t serenity::detail::liveCutBound(const Graph &graph,
-                                       const LiveCutOptions &options) {
+                                       const LiveCutOptions &options,
+                                       size_t *numTried) {
+  if (numTried) {
+    *numTried = 0;
+  }
   int64_t bound = footprintBound(graph);
   if (bound >= options.target) {
     return bound;
@@ -311,12 +319,16 @@ int64_t serenity::detail::liveCutBound(const Graph &graph,
   }
   CutNetwork network(graph);
   for (NodeId v : candidates) {
-    if (options.shouldStop && options.shouldStop()) {
+    if ((options.shouldStop && options.shouldStop()) ||
+        (options.workLimit > 0 && network.work > options.workLimit)) {
       break;
     }
     bound = std::max(bound, network.minimumAt(v, options.shouldStop));
     if (network.isStopped || bound >= options.target) {
       break;
+    }
+    if (numTried) {
+      ++*numTried;
     }
   }
   return bound;

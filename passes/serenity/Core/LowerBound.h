@@ -23,13 +23,18 @@ struct LiveCutOptions {
   int64_t target = INT64_MAX;
   /// Polled between and within the cuts; true: give up with the bound so far.
   std::function<bool()> shouldStop;
+  /// Deterministic limit: edges looked at; 0: none.
+  int64_t workLimit = 0;
   /// Nodes in the order in which to try them; empty: all, as numbered.
   std::vector<NodeId> candidates;
 };
 
 /// Maximum over the nodes of the least memory that any down-set leaves live
 /// while the node runs: a minimum closure, solved as a minimum cut.
-int64_t liveCutBound(const Graph &graph, const LiveCutOptions &options);
+///
+/// `numTried`, if given, receives how many candidates were finished.
+int64_t liveCutBound(const Graph &graph, const LiveCutOptions &options,
+                     size_t *numTried = nullptr);
 
 } // namespace serenity::detail
 

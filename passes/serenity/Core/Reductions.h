@@ -16,7 +16,7 @@ struct ReductionOptions {
   /// A node that never raises memory, right after the last that it needs.
   bool advance = true;
   /// Graphs of more nodes than this skip what needs the transitive closure.
-  int32_t closureLimit = 4096;
+  int32_t closureLimit = 16384;
 };
 
 /// Eliminates nodes from `graph` (recorded in `graph.eliminations`) such that

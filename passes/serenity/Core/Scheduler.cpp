@@ -7,47 +7,117 @@
 #include "serenity/Core/ExactSearch.h"
 #include "serenity/Core/Graph.h"
 #include "serenity/Core/Heuristics.h"
+#include "serenity/Core/Improve.h"
 #include "serenity/Core/LowerBound.h"
 #include "serenity/Core/Reductions.h"
+#include "serenity/Core/SerenityDp.h"
 #include "serenity/Core/Simulator.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <limits>
+#include <memory>
 #include <numeric>
+#include <queue>
+#include <utility>
 
 using namespace serenity;
 using namespace serenity::detail;
 
 namespace {
 
-/// The largest graph that the exact search compiles bit masks for.
-constexpr int32_t kMaxSearchNodes = 2048;
+/// An order of `nodes` as an order of their positions in the sorted `nodes`.
+std::vector<NodeId> toLocal(const std::vector<NodeId> &nodes,
+                            std::vector<NodeId>::const_iterator begin) {
+  std::vector<NodeId> local(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    local[i] = static_cast<NodeId>(
+        std::lower_bound(nodes.begin(), nodes.end(), *(begin + i)) -
+        nodes.begin());
+  }
+  return local;
+}
+
+/// A part of the graph that is searched as a whole, with everything that works
+/// on it. Two exact searches, one from each end, and a beam search with growing
+/// width take turns; each profits from what the others find.
+struct Leaf {
+  Graph graph;
+  std::vector<NodeId> nodes; // in the reduced graph of the part
+  std::vector<NodeId> best;
+  int64_t peak = 0;
+  bool isFinished = false;
+  bool isPrepared = false;
+
+  std::unique_ptr<Graph> reversed;
+  std::unique_ptr<ExactSearch> searches[2]; // forwards, backwards
+  int64_t slice = 512;
+  int64_t statesOfSearches = 0;
+
+  // State of the improvement by beams.
+  int32_t width = 2;
+  int32_t direction = 0;
+  int32_t fruitless = 0;
+  double reach = 0.5;
+  uint64_t seed = 0;
+  int64_t statesOfBeams = 0;
+  std::vector<NodeId> cutCandidates;
+  size_t cutsTried = 0;
+};
+
+/// A part between forced cuts of the whole problem.
+struct TopPart {
+  Part part;
+  Graph reduced;
+  std::vector<std::unique_ptr<Leaf>> leaves; // in the order of execution
+  bool isPrepared = false;
+};
 
 class Solver {
 public:
   Solver(const Problem &problem, const SchedulerOptions &options)
-      : problem(problem), options(options),
+      : problem(problem), options(options), switches(options.switches),
         startTime(std::chrono::steady_clock::now()) {}
 
   ScheduleResult run() {
-    Graph graph = buildGraph(problem);
-    raiseBound(operationFootprintBound(problem), "operation-footprint");
-
-    std::vector<NodeId> topo = topologicalOrder(graph);
+    graph = buildGraph(problem);
+    if (switches.footprintBound || options.algorithm != Algorithm::Exact) {
+      raiseBound(operationFootprintBound(problem), "operation-footprint");
+    }
+    topo = topologicalOrder(graph);
     std::vector<OpId> given =
         options.givenOrder.empty() ? topo : options.givenOrder;
-    std::vector<int32_t> cuts = findCuts(graph, topo);
-    bestOrder = given;
-    bestPeaks = partPeaks(graph, given, cuts);
-    int64_t givenPeak = maximum(bestPeaks);
-    if (!isSolved() || options.variant) {
-      considerHeuristics(graph, topo, cuts);
-      solveParts(graph, topo, cuts);
+    cuts = {0};
+    if (topo.empty()) {
+      cuts.clear();
+    } else if (switches.cutPoints) {
+      cuts = findCuts(graph, topo);
     }
-    if (options.variant) {
-      diversify(graph, topo, cuts);
+    bestOrder = given;
+    bestPeaks = partPeaks(given);
+    int64_t givenPeak = maximum(bestPeaks);
+
+    switch (options.algorithm) {
+    case Algorithm::Heuristic:
+      considerHeuristics();
+      considerBeam();
+      boundByCuts();
+      break;
+    case Algorithm::Serenity:
+      runSerenity();
+      break;
+    case Algorithm::Exact:
+      if (!isSolved() || options.variant) {
+        if (switches.heuristics) {
+          considerHeuristics();
+        }
+        solve();
+      }
+      if (options.variant) {
+        diversify();
+      }
+      break;
     }
 
     ScheduleResult result;
@@ -56,7 +126,11 @@ public:
       result.order = std::move(given);
     }
     result.peakBytes = simulate(problem, result.order).peakBytes;
-    result.lowerBoundBytes = std::min(lowerBound, result.peakBytes);
+    if (result.peakBytes == 0) {
+      raiseBound(0, "operation-footprint");
+    }
+    result.lowerBoundBytes =
+        std::max<int64_t>(0, std::min(lowerBound, result.peakBytes));
     result.optimal = result.peakBytes == lowerBound;
     result.provedBy = result.optimal ? provedBy : "";
     result.states = numStates;
@@ -85,7 +159,8 @@ private:
 
   bool isSolved() const { return maximum(bestPeaks) <= lowerBound; }
 
-  bool shouldStop(int64_t states, int64_t bound) {
+  /// Polled by everything that takes long.
+  bool shouldStop(int64_t states = 0, int64_t bound = 0) {
     if (isInterrupted || elapsed() > options.timeLimitSeconds) {
       return true;
     }
@@ -103,11 +178,21 @@ private:
     return false;
   }
 
+  bool isOutOfStates() const {
+    return options.stateLimit > 0 && numStates >= options.stateLimit;
+  }
+
+  int64_t statesLeft() const {
+    return options.stateLimit > 0
+               ? std::max<int64_t>(0, options.stateLimit - numStates)
+               : std::numeric_limits<int64_t>::max();
+  }
+
+  // --- heuristics -----------------------------------------------------------
+
   /// Parts are separated by forced cuts, so each of them takes the same steps
   /// in every order.
-  static std::vector<int64_t> partPeaks(const Graph &graph,
-                                        const std::vector<NodeId> &order,
-                                        const std::vector<int32_t> &cuts) {
+  std::vector<int64_t> partPeaks(const std::vector<NodeId> &order) const {
     std::vector<int64_t> steps;
     evaluate(graph, order, &steps);
     std::vector<int64_t> peaks(cuts.size(), 0);
@@ -121,9 +206,8 @@ private:
   }
 
   /// Takes over the parts of `order` that are better than the incumbent's.
-  void consider(const Graph &graph, const std::vector<NodeId> &order,
-                const std::vector<int32_t> &cuts) {
-    std::vector<int64_t> peaks = partPeaks(graph, order, cuts);
+  void consider(const std::vector<NodeId> &order) {
+    std::vector<int64_t> peaks = partPeaks(order);
     for (size_t p = 0; p < cuts.size(); ++p) {
       if (peaks[p] < bestPeaks[p]) {
         size_t end = p + 1 < cuts.size() ? cuts[p + 1] : order.size();
@@ -134,174 +218,439 @@ private:
     }
   }
 
-  void considerHeuristics(const Graph &graph, const std::vector<NodeId> &topo,
-                          const std::vector<int32_t> &cuts) {
-    consider(graph, topo, cuts);
-    consider(graph, depthFirstOrder(graph), cuts);
-    consider(graph, breadthFirstOrder(graph), cuts);
-    consider(graph, leastGrowthOrder(graph), cuts);
-    consider(graph, lowestPeakOrder(graph), cuts);
-    consider(graph, postOrder(graph), cuts);
+  void considerHeuristics() {
+    consider(topo);
+    consider(depthFirstOrder(graph));
+    consider(breadthFirstOrder(graph));
+    consider(leastGrowthOrder(graph));
+    consider(lowestPeakOrder(graph));
+    consider(postOrder(graph));
   }
 
-  void solveParts(const Graph &graph, const std::vector<NodeId> &topo,
-                  const std::vector<int32_t> &cuts) {
+  /// The heuristic scheduler's last word; the exact one has beams of its own.
+  void considerBeam() {
+    if (isSolved()) {
+      return;
+    }
+    BeamOptions beam;
+    beam.threshold = maximum(bestPeaks) - 1;
+    beam.shouldStop = [&](int64_t states) { return shouldStop(states); };
+    BeamResult result = beamSearch(graph, beam);
+    numStates += result.states;
+    if (!result.order.empty()) {
+      consider(result.order);
+    }
+  }
+
+  /// Live cuts at the steps of the incumbent, the highest first.
+  void boundByCuts() {
+    if (isSolved()) {
+      return;
+    }
+    LiveCutOptions cutOptions;
+    cutOptions.target = maximum(bestPeaks);
+    cutOptions.workLimit = kCutWork;
+    cutOptions.shouldStop = [&] { return shouldStop(); };
+    cutOptions.candidates = byHeight(graph, bestOrder);
+    raiseBound(liveCutBound(graph, cutOptions), "live-cut");
+  }
+
+  /// The nodes of `order`, those with the highest steps first.
+  static std::vector<NodeId> byHeight(const Graph &graph,
+                                      const std::vector<NodeId> &order) {
+    std::vector<int64_t> steps;
+    evaluate(graph, order, &steps);
+    std::vector<size_t> sequence(order.size());
+    std::iota(sequence.begin(), sequence.end(), size_t(0));
+    std::stable_sort(sequence.begin(), sequence.end(),
+                     [&](size_t a, size_t b) { return steps[a] > steps[b]; });
+    std::vector<NodeId> nodes;
+    for (size_t i : sequence) {
+      nodes.push_back(order[i]);
+    }
+    return nodes;
+  }
+
+  // --- the paper's scheduler ------------------------------------------------
+
+  void runSerenity() {
+    SerenityOptions serenityOptions;
+    serenityOptions.cutPoints = switches.cutPoints;
+    serenityOptions.memoryLimitBytes = options.memoryLimitBytes;
+    serenityOptions.shouldStop = [&](int64_t states) {
+      return (options.stateLimit > 0 && states >= options.stateLimit) ||
+             shouldStop(states);
+    };
+    SerenityResult result = scheduleSerenity(graph, serenityOptions);
+    numStates += result.states;
+    // The order stands for itself: no other heuristic is mixed in.
+    bestOrder = result.order;
+    bestPeaks = partPeaks(bestOrder);
+    if (result.isComplete) {
+      raiseBound(maximum(bestPeaks), "dynamic-programming");
+    }
+  }
+
+  // --- exact and anytime ----------------------------------------------------
+
+  /// Always works on the part that makes the peak. Once that is proved, so is
+  /// the whole.
+  void solve() {
     if (isSolved()) {
       return;
     }
     std::vector<Part> parts = extractParts(graph, topo, cuts);
-    // The part with the highest peak first: what is proved for it lets most of
-    // the others pass without search.
-    std::vector<size_t> sequence(parts.size());
-    std::iota(sequence.begin(), sequence.end(), size_t(0));
-    std::stable_sort(sequence.begin(), sequence.end(), [&](size_t a, size_t b) {
-      return bestPeaks[a] > bestPeaks[b];
-    });
-    for (const Part &part : parts) {
-      raiseBound(footprintBound(part.graph), "operation-footprint");
+    tops.resize(parts.size());
+    std::priority_queue<std::pair<int64_t, int64_t>> queue;
+    for (size_t p = 0; p < parts.size(); ++p) {
+      tops[p].part = std::move(parts[p]);
+      if (switches.footprintBound) {
+        raiseBound(footprintBound(tops[p].part.graph), "operation-footprint");
+      }
+      // Ties: the first part first.
+      queue.push({bestPeaks[p], -static_cast<int64_t>(p)});
     }
-    for (size_t p : sequence) {
+    while (!queue.empty()) {
+      size_t p = static_cast<size_t>(-queue.top().second);
+      queue.pop();
       if (bestPeaks[p] <= lowerBound) {
-        continue;
+        break;
       }
-      Part &part = parts[p];
-      std::vector<NodeId> local(part.nodes.size());
-      std::vector<NodeId> incumbent;
-      for (size_t i = 0; i < part.nodes.size(); ++i) {
-        NodeId v = bestOrder[cuts[p] + i];
-        incumbent.push_back(static_cast<NodeId>(
-            std::lower_bound(part.nodes.begin(), part.nodes.end(), v) -
-            part.nodes.begin()));
+      if (options.timeLimitSeconds > 0 && shouldStop()) {
+        break;
       }
-      std::vector<NodeId> order = solveReduced(part.graph, incumbent, 0);
-      int64_t peak = evaluate(part.graph, order);
-      if (peak < bestPeaks[p]) {
-        bestPeaks[p] = peak;
-        for (size_t i = 0; i < order.size(); ++i) {
-          bestOrder[cuts[p] + i] = part.nodes[order[i]];
+      TopPart &top = tops[p];
+      if (!top.isPrepared) {
+        prepare(p);
+      } else {
+        Leaf &leaf = highestLeaf(top);
+        if (leaf.isFinished || isOutOfStates()) {
+          break;
         }
+        work(leaf);
+      }
+      bestPeaks[p] = highestLeaf(top).peak;
+      queue.push({bestPeaks[p], -static_cast<int64_t>(p)});
+    }
+    for (size_t p = 0; p < tops.size(); ++p) {
+      if (tops[p].isPrepared) {
+        assemble(p);
       }
     }
   }
 
-  /// An order of `graph` at most as high as `incumbent`. With `seed`: any order
-  /// within the bound, chosen by it.
-  std::vector<NodeId> solveReduced(const Graph &graph,
-                                   const std::vector<NodeId> &incumbent,
-                                   uint64_t seed) {
-    Graph reduced = graph;
-    reduce(reduced, ReductionOptions());
+  static Leaf &highestLeaf(TopPart &top) {
+    Leaf *highest = top.leaves.front().get();
+    for (const std::unique_ptr<Leaf> &leaf : top.leaves) {
+      if (leaf->peak > highest->peak) {
+        highest = leaf.get();
+      }
+    }
+    return *highest;
+  }
+
+  ReductionOptions reductionOptions() const {
+    ReductionOptions reduction;
+    reduction.delay = switches.delayReduction;
+    reduction.advance = switches.advanceReduction;
+    return reduction;
+  }
+
+  /// Reduces a part and cuts it further.
+  void prepare(size_t p) {
+    TopPart &top = tops[p];
+    top.isPrepared = true;
+    const std::vector<NodeId> &nodes = top.part.nodes;
+    std::vector<NodeId> incumbent =
+        toLocal(nodes, bestOrder.cbegin() + cuts[p]);
+    top.reduced = top.part.graph;
+    reduce(top.reduced, reductionOptions());
     std::vector<NodeId> order;
     for (NodeId v : incumbent) {
-      if (reduced.isAlive(v)) {
+      if (top.reduced.isAlive(v)) {
         order.push_back(v);
       }
     }
-    std::vector<NodeId> topo = topologicalOrder(reduced);
-    std::vector<int32_t> cuts = findCuts(reduced, topo);
-    std::vector<Part> parts = extractParts(reduced, topo, cuts);
-    for (size_t p = 0; p < parts.size(); ++p) {
-      const Part &part = parts[p];
-      std::vector<NodeId> local;
-      for (size_t i = 0; i < part.nodes.size(); ++i) {
-        NodeId v = order[cuts[p] + i];
-        local.push_back(static_cast<NodeId>(
-            std::lower_bound(part.nodes.begin(), part.nodes.end(), v) -
-            part.nodes.begin()));
-      }
-      local = search(part.graph, local, seed);
-      for (size_t i = 0; i < local.size(); ++i) {
-        order[cuts[p] + i] = part.nodes[local[i]];
-      }
+    std::vector<NodeId> partTopo = topologicalOrder(top.reduced);
+    std::vector<int32_t> partCuts{0};
+    if (switches.cutPoints) {
+      partCuts = findCuts(top.reduced, partTopo);
     }
-    return expandOrder(reduced, order);
+    std::vector<Part> parts = extractParts(top.reduced, partTopo, partCuts);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      auto leaf = std::make_unique<Leaf>();
+      leaf->nodes = std::move(parts[i].nodes);
+      leaf->graph = std::move(parts[i].graph);
+      leaf->best = toLocal(leaf->nodes, order.cbegin() + partCuts[i]);
+      leaf->peak = evaluate(leaf->graph, leaf->best);
+      top.leaves.push_back(std::move(leaf));
+    }
   }
 
-  std::vector<NodeId> search(const Graph &graph, std::vector<NodeId> best,
-                             uint64_t seed) {
-    int64_t bestPeak = evaluate(graph, best);
-    raiseBound(footprintBound(graph), "operation-footprint");
-    auto consider = [&](std::vector<NodeId> order) {
-      int64_t peak = evaluate(graph, order);
-      if (peak < bestPeak) {
-        best = std::move(order);
-        bestPeak = peak;
+  /// Writes the leaves' orders into the order of the whole.
+  void assemble(size_t p) {
+    TopPart &top = tops[p];
+    std::vector<NodeId> order;
+    for (const std::unique_ptr<Leaf> &leaf : top.leaves) {
+      for (NodeId v : leaf->best) {
+        order.push_back(leaf->nodes[v]);
       }
-    };
-    if (!seed && bestPeak > lowerBound) {
-      consider(leastGrowthOrder(graph));
-      consider(lowestPeakOrder(graph));
-      consider(postOrder(graph));
     }
-    if (!seed && bestPeak > lowerBound) {
-      LiveCutOptions cutOptions;
-      cutOptions.target = bestPeak;
-      cutOptions.shouldStop = [&] { return shouldStop(0, 0); };
-      raiseBound(liveCutBound(graph, cutOptions), "live-cut");
+    order = expandOrder(top.reduced, order);
+    for (size_t i = 0; i < order.size(); ++i) {
+      bestOrder[cuts[p] + i] = top.part.nodes[order[i]];
     }
-    if ((!seed && bestPeak <= lowerBound) || graph.size() > kMaxSearchNodes ||
-        options.timeLimitSeconds <= 0) {
-      return best;
+  }
+
+  void offer(Leaf &leaf, std::vector<NodeId> order) {
+    int64_t peak = evaluate(leaf.graph, order);
+    if (peak < leaf.peak) {
+      leaf.best = std::move(order);
+      leaf.peak = peak;
+    }
+  }
+
+  /// One turn on a leaf that is above the bound.
+  void work(Leaf &leaf) {
+    if (!leaf.isPrepared) {
+      leaf.isPrepared = true;
+      begin(leaf);
+      return;
+    }
+    if (options.timeLimitSeconds <= 0) {
+      leaf.isFinished = true;
+      return;
+    }
+    bool isSearching = false;
+    for (int direction = 0; direction < 2; ++direction) {
+      std::unique_ptr<ExactSearch> &search = leaf.searches[direction];
+      if (!search) {
+        continue;
+      }
+      isSearching = true;
+      search->setUpperBound(leaf.peak);
+      search->raiseLowerBound(lowerBound);
+      int64_t before = search->states();
+      storeBytes -= search->storeBytes();
+      ExactSearch::Budget budget;
+      budget.states = std::min(leaf.slice, statesLeft());
+      // The two directions share the store.
+      budget.memoryBytes = options.memoryLimitBytes - storeBytes;
+      if (leaf.searches[1 - direction]) {
+        budget.memoryBytes =
+            std::min(budget.memoryBytes, options.memoryLimitBytes / 2);
+      }
+      budget.shouldStop = [&](int64_t states, int64_t bound) {
+        return shouldStop(states - before, bound);
+      };
+      ExactSearch::Status status = search->run(budget);
+      numStates += search->states() - before;
+      leaf.statesOfSearches += search->states() - before;
+      storeBytes += search->storeBytes();
+      raiseBound(search->lowerBound(), "search");
+      switch (status) {
+      case ExactSearch::Status::Found: {
+        std::vector<NodeId> order = search->order();
+        if (direction == 1) {
+          std::reverse(order.begin(), order.end());
+        }
+        offer(leaf, std::move(order));
+        leaf.isFinished = true;
+        break;
+      }
+      case ExactSearch::Status::Exhausted:
+        leaf.isFinished = true;
+        break;
+      case ExactSearch::Status::Stopped:
+        drop(search);
+        break;
+      case ExactSearch::Status::Paused:
+        break;
+      }
+      if (leaf.isFinished || leaf.peak <= lowerBound) {
+        drop(leaf.searches[0]);
+        drop(leaf.searches[1]);
+        return;
+      }
+    }
+    leaf.slice = std::min<int64_t>(leaf.slice * 2, 1 << 16);
+    // Most graphs are solved before it pays to look for better incumbents.
+    constexpr int64_t kStatesBeforeBeams = 8192;
+    while (!isOutOfStates() && !shouldStop() &&
+           (!isSearching || (leaf.statesOfSearches >= kStatesBeforeBeams &&
+                             leaf.statesOfBeams < leaf.statesOfSearches))) {
+      improve(leaf);
+      if (!isSearching || leaf.peak <= lowerBound) {
+        return;
+      }
+    }
+  }
+
+  void drop(std::unique_ptr<ExactSearch> &search) {
+    if (search) {
+      storeBytes -= search->storeBytes();
+      search.reset();
+    }
+  }
+
+  /// Heuristics and bounds of a leaf, and its searches.
+  void begin(Leaf &leaf) {
+    if (switches.footprintBound) {
+      raiseBound(footprintBound(leaf.graph), "operation-footprint");
+    }
+    if (leaf.peak <= lowerBound) {
+      return;
+    }
+    leaf.reversed = std::make_unique<Graph>(reverseGraph(leaf.graph));
+    if (switches.heuristics) {
+      offer(leaf, leastGrowthOrder(leaf.graph));
+      offer(leaf, lowestPeakOrder(leaf.graph));
+      offer(leaf, postOrder(leaf.graph));
+      for (auto *heuristic : {&leastGrowthOrder, &lowestPeakOrder}) {
+        std::vector<NodeId> order = heuristic(*leaf.reversed, 0);
+        std::reverse(order.begin(), order.end());
+        offer(leaf, std::move(order));
+      }
+    }
+    if (leaf.peak <= lowerBound) {
+      return;
+    }
+    if (switches.liveCutBound) {
+      leaf.cutCandidates = byHeight(leaf.graph, leaf.best);
+      cut(leaf);
+    }
+    if (leaf.peak <= lowerBound || options.timeLimitSeconds <= 0 ||
+        leaf.graph.size() > ExactSearch::kMaxNodes) {
+      return;
     }
     SearchOptions searchOptions;
     searchOptions.lowerBound = lowerBound;
-    searchOptions.upperBound = bestPeak;
-    searchOptions.memoryLimitBytes = options.memoryLimitBytes;
-    searchOptions.seed = seed;
-    if (seed) {
-      searchOptions.lowerBound = std::max(lowerBound, maximum(bestPeaks));
-      searchOptions.upperBound = searchOptions.lowerBound + 1;
+    searchOptions.upperBound = leaf.peak;
+    searchOptions.forcedMoves = switches.forcedMoves;
+    searchOptions.forcedSets = switches.forcedSets;
+    leaf.searches[0] = ExactSearch::create(leaf.graph, searchOptions);
+    if (switches.bothDirections) {
+      leaf.searches[1] = ExactSearch::create(*leaf.reversed, searchOptions);
     }
-    if (options.stateLimit > 0) {
-      searchOptions.stateLimit =
-          std::max<int64_t>(1, options.stateLimit - numStates);
-    }
-    searchOptions.shouldStop = [&](int64_t states, int64_t bound) {
-      return shouldStop(states, bound);
-    };
-    SearchResult result = searchExact(graph, searchOptions);
-    numStates += result.states;
-    if (!seed) {
-      raiseBound(result.lowerBound, "search");
-    }
-    if (result.status == SearchResult::Status::Found) {
-      best = std::move(result.order);
-    }
-    return best;
   }
 
-  /// Replaces every part by another order within the peak found.
-  void diversify(const Graph &graph, const std::vector<NodeId> &topo,
-                 const std::vector<int32_t> &cuts) {
-    std::vector<Part> parts = extractParts(graph, topo, cuts);
+  /// Tries live cuts at nodes that have not been tried.
+  void cut(Leaf &leaf) {
+    if (leaf.cutsTried >= leaf.cutCandidates.size()) {
+      return;
+    }
+    LiveCutOptions cutOptions;
+    cutOptions.target = leaf.peak;
+    cutOptions.workLimit = kCutWork;
+    cutOptions.shouldStop = [&] {
+      return options.timeLimitSeconds > 0 && shouldStop();
+    };
+    cutOptions.candidates.assign(leaf.cutCandidates.begin() + leaf.cutsTried,
+                                 leaf.cutCandidates.end());
+    size_t numTried = 0;
+    raiseBound(liveCutBound(leaf.graph, cutOptions, &numTried), "live-cut");
+    leaf.cutsTried += std::max<size_t>(1, numTried);
+  }
+
+  /// One beam below the incumbent.
+  void improve(Leaf &leaf) {
+    int64_t gap = leaf.peak - lowerBound;
+    int64_t aim = static_cast<int64_t>(static_cast<double>(gap) * leaf.reach);
+    BeamOptions beam;
+    beam.threshold = leaf.peak - std::max<int64_t>(1, std::min(aim, gap));
+    beam.width = leaf.width;
+    beam.branching = leaf.width < 8 ? 4 : 8;
+    beam.seed = leaf.seed;
+    beam.shouldStop = [&](int64_t states) {
+      return states >= statesLeft() || shouldStop(states);
+    };
+    const Graph &graph = leaf.direction == 0 ? leaf.graph : *leaf.reversed;
+    BeamResult result = beamSearch(graph, beam);
+    numStates += result.states;
+    leaf.statesOfBeams += result.states + 1;
+    if (!result.order.empty()) {
+      if (leaf.direction == 1) {
+        std::reverse(result.order.begin(), result.order.end());
+      }
+      offer(leaf, std::move(result.order));
+      leaf.fruitless = 0;
+      return;
+    }
+    leaf.direction = 1 - leaf.direction;
+    if (++leaf.fruitless % 2 != 0) {
+      return; // The same from the other end.
+    }
+    constexpr double kLeastReach = 0.004;
+    leaf.reach /= 2;
+    if (leaf.reach >= kLeastReach) {
+      return;
+    }
+    leaf.reach = 0.125;
+    if (leaf.width < (1 << 16)) {
+      leaf.width *= 2;
+    }
+    ++leaf.seed;
+    if (switches.liveCutBound) {
+      cut(leaf);
+    }
+  }
+
+  // --- variants -------------------------------------------------------------
+
+  /// Replaces every part by another order within the peak found. Odd variants
+  /// search the reduced graph, even ones the whole part, where there are more
+  /// orders and more states.
+  void diversify() {
+    constexpr int64_t kStates = 50000;
     int64_t peak = maximum(bestPeaks);
+    std::vector<Part> parts = extractParts(graph, topo, cuts);
     for (size_t p = 0; p < parts.size(); ++p) {
       const Part &part = parts[p];
-      std::vector<NodeId> incumbent;
-      for (size_t i = 0; i < part.nodes.size(); ++i) {
-        NodeId v = bestOrder[cuts[p] + i];
-        incumbent.push_back(static_cast<NodeId>(
-            std::lower_bound(part.nodes.begin(), part.nodes.end(), v) -
-            part.nodes.begin()));
+      if (part.graph.size() > ExactSearch::kMaxNodes ||
+          (p > 0 && shouldStop())) {
+        return;
       }
-      std::vector<NodeId> order = solveReduced(
-          part.graph, incumbent, options.variant * 1000003 + p + 1);
-      if (evaluate(part.graph, order) <= peak) {
-        for (size_t i = 0; i < order.size(); ++i) {
-          bestOrder[cuts[p] + i] = part.nodes[order[i]];
-        }
+      Graph reduced = part.graph;
+      if (options.variant % 2 != 0) {
+        reduce(reduced, reductionOptions());
+      }
+      SearchOptions searchOptions;
+      searchOptions.lowerBound = peak;
+      searchOptions.upperBound = peak + 1;
+      searchOptions.seed = options.variant * 1000003 + p + 1;
+      std::unique_ptr<ExactSearch> search =
+          ExactSearch::create(reduced, searchOptions);
+      ExactSearch::Budget budget;
+      budget.states = kStates;
+      budget.memoryBytes = options.memoryLimitBytes;
+      if (search->run(budget) != ExactSearch::Status::Found) {
+        continue;
+      }
+      numStates += search->states();
+      std::vector<NodeId> order = expandOrder(reduced, search->order());
+      for (size_t i = 0; i < order.size(); ++i) {
+        bestOrder[cuts[p] + i] = part.nodes[order[i]];
       }
     }
   }
+
+  /// Edges that one round of live cuts may look at; some tens of milliseconds.
+  static constexpr int64_t kCutWork = 20000000;
 
   const Problem &problem;
   const SchedulerOptions &options;
+  const SchedulerSwitches &switches;
   std::chrono::steady_clock::time_point startTime;
+  Graph graph;
+  std::vector<NodeId> topo;
+  std::vector<int32_t> cuts;
+  std::vector<TopPart> tops;
   std::vector<NodeId> bestOrder;
   std::vector<int64_t> bestPeaks; // per part
   int64_t lowerBound = -1;
   const char *provedBy = "";
   int64_t numStates = 0;
+  int64_t storeBytes = 0;
   bool isInterrupted = false;
 };
 
