@@ -29,6 +29,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef SERENITY_VERSION
+#define SERENITY_VERSION "0+unknown"
+#endif
+
 namespace serenity {
 namespace {
 
@@ -561,7 +565,15 @@ std::optional<std::string> parseArguments(const std::vector<std::string> &args,
       }
       config.forwarded.push_back(arg);
       if (!value && takesSeparateValue(arg) && i + 1 < args.size()) {
-        config.forwarded.push_back(args[++i]);
+        value = args[++i];
+        config.forwarded.push_back(*value);
+      }
+      if (name == "iree-stream-resource-min-offset-alignment" && value) {
+        // Ours as well as IREE's, which says what is wrong with its value.
+        long long alignment = std::strtoll(value->c_str(), nullptr, 10);
+        if (alignment > 0) {
+          config.options.defaultAlignment = alignment;
+        }
       }
       continue;
     }
@@ -898,8 +910,6 @@ bool Tool::process(const std::string &part, const std::string &name) {
               std::back_inserter(report.remarks));
     std::move(moduleReport.seconds.begin(), moduleReport.seconds.end(),
               std::back_inserter(report.seconds));
-    std::move(moduleReport.versions.begin(), moduleReport.versions.end(),
-              std::back_inserter(report.versions));
     report.persistentBytes =
         config.splitInput ? std::nullopt : moduleReport.persistentBytes;
   }
@@ -956,8 +966,8 @@ int Tool::run() {
   }
 
   if (!config.report.empty()) {
-    report.versions.insert(report.versions.begin(),
-                           {"iree", ireeCompilerGetRevision()});
+    report.versions.push_back({"serenity_mlir", SERENITY_VERSION});
+    report.versions.push_back({"iree_compiler", ireeCompilerGetRevision()});
     error = writeOutputFile(config.report, toJson(report));
   }
   if (!error) {
