@@ -1,0 +1,394 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Reads what ``--serenity-report=FILE.json`` writes, checked and typed.
+
+The fields are those of docs/report.md and of ``report.schema.json`` in this package; all sizes are
+in bytes, steps count the commands of a region from 0. Fields that a newer release adds are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+__all__ = [
+    "REPORT_SCHEMA",
+    "BufferReport",
+    "CandidateReport",
+    "FunctionReport",
+    "RegionReport",
+    "Report",
+    "ReportError",
+    "RewriteReport",
+    "load_report",
+    "parse_report",
+]
+
+#: The version of the format that this release writes and reads.
+REPORT_SCHEMA = 1
+
+_T = TypeVar("_T")
+
+
+class ReportError(ValueError):
+    """A report that cannot be read, or that is not of the form of docs/report.md.
+
+    Attributes:
+      field: The field at fault, such as ``"functions[0].regions[1].slab_bytes"``; empty where the
+        file as a whole is.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class BufferReport:
+    """A buffer of a slab.
+
+    Attributes:
+      name: The entry point or command that writes it first.
+      first: The first step at which it is live.
+      last: The last one, inclusive.
+      bytes: Its size, not rounded to the alignment.
+      offset: Where it lies in the slab, in bytes.
+    """
+
+    name: str
+    first: int
+    last: int
+    bytes: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class RegionReport:
+    """An execution region: one ``stream.async.execute``, with its slab.
+
+    Attributes:
+      location: The MLIR location of the region, None if it has none.
+      predicted_bytes: The maximum of live bytes of the order chosen.
+      slab_bytes: The height of the layout, what IREE allocates.
+      lower_bound_bytes: No order of this region's commands needs less.
+      optimal: The order is proved to be of least peak.
+      proved_by: What proved it, empty if nothing did.
+      offsets_optimal: The layout is proved to be of least height for the order.
+      states: States that the search has expanded.
+      seconds: Wall-clock time of the search, None if it was not measured.
+      left_alone: Why the region kept IREE's order, None if it was scheduled.
+      live_bytes: Live bytes at every step.
+      buffers: The buffers of the slab.
+    """
+
+    location: str | None
+    predicted_bytes: int
+    slab_bytes: int
+    lower_bound_bytes: int
+    optimal: bool
+    proved_by: str
+    offsets_optimal: bool
+    states: int
+    seconds: float | None
+    left_alone: str | None
+    live_bytes: tuple[int, ...]
+    buffers: tuple[BufferReport, ...]
+
+
+@dataclass(frozen=True)
+class CandidateReport:
+    """A way to compile a function that was considered.
+
+    Attributes:
+      name: What it is; ``"stock"`` is IREE's own.
+      transient_peak_bytes: What it would need, None if that depends on run-time sizes.
+      chosen: It is the one that was compiled.
+    """
+
+    name: str
+    transient_peak_bytes: int | None
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class RewriteReport:
+    """A place at which serenity-rewrite changed the graph.
+
+    Attributes:
+      location: The MLIR location of the operation, None if it has none.
+      function: The function that it was in, None if not known.
+      kind: What was done.
+      bytes_before: The predicted peak without it.
+      bytes_after: The predicted peak with it.
+    """
+
+    location: str | None
+    function: str | None
+    kind: str
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True)
+class FunctionReport:
+    """A function of the module.
+
+    Attributes:
+      name: The function that does the work, such as ``"main$async"``.
+      exported_as: The name that users call, None if it is not exported.
+      initializer: It runs once when the module is loaded; never scheduled.
+      transient_peak_bytes: The most transient memory alive at a time, None if not static.
+      stock_transient_peak_bytes: The same for what the stock compiler makes, None if not static.
+      external_bytes: Inputs and results, None if not static.
+      peak_bytes: Everything at the worst moment: persistent, external and transient; None if not
+        static.
+      peak_is_exact: False where it depends on a branch or a trip count: an upper bound then.
+      candidates: What was considered.
+      regions: The execution regions in program order.
+      rewrites: What was rewritten in this function.
+    """
+
+    name: str
+    exported_as: str | None
+    initializer: bool
+    transient_peak_bytes: int | None
+    stock_transient_peak_bytes: int | None
+    external_bytes: int | None
+    peak_bytes: int | None
+    peak_is_exact: bool
+    candidates: tuple[CandidateReport, ...]
+    regions: tuple[RegionReport, ...]
+    rewrites: tuple[RewriteReport, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report.
+
+    Attributes:
+      schema: The version of the format, `REPORT_SCHEMA`.
+      versions: What compiled, by component.
+      functions: The functions, in module order.
+      rewrites: Rewrites in functions that are not reported (they were inlined, for instance).
+      persistent_bytes: Constants, globals and variables after loading, None if not static.
+      remarks: What was left alone, and why.
+      seconds: Wall-clock time by step; None where it was not measured.
+    """
+
+    schema: int
+    versions: Mapping[str, str]
+    functions: tuple[FunctionReport, ...]
+    rewrites: tuple[RewriteReport, ...]
+    persistent_bytes: int | None
+    remarks: tuple[str, ...]
+    seconds: Mapping[str, float | None]
+
+    def function(self, name: str) -> FunctionReport:
+        """Returns the function that is called or exported as `name`.
+
+        Raises:
+          KeyError: If there is none; the message names those there are.
+        """
+        for function in self.functions:
+            if name in (function.exported_as, function.name) and not function.initializer:
+                return function
+        known = ", ".join(f.exported_as or f.name for f in self.functions if not f.initializer)
+        raise KeyError(f"no function {name!r} in the report; it has {known or 'none'}")
+
+
+class _Object:
+    """A JSON object on the way to a dataclass; knows its place for messages."""
+
+    def __init__(self, value: Any, place: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong(place, "an object", value)
+        self._value = value
+        self._place = place
+
+    def _field(self, name: str) -> tuple[Any, str]:
+        place = f"{self._place}.{name}" if self._place else name
+        if name not in self._value:
+            raise ReportError(f"{place}: the field is missing", field=place)
+        return self._value[name], place
+
+    def text(self, name: str) -> str:
+        return _text(*self._field(name))
+
+    def optional_text(self, name: str) -> str | None:
+        value, place = self._field(name)
+        return None if value is None else _text(value, place)
+
+    def count(self, name: str) -> int:
+        return _count(*self._field(name))
+
+    def optional_count(self, name: str) -> int | None:
+        value, place = self._field(name)
+        return None if value is None else _count(value, place)
+
+    def flag(self, name: str) -> bool:
+        value, place = self._field(name)
+        if not isinstance(value, bool):
+            raise _wrong(place, "true or false", value)
+        return value
+
+    def seconds(self, name: str) -> float | None:
+        return _seconds(*self._field(name))
+
+    def items(self, name: str, read: Callable[[Any, str], _T]) -> tuple[_T, ...]:
+        value, place = self._field(name)
+        if not isinstance(value, list):
+            raise _wrong(place, "an array", value)
+        return tuple(read(item, f"{place}[{i}]") for i, item in enumerate(value))
+
+    def mapping(self, name: str, read: Callable[[Any, str], _T]) -> dict[str, _T]:
+        value, place = self._field(name)
+        if not isinstance(value, dict):
+            raise _wrong(place, "an object", value)
+        return {key: read(item, f"{place}.{key}") for key, item in value.items()}
+
+
+def _wrong(place: str, expected: str, found: Any) -> ReportError:
+    text = json.dumps(found)
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return ReportError(f"{place or 'report'}: expected {expected}, found {shown}", field=place)
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        raise _wrong(place, "a string", value)
+    return value
+
+
+def _count(value: Any, place: str) -> int:
+    # bool is an int in Python, but not in JSON.
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _wrong(place, "an integer that is not negative", value)
+    return value
+
+
+def _seconds(value: Any, place: str) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise _wrong(place, "a number of seconds or null", value)
+    return float(value)
+
+
+def _buffer(value: Any, place: str) -> BufferReport:
+    item = _Object(value, place)
+    return BufferReport(
+        name=item.text("name"),
+        first=item.count("first"),
+        last=item.count("last"),
+        bytes=item.count("bytes"),
+        offset=item.count("offset"),
+    )
+
+
+def _region(value: Any, place: str) -> RegionReport:
+    item = _Object(value, place)
+    return RegionReport(
+        location=item.optional_text("location"),
+        predicted_bytes=item.count("predicted_bytes"),
+        slab_bytes=item.count("slab_bytes"),
+        lower_bound_bytes=item.count("lower_bound_bytes"),
+        optimal=item.flag("optimal"),
+        proved_by=item.text("proved_by"),
+        offsets_optimal=item.flag("offsets_optimal"),
+        states=item.count("states"),
+        seconds=item.seconds("seconds"),
+        left_alone=item.optional_text("left_alone"),
+        live_bytes=item.items("live_bytes", _count),
+        buffers=item.items("buffers", _buffer),
+    )
+
+
+def _candidate(value: Any, place: str) -> CandidateReport:
+    item = _Object(value, place)
+    return CandidateReport(
+        name=item.text("name"),
+        transient_peak_bytes=item.optional_count("transient_peak_bytes"),
+        chosen=item.flag("chosen"),
+    )
+
+
+def _rewrite(value: Any, place: str) -> RewriteReport:
+    item = _Object(value, place)
+    return RewriteReport(
+        location=item.optional_text("location"),
+        function=item.optional_text("function"),
+        kind=item.text("kind"),
+        bytes_before=item.count("bytes_before"),
+        bytes_after=item.count("bytes_after"),
+    )
+
+
+def _function(value: Any, place: str) -> FunctionReport:
+    item = _Object(value, place)
+    return FunctionReport(
+        name=item.text("name"),
+        exported_as=item.optional_text("exported_as"),
+        initializer=item.flag("initializer"),
+        transient_peak_bytes=item.optional_count("transient_peak_bytes"),
+        stock_transient_peak_bytes=item.optional_count("stock_transient_peak_bytes"),
+        external_bytes=item.optional_count("external_bytes"),
+        peak_bytes=item.optional_count("peak_bytes"),
+        peak_is_exact=item.flag("peak_is_exact"),
+        candidates=item.items("candidates", _candidate),
+        regions=item.items("regions", _region),
+        rewrites=item.items("rewrites", _rewrite),
+    )
+
+
+def parse_report(data: Any) -> Report:
+    """Checks a decoded report.
+
+    Args:
+      data: What ``json.load`` gave.
+
+    Raises:
+      ReportError: If the version of the format is another one, or a field is missing or of the
+        wrong type; the message and ``field`` name it.
+    """
+    item = _Object(data, "")
+    schema = item.count("schema")
+    if schema != REPORT_SCHEMA:
+        raise ReportError(
+            f"schema: the report has version {schema} of the format; this release of serenity_mlir "
+            f"reads version {REPORT_SCHEMA}",
+            field="schema",
+        )
+    return Report(
+        schema=schema,
+        versions=item.mapping("versions", _text),
+        functions=item.items("functions", _function),
+        rewrites=item.items("rewrites", _rewrite),
+        persistent_bytes=item.optional_count("persistent_bytes"),
+        remarks=item.items("remarks", _text),
+        seconds=item.mapping("seconds", _seconds),
+    )
+
+
+def load_report(path: str | os.PathLike[str]) -> Report:
+    """Reads the report in the file `path`.
+
+    Raises:
+      ReportError: If the file cannot be read, is not JSON, or is not a report of this version.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReportError(f"cannot read the report {os.fspath(path)}: {error}") from error
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ReportError(f"{os.fspath(path)} is not JSON: {error}") from error
+    try:
+        return parse_report(data)
+    except ReportError as error:
+        raise ReportError(f"{os.fspath(path)}: {error}", field=error.field) from error
