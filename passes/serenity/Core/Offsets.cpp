@@ -450,8 +450,9 @@ void ExactDriver::minimise() {
   const int64_t wanted =
       options.capacity.value_or(std::numeric_limits<int64_t>::min());
   std::vector<int64_t> found;
-  int64_t budget = 1000;
-  for (int32_t variant = 0;; ++variant, budget += budget / 2) {
+  // A descent that meets no contradiction takes a node per item.
+  int64_t budget = 300 + 2 * static_cast<int64_t>(instance.items.size());
+  for (int32_t variant = 0;; ++variant, budget += budget / 16) {
     for (bool atBound : {true, false}) {
       const int64_t bound = std::max(result.lowerBoundBytes, wanted);
       if (result.heightBytes <= bound) {
@@ -459,6 +460,9 @@ void ExactDriver::minimise() {
       }
       int64_t target = bound;
       if (!atBound) {
+        if (options.capacity) {
+          continue;
+        }
         target =
             alignDown(bound + (result.heightBytes - bound) / 2, instance.grid);
         if (target <= bound) {

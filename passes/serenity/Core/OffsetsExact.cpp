@@ -60,10 +60,20 @@ struct SignatureHash {
 
 /// One item in one section.
 struct Cell {
-  int32_t other;  // the item, or the section, whichever the list is not of
-  int32_t mirror; // position in the list of the other kind
+  int32_t item;
+  int32_t section;
+  int32_t id; // index in the list of all cells, which is sorted by item
   int64_t lo;
   int64_t hi;
+};
+
+/// How a descent chooses the section to branch on and the item to try first.
+struct Strategy {
+  enum Sections { FewestThenSlack, FewestThenFailures, FewestPerFailure };
+  enum Items { Length, Size, Area, LongArea, Crowd };
+  Sections sections;
+  Items items;
+  bool ceilings; // also branch at ceilings, or only at floors
 };
 
 constexpr size_t kMaxRemembered = size_t(4) << 20;
@@ -81,6 +91,11 @@ struct ExactSearch::Impl {
   // Cells by section and by item, in compressed rows.
   std::vector<int64_t> sectionFirst, itemFirst;
   std::vector<Cell> sectionCells, itemCells;
+  /// Least height of a cell that shares a section with the item.
+  std::vector<int64_t> leastNeighbour;
+  /// Most bytes in a section of the item.
+  std::vector<int64_t> crowd;
+  int64_t capacityScale = 1; // above all sizes
   /// Interchangeable items have the same class.
   std::vector<int32_t> symmetryClass;
 
@@ -88,7 +103,9 @@ struct ExactSearch::Impl {
   std::vector<int64_t> low, high;      // per item
   std::vector<int64_t> floor, ceiling; // per section
   std::vector<int64_t> room;           // per section: bytes of its live cells
-  std::vector<uint8_t> retired;        // per cell of `sectionCells`
+  /// Per section: its live cells are sectionCells[sectionFirst, liveEnd).
+  std::vector<int64_t> liveEnd;
+  std::vector<uint8_t> retired; // per cell id
 
   enum Kind : int32_t { Low, High, Floor, Ceiling, Retire };
   struct Change {
@@ -98,31 +115,40 @@ struct ExactSearch::Impl {
   };
   std::vector<Change> trail;
 
-  std::vector<int32_t> queue;
-  std::vector<uint8_t> queued;
+  // Sections to look at: for floors and ceilings, and, when those are at rest,
+  // for the inferences that cost more.
+  std::vector<int32_t> queue, lateQueue;
+  std::vector<uint8_t> queued, lateQueued;
 
   std::unordered_set<Signature, SignatureHash> refuted;
 
   // How this descent branches.
-  int32_t variant = 0;
+  Strategy strategy;
+  std::vector<int32_t> rank; // per item, of candidates the least goes first
   int64_t nodesLeft = 0;
   bool outOfNodes = false;
   int32_t depth = 0;
   int32_t maxDepth = 0;
 
+  /// How often a section proved a state contradictory.
+  std::vector<int64_t> failures; // per section
+
   // Scratch.
   std::vector<uint8_t> restsFlat, hangsFlat; // per item
-  struct Release {
-    int64_t at;
-    int64_t height;
+  struct Range {
+    int32_t item;
+    int64_t lo, hi;          // of the cell
+    int64_t lowest, highest; // where it can begin and end
   };
-  std::vector<Release> releases;
+  std::vector<Range> ranges;
+  std::vector<std::pair<int64_t, int64_t>> releases; // time and height
 
   Impl(const Instance &instance, const PackRules &rules, Limits &limits)
       : instance(instance), rules(rules), limits(limits),
         numItems(static_cast<int32_t>(instance.items.size())),
         numSections(instance.numSections) {
     build();
+    failures.assign(numSections, 1);
     restsFlat.resize(numItems);
     hangsFlat.resize(numItems);
     // Chains of gaps could otherwise overflow the stack.
@@ -130,6 +156,7 @@ struct ExactSearch::Impl {
   }
 
   void build();
+  void choose(int32_t variant);
   bool reset(int64_t newCapacity);
 
   void touch(int32_t section) {
@@ -138,11 +165,10 @@ struct ExactSearch::Impl {
       queue.push_back(section);
     }
   }
-  void touchItem(int32_t item) {
-    for (int64_t c = itemFirst[item]; c < itemFirst[item + 1]; ++c) {
-      if (!retired[itemCells[c].mirror]) {
-        touch(itemCells[c].other);
-      }
+  void touchLate(int32_t section) {
+    if (!lateQueued[section]) {
+      lateQueued[section] = 1;
+      lateQueue.push_back(section);
     }
   }
   bool setLow(int32_t item, int64_t value) {
@@ -150,9 +176,19 @@ struct ExactSearch::Impl {
     if (value <= low[item]) {
       return true;
     }
-    trail.push_back({Low, item, low[item]});
+    const int64_t before = low[item];
+    trail.push_back({Low, item, before});
     low[item] = value;
-    touchItem(item);
+    for (int64_t c = itemFirst[item]; c < itemFirst[item + 1]; ++c) {
+      const Cell &cell = itemCells[c];
+      if (!retired[c]) {
+        // Only who lay on the floor held it down.
+        if (before + cell.lo <= floor[cell.section] || value == high[item]) {
+          touch(cell.section);
+        }
+        touchLate(cell.section);
+      }
+    }
     return value <= high[item];
   }
   bool setHigh(int32_t item, int64_t value) {
@@ -160,16 +196,24 @@ struct ExactSearch::Impl {
     if (value >= high[item]) {
       return true;
     }
-    trail.push_back({High, item, high[item]});
+    const int64_t before = high[item];
+    trail.push_back({High, item, before});
     high[item] = value;
-    touchItem(item);
+    for (int64_t c = itemFirst[item]; c < itemFirst[item + 1]; ++c) {
+      const Cell &cell = itemCells[c];
+      if (!retired[c]) {
+        if (before + cell.hi >= ceiling[cell.section] || value == low[item]) {
+          touch(cell.section);
+        }
+        touchLate(cell.section);
+      }
+    }
     return value >= low[item];
   }
   void undo(size_t mark);
   bool propagate();
   bool propagateSection(int32_t section);
-  bool checkReleases(int32_t section);
-  bool orderPairs(int32_t section);
+  bool propagateLate(int32_t section);
 
   Outcome solve(const std::vector<int32_t> &items);
   Outcome branch(const std::vector<int32_t> &items);
@@ -185,7 +229,8 @@ void ExactSearch::Impl::build() {
       const Piece &piece = instance.pieces[p];
       for (int32_t s = piece.begin; s < piece.end; ++s) {
         ++sectionFirst[s + 1];
-        itemCells.push_back({s, 0, piece.lo, piece.hi});
+        itemCells.push_back(
+            {i, s, static_cast<int32_t>(itemCells.size()), piece.lo, piece.hi});
       }
     }
     itemFirst[i + 1] = static_cast<int64_t>(itemCells.size());
@@ -194,12 +239,41 @@ void ExactSearch::Impl::build() {
                    sectionFirst.begin());
   sectionCells.resize(itemCells.size());
   std::vector<int64_t> next(sectionFirst.begin(), sectionFirst.end() - 1);
-  for (int32_t i = 0; i < numItems; ++i) {
-    for (int64_t c = itemFirst[i]; c < itemFirst[i + 1]; ++c) {
-      Cell &cell = itemCells[c];
-      cell.mirror = static_cast<int32_t>(next[cell.other]++);
-      sectionCells[cell.mirror] = {i, static_cast<int32_t>(c), cell.lo,
-                                   cell.hi};
+  for (const Cell &cell : itemCells) {
+    sectionCells[next[cell.section]++] = cell;
+  }
+  leastNeighbour.assign(numItems, std::numeric_limits<int64_t>::max());
+  crowd.assign(numItems, 0);
+  for (const Item &item : instance.items) {
+    capacityScale = std::max(capacityScale, item.size + 1);
+  }
+  for (int32_t s = 0; s < numSections; ++s) {
+    int64_t total = 0;
+    for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+      total += sectionCells[c].hi - sectionCells[c].lo;
+    }
+    for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+      crowd[sectionCells[c].item] =
+          std::max(crowd[sectionCells[c].item], total);
+    }
+    // The two lowest cells tell the lowest other one of every cell.
+    int64_t least = std::numeric_limits<int64_t>::max();
+    int64_t second = least;
+    int32_t whose = -1;
+    for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+      int64_t height = sectionCells[c].hi - sectionCells[c].lo;
+      if (height < least) {
+        second = least;
+        least = height;
+        whose = sectionCells[c].item;
+      } else {
+        second = std::min(second, height);
+      }
+    }
+    for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+      int32_t i = sectionCells[c].item;
+      leastNeighbour[i] =
+          std::min(leastNeighbour[i], i == whose ? second : least);
     }
   }
 
@@ -238,6 +312,67 @@ void ExactSearch::Impl::build() {
   }
 }
 
+/// Sets the branching order. The time a descent takes varies by orders of
+/// magnitude with it, and on every instance some order is fast, so that many
+/// short descents beat a long one.
+void ExactSearch::Impl::choose(int32_t variant) {
+  static constexpr Strategy kStrategies[] = {
+      {Strategy::FewestThenFailures, Strategy::LongArea, false},
+      {Strategy::FewestThenSlack, Strategy::Size, false},
+      {Strategy::FewestThenFailures, Strategy::Length, false},
+      {Strategy::FewestPerFailure, Strategy::Crowd, true},
+      {Strategy::FewestPerFailure, Strategy::Length, false},
+      {Strategy::FewestThenSlack, Strategy::Crowd, false},
+      {Strategy::FewestThenFailures, Strategy::LongArea, true},
+      {Strategy::FewestThenSlack, Strategy::Length, false},
+      {Strategy::FewestPerFailure, Strategy::Size, false},
+      {Strategy::FewestThenFailures, Strategy::Crowd, false},
+      {Strategy::FewestThenSlack, Strategy::LongArea, false},
+      {Strategy::FewestPerFailure, Strategy::LongArea, true},
+      {Strategy::FewestThenSlack, Strategy::Area, false},
+      {Strategy::FewestThenFailures, Strategy::Size, true},
+  };
+  constexpr int32_t kCount = sizeof(kStrategies) / sizeof(kStrategies[0]);
+  strategy = kStrategies[variant % kCount];
+  const int32_t cycle = variant / kCount;
+  std::vector<double> key(numItems);
+  for (int32_t i = 0; i < numItems; ++i) {
+    const double length = double(itemFirst[i + 1] - itemFirst[i]);
+    const double size = double(instance.items[i].size);
+    switch (strategy.items) {
+    case Strategy::Length:
+      key[i] = length * double(capacityScale) + size;
+      break;
+    case Strategy::Size:
+      key[i] = size * (numSections + 1) + length;
+      break;
+    case Strategy::Area:
+      key[i] = length * size;
+      break;
+    case Strategy::LongArea:
+      key[i] = length * length * size;
+      break;
+    case Strategy::Crowd:
+      key[i] = double(crowd[i]) * (numSections + 1) + length;
+      break;
+    }
+    // From the second cycle on, the same with growing noise from a fixed seed.
+    const double noise =
+        double(mix(uint64_t(cycle) * 0x9e3779b97f4a7c15ull + uint64_t(i)) >>
+               11) /
+        double(uint64_t(1) << 53);
+    key[i] *= 1 + std::min(0.1 * cycle, 1.0) * noise;
+  }
+  std::vector<int32_t> order(numItems);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return key[a] > key[b]; });
+  rank.resize(numItems);
+  for (int32_t k = 0; k < numItems; ++k) {
+    rank[order[k]] = k;
+  }
+}
+
 /// Empty memory of the given height; false if that alone is contradictory.
 bool ExactSearch::Impl::reset(int64_t newCapacity) {
   if (newCapacity != capacity) {
@@ -247,7 +382,10 @@ bool ExactSearch::Impl::reset(int64_t newCapacity) {
   trail.clear();
   queue.clear();
   queued.assign(numSections, 0);
+  lateQueue.clear();
+  lateQueued.assign(numSections, 0);
   retired.assign(sectionCells.size(), 0);
+  liveEnd.assign(sectionFirst.begin() + 1, sectionFirst.end());
   low.assign(numItems, 0);
   high.assign(numItems, 0);
   floor.assign(numSections, 0);
@@ -258,6 +396,7 @@ bool ExactSearch::Impl::reset(int64_t newCapacity) {
       room[s] += sectionCells[c].hi - sectionCells[c].lo;
     }
     touch(s);
+    touchLate(s);
   }
   for (int32_t i = 0; i < numItems; ++i) {
     const Item &item = instance.items[i];
@@ -292,9 +431,10 @@ void ExactSearch::Impl::undo(size_t mark) {
       ceiling[change.index] = change.before;
       break;
     case Retire: {
-      const Cell &cell = sectionCells[change.index];
-      retired[change.index] = 0;
-      room[itemCells[cell.mirror].other] += cell.hi - cell.lo;
+      // It is the last one that was moved behind the live ones.
+      const Cell &cell = sectionCells[liveEnd[change.index]++];
+      retired[cell.id] = 0;
+      room[change.index] += cell.hi - cell.lo;
       break;
     }
     }
@@ -304,33 +444,45 @@ void ExactSearch::Impl::undo(size_t mark) {
     queued[section] = 0;
   }
   queue.clear();
+  for (int32_t section : lateQueue) {
+    lateQueued[section] = 0;
+  }
+  lateQueue.clear();
 }
 
 bool ExactSearch::Impl::propagate() {
-  while (!queue.empty()) {
-    int32_t section = queue.back();
-    queue.pop_back();
-    queued[section] = 0;
-    if (!propagateSection(section)) {
+  while (true) {
+    while (!queue.empty()) {
+      int32_t section = queue.back();
+      queue.pop_back();
+      queued[section] = 0;
+      if (!propagateSection(section)) {
+        ++failures[section];
+        return false;
+      }
+    }
+    if (lateQueue.empty()) {
+      return true;
+    }
+    int32_t section = lateQueue.back();
+    lateQueue.pop_back();
+    lateQueued[section] = 0;
+    if (!propagateLate(section)) {
+      ++failures[section];
       return false;
     }
   }
-  return true;
 }
 
 bool ExactSearch::Impl::propagateSection(int32_t s) {
   const int64_t begin = sectionFirst[s];
-  const int64_t end = sectionFirst[s + 1];
   for (bool again = true; again;) {
     again = false;
     int64_t lowest = std::numeric_limits<int64_t>::max();
     int64_t highest = std::numeric_limits<int64_t>::min();
-    for (int64_t c = begin; c < end; ++c) {
-      if (retired[c]) {
-        continue;
-      }
+    for (int64_t c = begin; c < liveEnd[s]; ++c) {
       const Cell &cell = sectionCells[c];
-      int32_t i = cell.other;
+      int32_t i = cell.item;
       if (low[i] + cell.lo < floor[s] && !setLow(i, floor[s] - cell.lo)) {
         return false;
       }
@@ -340,7 +492,7 @@ bool ExactSearch::Impl::propagateSection(int32_t s) {
       lowest = std::min(lowest, low[i] + cell.lo);
       highest = std::max(highest, high[i] + cell.hi);
     }
-    if (lowest == std::numeric_limits<int64_t>::max()) {
+    if (begin == liveEnd[s]) {
       return true;
     }
     if (rules.sectionInference) {
@@ -356,15 +508,13 @@ bool ExactSearch::Impl::propagateSection(int32_t s) {
     if (floor[s] + room[s] > ceiling[s]) {
       return false;
     }
-    // Decided items at either end become part of it. Without section inference
-    // a floor may be below the lowest of them; it may rise if nothing fits
-    // between, which is left to the decided item being the lowest.
-    for (int64_t c = begin; c < end; ++c) {
-      const Cell &cell = sectionCells[c];
-      if (retired[c] || low[cell.other] != high[cell.other]) {
+    // A decided item at either end becomes part of it.
+    for (int64_t c = begin; c < liveEnd[s]; ++c) {
+      const Cell cell = sectionCells[c];
+      const int64_t offset = low[cell.item];
+      if (offset != high[cell.item]) {
         continue;
       }
-      int64_t offset = low[cell.other];
       if (offset + cell.lo == lowest) {
         trail.push_back({Floor, s, floor[s]});
         floor[s] = offset + cell.hi;
@@ -374,82 +524,68 @@ bool ExactSearch::Impl::propagateSection(int32_t s) {
       } else {
         continue;
       }
-      trail.push_back({Retire, static_cast<int32_t>(c), 0});
-      retired[c] = 1;
+      trail.push_back({Retire, s, 0});
+      retired[cell.id] = 1;
       room[s] -= cell.hi - cell.lo;
+      std::swap(sectionCells[c], sectionCells[--liveEnd[s]]);
       again = true;
       break;
     }
   }
-  if (rules.releaseBound && !checkReleases(s)) {
-    return false;
-  }
-  return !rules.precedence || orderPairs(s);
+  return true;
 }
 
-/// The items of a section, each released at its lowest place, are stacked
-/// without regard to anything else: the top must stay below the ceiling. (As
-/// on a single machine, the order of release is optimal.) And upside down.
-bool ExactSearch::Impl::checkReleases(int32_t s) {
-  releases.clear();
-  for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
-    if (!retired[c]) {
-      const Cell &cell = sectionCells[c];
-      releases.push_back({low[cell.other] + cell.lo, cell.hi - cell.lo});
-    }
+bool ExactSearch::Impl::propagateLate(int32_t s) {
+  ranges.clear();
+  for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
+    const Cell &cell = sectionCells[c];
+    ranges.push_back({cell.item, cell.lo, cell.hi, low[cell.item] + cell.lo,
+                      high[cell.item] + cell.hi});
   }
-  auto byRelease = [](const Release &a, const Release &b) {
-    return a.at < b.at;
-  };
-  std::sort(releases.begin(), releases.end(), byRelease);
-  int64_t top = floor[s];
-  for (const Release &release : releases) {
-    top = std::max(top, release.at) + release.height;
-  }
-  if (top > ceiling[s]) {
-    return false;
-  }
-  releases.clear();
-  for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
-    if (!retired[c]) {
-      const Cell &cell = sectionCells[c];
-      releases.push_back({-(high[cell.other] + cell.hi), cell.hi - cell.lo});
-    }
-  }
-  std::sort(releases.begin(), releases.end(), byRelease);
-  top = -ceiling[s];
-  for (const Release &release : releases) {
-    top = std::max(top, release.at) + release.height;
-  }
-  return top <= -floor[s];
-}
 
-/// Of two items in a section one lies below the other; where only one of the
-/// two ways is left, it bounds both.
-bool ExactSearch::Impl::orderPairs(int32_t s) {
-  for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
-    if (retired[c]) {
-      continue;
+  // The items of a section, each released at its lowest place, are stacked
+  // without regard to anything else: the top must stay below the ceiling. (As
+  // on a single machine, the order of release is optimal.) And upside down.
+  if (rules.releaseBound) {
+    for (bool mirrored : {false, true}) {
+      releases.clear();
+      for (const Range &range : ranges) {
+        releases.push_back(
+            {mirrored ? -range.highest : range.lowest, range.hi - range.lo});
+      }
+      std::sort(releases.begin(), releases.end());
+      int64_t top = mirrored ? -ceiling[s] : floor[s];
+      for (const auto &release : releases) {
+        top = std::max(top, release.first) + release.second;
+      }
+      if (top > (mirrored ? -floor[s] : ceiling[s])) {
+        return false;
+      }
     }
-    const Cell &x = sectionCells[c];
-    for (int64_t d = c + 1; d < sectionFirst[s + 1]; ++d) {
-      if (retired[d]) {
-        continue;
-      }
-      const Cell &y = sectionCells[d];
-      bool below = low[x.other] + x.hi <= high[y.other] + y.lo;
-      bool above = low[y.other] + y.hi <= high[x.other] + x.lo;
-      if (below && above) {
-        continue;
-      }
-      if (!below && !above) {
-        return false;
-      }
-      const Cell &under = below ? x : y;
-      const Cell &over = below ? y : x;
-      if (!setLow(over.other, low[under.other] + under.hi - over.lo) ||
-          !setHigh(under.other, high[over.other] + over.lo - under.hi)) {
-        return false;
+  }
+
+  // Of two items in a section one lies below the other; where only one of the
+  // two ways is left, it bounds both.
+  if (rules.precedence) {
+    for (size_t a = 0; a < ranges.size(); ++a) {
+      for (size_t b = a + 1; b < ranges.size(); ++b) {
+        const Range &x = ranges[a];
+        const Range &y = ranges[b];
+        const int64_t both = x.hi - x.lo + y.hi - y.lo;
+        const bool below = x.lowest + both <= y.highest;
+        const bool above = y.lowest + both <= x.highest;
+        if (below && above) {
+          continue;
+        }
+        if (!below && !above) {
+          return false;
+        }
+        const Range &under = below ? x : y;
+        const Range &over = below ? y : x;
+        if (!setLow(over.item, low[under.item] + under.hi - over.lo) ||
+            !setHigh(under.item, high[over.item] + over.lo - under.hi)) {
+          return false;
+        }
       }
     }
   }
@@ -471,13 +607,14 @@ Signature ExactSearch::Impl::signatureOf(const std::vector<int32_t> &items) {
          ++s) {
       signature.add(uint64_t(floor[s]));
       signature.add(uint64_t(ceiling[s]));
-      for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
-        int32_t j = sectionCells[c].other;
-        if (!retired[c] && low[j] == high[j]) {
-          signature.add(uint64_t(j) << 1 | 1);
-          signature.add(uint64_t(low[j]));
+      uint64_t decided = 0; // the order of the cells must not matter
+      for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
+        int32_t j = sectionCells[c].item;
+        if (low[j] == high[j]) {
+          decided += mix(mix(uint64_t(j)) ^ uint64_t(low[j]));
         }
       }
+      signature.add(decided);
     }
     sectionsDone = std::max(sectionsDone, item.last);
   }
@@ -525,77 +662,93 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
     explicit Deeper(int32_t &depth) : depth(++depth) {}
     ~Deeper() { --depth; }
   } deeper(depth);
-  Signature signature;
-  if (rules.memory) {
-    signature = signatureOf(items);
-    if (refuted.count(signature)) {
-      return Outcome::Infeasible;
-    }
-  }
-
   // An item at its lowest place rests flat if nothing can come to lie below it
   // any more. If all candidates do, a gap below them has a least height.
   for (int32_t i : items) {
     restsFlat[i] = hangsFlat[i] = true;
     for (int64_t c = itemFirst[i]; c < itemFirst[i + 1]; ++c) {
       const Cell &cell = itemCells[c];
-      restsFlat[i] &= floor[cell.other] >= low[i] + cell.lo;
-      hangsFlat[i] &= ceiling[cell.other] <= high[i] + cell.hi;
+      restsFlat[i] &= floor[cell.section] >= low[i] + cell.lo;
+      hangsFlat[i] &= ceiling[cell.section] <= high[i] + cell.hi;
     }
   }
 
   // The section and end with the fewest cases.
-  const bool useFloors = variant % 3 != 2;
-  const bool useCeilings = variant % 3 != 1;
   int32_t bestSection = -1;
   bool bestTop = false;
+  bool bestGap = false;
+  int64_t bestFailures = 0;
   int64_t bestCases = std::numeric_limits<int64_t>::max();
   int64_t bestTie = 0;
   int32_t sectionsDone = -1;
   for (int32_t i : items) {
     const Item &item = instance.items[i];
-    for (int32_t s = std::max(item.first, sectionsDone + 1); s <= item.last;
-         ++s) {
-      int32_t down = 0;
-      int32_t up = 0;
+    for (int32_t s = std::max(item.first, sectionsDone + 1);
+         s <= item.last && bestCases > 1; ++s) {
+      struct End {
+        int32_t candidates = 0;
+        bool flat = true;
+        /// Least rise of the floor if no candidate lies on it.
+        int64_t rise = std::numeric_limits<int64_t>::max();
+      } ends[2];
       bool undecided = false;
-      bool downFlat = true;
-      bool upFlat = true;
-      for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+      for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
         const Cell &cell = sectionCells[c];
-        int32_t j = cell.other;
-        if (retired[c] || low[j] == high[j]) {
-          continue;
-        }
-        undecided = true;
-        if (low[j] + cell.lo == floor[s]) {
-          ++down;
-          downFlat &= restsFlat[j] != 0;
-        }
-        if (high[j] + cell.hi == ceiling[s]) {
-          ++up;
-          upFlat &= hangsFlat[j] != 0;
+        const int32_t j = cell.item;
+        const bool open = low[j] != high[j];
+        undecided |= open;
+        const int64_t away[2] = {low[j] + cell.lo - floor[s],
+                                 ceiling[s] - high[j] - cell.hi};
+        for (int top = 0; top < 2; ++top) {
+          if (open && away[top] == 0) {
+            ++ends[top].candidates;
+            ends[top].flat &= (top ? hangsFlat[j] : restsFlat[j]) != 0;
+            ends[top].rise = std::min(ends[top].rise, leastNeighbour[j]);
+          } else {
+            ends[top].rise = std::min(ends[top].rise, away[top]);
+          }
         }
       }
       if (!undecided) {
         continue;
       }
-      int64_t slack = ceiling[s] - floor[s] - room[s];
-      for (bool top : {false, true}) {
-        if (top ? !useCeilings : !useFloors) {
+      const int64_t slack = ceiling[s] - floor[s] - room[s];
+      for (int top = 0; top < 2; ++top) {
+        if (top != 0 && !strategy.ceilings) {
           continue;
         }
-        int64_t cases = (top ? up : down) + (slack > 0 ? 1 : 0);
-        if (slack > 0 && !(top ? upFlat : downFlat)) {
+        const End &end = ends[top];
+        const bool exact = end.flat && rules.dominance;
+        const bool gap = exact ? slack >= end.rise : slack > 0;
+        int64_t cases = end.candidates + (gap ? 1 : 0);
+        if (gap && !end.flat) {
           cases += numItems; // only if there is nothing better
         }
-        // Ties: the section with least slack, then the fullest.
-        int64_t tie = slack;
-        if (cases < bestCases || (cases == bestCases && tie < bestTie)) {
+        bool better = false;
+        switch (strategy.sections) {
+        case Strategy::FewestThenSlack:
+          better = cases < bestCases || (cases == bestCases && slack < bestTie);
+          break;
+        case Strategy::FewestThenFailures:
+          better = cases < bestCases ||
+                   (cases == bestCases && failures[s] > bestFailures);
+          break;
+        case Strategy::FewestPerFailure: {
+          // No case, or one, is always best.
+          const int64_t mine = (cases <= 1 ? 0 : cases) * bestFailures;
+          const int64_t best = bestCases * failures[s];
+          better = bestSection < 0 || mine < best ||
+                   (mine == best && slack < bestTie);
+          break;
+        }
+        }
+        if (better) {
+          bestFailures = failures[s];
           bestSection = s;
-          bestTop = top;
+          bestTop = top != 0;
+          bestGap = gap;
           bestCases = cases;
-          bestTie = tie;
+          bestTie = slack;
         }
       }
     }
@@ -605,27 +758,27 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
   const int32_t s = bestSection;
   const bool top = bestTop;
   std::vector<int32_t> candidates;
-  for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+  for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
     const Cell &cell = sectionCells[c];
-    int32_t j = cell.other;
-    if (!retired[c] && low[j] != high[j] &&
-        (top ? high[j] + cell.hi == ceiling[s]
-             : low[j] + cell.lo == floor[s])) {
+    int32_t j = cell.item;
+    if (low[j] != high[j] && (top ? high[j] + cell.hi == ceiling[s]
+                                  : low[j] + cell.lo == floor[s])) {
       candidates.push_back(j);
     }
   }
-  // Long items first: they are the hardest to place later.
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [&](int32_t a, int32_t b) {
-                     const Item &x = instance.items[a];
-                     const Item &y = instance.items[b];
-                     int64_t p = x.last - x.first;
-                     int64_t q = y.last - y.first;
-                     if (variant / 3 % 2 == 1) {
-                       return std::tie(x.size, p) > std::tie(y.size, q);
-                     }
-                     return std::tie(p, x.size) > std::tie(q, y.size);
-                   });
+
+  // A single case is no decision: nothing to remember.
+  Signature signature;
+  const bool remember = rules.memory && bestCases > 1;
+  if (remember) {
+    signature = signatureOf(items);
+    if (refuted.count(signature)) {
+      return Outcome::Infeasible;
+    }
+  }
+
+  std::sort(candidates.begin(), candidates.end(),
+            [&](int32_t a, int32_t b) { return rank[a] < rank[b]; });
 
   bool known = true;
   size_t mark = trail.size();
@@ -658,7 +811,7 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
   }
 
   // None of them: each candidate lies on some other item.
-  if (ceiling[s] - floor[s] > room[s]) {
+  if (bestGap) {
     std::vector<std::pair<int32_t, int64_t>> bounds;
     for (int32_t i : candidates) {
       const Item &item = instance.items[i];
@@ -667,11 +820,11 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
       if (rules.dominance) {
         for (int64_t c = itemFirst[i]; c < itemFirst[i + 1]; ++c) {
           const Cell &mine = itemCells[c];
-          int32_t t = mine.other;
-          for (int64_t d = sectionFirst[t]; d < sectionFirst[t + 1]; ++d) {
+          const int32_t t = mine.section;
+          for (int64_t d = sectionFirst[t]; d < liveEnd[t]; ++d) {
             const Cell &theirs = sectionCells[d];
-            int32_t j = theirs.other;
-            if (retired[d] || j == i) {
+            const int32_t j = theirs.item;
+            if (j == i) {
               continue;
             }
             if (top) {
@@ -705,12 +858,10 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
       // The floor has to rise here, or nothing would have changed.
       int64_t nearest = top ? std::numeric_limits<int64_t>::min()
                             : std::numeric_limits<int64_t>::max();
-      for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
+      for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
         const Cell &cell = sectionCells[c];
-        if (!retired[c]) {
-          nearest = top ? std::max(nearest, high[cell.other] + cell.hi)
-                        : std::min(nearest, low[cell.other] + cell.lo);
-        }
+        nearest = top ? std::max(nearest, high[cell.item] + cell.hi)
+                      : std::min(nearest, low[cell.item] + cell.lo);
       }
       trail.push_back({top ? Ceiling : Floor, s, top ? ceiling[s] : floor[s]});
       (top ? ceiling : floor)[s] = nearest;
@@ -728,7 +879,7 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
   if (!known || outOfNodes) {
     return Outcome::Unknown;
   }
-  if (rules.memory && refuted.size() < kMaxRemembered) {
+  if (remember && refuted.size() < kMaxRemembered) {
     refuted.insert(signature);
   }
   return Outcome::Infeasible;
@@ -742,7 +893,7 @@ ExactSearch::~ExactSearch() { delete impl; }
 
 Outcome ExactSearch::decide(int64_t capacity, int32_t variant,
                             int64_t nodeBudget, std::vector<int64_t> &offsets) {
-  impl->variant = variant;
+  impl->choose(variant);
   impl->nodesLeft = nodeBudget;
   impl->outOfNodes = false;
   if (!impl->reset(capacity) || !impl->propagate()) {
