@@ -154,16 +154,14 @@ private:
 
 ReadRegionResult Reader::read() {
   MlirBlock block = ir::body(model.execute);
-  std::vector<int64_t> segments = ir::operandSegments(model.execute);
-  intptr_t firstCapture = segments.empty() ? 0 : segments[0];
+  // The captured resources are the first operands, one per argument.
   // A resource captured twice is one buffer: a write through one argument must
   // keep its order with the reads through the other.
   std::unordered_map<const void *, int> captured;
   for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
     MlirValue argument = mlirBlockGetArgument(block, i);
     if (isResource(mlirValueGetType(argument))) {
-      const void *capture =
-          ir::key(ir::operand(model.execute, firstCapture + i));
+      const void *capture = ir::key(ir::operand(model.execute, i));
       auto known = captured.find(capture);
       if (known != captured.end()) {
         bind(argument, known->second);
@@ -957,13 +955,10 @@ void Writer::writeCopy(const Command &command) {
   int64_t sourceLower = source.lower + from.offset;
   bool wholeSource = sourceLower == 0 && fromBuffer.bytes == length;
   if (fromBuffer.isArgument) {
-    MlirOperation parent = model.execute;
-    // Sizes of the captured resources stand in the execute operation.
+    // The execute operation has the captured resources, then their sizes.
     intptr_t argument = mlirBlockArgumentGetArgNumber(fromBuffer.root);
-    std::vector<int64_t> segments = ir::operandSegments(parent);
-    intptr_t first = segments.empty() ? 0 : segments[0];
-    intptr_t resources = segments.size() > 1 ? segments[1] : 0;
-    sourceSize = ir::operand(parent, first + resources + argument);
+    std::vector<int64_t> segments = ir::operandSegments(model.execute);
+    sourceSize = ir::operand(model.execute, segments[0] + argument);
     wholeSource = sourceLower == 0 && ir::constantInt(sourceSize) == length;
   } else {
     sourceSize = size(from.root);
