@@ -42,6 +42,9 @@ struct Allocation {
   int64_t bytes = 0;
   Kind kind = Kind::Transient;
   bool alive = true;
+  /// Of external type, but made in a loop: transient unless the loop hands it
+  /// out in the end.
+  bool maybeResult = false;
 };
 
 /// Memory at one point of one path.
@@ -52,11 +55,13 @@ struct State {
   int64_t total = 0;
   int64_t transientPeak = 0;
   int64_t totalPeak = 0;
-  std::map<const void *, int> visits; // of blocks, on this path
+  int loopDepth = 0;
 
   void allocate(MlirValue value, int64_t bytes, Kind kind) {
     bound[ir::key(value)] = int(allocations.size());
-    allocations.push_back({bytes, kind, true});
+    bool maybeResult = kind == Kind::External && loopDepth > 0;
+    kind = maybeResult ? Kind::Transient : kind;
+    allocations.push_back({bytes, kind, true, maybeResult});
     total += bytes;
     if (kind == Kind::Transient || kind == Kind::Variable) {
       transient += bytes;
@@ -72,6 +77,15 @@ struct State {
     total -= allocation.bytes;
     if (allocation.kind == Kind::Transient ||
         allocation.kind == Kind::Variable) {
+      transient -= allocation.bytes;
+    }
+  }
+  /// The loop is left with this value in hand.
+  void handOut(int index) {
+    Allocation &allocation = allocations[index];
+    if (allocation.alive && allocation.maybeResult && loopDepth == 0) {
+      allocation.kind = Kind::External;
+      allocation.maybeResult = false;
       transient -= allocation.bytes;
     }
   }
@@ -119,6 +133,7 @@ private:
   MlirOperation module;
   SlabLayout layout;
   std::set<const void *> active;
+  std::set<const void *> onPath;
   bool exact = true;
   int steps = 0;
 };
@@ -315,27 +330,18 @@ bool Interpreter::jump(MlirOperation terminator, State state, States &finished,
 bool Interpreter::enter(MlirBlock block, const std::vector<int> &arguments,
                         State state, States &finished,
                         std::vector<std::vector<int>> *yielded) {
-  int &visits = state.visits[block.ptr];
-  if (++visits > 1) {
-    exact = false; // a loop
-    // What the arguments held before is dropped unless it is passed on.
-    for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
-      int old = state.find(mlirBlockGetArgument(block, i));
-      if (old >= 0 && std::find(arguments.begin(), arguments.end(), old) ==
-                          arguments.end()) {
-        state.release(old);
-      }
-    }
-  }
-  if (visits > loopIterations || ++steps > 4096) {
-    return steps <= 4096; // enough of this loop: another path leaves it
+  // Loops without structure: how often they run and what they drop is unknown.
+  if (!onPath.insert(block.ptr).second || ++steps > 4096) {
+    return false;
   }
   for (size_t i = 0; i < arguments.size(); ++i) {
     state.bind(mlirBlockGetArgument(block, intptr_t(i)), arguments[i]);
   }
   States states;
   states.push_back(std::move(state));
-  return visitBlock(block, states, finished, yielded);
+  bool ok = visitBlock(block, states, finished, yielded);
+  onPath.erase(block.ptr);
+  return ok;
 }
 
 bool Interpreter::visitOperation(MlirOperation op, State &state) {
@@ -424,6 +430,7 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
   States done;
   for (State &start : states) {
     States current = {start};
+    ++current[0].loopDepth;
     std::vector<std::vector<int>> carried(1);
     for (size_t i = firstInit; i < operands.size(); ++i) {
       carried[0].push_back(start.find(operands[i]));
@@ -437,7 +444,6 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
         std::vector<std::vector<int>> nextCarried;
         for (size_t s = 0; s < current.size(); ++s) {
           State state = current[s];
-          state.visits.clear();
           for (size_t i = 0; i < carried[s].size(); ++i) {
             MlirValue argument =
                 mlirBlockGetArgument(block, intptr_t(i + offset));
@@ -470,9 +476,25 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
       }
     }
     for (size_t s = 0; s < current.size(); ++s) {
+      State &state = current[s];
+      --state.loopDepth;
+      for (intptr_t region = 0; region < (counted ? 1 : 2); ++region) {
+        MlirBlock block =
+            mlirRegionGetFirstBlock(mlirOperationGetRegion(op, region));
+        for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
+          int old = state.find(mlirBlockGetArgument(block, i));
+          if (old >= 0 && std::find(carried[s].begin(), carried[s].end(),
+                                    old) == carried[s].end()) {
+            state.release(old);
+          }
+        }
+      }
       std::vector<MlirValue> results = ir::results(op);
       for (size_t r = 0; r < results.size() && r < carried[s].size(); ++r) {
-        current[s].bind(results[r], carried[s][r]);
+        state.bind(results[r], carried[s][r]);
+        if (carried[s][r] >= 0) {
+          state.handOut(carried[s][r]);
+        }
       }
       done.push_back(std::move(current[s]));
     }
@@ -501,7 +523,8 @@ bool Interpreter::visitCall(MlirOperation op, State &state) {
     state.totalPeak = std::max(state.totalPeak, state.total + inner->peakBytes);
     // Its results live on in the caller.
     if (inner->resultBytes > 0) {
-      state.allocations.push_back({inner->resultBytes, Kind::External, true});
+      state.allocations.push_back(
+          {inner->resultBytes, Kind::External, true, false});
       state.total += inner->resultBytes;
     }
     return true;
@@ -541,12 +564,21 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
       return bytes;
     }
   }
+  // Without a declaration: what is imported, if that is every buffer view.
+  MlirBlock block = ir::body(function);
+  intptr_t views = 0;
+  for (intptr_t i = 0, e = block.ptr ? mlirBlockGetNumArguments(block) : 0;
+       i < e; ++i) {
+    views += ir::toString(mlirValueGetType(mlirBlockGetArgument(block, i))) ==
+             "!hal.buffer_view";
+  }
   int64_t bytes = 0;
   bool known = true;
   ir::walk(function, [&](MlirOperation op) {
     if (!ir::isa(op, "stream.tensor.import")) {
       return;
     }
+    --views;
     std::optional<int64_t> size;
     for (MlirValue operand : ir::operands(op)) {
       if (mlirTypeIsAIndex(mlirValueGetType(operand))) {
@@ -556,7 +588,7 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
     known &= size.has_value();
     bytes += size.value_or(0);
   });
-  return known ? std::optional<int64_t>(bytes) : std::nullopt;
+  return known && views == 0 ? std::optional<int64_t>(bytes) : std::nullopt;
 }
 
 } // namespace serenity

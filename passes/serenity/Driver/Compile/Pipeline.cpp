@@ -598,9 +598,13 @@ void Pipeline::describeFunctions(MlirOperation module) {
           wrapper != wrapperOf.end() ? wrapper->second : entry.name;
       std::optional<CallMemory> memory =
           callMemory(module, function->second, layout);
-      std::optional<int64_t> inputs = inputBytes(
-          functions.count(entry.exportedAs) ? functions[entry.exportedAs]
-                                            : function->second);
+      // The wrapper has the declaration, if there is one.
+      auto exported = functions.find(entry.exportedAs);
+      bool declared =
+          exported != functions.end() &&
+          !ir::isNull(ir::attr(exported->second, "iree.reflection"));
+      std::optional<int64_t> inputs =
+          inputBytes(declared ? exported->second : function->second);
       entry.transientPeakBytes = std::nullopt;
       if (memory) {
         entry.transientPeakBytes = memory->transientPeakBytes;
