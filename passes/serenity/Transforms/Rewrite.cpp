@@ -27,6 +27,7 @@
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/RewriteOrder.h"
 #include "serenity/Transforms/RewriteSplit.h"
 #include "serenity/Transforms/RewriteSum.h"
 
@@ -204,7 +205,7 @@ static std::map<const void *, int64_t> positions(MlirOperation function) {
 /// The order of `count` parts: the given one, or by the place where the
 /// youngest value of a part is defined.
 static std::vector<int64_t>
-partOrder(size_t count, const std::vector<int64_t> &given, bool byAvailability,
+partOrder(size_t count, const std::vector<int64_t> &given,
           const std::function<int64_t(size_t)> &available) {
   std::vector<int64_t> order(count);
   std::iota(order.begin(), order.end(), 0);
@@ -212,14 +213,12 @@ partOrder(size_t count, const std::vector<int64_t> &given, bool byAvailability,
       std::is_permutation(given.begin(), given.end(), order.begin())) {
     return given;
   }
-  if (byAvailability) {
-    std::vector<int64_t> when;
-    for (size_t i = 0; i < count; ++i) {
-      when.push_back(available(i));
-    }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](int64_t a, int64_t b) { return when[a] < when[b]; });
+  std::vector<int64_t> when;
+  for (size_t i = 0; i < count; ++i) {
+    when.push_back(available(i));
   }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return when[a] < when[b]; });
   return order;
 }
 
@@ -242,36 +241,38 @@ static int64_t availability(MlirValue value,
   return latest;
 }
 
-static void
+static Chain
 rewriteChannelWise(const Structured &op, const StructuredSplit &split,
                    Splitter &splitter, const std::vector<int64_t> &given,
-                   bool byAvailability,
+
                    const std::map<const void *, int64_t> &position) {
   std::vector<std::vector<MlirValue>> parts;
   for (size_t i = 0; i < split.sizes.size(); ++i) {
     parts.push_back(splitter.partOperands(op, split, i));
   }
-  std::vector<int64_t> order =
-      partOrder(parts.size(), given, byAvailability, [&](size_t part) {
-        int64_t latest = -1;
-        for (int64_t i = 0; i < op.numInputs; ++i) {
-          if (split.cuts[i] == OperandCut::Parts) {
-            latest = std::max(latest, availability(parts[part][i], position));
-          }
-        }
-        return latest;
-      });
+  std::vector<int64_t> order = partOrder(parts.size(), given, [&](size_t part) {
+    int64_t latest = -1;
+    for (int64_t i = 0; i < op.numInputs; ++i) {
+      if (split.cuts[i] == OperandCut::Parts) {
+        latest = std::max(latest, availability(parts[part][i], position));
+      }
+    }
+    return latest;
+  });
   MlirType type = mlirValueGetType(result(op.op));
   MlirValue accumulator = operand(op.op, op.numInputs);
+  Chain chain{{}, op.numInputs, -1};
   for (size_t step = 0; step < order.size(); ++step) {
     std::vector<MlirValue> values = parts[order[step]];
     values.back() = accumulator;
-    accumulator = result(clonePart(op.op, values, type, op.op));
+    chain.steps.push_back(clonePart(op.op, values, type, op.op));
+    accumulator = result(chain.steps.back());
     if (step + 1 < order.size()) {
       accumulator = insertBarrier(accumulator, op.op);
     }
   }
   mlirValueReplaceAllUsesOfWith(result(op.op), accumulator);
+  return chain;
 }
 
 static void rewriteKernelWise(const Structured &op,
@@ -376,6 +377,7 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
     std::map<const void *, int64_t> position = positions(function);
     Splitter splitter(module, /*throughReductions=*/false);
     std::vector<MlirOperation> dead;
+    std::vector<Chain> free; // accumulations whose order is ours to choose
     for (size_t i = 0; i < candidates.size(); ++i) {
       MlirOperation op = candidates[i].op;
       if (!enabled[i] || position.count(op.ptr) == 0) {
@@ -390,11 +392,13 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
           continue;
         }
         std::vector<int64_t> order =
-            partOrder(sum->leaves.size(), given, options.orderByAvailability,
-                      [&](size_t leaf) {
-                        return availability(sum->leaves[leaf], position);
-                      });
-        rewriteSum(*sum, order);
+            partOrder(sum->leaves.size(), given, [&](size_t leaf) {
+              return availability(sum->leaves[leaf], position);
+            });
+        Chain chain = rewriteSum(*sum, order);
+        if (given.empty()) {
+          free.push_back(std::move(chain));
+        }
       } else {
         Structured loops = *structured(op);
         Splitter::OpSplit split = splitter.split(loops);
@@ -402,8 +406,11 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
           continue;
         }
         if (split.split->resultDim < 0) {
-          rewriteChannelWise(loops, *split.split, splitter, given,
-                             options.orderByAvailability, position);
+          Chain chain = rewriteChannelWise(loops, *split.split, splitter, given,
+                                           position);
+          if (given.empty()) {
+            free.push_back(std::move(chain));
+          }
         } else {
           rewriteKernelWise(loops, *split.split, splitter);
         }
@@ -439,6 +446,9 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
     });
     for (MlirOperation op : roots) {
       eraseDead(op);
+    }
+    if (options.solveOrder) {
+      orderChains(function, free, options.stateLimit);
     }
   }
   return true;

@@ -98,9 +98,13 @@ findRewriteSites(MlirOperation module,
                  std::vector<RefusedSite> *refused = nullptr);
 
 struct RewriteOptions {
-  /// Accumulate in the order in which the parts become available instead of
-  /// that of the concatenation.
-  bool orderByAvailability = true;
+  /// Choose the order in which the parts of all accumulations are taken, and
+  /// with it the order of the function, by solving for the least peak.
+  /// Otherwise, and where that is impossible, parts are taken as they become
+  /// available in program order.
+  bool solveOrder = true;
+  /// Cut-off of that search, in states.
+  int64_t stateLimit = 200000;
   /// Per site (indexed like `enabled`): the order in which its parts are
   /// accumulated, as a permutation; empty or missing: as above.
   std::vector<std::vector<int64_t>> orders;

@@ -103,20 +103,23 @@ const Sum *SumFinder::rootedAt(MlirOperation op) const {
   return found == sums.end() ? nullptr : &found->second;
 }
 
-void rewriteSum(const Sum &sum, const std::vector<int64_t> &order) {
+Chain rewriteSum(const Sum &sum, const std::vector<int64_t> &order) {
   Addition addition = *asAddition(sum.root);
   MlirType type = mlirValueGetType(result(sum.root));
+  Chain chain{{}, addition.left, addition.right};
   MlirValue accumulator = sum.leaves[order.front()];
   for (size_t step = 1; step < order.size(); ++step) {
     std::vector<MlirValue> values = operands(sum.root);
     values[addition.left] = accumulator;
     values[addition.right] = sum.leaves[order[step]];
-    accumulator = result(clonePart(sum.root, values, type, sum.root));
+    chain.steps.push_back(clonePart(sum.root, values, type, sum.root));
+    accumulator = result(chain.steps.back());
     if (step + 1 < order.size()) {
       accumulator = insertBarrier(accumulator, sum.root);
     }
   }
   mlirValueReplaceAllUsesOfWith(result(sum.root), accumulator);
+  return chain;
 }
 
 MlirValue insertBarrier(MlirValue value, MlirOperation before) {

@@ -9,6 +9,7 @@
 #define SERENITY_TRANSFORMS_REWRITESUM_H
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/RewriteOrder.h"
 
 #include <map>
 #include <vector>
@@ -38,7 +39,7 @@ private:
 
 /// Replaces `sum` by a chain of additions in the given order of its leaves,
 /// with a barrier behind every partial sum but the last.
-void rewriteSum(const Sum &sum, const std::vector<int64_t> &order);
+Chain rewriteSum(const Sum &sum, const std::vector<int64_t> &order);
 
 /// Inserts a barrier on `value` before `before` and returns its result.
 MlirValue insertBarrier(MlirValue value, MlirOperation before);

@@ -1,0 +1,446 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Transforms/RewriteOrder.h"
+
+#include "serenity/Core/Scheduler.h"
+#include "serenity/Core/Simulator.h"
+#include "serenity/Transforms/RewriteSplit.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+
+namespace serenity::rewrite {
+
+using namespace ir;
+
+namespace {
+
+bool isTensor(MlirValue value) {
+  return mlirTypeIsARankedTensor(mlirValueGetType(value));
+}
+
+/// Results are other names for the operand's memory.
+bool isView(std::string_view opName) {
+  return opName == "tensor.expand_shape" || opName == "tensor.collapse_shape" ||
+         opName == "tensor.cast" || opName == "tensor.extract_slice" ||
+         opName == "util.optimization_barrier";
+}
+
+/// Operations that may be moved as long as definitions precede their uses.
+bool isPure(MlirOperation op) {
+  std::string_view opName = name(op);
+  return opName.substr(0, 7) == "linalg." || opName.substr(0, 7) == "tensor." ||
+         opName.substr(0, 6) == "arith." || opName == "util.global.load" ||
+         opName == "util.optimization_barrier" || opName == "hal.tensor.import";
+}
+
+/// A function as a scheduling problem with free accumulations.
+class Model {
+public:
+  Model(MlirBlock block, const std::vector<Chain> &chains);
+
+  Problem problem;
+  /// Per operation of the problem: what it stands for, in program order.
+  std::vector<std::vector<MlirOperation>> members;
+  /// Per chain and part: the operation of the problem that accumulates it.
+  std::vector<std::vector<OpId>> accumulates;
+
+private:
+  /// What is known of a tensor value.
+  struct Origin {
+    BufferId buffer = -1;
+    /// The operations after which it is complete.
+    std::set<OpId> ready;
+  };
+
+  Origin origin(MlirValue value) const {
+    auto found = origins.find(key(value));
+    return found == origins.end() ? Origin{} : found->second;
+  }
+  BufferId addBuffer(MlirValue value);
+  OpId addOperation(MlirOperation op);
+  void use(OpId op, const Origin &value);
+  void read(MlirOperation op, OpId unit);
+  void visit(MlirOperation op);
+  void visitSum(size_t chain);
+  void visitPartial(size_t chain, size_t step);
+
+  const std::vector<Chain> &chains;
+  std::map<const void *, Origin> origins;
+  std::map<const void *, std::pair<size_t, size_t>> stepOf;
+  /// Values of which nothing is stored: constants and what folds into users.
+  std::set<const void *> foldable;
+  std::vector<bool> heavy; // per operation of the problem
+};
+
+BufferId Model::addBuffer(MlirValue value) {
+  problem.buffers.push_back(
+      {"", tensorBytes(mlirValueGetType(value)).value_or(0), false, false});
+  return BufferId(problem.buffers.size()) - 1;
+}
+
+OpId Model::addOperation(MlirOperation op) {
+  problem.operations.push_back({std::string(name(op)), {}, {}, 0});
+  members.push_back({op});
+  heavy.push_back(false);
+  return OpId(problem.operations.size()) - 1;
+}
+
+void Model::use(OpId op, const Origin &value) {
+  Operation &operation = problem.operations[op];
+  if (value.buffer >= 0 &&
+      std::find(operation.uses.begin(), operation.uses.end(), value.buffer) ==
+          operation.uses.end()) {
+    operation.uses.push_back(value.buffer);
+  }
+  for (OpId before : value.ready) {
+    if (before != op &&
+        std::find(operation.after.begin(), operation.after.end(), before) ==
+            operation.after.end()) {
+      operation.after.push_back(before);
+    }
+  }
+}
+
+void Model::read(MlirOperation op, OpId unit) {
+  walk(op, [&](MlirOperation inner) {
+    for (MlirValue value : operands(inner)) {
+      use(unit, origin(value));
+    }
+  });
+}
+
+/// How many operations but views read `value` or a view of it.
+static int64_t readers(MlirValue value) {
+  int64_t count = 0;
+  for (const Use &use : uses(value)) {
+    count += isView(name(use.owner)) ? readers(result(use.owner)) : 1;
+  }
+  return count;
+}
+
+void Model::visitPartial(size_t chain, size_t step) {
+  const Chain &links = chains[chain];
+  MlirOperation op = links.steps[step];
+  OpId unit = addOperation(op);
+  heavy[unit] = true;
+  accumulates[chain][step] = unit;
+  // Everything but the accumulator, which the steps share without an order.
+  for (int64_t i = 0; i < mlirOperationGetNumOperands(op); ++i) {
+    if (i != links.accumulator) {
+      use(unit, origin(operand(op, i)));
+    }
+  }
+  MlirOperation last = links.steps.back();
+  Origin &complete = origins[key(result(last))];
+  if (complete.buffer < 0) {
+    complete.buffer = addBuffer(result(last));
+    // What the accumulation starts from.
+    use(unit, origin(operand(links.steps.front(), links.accumulator)));
+  }
+  complete.ready.insert(unit);
+  use(unit, Origin{complete.buffer, {}});
+}
+
+void Model::visitSum(size_t chain) {
+  const Chain &links = chains[chain];
+  std::vector<MlirValue> parts = {
+      operand(links.steps.front(), links.accumulator)};
+  for (MlirOperation step : links.steps) {
+    parts.push_back(operand(step, links.part));
+  }
+  MlirValue sum = result(links.steps.back());
+  Origin complete;
+  complete.buffer = addBuffer(sum);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Origin part = origin(parts[i]);
+    bool fused = part.ready.size() == 1 && heavy[*part.ready.begin()] &&
+                 readers(parts[i]) == 1;
+    OpId unit;
+    if (fused) {
+      // The addition is an epilogue: the part never has a buffer of its own.
+      unit = *part.ready.begin();
+      std::vector<BufferId> &touched = problem.operations[unit].uses;
+      std::replace(touched.begin(), touched.end(), part.buffer,
+                   complete.buffer);
+      problem.buffers[part.buffer].bytes = 0;
+    } else {
+      unit = addOperation(links.steps[i == 0 ? 0 : i - 1]);
+      members.back().clear();
+      use(unit, part);
+      use(unit, Origin{complete.buffer, {}});
+    }
+    accumulates[chain][i] = unit;
+    complete.ready.insert(unit);
+  }
+  origins[key(sum)] = complete;
+}
+
+void Model::visit(MlirOperation op) {
+  std::string_view opName = name(op);
+  auto step = stepOf.find(op.ptr);
+  if (step != stepOf.end()) {
+    auto [chain, index] = step->second;
+    if (!chains[chain].isSum()) {
+      visitPartial(chain, index);
+    } else if (index + 1 == chains[chain].steps.size()) {
+      visitSum(chain);
+    }
+    return;
+  }
+  bool producesTensor = false;
+  for (MlirValue value : results(op)) {
+    producesTensor |= isTensor(value);
+  }
+  if (opName == "hal.tensor.import" || opName == "tensor.empty" ||
+      opName == "arith.constant" || opName == "util.global.load") {
+    return;
+  }
+  if (isView(opName)) {
+    origins[key(result(op))] = origin(operand(op, 0));
+    if (foldable.count(key(operand(op, 0)))) {
+      foldable.insert(key(result(op)));
+    }
+    return;
+  }
+  std::optional<Structured> loops = structured(op);
+  bool elementwise = loops && !loops->hasReduction();
+  if (elementwise || opName == "tensor.pad") {
+    // Computed from constants alone: folded or recomputed in the users.
+    bool constant = elementwise;
+    for (MlirValue value : operands(op)) {
+      MlirOperation source = definingOp(value);
+      constant &= !isTensor(value) || foldable.count(key(value)) != 0 ||
+                  (!isNull(source) && (isa(source, "tensor.empty") ||
+                                       isa(source, "arith.constant") ||
+                                       isa(source, "util.global.load")));
+    }
+    if (constant) {
+      foldable.insert(key(result(op)));
+      return;
+    }
+    // An epilogue of the operation that computes its only operand, or a pad
+    // around an elementwise operation.
+    for (MlirValue value : operands(op)) {
+      Origin source = origin(value);
+      if (source.buffer < 0 || readers(value) != 1 || source.ready.empty()) {
+        continue;
+      }
+      int64_t before = problem.buffers[source.buffer].bytes;
+      int64_t after = tensorBytes(mlirValueGetType(result(op))).value_or(0);
+      bool sameSize = before == after && elementwise;
+      bool padsElementwise = opName == "tensor.pad" &&
+                             source.ready.size() == 1 &&
+                             !heavy[*source.ready.begin()];
+      if (!sameSize && !padsElementwise) {
+        continue;
+      }
+      // The other operands must be there for the operation that comes last;
+      // any of an accumulation's may, so all wait for them.
+      for (OpId unit : source.ready) {
+        for (MlirValue other : operands(op)) {
+          if (!mlirValueEqual(other, value)) {
+            use(unit, origin(other));
+          }
+        }
+      }
+      if (source.ready.size() == 1) {
+        members[*source.ready.begin()].push_back(op);
+      }
+      problem.buffers[source.buffer].bytes = after;
+      origins[key(result(op))] = source;
+      return;
+    }
+  }
+  OpId unit = addOperation(op);
+  heavy[unit] = loops && loops->hasReduction();
+  read(op, unit);
+  for (MlirValue value : results(op)) {
+    if (!isTensor(value)) {
+      origins[key(value)] = Origin{-1, {unit}};
+      continue;
+    }
+    Origin made;
+    made.buffer = addBuffer(value);
+    made.ready.insert(unit);
+    use(unit, made);
+    origins[key(value)] = made;
+  }
+  if (!producesTensor || opName == "hal.tensor.barrier") {
+    // Exported: outside of the slab.
+    for (MlirValue value : operands(op)) {
+      Origin source = origin(value);
+      if (source.buffer >= 0) {
+        problem.buffers[source.buffer].bytes = 0;
+      }
+    }
+    for (MlirValue value : results(op)) {
+      if (origin(value).buffer >= 0) {
+        problem.buffers[origin(value).buffer].bytes = 0;
+      }
+    }
+  }
+}
+
+Model::Model(MlirBlock block, const std::vector<Chain> &chains)
+    : chains(chains) {
+  for (size_t i = 0; i < chains.size(); ++i) {
+    accumulates.emplace_back(chains[i].numParts(), -1);
+    for (size_t j = 0; j < chains[i].steps.size(); ++j) {
+      stepOf[chains[i].steps[j].ptr] = {i, j};
+    }
+  }
+  for (MlirOperation op : operations(block)) {
+    visit(op);
+  }
+}
+
+} // namespace
+
+/// Threads `chain` anew so that its parts come in `order`.
+static void rethread(Chain &chain, const std::vector<int64_t> &order) {
+  if (chain.isSum()) {
+    std::vector<MlirValue> parts = {
+        operand(chain.steps.front(), chain.accumulator)};
+    for (MlirOperation step : chain.steps) {
+      parts.push_back(operand(step, chain.part));
+    }
+    mlirOperationSetOperand(chain.steps.front(), chain.accumulator,
+                            parts[order[0]]);
+    for (size_t i = 0; i < chain.steps.size(); ++i) {
+      mlirOperationSetOperand(chain.steps[i], chain.part, parts[order[i + 1]]);
+    }
+    return;
+  }
+  // All steps are the same operation, so their operands are exchanged.
+  std::vector<std::vector<MlirValue>> parts;
+  for (MlirOperation step : chain.steps) {
+    parts.push_back(operands(step));
+  }
+  for (size_t i = 0; i < chain.steps.size(); ++i) {
+    for (size_t j = 0; j < parts[i].size(); ++j) {
+      if (int64_t(j) != chain.accumulator) {
+        mlirOperationSetOperand(chain.steps[i], j, parts[order[i]][j]);
+      }
+    }
+  }
+}
+
+namespace {
+/// Puts the operations of a block into another order.
+class Reorder {
+public:
+  explicit Reorder(MlirBlock block) : block(block) {
+    for (MlirOperation op : operations(block)) {
+      inBlock.insert(op.ptr);
+    }
+  }
+  /// Puts `op` next, behind what it needs.
+  void emit(MlirOperation op) {
+    if (!inBlock.count(op.ptr) || !emitted.insert(op.ptr).second) {
+      return;
+    }
+    walk(op, [&](MlirOperation inner) {
+      for (MlirValue value : operands(inner)) {
+        MlirOperation source = definingOp(value);
+        if (!isNull(source)) {
+          emit(source);
+        }
+      }
+    });
+    order.push_back(op);
+  }
+  void apply() {
+    MlirOperation terminator = mlirBlockGetTerminator(block);
+    for (MlirOperation op : operations(block)) {
+      emit(op);
+    }
+    for (MlirOperation op : order) {
+      if (!mlirOperationEqual(op, terminator)) {
+        mlirOperationMoveBefore(op, terminator);
+      }
+    }
+  }
+
+private:
+  MlirBlock block;
+  std::set<const void *> inBlock;
+  std::set<const void *> emitted;
+  std::vector<MlirOperation> order;
+};
+} // namespace
+
+bool orderChains(MlirOperation function, std::vector<Chain> &chains,
+                 int64_t stateLimit) {
+  std::vector<MlirBlock> all = blocks(function);
+  if (chains.empty() || all.size() != 1) {
+    return false;
+  }
+  // Between the first and the last pure operation nothing else may stand.
+  std::vector<MlirOperation> ops = operations(all.front());
+  size_t first = 0;
+  while (first < ops.size() && !isPure(ops[first])) {
+    ++first;
+  }
+  size_t last = ops.size();
+  while (last > first && !isPure(ops[last - 1])) {
+    --last;
+  }
+  for (size_t i = first; i < last; ++i) {
+    if (!isPure(ops[i])) {
+      return false;
+    }
+  }
+
+  Model model(all.front(), chains);
+  if (check(model.problem)) {
+    return false;
+  }
+  SchedulerOptions options;
+  options.stateLimit = stateLimit;
+  options.timeLimitSeconds = 1e9; // the state limit decides
+  ScheduleResult found = schedule(model.problem, options);
+
+  std::vector<int64_t> when(found.order.size());
+  for (size_t i = 0; i < found.order.size(); ++i) {
+    when[found.order[i]] = i;
+  }
+  for (size_t i = 0; i < chains.size(); ++i) {
+    std::vector<int64_t> order(chains[i].numParts());
+    std::iota(order.begin(), order.end(), 0);
+    const std::vector<OpId> &steps = model.accumulates[i];
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      return when[steps[a]] < when[steps[b]];
+    });
+    // The members follow their parts.
+    std::vector<MlirOperation> placed;
+    for (size_t position = 0; position < order.size(); ++position) {
+      int64_t step = int64_t(position) - (chains[i].isSum() ? 1 : 0);
+      if (!chains[i].isSum()) {
+        std::vector<MlirOperation> &members =
+            model.members[steps[order[position]]];
+        members.front() = chains[i].steps[step];
+      } else if (step >= 0) {
+        model.members[steps[order[position]]].push_back(chains[i].steps[step]);
+      }
+    }
+    rethread(chains[i], order);
+  }
+  Reorder reorder(all.front());
+  for (size_t i = 0; i < first; ++i) {
+    reorder.emit(ops[i]);
+  }
+  for (OpId op : found.order) {
+    for (MlirOperation member : model.members[op]) {
+      reorder.emit(member);
+    }
+  }
+  reorder.apply();
+  return true;
+}
+
+} // namespace serenity::rewrite

@@ -1,0 +1,52 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// The order in which accumulations take their parts. Addition commutes, so the
+// order is free; which one is best depends on everything else that is alive.
+
+#ifndef SERENITY_TRANSFORMS_REWRITEORDER_H
+#define SERENITY_TRANSFORMS_REWRITEORDER_H
+
+#include "serenity/IREE/Ir.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace serenity::rewrite {
+
+/// One accumulation: operations of one kind, each of which adds its part to the
+/// result of the one before it. With `initial`, the accumulator enters the
+/// first one as its init (channel-wise sites); otherwise the first one adds two
+/// parts (sums).
+struct Chain {
+  std::vector<MlirOperation> steps;
+  /// The operand that takes the accumulator.
+  int64_t accumulator = 0;
+  /// Sums: the operand that takes the part.
+  int64_t part = -1;
+
+  bool isSum() const { return part >= 0; }
+  /// Sums have one part more than steps.
+  int64_t numParts() const { return steps.size() + (isSum() ? 1 : 0); }
+};
+
+/// Chooses the order of the parts of all `chains` together, such that the peak
+/// of the function is least, threads the chains accordingly and puts the
+/// operations of the function into the order that this assumes.
+///
+/// The model is that of a schedule whose accumulations are free: every part is
+/// an operation that touches its own buffer and the accumulator, and no order
+/// is given among the parts of one accumulator. Operations are taken together
+/// as dispatch formation will do it (elementwise epilogues with their
+/// producer). The solver is the one that orders the flow operations; it stops
+/// after `stateLimit` states, so that the answer is deterministic.
+///
+/// Functions of several blocks, or with side effects between their tensor
+/// operations, are left in their order. Returns whether anything changed.
+bool orderChains(MlirOperation function, std::vector<Chain> &chains,
+                 int64_t stateLimit);
+
+} // namespace serenity::rewrite
+
+#endif // SERENITY_TRANSFORMS_REWRITEORDER_H
