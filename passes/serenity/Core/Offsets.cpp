@@ -450,6 +450,7 @@ void ExactDriver::minimise() {
   const int64_t wanted =
       options.capacity.value_or(std::numeric_limits<int64_t>::min());
   std::vector<int64_t> found;
+  int step = 1;
   // A descent that meets no contradiction takes a node per item.
   int64_t budget = 300 + 2 * static_cast<int64_t>(instance.items.size());
   for (int32_t variant = 0;; ++variant, budget += budget / 16) {
@@ -463,8 +464,11 @@ void ExactDriver::minimise() {
         if (options.capacity) {
           continue;
         }
+        // Nearer to the incumbent each time that the middle stays undecided.
+        const int64_t open = result.heightBytes - bound;
         target =
-            alignDown(bound + (result.heightBytes - bound) / 2, instance.grid);
+            alignDown(result.heightBytes - std::max<int64_t>(open >> step, 1),
+                      instance.grid);
         if (target <= bound) {
           continue;
         }
@@ -472,6 +476,7 @@ void ExactDriver::minimise() {
       switch ((atBound ? low : middle).decide(target, variant, budget, found)) {
       case Outcome::Feasible:
         accept(found);
+        step = 1;
         break;
       case Outcome::Infeasible:
         boundProof = "search";
@@ -486,6 +491,9 @@ void ExactDriver::minimise() {
         if (limits.stopped()) {
           result.interrupted = true;
           return;
+        }
+        if (!atBound) {
+          step = step % 6 + 1;
         }
         break;
       }

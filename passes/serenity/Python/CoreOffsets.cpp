@@ -24,11 +24,11 @@ using Int64Array =
 
 /// Packs arrays as `Slice`s. A fixed offset below zero means none. A gap is
 /// (slice, lower, upper, windowLower, windowUpper).
-std::vector<Slice>
-makeSlices(const Int64Array &lower, const Int64Array &upper,
-           const Int64Array &size, const Int64Array &alignment,
-           const Int64Array &fixedOffset,
-           const std::vector<std::vector<int64_t>> &gaps) {
+std::vector<Slice> makeSlices(const Int64Array &lower, const Int64Array &upper,
+                              const Int64Array &size,
+                              const Int64Array &alignment,
+                              const Int64Array &fixedOffset,
+                              const std::vector<std::vector<int64_t>> &gaps) {
   size_t n = lower.shape(0);
   if (upper.shape(0) != n || size.shape(0) != n || alignment.shape(0) != n ||
       fixedOffset.shape(0) != n) {
@@ -117,8 +117,10 @@ void bindOffsets(nb::module_ &m) {
       .def_rw("rules", &PackOptions::rules);
 
   nb::class_<PackResult>(m, "PackResult", "What `pack_slices` found.")
-      .def_prop_ro("offsets",
-                   [](const PackResult &self) { return toArray(self.offsets); })
+      .def_prop_ro(
+          "offsets",
+          [](const PackResult &self) { return toArray(self.offsets); },
+          nb::rv_policy::move)
       .def_ro("height_bytes", &PackResult::heightBytes)
       .def_ro("lower_bound_bytes", &PackResult::lowerBoundBytes)
       .def_ro("optimal", &PackResult::optimal)
