@@ -114,7 +114,7 @@ private:
     bool isNew = false;
     uint32_t root = insert(mask.data(), mem, kNone, -1, isNew);
     stack.push_back(root);
-    if (isFull(mask.data())) {
+    if (isGoal(mask.data(), mem)) {
       goal = root;
     }
   }
@@ -147,6 +147,10 @@ private:
       }
     }
     return true;
+  }
+
+  bool isGoal(const uint64_t *mask, int64_t mem) const {
+    return mem < options.valleyBelow || isFull(mask);
   }
 
   /// True if `mask` contains the mask at `offset`.
@@ -311,7 +315,7 @@ private:
         uint32_t child = insert(childMask.data(), childMem, state, -1, isNew);
         if (isNew) {
           stack.push_back(child);
-          if (isFull(childMask.data())) {
+          if (isGoal(childMask.data(), childMem)) {
             return child;
           }
         }
@@ -337,7 +341,7 @@ private:
       if (!isNew) {
         continue;
       }
-      if (isFull(childMask.data())) {
+      if (isGoal(childMask.data(), childMem)) {
         return child;
       }
       children.push_back({childMem, child});
@@ -527,8 +531,8 @@ private:
 
 ExactSearch::~ExactSearch() = default;
 
-std::unique_ptr<ExactSearch>
-ExactSearch::create(const Graph &graph, const SearchOptions &options) {
+std::unique_ptr<ExactSearch> ExactSearch::create(const Graph &graph,
+                                                 const SearchOptions &options) {
   size_t numAlive = static_cast<size_t>(
       std::count(graph.isEliminated.begin(), graph.isEliminated.end(), 0));
   switch ((numAlive + 63) / 64) {

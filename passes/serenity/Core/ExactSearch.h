@@ -23,6 +23,9 @@ struct SearchOptions {
   bool forcedSets = true;
   /// 0: the most promising child first; otherwise a random one.
   uint64_t seed = 0;
+  /// Reaching a state of less memory ends the search, too: `order()` is then
+  /// the way to it.
+  int64_t valleyBelow = INT64_MIN;
 };
 
 /// Best-first search on the peak over down-sets (bottleneck shortest path).

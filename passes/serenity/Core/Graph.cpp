@@ -186,9 +186,9 @@ std::vector<NodeId> serenity::detail::topologicalOrder(const Graph &graph) {
   return topo;
 }
 
-std::vector<int32_t>
-serenity::detail::findCuts(const Graph &graph,
-                           const std::vector<NodeId> &topo, bool singleNodes) {
+std::vector<int32_t> serenity::detail::findCuts(const Graph &graph,
+                                                const std::vector<NodeId> &topo,
+                                                bool singleNodes) {
   // A prefix A of `topo` is forced if every maximal node of A has an edge to
   // every minimal node of the rest B: a path between them could have no inner
   // node, which would belong to A or to B and contradict one of the two. All

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <map>
-
-#include <memory>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 
 using namespace serenity;
 using namespace serenity::detail;
@@ -34,6 +34,8 @@ public:
 
   BeamResult run() {
     levels.resize(numAlive + 1);
+    seen.resize(numAlive + 1);
+    stamps.assign(graph.nodes.size(), 0);
     State start;
     start.mask.assign(numWords, 0);
     start.live = graph.baseBytes;
@@ -64,6 +66,7 @@ public:
       }
       levels[level].clear();
       levels[level].shrink_to_fit();
+      seen[level] = {};
       if (!levels[numAlive].empty()) {
         result.order = trace(levels[numAlive].front().traceEnd);
         return result;
@@ -110,11 +113,9 @@ private:
     }
     for (const Touch &touch : node.closes) {
       const GraphBuffer &buffer = graph.buffers[touch.buffer];
-      bool isLast =
-          std::all_of(buffer.closers.begin(), buffer.closers.end(),
-                      [&](NodeId v) {
-                        return v == entry.node || isDone(state, v);
-                      });
+      bool isLast = std::all_of(
+          buffer.closers.begin(), buffer.closers.end(),
+          [&](NodeId v) { return v == entry.node || isDone(state, v); });
       if (isLast) {
         entry.net -= buffer.bytes;
         entry.step -= touch.early ? buffer.bytes : 0;
@@ -139,8 +140,19 @@ private:
     traces.push_back({state.traceEnd, v});
     state.traceEnd = static_cast<int32_t>(traces.size()) - 1;
     // Only nodes that share a buffer with `v` change their cost.
+    ++stamp;
+    for (const Touch &touch : graph.nodes[v].opens) {
+      for (NodeId other : graph.buffers[touch.buffer].openers) {
+        stamps[other] = stamp;
+      }
+    }
+    for (const Touch &touch : graph.nodes[v].closes) {
+      for (NodeId other : graph.buffers[touch.buffer].closers) {
+        stamps[other] = stamp;
+      }
+    }
     for (Ready &entry : state.ready) {
-      if (sharesBuffer(entry.node, v)) {
+      if (stamps[entry.node] == stamp) {
         updateCost(state, entry);
       }
     }
@@ -153,31 +165,18 @@ private:
     }
   }
 
-  bool sharesBuffer(NodeId a, NodeId b) const {
-    auto shares = [](const std::vector<Touch> &x,
-                     const std::vector<Touch> &y) {
-      for (const Touch &s : x) {
-        for (const Touch &t : y) {
-          if (s.buffer == t.buffer) {
-            return true;
-          }
-        }
-      }
-      return false;
-    };
-    return shares(graph.nodes[a].opens, graph.nodes[b].opens) ||
-           shares(graph.nodes[a].closes, graph.nodes[b].closes);
-  }
-
   /// Makes the forced moves.
   void settle(State &state) {
-    for (size_t i = 0; i < state.ready.size();) {
-      const Ready &entry = state.ready[i];
-      if (entry.net <= 0 && state.live + entry.step <= options.threshold) {
-        apply(state, i);
-        i = 0;
-      } else {
-        ++i;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t i = 0; i < state.ready.size();) {
+        const Ready &entry = state.ready[i];
+        if (entry.net <= 0 && state.live + entry.step <= options.threshold) {
+          apply(state, i); // Another node takes the place.
+          changed = true;
+        } else {
+          ++i;
+        }
       }
     }
   }
@@ -206,9 +205,9 @@ private:
         std::min(order.size(), static_cast<size_t>(options.branching));
     auto key = [&](size_t i) {
       const Ready &entry = state.ready[i];
-      uint64_t tie =
-          options.seed ? mix(static_cast<uint64_t>(entry.node) ^ options.seed)
-                       : static_cast<uint64_t>(entry.node);
+      uint64_t tie = options.seed
+                         ? mix(static_cast<uint64_t>(entry.node) ^ options.seed)
+                         : static_cast<uint64_t>(entry.node);
       return std::make_tuple(entry.net, entry.step, tie, entry.node);
     };
     std::partial_sort(order.begin(), order.begin() + keep, order.end(),
@@ -227,14 +226,12 @@ private:
   /// Adds the state to its level unless that is full of better ones.
   bool offer(State child) {
     std::vector<State> &level = levels[child.count];
-    for (const State &other : level) {
-      if (other.hash == child.hash && other.mask == child.mask) {
-        return false;
-      }
+    // A set that was here before is here still, or was too bad. (That two sets
+    // have the same hash would only lose one of them.)
+    if (seen[child.count].count(child.hash)) {
+      return false;
     }
-    auto worse = [&](const State &a, const State &b) {
-      return isBetter(a, b);
-    };
+    auto worse = [&](const State &a, const State &b) { return isBetter(a, b); };
     // A heap with the worst state on top.
     if (level.size() == static_cast<size_t>(options.width)) {
       if (!isBetter(child, level.front())) {
@@ -243,6 +240,7 @@ private:
       std::pop_heap(level.begin(), level.end(), worse);
       level.pop_back();
     }
+    seen[child.count].insert(child.hash);
     level.push_back(std::move(child));
     std::push_heap(level.begin(), level.end(), worse);
     return true;
@@ -262,7 +260,10 @@ private:
   size_t numWords;
   size_t numAlive = 0;
   std::vector<std::vector<State>> levels;
+  std::vector<std::unordered_set<uint64_t>> seen;
   std::vector<TraceEntry> traces;
+  std::vector<int64_t> stamps;
+  int64_t stamp = 0;
   std::vector<size_t> order;
 };
 
@@ -271,4 +272,95 @@ private:
 BeamResult serenity::detail::beamSearch(const Graph &graph,
                                         const BeamOptions &options) {
   return Beam(graph, options).run();
+}
+
+Part serenity::detail::extractWindow(const Graph &graph,
+                                     const std::vector<NodeId> &order,
+                                     const std::vector<int32_t> &position,
+                                     int32_t begin, int32_t end,
+                                     int64_t liveBefore) {
+  Part part;
+  part.nodes.assign(order.begin() + begin, order.begin() + end);
+  std::sort(part.nodes.begin(), part.nodes.end());
+  auto isInside = [&](NodeId v) {
+    return position[v] >= begin && position[v] < end;
+  };
+  auto local = [&](NodeId v) {
+    return static_cast<NodeId>(
+        std::lower_bound(part.nodes.begin(), part.nodes.end(), v) -
+        part.nodes.begin());
+  };
+  part.graph.nodes.resize(part.nodes.size());
+  part.graph.isEliminated.assign(part.nodes.size(), 0);
+  part.graph.baseBytes = liveBefore;
+  std::unordered_map<int32_t, int32_t> buffers; // -1: not live in the window
+  auto bufferOf = [&](int32_t b) {
+    auto [it, isNew] = buffers.insert({b, -1});
+    if (!isNew) {
+      return it->second;
+    }
+    const GraphBuffer &buffer = graph.buffers[b];
+    GraphBuffer copy;
+    copy.bytes = buffer.bytes;
+    copy.liveIn = buffer.liveIn;
+    copy.liveOut = buffer.liveOut;
+    for (NodeId v : buffer.openers) {
+      copy.liveIn |= position[v] < begin;
+    }
+    bool isClosed = !buffer.liveOut;
+    for (NodeId v : buffer.closers) {
+      copy.liveOut |= position[v] >= end;
+      isClosed &= position[v] < begin;
+    }
+    if (isClosed) {
+      return -1;
+    }
+    for (NodeId v : buffer.openers) {
+      if (!copy.liveIn && isInside(v)) {
+        copy.openers.push_back(local(v));
+      }
+    }
+    for (NodeId v : buffer.closers) {
+      if (!copy.liveOut && isInside(v)) {
+        copy.closers.push_back(local(v));
+      }
+    }
+    if (copy.liveIn && copy.liveOut) {
+      return -1; // Part of the base.
+    }
+    if (copy.liveIn) {
+      part.graph.baseBytes -= copy.bytes;
+    }
+    it->second = static_cast<int32_t>(part.graph.buffers.size());
+    part.graph.buffers.push_back(std::move(copy));
+    return it->second;
+  };
+  for (size_t i = 0; i < part.nodes.size(); ++i) {
+    const GraphNode &from = graph.nodes[part.nodes[i]];
+    GraphNode &to = part.graph.nodes[i];
+    to.stepBytes = from.stepBytes;
+    for (NodeId pred : from.preds) {
+      if (isInside(pred)) {
+        to.preds.push_back(local(pred));
+      }
+    }
+    for (NodeId succ : from.succs) {
+      if (isInside(succ)) {
+        to.succs.push_back(local(succ));
+      }
+    }
+    for (const Touch &touch : from.opens) {
+      int32_t b = bufferOf(touch.buffer);
+      if (b >= 0 && !part.graph.buffers[b].liveIn) {
+        to.opens.push_back({b, touch.early});
+      }
+    }
+    for (const Touch &touch : from.closes) {
+      int32_t b = bufferOf(touch.buffer);
+      if (b >= 0 && !part.graph.buffers[b].liveOut) {
+        to.closes.push_back({b, touch.early});
+      }
+    }
+  }
+  return part;
 }

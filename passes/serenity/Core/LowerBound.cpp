@@ -128,14 +128,7 @@ public:
     isSource.assign(numVertices, 0);
     isSink.assign(numVertices, 0);
     int32_t n = graph.size();
-    for (size_t b = 0; b < graph.buffers.size(); ++b) {
-      if (graph.buffers[b].liveIn) {
-        isSource[n + 2 * b] = 1;
-      }
-      if (graph.buffers[b].liveOut) {
-        isSink[n + 2 * b + 1] = 1;
-      }
-    }
+    markBoundary();
     for (NodeId pred : graph.nodes[v].preds) {
       isSource[pred] = 1;
     }
@@ -171,12 +164,48 @@ public:
     return flow;
   }
 
+  /// The smallest set that a minimum cut leaves on the source side when all
+  /// nodes outside of `allowed` are sinks.
+  std::vector<char> smallestMinimizer(const std::vector<char> &allowed) {
+    capacity = initialCapacity;
+    isSource.assign(numVertices, 0);
+    isSink.assign(numVertices, 0);
+    markBoundary();
+    for (NodeId v = 0; v < graph.size(); ++v) {
+      isSink[v] = !allowed[v];
+    }
+    while (buildLevels()) {
+      iterator.assign(first.begin(), first.end() - 1);
+      for (int32_t s : sources) {
+        pushFrom(s, nullptr);
+      }
+    }
+    std::vector<char> result(graph.nodes.size());
+    for (NodeId v = 0; v < graph.size(); ++v) {
+      result[v] = level[v] >= 0;
+    }
+    return result;
+  }
+
   bool isStopped = false;
-  /// Edges looked at so far.
+  /// Edges looked at so far, and how many may be.
   int64_t work = 0;
+  int64_t workLimit = std::numeric_limits<int64_t>::max();
 
 private:
   static constexpr int64_t kInfinite = std::numeric_limits<int64_t>::max();
+
+  void markBoundary() {
+    size_t n = graph.nodes.size();
+    for (size_t b = 0; b < graph.buffers.size(); ++b) {
+      if (graph.buffers[b].liveIn) {
+        isSource[n + 2 * b] = 1;
+      }
+      if (graph.buffers[b].liveOut) {
+        isSink[n + 2 * b + 1] = 1;
+      }
+    }
+  }
 
   void addEdge(int32_t from, int32_t to, int64_t bytes) {
     source.push_back(from);
@@ -260,7 +289,8 @@ private:
         }
         v = source[path[cutAt]];
         path.resize(cutAt);
-        if (shouldStop && (++numPaths & 63) == 0 && shouldStop()) {
+        if (work > workLimit ||
+            (shouldStop && (++numPaths & 63) == 0 && shouldStop())) {
           isStopped = true;
           return total;
         }
@@ -269,6 +299,7 @@ private:
       bool advanced = false;
       for (int32_t &k = iterator[v]; k < first[v + 1]; ++k) {
         int32_t e = adjacent[k];
+        ++work;
         if (capacity[e] > 0 && level[target[e]] == level[v] + 1) {
           path.push_back(e);
           v = target[e];
@@ -318,9 +349,11 @@ int64_t serenity::detail::liveCutBound(const Graph &graph,
     }
   }
   CutNetwork network(graph);
+  if (options.workLimit > 0) {
+    network.workLimit = options.workLimit;
+  }
   for (NodeId v : candidates) {
-    if ((options.shouldStop && options.shouldStop()) ||
-        (options.workLimit > 0 && network.work > options.workLimit)) {
+    if (options.shouldStop && options.shouldStop()) {
       break;
     }
     bound = std::max(bound, network.minimumAt(v, options.shouldStop));
@@ -332,4 +365,10 @@ int64_t serenity::detail::liveCutBound(const Graph &graph,
     }
   }
   return bound;
+}
+
+std::vector<char>
+serenity::detail::leastMemorySubset(const Graph &graph,
+                                    const std::vector<char> &allowed) {
+  return CutNetwork(graph).smallestMinimizer(allowed);
 }

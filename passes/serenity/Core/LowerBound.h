@@ -36,6 +36,11 @@ struct LiveCutOptions {
 int64_t liveCutBound(const Graph &graph, const LiveCutOptions &options,
                      size_t *numTried = nullptr);
 
+/// The smallest down-set within `allowed` (a down-set; one flag per node) that
+/// leaves the least memory live of all of them.
+std::vector<char> leastMemorySubset(const Graph &graph,
+                                    const std::vector<char> &allowed);
+
 } // namespace serenity::detail
 
 #endif // SERENITY_CORE_LOWERBOUND_H

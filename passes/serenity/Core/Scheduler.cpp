@@ -9,6 +9,7 @@
 #include "serenity/Core/Heuristics.h"
 #include "serenity/Core/Improve.h"
 #include "serenity/Core/LowerBound.h"
+#include "serenity/Core/Modules.h"
 #include "serenity/Core/Reductions.h"
 #include "serenity/Core/SerenityDp.h"
 #include "serenity/Core/Simulator.h"
@@ -47,6 +48,8 @@ struct Leaf {
   std::vector<NodeId> nodes; // in the reduced graph of the part
   std::vector<NodeId> best;
   int64_t peak = 0;
+  /// The part has an order as good as this from elsewhere.
+  int64_t cap = std::numeric_limits<int64_t>::max();
   bool isFinished = false;
   bool isPrepared = false;
 
@@ -55,11 +58,13 @@ struct Leaf {
   int64_t slice = 512;
   int64_t statesOfSearches = 0;
 
-  // State of the improvement by beams.
+  // State of the improvement by windows and by beams.
+  int32_t window = 24;
+  int64_t windowStates = 1000;
   int32_t width = 2;
   int32_t direction = 0;
   int32_t fruitless = 0;
-  double reach = 0.5;
+  double reach = 0.08;
   uint64_t seed = 0;
   int64_t statesOfBeams = 0;
   std::vector<NodeId> cutCandidates;
@@ -72,6 +77,8 @@ struct TopPart {
   Graph reduced;
   std::vector<std::unique_ptr<Leaf>> leaves; // in the order of execution
   bool isPrepared = false;
+  /// Peak of the order that was there before.
+  int64_t incumbentPeak = 0;
 };
 
 class Solver {
@@ -329,11 +336,12 @@ private:
         }
         work(leaf);
       }
-      bestPeaks[p] = highestLeaf(top).peak;
+      bestPeaks[p] = std::min(top.incumbentPeak, highestLeaf(top).peak);
       queue.push({bestPeaks[p], -static_cast<int64_t>(p)});
     }
     for (size_t p = 0; p < tops.size(); ++p) {
-      if (tops[p].isPrepared) {
+      TopPart &top = tops[p];
+      if (top.isPrepared && highestLeaf(top).peak <= top.incumbentPeak) {
         assemble(p);
       }
     }
@@ -356,6 +364,13 @@ private:
     return reduction;
   }
 
+  ModuleOptions moduleOptions() {
+    ModuleOptions modules;
+    modules.shouldStop = [&] { return shouldStop(); };
+    modules.states = &numStates;
+    return modules;
+  }
+
   /// Reduces a part and cuts it further.
   void prepare(size_t p) {
     TopPart &top = tops[p];
@@ -363,12 +378,25 @@ private:
     const std::vector<NodeId> &nodes = top.part.nodes;
     std::vector<NodeId> incumbent =
         toLocal(nodes, bestOrder.cbegin() + cuts[p]);
+    top.incumbentPeak = bestPeaks[p];
     top.reduced = top.part.graph;
     reduce(top.reduced, reductionOptions());
     std::vector<NodeId> order;
-    for (NodeId v : incumbent) {
-      if (top.reduced.isAlive(v)) {
-        order.push_back(v);
+    bool isLinearized = switches.modules && options.timeLimitSeconds > 0 &&
+                        linearizeModules(top.reduced, moduleOptions());
+    if (isLinearized) {
+      // The incumbent may run the modules otherwise.
+      reduce(top.reduced, reductionOptions());
+      order = lowestPeakOrder(top.reduced);
+      std::vector<NodeId> other = leastGrowthOrder(top.reduced);
+      if (evaluate(top.reduced, other) < evaluate(top.reduced, order)) {
+        order = std::move(other);
+      }
+    } else {
+      for (NodeId v : incumbent) {
+        if (top.reduced.isAlive(v)) {
+          order.push_back(v);
+        }
       }
     }
     std::vector<NodeId> partTopo = topologicalOrder(top.reduced);
@@ -383,6 +411,9 @@ private:
       leaf->graph = std::move(parts[i].graph);
       leaf->best = toLocal(leaf->nodes, order.cbegin() + partCuts[i]);
       leaf->peak = evaluate(leaf->graph, leaf->best);
+      if (isLinearized) {
+        leaf->cap = top.incumbentPeak;
+      }
       top.leaves.push_back(std::move(leaf));
     }
   }
@@ -428,7 +459,7 @@ private:
         continue;
       }
       isSearching = true;
-      search->setUpperBound(leaf.peak);
+      search->setUpperBound(std::min(leaf.peak, leaf.cap));
       search->raiseLowerBound(lowerBound);
       int64_t before = search->states();
       storeBytes -= search->storeBytes();
@@ -478,7 +509,7 @@ private:
     constexpr int64_t kStatesBeforeBeams = 8192;
     while (!isOutOfStates() && !shouldStop() &&
            (!isSearching || (leaf.statesOfSearches >= kStatesBeforeBeams &&
-                             leaf.statesOfBeams < leaf.statesOfSearches))) {
+                             leaf.statesOfBeams < 3 * leaf.statesOfSearches))) {
       improve(leaf);
       if (!isSearching || leaf.peak <= lowerBound) {
         return;
@@ -503,9 +534,11 @@ private:
     }
     leaf.reversed = std::make_unique<Graph>(reverseGraph(leaf.graph));
     if (switches.heuristics) {
-      offer(leaf, leastGrowthOrder(leaf.graph));
-      offer(leaf, lowestPeakOrder(leaf.graph));
-      offer(leaf, postOrder(leaf.graph));
+      if (leaf.graph.size() < graph.size()) { // Else they have been tried.
+        offer(leaf, leastGrowthOrder(leaf.graph));
+        offer(leaf, lowestPeakOrder(leaf.graph));
+        offer(leaf, postOrder(leaf.graph));
+      }
       for (auto *heuristic : {&leastGrowthOrder, &lowestPeakOrder}) {
         std::vector<NodeId> order = heuristic(*leaf.reversed, 0);
         std::reverse(order.begin(), order.end());
@@ -514,6 +547,16 @@ private:
     }
     if (leaf.peak <= lowerBound) {
       return;
+    }
+    if (switches.modules && options.timeLimitSeconds > 0) {
+      if (std::optional<std::vector<NodeId>> order =
+              mergeComponents(leaf.graph, moduleOptions())) {
+        int64_t optimum = evaluate(leaf.graph, *order);
+        offer(leaf, std::move(*order));
+        raiseBound(optimum, "modules");
+        leaf.isFinished = true;
+        return;
+      }
     }
     if (switches.liveCutBound) {
       leaf.cutCandidates = byHeight(leaf.graph, leaf.best);
@@ -525,7 +568,7 @@ private:
     }
     SearchOptions searchOptions;
     searchOptions.lowerBound = lowerBound;
-    searchOptions.upperBound = leaf.peak;
+    searchOptions.upperBound = std::min(leaf.peak, leaf.cap);
     searchOptions.forcedMoves = switches.forcedMoves;
     searchOptions.forcedSets = switches.forcedSets;
     leaf.searches[0] = ExactSearch::create(leaf.graph, searchOptions);
@@ -540,7 +583,7 @@ private:
       return;
     }
     LiveCutOptions cutOptions;
-    cutOptions.target = leaf.peak;
+    cutOptions.target = std::min(leaf.peak, leaf.cap);
     cutOptions.workLimit = kCutWork;
     cutOptions.shouldStop = [&] {
       return options.timeLimitSeconds > 0 && shouldStop();
@@ -552,10 +595,80 @@ private:
     leaf.cutsTried += std::max<size_t>(1, numTried);
   }
 
-  /// One beam below the incumbent.
+  /// One attempt at a better incumbent: windows around the highest step as long
+  /// as they are small, then a beam over all.
   void improve(Leaf &leaf) {
+    if (leaf.window < leaf.graph.size() && leaf.window <= kLargestWindow) {
+      improveWindow(leaf);
+    } else {
+      improveByBeam(leaf);
+    }
+  }
+
+  /// Searches what is around the highest step of the incumbent exactly, with a
+  /// limit; a larger window if nothing is found.
+  void improveWindow(Leaf &leaf) {
+    int32_t n = leaf.graph.size();
+    Player player(leaf.graph);
+    std::vector<int64_t> liveBefore(n);
+    std::vector<int32_t> position(n);
+    int32_t highest = 0;
+    int64_t height = -1;
+    for (int32_t i = 0; i < n; ++i) {
+      NodeId v = leaf.best[i];
+      position[v] = i;
+      liveBefore[i] = player.live();
+      int64_t step = player.live() + player.cost(v).step;
+      if (step > height) {
+        height = step;
+        highest = i;
+      }
+      player.play(v);
+    }
+    int32_t begin =
+        std::max(0, std::min(highest - leaf.window / 2, n - leaf.window));
+    int32_t end = std::min(n, begin + leaf.window);
+    Part part = extractWindow(leaf.graph, leaf.best, position, begin, end,
+                              liveBefore[begin]);
+    Graph reduced = part.graph;
+    reduce(reduced, reductionOptions());
+    SearchOptions searchOptions;
+    searchOptions.lowerBound = std::max(lowerBound, footprintBound(reduced));
+    searchOptions.upperBound = leaf.peak;
+    searchOptions.forcedMoves = switches.forcedMoves;
+    searchOptions.forcedSets = switches.forcedSets;
+    std::unique_ptr<ExactSearch> search =
+        ExactSearch::create(reduced, searchOptions);
+    ExactSearch::Budget budget;
+    budget.states = std::min(statesLeft(), leaf.windowStates);
+    budget.memoryBytes = std::max<int64_t>(
+        int64_t(1) << 20, options.memoryLimitBytes - storeBytes);
+    budget.shouldStop = [&](int64_t states, int64_t) {
+      return shouldStop(states);
+    };
+    ExactSearch::Status status = search->run(budget);
+    numStates += search->states();
+    leaf.statesOfBeams += search->states() + 1;
+    if (status == ExactSearch::Status::Found) {
+      std::vector<NodeId> order = expandOrder(reduced, search->order());
+      std::vector<NodeId> whole = leaf.best;
+      for (size_t i = 0; i < order.size(); ++i) {
+        whole[begin + i] = part.nodes[order[i]];
+      }
+      // The window's peak is lower, but another step as high may remain.
+      leaf.best = std::move(whole);
+      leaf.peak = evaluate(leaf.graph, leaf.best);
+      return;
+    }
+    leaf.window *= 2;
+  }
+
+  /// One beam below the incumbent.
+  void improveByBeam(Leaf &leaf) {
+    // Bounds of wide graphs are weak, so the aim is relative to the peak.
     int64_t gap = leaf.peak - lowerBound;
-    int64_t aim = static_cast<int64_t>(static_cast<double>(gap) * leaf.reach);
+    int64_t aim =
+        static_cast<int64_t>(static_cast<double>(leaf.peak) * leaf.reach);
     BeamOptions beam;
     beam.threshold = leaf.peak - std::max<int64_t>(1, std::min(aim, gap));
     beam.width = leaf.width;
@@ -574,22 +687,26 @@ private:
       }
       offer(leaf, std::move(result.order));
       leaf.fruitless = 0;
+      leaf.reach = std::min(0.25, leaf.reach * 2);
+      leaf.window = 24;
       return;
     }
     leaf.direction = 1 - leaf.direction;
     if (++leaf.fruitless % 2 != 0) {
       return; // The same from the other end.
     }
-    constexpr double kLeastReach = 0.004;
-    leaf.reach /= 2;
+    constexpr double kLeastReach = 0.001;
+    leaf.reach /= 4;
     if (leaf.reach >= kLeastReach) {
       return;
     }
-    leaf.reach = 0.125;
+    leaf.reach = 0.02;
     if (leaf.width < (1 << 16)) {
       leaf.width *= 2;
     }
     ++leaf.seed;
+    leaf.window = 24;
+    leaf.windowStates *= 4;
     if (switches.liveCutBound) {
       cut(leaf);
     }
@@ -634,8 +751,9 @@ private:
     }
   }
 
+  static constexpr int32_t kLargestWindow = 1024;
   /// Edges that one round of live cuts may look at; some tens of milliseconds.
-  static constexpr int64_t kCutWork = 20000000;
+  static constexpr int64_t kCutWork = 6000000;
 
   const Problem &problem;
   const SchedulerOptions &options;

@@ -53,8 +53,8 @@ public:
           int64_t allocated = 0;
           int64_t freed = 0;
           cost(mask, u, allocated, freed);
-          int64_t peak = std::max(
-              entry.peak, entry.live + allocated + graph.nodes[u].stepBytes);
+          int64_t peak = std::max(entry.peak, entry.live + allocated +
+                                                  graph.nodes[u].stepBytes);
           if (peak > budget) {
             continue;
           }
@@ -82,10 +82,10 @@ public:
         if (static_cast<int64_t>(next.size()) > stepLimit) {
           return Flag::Timeout;
         }
-        int64_t bytes = traceBytes + static_cast<int64_t>(
-                                         (masks.size() + nextMasks.size()) * 8 +
-                                         next.size() * sizeof(Entry) +
-                                         table.size() * 4);
+        int64_t bytes =
+            traceBytes + static_cast<int64_t>(
+                             (masks.size() + nextMasks.size()) * 8 +
+                             next.size() * sizeof(Entry) + table.size() * 4);
         if (bytes > options.memoryLimitBytes) {
           return Flag::Timeout;
         }
@@ -196,8 +196,8 @@ bool searchBudget(const Graph &graph, const SerenityOptions &options,
         return false;
       }
       int64_t last = budget;
-      budget = flag == Flag::Timeout ? budget / 2
-                                     : budget + (previous - budget) / 2;
+      budget =
+          flag == Flag::Timeout ? budget / 2 : budget + (previous - budget) / 2;
       // The paper does not say what follows when the two values meet: no
       // budget passes within this step limit. A larger limit, then.
       if (budget == last || (flag == Flag::Timeout && budget == 0)) {
