@@ -323,15 +323,16 @@ def find_disagreements(
 
 def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measurement) -> list[str]:
     """Check what is said about the stock compiler, and that we are never worse."""
-    additive = prediction.additive
-    problems = _compare_class(
-        "transient peak of the stock compiler",
-        prediction.stock_transient_peak_bytes,
-        stock.transient_peak_bytes,
-        exact=prediction.exact and additive,
-    )
+    comparable = prediction.exact and prediction.additive
+    problems: list[str] = []
+    if comparable:
+        problems = _compare_class(
+            "transient peak of the stock compiler",
+            prediction.stock_transient_peak_bytes,
+            stock.transient_peak_bytes,
+        )
     ours, theirs = prediction.transient_peak_bytes, prediction.stock_transient_peak_bytes
-    if additive or ours is None or theirs is None:
+    if comparable or ours is None or theirs is None:
         ours, theirs = serenity.transient_peak_bytes, stock.transient_peak_bytes
     if ours > theirs:
         problems.append(
@@ -341,18 +342,19 @@ def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measur
 
 
 def _call_problems(prediction: Prediction, call: CallMemory) -> list[str]:
-    problems = _compare_class("external", prediction.external_bytes, call.external_bytes)
+    exact = prediction.exact
+    problems = _compare_class(
+        "external", prediction.external_bytes, call.external_bytes, exact=exact
+    )
     if prediction.peak_bytes is not None:
-        problems += _compare_class(
-            "peak", prediction.peak_bytes, call.peak_bytes, exact=prediction.exact
-        )
-        if not prediction.additive:
+        problems += _compare_class("peak", prediction.peak_bytes, call.peak_bytes, exact=exact)
+        if not (exact and prediction.additive):
             return problems  # The runtime shows transient memory only within the peak.
     return problems + _compare_class(
         "transient peak",
         prediction.transient_peak_bytes,
         call.transient_peak_bytes,
-        exact=prediction.exact,
+        exact=exact,
     )
 
 

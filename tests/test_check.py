@@ -200,6 +200,9 @@ def test_a_bound_may_be_missed_below_and_not_above():
     bound = changed(peak_is_exact=False)
     assert problems(measurement(transient=450), bound) == []
     assert problems(measurement(transient=501), bound)
+    # A loop's values count as results in the IR and as transient at run time.
+    assert problems(measurement(results=150, transient=550), bound) == []
+    assert problems(measurement(results=201, transient=400), bound)
 
 
 def test_several_regions_are_a_bound_unless_the_report_gives_the_peak():
