@@ -966,8 +966,11 @@ void Writer::writeCopy(const Command &command) {
 
   bool ownResult =
       command.kind == CommandKind::Clone || command.kind == CommandKind::Slice;
-  if (ownResult && to.root == target.buffer && !current[to.root].ptr) {
-    MlirType type = model.buffers[to.root].type;
+  // A slice has the type of its source, which a placement may have changed.
+  MlirType type = model.buffers[to.root].type;
+  bool sliceable = mlirTypeEqual(type, mlirValueGetType(sourceValue));
+  if (ownResult && to.root == target.buffer && !current[to.root].ptr &&
+      (wholeSource || sliceable)) {
     MlirOperation op =
         wholeSource
             ? ir::create("stream.async.clone", location,
