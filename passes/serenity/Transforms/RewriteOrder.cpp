@@ -431,8 +431,12 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
     rethread(chains[i], order);
   }
   Reorder reorder(all.front());
-  for (size_t i = 0; i < first; ++i) {
-    reorder.emit(ops[i]);
+  // Imports stay in front: one in the middle would cut the function into two
+  // execution regions.
+  for (size_t i = 0; i < ops.size(); ++i) {
+    if (i < first || isa(ops[i], "hal.tensor.import")) {
+      reorder.emit(ops[i]);
+    }
   }
   for (OpId op : found.order) {
     for (MlirOperation member : model.members[op]) {
