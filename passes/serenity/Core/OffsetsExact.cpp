@@ -76,6 +76,8 @@ struct Strategy {
   bool ceilings; // also branch at ceilings, or only at floors
 };
 
+/// States of more items hardly ever come back.
+constexpr size_t kMaxRememberedItems = 300;
 constexpr size_t kMaxRemembered = size_t(4) << 20;
 
 } // namespace
@@ -133,15 +135,27 @@ struct ExactSearch::Impl {
   /// How often a section proved a state contradictory.
   std::vector<int64_t> failures; // per section
 
-  // Scratch.
-  std::vector<uint8_t> restsFlat, hangsFlat; // per item
-  struct Range {
-    int32_t item;
-    int64_t lo, hi;          // of the cell
-    int64_t lowest, highest; // where it can begin and end
+  /// What branching wants to know of a section; recomputed after a change.
+  struct Summary {
+    bool valid = false;
+    bool undecided = false; // some item is
+    bool pending = false;   // a decided item lies between floor and ceiling
+    /// At the floor and at the ceiling: items that can lie there, and the least
+    /// rise of the floor if none does and they rest flat.
+    int32_t candidates[2] = {0, 0};
+    int64_t rise[2] = {0, 0};
   };
-  std::vector<Range> ranges;
-  std::vector<std::pair<int64_t, int64_t>> releases; // time and height
+  std::vector<Summary> summaries;
+
+  // Scratch.
+  struct Job {
+    int32_t item;
+    int64_t height;
+    int64_t release; // lowest begin
+    int64_t latest;  // highest begin
+    int64_t shift;   // from the item's offset to the begin
+  };
+  std::vector<Job> jobs;
 
   Impl(const Instance &instance, const PackRules &rules, Limits &limits)
       : instance(instance), rules(rules), limits(limits),
@@ -149,8 +163,6 @@ struct ExactSearch::Impl {
         numSections(instance.numSections) {
     build();
     failures.assign(numSections, 1);
-    restsFlat.resize(numItems);
-    hangsFlat.resize(numItems);
     // Chains of gaps could otherwise overflow the stack.
     maxDepth = std::min(4 * numItems + 100, 20000);
   }
@@ -187,6 +199,7 @@ struct ExactSearch::Impl {
           touch(cell.section);
         }
         touchLate(cell.section);
+        summaries[cell.section].valid = false;
       }
     }
     return value <= high[item];
@@ -206,6 +219,7 @@ struct ExactSearch::Impl {
           touch(cell.section);
         }
         touchLate(cell.section);
+        summaries[cell.section].valid = false;
       }
     }
     return value >= low[item];
@@ -214,6 +228,13 @@ struct ExactSearch::Impl {
   bool propagate();
   bool propagateSection(int32_t section);
   bool propagateLate(int32_t section);
+  void invalidate(int32_t item) {
+    for (int64_t c = itemFirst[item]; c < itemFirst[item + 1]; ++c) {
+      summaries[itemCells[c].section].valid = false;
+    }
+  }
+  const Summary &summarise(int32_t section);
+  bool allFlat(int32_t section, bool top);
 
   Outcome solve(const std::vector<int32_t> &items);
   Outcome branch(const std::vector<int32_t> &items);
@@ -382,6 +403,7 @@ bool ExactSearch::Impl::reset(int64_t newCapacity) {
   trail.clear();
   queue.clear();
   queued.assign(numSections, 0);
+  summaries.assign(numSections, Summary());
   lateQueue.clear();
   lateQueued.assign(numSections, 0);
   retired.assign(sectionCells.size(), 0);
@@ -420,20 +442,25 @@ void ExactSearch::Impl::undo(size_t mark) {
     switch (change.kind) {
     case Low:
       low[change.index] = change.before;
+      invalidate(change.index);
       break;
     case High:
       high[change.index] = change.before;
+      invalidate(change.index);
       break;
     case Floor:
       floor[change.index] = change.before;
+      summaries[change.index].valid = false;
       break;
     case Ceiling:
       ceiling[change.index] = change.before;
+      summaries[change.index].valid = false;
       break;
     case Retire: {
       // It is the last one that was moved behind the live ones.
       const Cell &cell = sectionCells[liveEnd[change.index]++];
       retired[cell.id] = 0;
+      summaries[change.index].valid = false;
       room[change.index] += cell.hi - cell.lo;
       break;
     }
@@ -475,6 +502,7 @@ bool ExactSearch::Impl::propagate() {
 }
 
 bool ExactSearch::Impl::propagateSection(int32_t s) {
+  summaries[s].valid = false;
   const int64_t begin = sectionFirst[s];
   for (bool again = true; again;) {
     again = false;
@@ -535,57 +563,127 @@ bool ExactSearch::Impl::propagateSection(int32_t s) {
   return true;
 }
 
+/// A section is a machine and its items are jobs, released at their lowest and
+/// due at their highest place. Both inferences are made in either direction.
 bool ExactSearch::Impl::propagateLate(int32_t s) {
-  ranges.clear();
-  for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
-    const Cell &cell = sectionCells[c];
-    ranges.push_back({cell.item, cell.lo, cell.hi, low[cell.item] + cell.lo,
-                      high[cell.item] + cell.hi});
+  const int64_t first = sectionFirst[s];
+  const size_t count = static_cast<size_t>(liveEnd[s] - first);
+  if (count < 2) {
+    return true;
   }
+  jobs.resize(count);
+  for (bool mirrored : {false, true}) {
+    // Nearly sorted already, since the domains of few items change at a time.
+    for (size_t k = 0; k < count; ++k) {
+      const Cell &cell = sectionCells[first + static_cast<int64_t>(k)];
+      const int64_t height = cell.hi - cell.lo;
+      const int64_t lowest = low[cell.item] + cell.lo;
+      const int64_t highest = high[cell.item] + cell.lo;
+      Job job;
+      job.item = cell.item;
+      job.height = height;
+      job.release = mirrored ? -(highest + height) : lowest;
+      job.latest = mirrored ? -(lowest + height) : highest;
+      job.shift = mirrored ? cell.hi : cell.lo;
+      size_t where = k;
+      for (; where > 0 && jobs[where - 1].release > job.release; --where) {
+        jobs[where] = jobs[where - 1];
+      }
+      jobs[where] = job;
+    }
 
-  // The items of a section, each released at its lowest place, are stacked
-  // without regard to anything else: the top must stay below the ceiling. (As
-  // on a single machine, the order of release is optimal.) And upside down.
-  if (rules.releaseBound) {
-    for (bool mirrored : {false, true}) {
-      releases.clear();
-      for (const Range &range : ranges) {
-        releases.push_back(
-            {mirrored ? -range.highest : range.lowest, range.hi - range.lo});
+    // Stacked in the order of release, which is the best one, they must end
+    // below the ceiling.
+    int64_t top = mirrored ? -ceiling[s] : floor[s];
+    int64_t least = std::numeric_limits<int64_t>::max();
+    int64_t second = least;
+    int32_t whose = -1;
+    for (const Job &job : jobs) {
+      top = std::max(top, job.release) + job.height;
+      if (job.latest < least) {
+        second = least;
+        least = job.latest;
+        whose = job.item;
+      } else {
+        second = std::min(second, job.latest);
       }
-      std::sort(releases.begin(), releases.end());
-      int64_t top = mirrored ? -ceiling[s] : floor[s];
-      for (const auto &release : releases) {
-        top = std::max(top, release.first) + release.second;
+    }
+    if (rules.releaseBound && top > (mirrored ? -floor[s] : ceiling[s])) {
+      return false;
+    }
+    if (!rules.precedence) {
+      continue;
+    }
+
+    // Who cannot begin after the earliest end of `job` lies below it; and all
+    // who lie below it do so on top of each other.
+    for (const Job &job : jobs) {
+      const int64_t end = job.release + job.height;
+      if (end <= (job.item == whose ? second : least)) {
+        continue;
       }
-      if (top > (mirrored ? -floor[s] : ceiling[s])) {
+      int64_t stack = std::numeric_limits<int64_t>::min();
+      for (const Job &other : jobs) {
+        if (other.latest >= end || other.item == job.item) {
+          continue;
+        }
+        if (other.release + other.height > job.latest) {
+          return false; // neither can lie below the other
+        }
+        stack = std::max(stack, other.release) + other.height;
+      }
+      if (stack <= job.release) {
+        continue;
+      }
+      if (!(mirrored ? setHigh(job.item, -stack - job.shift)
+                     : setLow(job.item, stack - job.shift))) {
         return false;
       }
     }
   }
+  return true;
+}
 
-  // Of two items in a section one lies below the other; where only one of the
-  // two ways is left, it bounds both.
-  if (rules.precedence) {
-    for (size_t a = 0; a < ranges.size(); ++a) {
-      for (size_t b = a + 1; b < ranges.size(); ++b) {
-        const Range &x = ranges[a];
-        const Range &y = ranges[b];
-        const int64_t both = x.hi - x.lo + y.hi - y.lo;
-        const bool below = x.lowest + both <= y.highest;
-        const bool above = y.lowest + both <= x.highest;
-        if (below && above) {
-          continue;
-        }
-        if (!below && !above) {
-          return false;
-        }
-        const Range &under = below ? x : y;
-        const Range &over = below ? y : x;
-        if (!setLow(over.item, low[under.item] + under.hi - over.lo) ||
-            !setHigh(under.item, high[over.item] + over.lo - under.hi)) {
-          return false;
-        }
+const ExactSearch::Impl::Summary &ExactSearch::Impl::summarise(int32_t s) {
+  Summary &summary = summaries[s];
+  if (summary.valid) {
+    return summary;
+  }
+  summary = Summary();
+  summary.valid = true;
+  summary.rise[0] = summary.rise[1] = std::numeric_limits<int64_t>::max();
+  for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
+    const Cell &cell = sectionCells[c];
+    const int32_t i = cell.item;
+    const bool open = low[i] != high[i];
+    summary.undecided |= open;
+    summary.pending |= !open;
+    const int64_t away[2] = {low[i] + cell.lo - floor[s],
+                             ceiling[s] - high[i] - cell.hi};
+    for (int top = 0; top < 2; ++top) {
+      const bool candidate = open && away[top] == 0;
+      summary.candidates[top] += candidate;
+      summary.rise[top] = std::min(summary.rise[top],
+                                   candidate ? leastNeighbour[i] : away[top]);
+    }
+  }
+  return summary;
+}
+
+/// An item at its lowest place rests flat if nothing can come to lie below it
+/// any more. If all candidates do, a gap below them has a least height.
+bool ExactSearch::Impl::allFlat(int32_t s, bool top) {
+  for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
+    const int32_t i = sectionCells[c].item;
+    if (low[i] == high[i] || (top ? high[i] + sectionCells[c].hi != ceiling[s]
+                                  : low[i] + sectionCells[c].lo != floor[s])) {
+      continue;
+    }
+    for (int64_t d = itemFirst[i]; d < itemFirst[i + 1]; ++d) {
+      const Cell &cell = itemCells[d];
+      if (top ? ceiling[cell.section] > high[i] + cell.hi
+              : floor[cell.section] < low[i] + cell.lo) {
+        return false;
       }
     }
   }
@@ -608,6 +706,10 @@ Signature ExactSearch::Impl::signatureOf(const std::vector<int32_t> &items) {
       signature.add(uint64_t(floor[s]));
       signature.add(uint64_t(ceiling[s]));
       uint64_t decided = 0; // the order of the cells must not matter
+      if (!summarise(s).pending) {
+        signature.add(decided);
+        continue;
+      }
       for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
         int32_t j = sectionCells[c].item;
         if (low[j] == high[j]) {
@@ -662,17 +764,6 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
     explicit Deeper(int32_t &depth) : depth(++depth) {}
     ~Deeper() { --depth; }
   } deeper(depth);
-  // An item at its lowest place rests flat if nothing can come to lie below it
-  // any more. If all candidates do, a gap below them has a least height.
-  for (int32_t i : items) {
-    restsFlat[i] = hangsFlat[i] = true;
-    for (int64_t c = itemFirst[i]; c < itemFirst[i + 1]; ++c) {
-      const Cell &cell = itemCells[c];
-      restsFlat[i] &= floor[cell.section] >= low[i] + cell.lo;
-      hangsFlat[i] &= ceiling[cell.section] <= high[i] + cell.hi;
-    }
-  }
-
   // The section and end with the fewest cases.
   int32_t bestSection = -1;
   bool bestTop = false;
@@ -685,31 +776,8 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
     const Item &item = instance.items[i];
     for (int32_t s = std::max(item.first, sectionsDone + 1);
          s <= item.last && bestCases > 1; ++s) {
-      struct End {
-        int32_t candidates = 0;
-        bool flat = true;
-        /// Least rise of the floor if no candidate lies on it.
-        int64_t rise = std::numeric_limits<int64_t>::max();
-      } ends[2];
-      bool undecided = false;
-      for (int64_t c = sectionFirst[s]; c < liveEnd[s]; ++c) {
-        const Cell &cell = sectionCells[c];
-        const int32_t j = cell.item;
-        const bool open = low[j] != high[j];
-        undecided |= open;
-        const int64_t away[2] = {low[j] + cell.lo - floor[s],
-                                 ceiling[s] - high[j] - cell.hi};
-        for (int top = 0; top < 2; ++top) {
-          if (open && away[top] == 0) {
-            ++ends[top].candidates;
-            ends[top].flat &= (top ? hangsFlat[j] : restsFlat[j]) != 0;
-            ends[top].rise = std::min(ends[top].rise, leastNeighbour[j]);
-          } else {
-            ends[top].rise = std::min(ends[top].rise, away[top]);
-          }
-        }
-      }
-      if (!undecided) {
+      const Summary &summary = summarise(s);
+      if (!summary.undecided) {
         continue;
       }
       const int64_t slack = ceiling[s] - floor[s] - room[s];
@@ -717,13 +785,21 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
         if (top != 0 && !strategy.ceilings) {
           continue;
         }
-        const End &end = ends[top];
-        const bool exact = end.flat && rules.dominance;
-        const bool gap = exact ? slack >= end.rise : slack > 0;
-        int64_t cases = end.candidates + (gap ? 1 : 0);
-        if (gap && !end.flat) {
-          cases += numItems; // only if there is nothing better
+        int64_t cases = summary.candidates[top];
+        bool gap = slack > 0;
+        if (gap) {
+          const bool rises = slack >= summary.rise[top] || !rules.dominance;
+          if (bestSection >= 0 && cases + rises > bestCases &&
+              strategy.sections != Strategy::FewestPerFailure) {
+            continue; // whether flat or not
+          }
+          if (allFlat(s, top != 0)) {
+            gap = rises;
+          } else {
+            cases += numItems; // only if there is nothing better
+          }
         }
+        cases += gap ? 1 : 0;
         bool better = false;
         switch (strategy.sections) {
         case Strategy::FewestThenSlack:
@@ -769,7 +845,8 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
 
   // A single case is no decision: nothing to remember.
   Signature signature;
-  const bool remember = rules.memory && bestCases > 1;
+  const bool remember =
+      rules.memory && bestCases > 1 && items.size() <= kMaxRememberedItems;
   if (remember) {
     signature = signatureOf(items);
     if (refuted.count(signature)) {
@@ -863,6 +940,7 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
         nearest = top ? std::max(nearest, high[cell.item] + cell.hi)
                       : std::min(nearest, low[cell.item] + cell.lo);
       }
+      summaries[s].valid = false;
       trail.push_back({top ? Ceiling : Floor, s, top ? ceiling[s] : floor[s]});
       (top ? ceiling : floor)[s] = nearest;
       touch(s);
