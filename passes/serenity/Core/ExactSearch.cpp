@@ -37,6 +37,8 @@ public:
     upperBound = options.upperBound;
     threshold = std::max(options.lowerBound, startBytes);
     rng = options.seed;
+    // With long masks looking for chains costs more than it saves.
+    useForcedChains = options.forcedSets && n <= 256;
   }
 
   Status run(const Budget &budget) override {
@@ -275,27 +277,83 @@ private:
 
   /// Makes all forced moves. `log`, if given, receives the nodes.
   void stabilize(uint64_t *mask, int64_t &mem, std::vector<int32_t> &ready,
-                 std::vector<int32_t> *log) const {
+                 std::vector<int32_t> *log) {
     if (!options.forcedMoves) {
       return;
     }
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t i = 0; i < ready.size(); ++i) {
-        int32_t v = ready[i];
-        Cost change = cost(mask, v);
-        if (change.net <= 0 && mem + change.step <= threshold) {
-          mem += change.net;
-          apply(mask, v, ready);
-          if (log) {
-            log->push_back(v);
+    do {
+      for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < ready.size();) {
+          int32_t v = ready[i];
+          Cost change = cost(mask, v);
+          if (change.net <= 0 && mem + change.step <= threshold) {
+            mem += change.net;
+            apply(mask, v, ready); // Another node takes the place.
+            if (log) {
+              log->push_back(v);
+            }
+            changed = true;
+          } else {
+            ++i;
           }
-          changed = true;
-          // `ready[i]` is another node now; a pass over the rest is cheap.
-          --i;
         }
       }
+    } while (useForcedChains && makeForcedChain(mask, mem, ready, log));
+  }
+
+  /// Looks for a chain v, q, r ... of which each node becomes ready by the one
+  /// before, whose end has no more memory than the start, and runs it. The only
+  /// down-sets between start and end are the chain's prefixes, all of which have
+  /// more memory; so no order loses by running the chain at once.
+  bool makeForcedChain(uint64_t *mask, int64_t &mem,
+                       std::vector<int32_t> &ready,
+                       std::vector<int32_t> *log) {
+    constexpr size_t kMaxLength = 4;
+    int64_t room = threshold - mem;
+    for (int32_t v : ready) {
+      Cost first = cost(mask, v);
+      if (first.step > room) {
+        continue;
+      }
+      chainMask.assign(mask, mask + words);
+      chain.assign(1, v);
+      setBit(chainMask.data(), v);
+      int64_t rise = first.net;
+      while (rise > 0 && chain.size() < kMaxLength) {
+        int32_t best = -1;
+        Cost bestCost{0, 0};
+        for (int32_t succ : infos[chain.back()].succs) {
+          if (!containsAll(chainMask.data(), infos[succ].predOffset)) {
+            continue;
+          }
+          Cost change = cost(chainMask.data(), succ);
+          if (rise + change.step <= room &&
+              (best < 0 || change.net < bestCost.net)) {
+            best = succ;
+            bestCost = change;
+          }
+        }
+        if (best < 0) {
+          break;
+        }
+        rise += bestCost.net;
+        setBit(chainMask.data(), best);
+        chain.push_back(best);
+      }
+      if (rise > 0) {
+        continue;
+      }
+      mem += rise;
+      for (int32_t node : chain) {
+        apply(mask, node, ready);
+        if (log) {
+          log->push_back(node);
+        }
+      }
+      return true;
     }
+    return false;
   }
 
   /// Generates the children of `state` within the threshold. Returns the goal
@@ -510,6 +568,7 @@ private:
   std::vector<int64_t> thresholds;
   int64_t upperBound = 0;
   bool isStarted = false;
+  bool useForcedChains = false;
   uint32_t goal = kNone;
   std::vector<uint32_t> stack;
   std::vector<NodeId> foundOrder;
@@ -522,7 +581,8 @@ private:
   std::map<int64_t, std::vector<uint32_t>> pending;
   size_t pendingCount = 0;
 
-  std::vector<uint64_t> curMask, childMask;
+  std::vector<uint64_t> curMask, childMask, chainMask;
+  std::vector<int32_t> chain;
   std::vector<int32_t> curReady, childReady;
   std::vector<Child> children;
 };

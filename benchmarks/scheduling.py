@@ -1,0 +1,202 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Measures the schedulers: ``python benchmarks/scheduling.py [table ...]``.
+
+Tables: ``paper`` (optima of the paper's cells, and its own algorithm), ``networks``, ``wirings``,
+``stacks``, ``large``, ``gap`` (over time), ``ablation`` (states, time and peak per switch). Times are
+the solver's own (no reading, no conversion), single-threaded, and depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable
+
+import scheduling_instances as instances
+
+import serenity_mlir.networks as networks
+from serenity_mlir.scheduling import SWITCHES, Problem, Schedule, schedule
+
+
+def _median(problem: Problem, repetitions: int = 5, **options: object) -> tuple[float, Schedule]:
+    results = [schedule(problem, **options) for _ in range(repetitions)]  # type: ignore[arg-type]
+    return statistics.median(result.seconds for result in results), results[0]
+
+
+def _proof(result: Schedule) -> str:
+    return result.proved_by if result.optimal else "not proved"
+
+
+def paper() -> None:
+    """Known optima, and the paper's dynamic programming beside them."""
+    print("| graph | operations | optimum, bytes | found | proved by | ms | paper's DP, ms | ratio |")
+    print("|---|---:|---:|---:|---|---:|---:|---:|")
+    rows = list(instances.cells())
+    rows.append(("darts_normal", instances.darts(False), 903168))
+    rows.append(("darts_normal_conv", instances.darts(True), 752640))
+    for name, problem, optimum in rows:
+        seconds, result = _median(problem)
+        dp_seconds, dp = _median(problem, 3, scheduler="serenity", time_limit=60.0)
+        dp_text = f"{1e3 * dp_seconds:.1f}" + ("" if dp.peak_bytes == optimum else " (worse)")
+        print(
+            f"| {name} | {len(problem.operations)} | {optimum:,} | {result.peak_bytes:,} | "
+            f"{_proof(result)} | {1e3 * seconds:.2f} | {dp_text} | {dp_seconds / seconds:.0f} |"
+        )
+
+
+def network_table() -> None:
+    """All networks of the package, as functions (plain) and as regions (in place, splats)."""
+    print("| network | form | operations | peak, bytes | proved by | states | ms |")
+    print("|---|---|---:|---:|---|---:|---:|")
+    for name in networks.names():
+        for form, options in (
+            ("plain", {}),
+            ("in place", {"in_place": True}),
+            ("in place + splats", {"in_place": True, "splats": True}),
+        ):
+            problem = instances.network(name, **options)
+            seconds, result = _median(problem)
+            print(
+                f"| {name} | {form} | {len(problem.operations)} | {result.peak_bytes:,} | "
+                f"{_proof(result)} | {result.states:,} | {1e3 * seconds:.2f} |"
+            )
+
+
+def wirings(seeds: int = 50) -> None:
+    """Random wirings of 32 nodes."""
+    print("| family | sizes | operations per node | proved | median ms | 95 % ms | maximum ms |")
+    print("|---|---|---:|---:|---:|---:|---:|")
+    for kind in ("ws", "er", "ba"):
+        for equal in (True, False):
+            for per_node in (1, 2, 3):
+                results = [
+                    schedule(instances.wiring(kind, seed, per_node, equal=equal))
+                    for seed in range(seeds)
+                ]
+                times = sorted(1e3 * result.seconds for result in results)
+                proved = sum(result.optimal for result in results)
+                print(
+                    f"| {kind} | {'equal' if equal else 'random'} | {per_node} | {proved}/{seeds} | "
+                    f"{statistics.median(times):.1f} | {times[int(0.95 * (seeds - 1))]:.1f} | "
+                    f"{times[-1]:.1f} |"
+                )
+
+
+def stacks() -> None:
+    """Cells in a row."""
+    print("| cell | copies | operations | peak, bytes | proved by | states | ms | us per cell |")
+    print("|---|---:|---:|---:|---|---:|---:|---:|")
+    for name in ("swiftnet_a_plain", "swiftnet_b_conv_dw", "swiftnet_c_conv"):
+        for count in (10, 100, 1000):
+            problem = instances.stack(name, count)
+            seconds, result = _median(problem, 3)
+            print(
+                f"| {name} | {count} | {len(problem.operations)} | {result.peak_bytes:,} | "
+                f"{_proof(result)} | {result.states:,} | {1e3 * seconds:.1f} | "
+                f"{1e6 * seconds / count:.0f} |"
+            )
+
+
+def _large(seed: int) -> list[tuple[str, Problem]]:
+    rows = []
+    for operations in (1000, 10000):
+        for width in (8, 20, 100):
+            problem = instances.layered(operations, width, seed)
+            rows.append((f"layered, width {width}", problem))
+        for reach in (20, 100, 1000):
+            problem = instances.random_dag(operations, reach, seed)
+            rows.append((f"random, reach {reach}", problem))
+    return rows
+
+
+def large(seconds: float = 2.0) -> None:
+    """Graphs too wide to finish: the best heuristic against the anytime search."""
+    print("| graph | operations | best heuristic | in time limit | bound | gap % | seconds |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    gaps = []
+    for seed in (0, 1):
+        for name, problem in _large(seed):
+            simple = schedule(problem, scheduler="heuristic", time_limit=60.0)
+            result = schedule(problem, time_limit=seconds)
+            if result.peak_bytes > simple.peak_bytes:
+                print(f"worse than a heuristic: {name}", file=sys.stderr)
+            gap = 100 * (result.peak_bytes / result.lower_bound_bytes - 1)
+            gaps.append(gap)
+            print(
+                f"| {name} | {len(problem.operations)} | {simple.peak_bytes:,} | "
+                f"{result.peak_bytes:,} | {result.lower_bound_bytes:,} | {gap:.1f} | "
+                f"{result.seconds:.2f} |"
+            )
+    print(f"\nmean gap to the bound {statistics.mean(gaps):.1f} %")
+
+
+def gap_over_time() -> None:
+    """Mean gap of the graphs of 1,000 operations, by time limit."""
+    problems = [problem for _, problem in _large(0) if len(problem.operations) == 1000]
+    print("| time limit, s | mean gap to the bound, % | mean peak over the heuristics', % |")
+    print("|---:|---:|---:|")
+    base = [schedule(problem, time_limit=0.0).peak_bytes for problem in problems]
+    for limit in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0):
+        results = [schedule(problem, time_limit=limit) for problem in problems]
+        gap = statistics.mean(
+            100 * (result.peak_bytes / result.lower_bound_bytes - 1) for result in results
+        )
+        rel = statistics.mean(
+            100 * (result.peak_bytes / peak - 1)
+            for result, peak in zip(results, base, strict=True)
+        )
+        print(f"| {limit} | {gap:.1f} | {rel:+.1f} |")
+
+
+def ablation() -> None:
+    """What each switch is worth: states, time and peak without it."""
+    problems = [(name, problem) for name, problem, _ in instances.cells()]
+    problems += [(name, instances.network(name, in_place=True)) for name in networks.names()]
+    problems += [
+        (f"ws {seed}", instances.wiring("ws", seed, 2, equal=False)) for seed in range(10)
+    ]
+    problems += [
+        (f"branches {seed}", instances.branches(3, 14, seed, private=True)) for seed in range(5)
+    ]
+    problems.append(("stack", instances.stack("swiftnet_b_conv_dw", 10)))
+    print(f"{len(problems)} problems, 5 s each at most\n")
+    print("| switched off | states | s | proved | sum of peaks, bytes |")
+    print("|---|---:|---:|---:|---:|")
+    for switch in ("", *SWITCHES):
+        results = [
+            schedule(problem, time_limit=5.0, disable=[switch] if switch else [])
+            for _, problem in problems
+        ]
+        print(
+            f"| {switch or 'nothing'} | {sum(r.states for r in results):,} | "
+            f"{sum(r.seconds for r in results):.3f} | "
+            f"{sum(r.optimal for r in results)}/{len(results)} | "
+            f"{sum(r.peak_bytes for r in results):,} |"
+        )
+
+
+TABLES: dict[str, Callable[[], None]] = {
+    "paper": paper,
+    "networks": network_table,
+    "wirings": wirings,
+    "stacks": stacks,
+    "large": large,
+    "gap": gap_over_time,
+    "ablation": ablation,
+}
+
+
+def main() -> None:
+    """Prints the tables asked for, by default all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], help=", ".join(TABLES))
+    for name in parser.parse_args().tables or TABLES:
+        print(f"\n## {name}\n")
+        TABLES[name]()
+
+
+if __name__ == "__main__":
+    main()
