@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/Pipeline.h"
 
+#include "serenity/Driver/Compile/Forms.h"
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/FunctionMemory.h"
@@ -12,7 +13,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <fcntl.h>
 #include <map>
+#include <unistd.h>
 
 namespace serenity {
 
@@ -108,6 +111,8 @@ public:
     }
   }
 
+  ~Pipeline();
+
   bool run();
 
 private:
@@ -129,11 +134,15 @@ private:
   std::string streamOptions(bool visible) const;
   void setPartitioning(MlirOperation module, bool on);
   bool scheduleStream();
+  Form searchForms();
+  std::optional<int64_t> tryForm(const Form &form);
+  std::optional<int64_t> cost(const Peaks &peaks) const;
   void describeFunctions(MlirOperation module);
   bool checkBudget(MlirOperation module);
 
   Peaks measure(MlirOperation module, PackAlgorithm algorithm) const;
   void adopt(MlirOperation clone);
+  void takeModule();
 
   iree_compiler_invocation_t *inv;
   InvocationState &state;
@@ -143,7 +152,34 @@ private:
   ModuleReport &report;
   Outcome &outcome;
   std::map<std::string, std::string> session;
+  /// Makes other forms, where there is a module to make them from.
+  std::optional<FormMaker> maker;
+  MlirOperation preprocessed = {};
+  /// Per function, the least peak without our order.
+  Peaks bestStock;
+  struct Tried {
+    MlirOperation flow = {};   // null if IREE refused the form
+    MlirOperation placed = {}; // after our stream prefix
+    Peaks peaks;
+    std::optional<int64_t> cost;
+    ModuleReport report;
+    std::vector<bool> applied;
+  };
+  std::map<Form, Tried> tried;
 };
+
+Pipeline::~Pipeline() {
+  for (auto &item : tried) {
+    for (MlirOperation module : {item.second.flow, item.second.placed}) {
+      if (module.ptr) {
+        mlirOperationDestroy(module);
+      }
+    }
+  }
+  if (preprocessed.ptr) {
+    mlirOperationDestroy(preprocessed);
+  }
+}
 
 bool Pipeline::hasArgument(const std::string &name) const {
   for (const std::string &argument : arguments) {
@@ -406,6 +442,195 @@ void Pipeline::adopt(MlirOperation clone) {
   mlirOperationDestroy(clone);
 }
 
+/// Forms that are tried per module at most; the search ends there with the
+/// best.
+constexpr size_t maxForms = 28;
+
+/// Standard error goes nowhere while it lives: flags that print IR or times
+/// speak of the compilation, not of what was tried on the way.
+class HushStandardError {
+public:
+  explicit HushStandardError(bool active) {
+    if (active) {
+      std::fflush(stderr);
+      saved = dup(STDERR_FILENO);
+      int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+      if (saved >= 0 && nowhere >= 0) {
+        dup2(nowhere, STDERR_FILENO);
+      }
+      if (nowhere >= 0) {
+        close(nowhere);
+      }
+    }
+  }
+  ~HushStandardError() {
+    if (saved >= 0) {
+      std::fflush(stderr);
+      dup2(saved, STDERR_FILENO);
+      close(saved);
+    }
+  }
+
+private:
+  int saved = -1;
+};
+
+/// What a form costs: first whether no function is worse off than without us,
+/// then the bytes of all functions, then the number of rewrites.
+std::optional<int64_t> Pipeline::cost(const Peaks &peaks) const {
+  int64_t sum = 0;
+  for (const auto &item : bestStock) {
+    auto it = peaks.find(item.first);
+    if (it == peaks.end()) {
+      return std::nullopt;
+    }
+    if (item.second && (!it->second || *it->second > *item.second)) {
+      return std::nullopt;
+    }
+    sum += it->second.value_or(0);
+  }
+  return sum;
+}
+
+/// Tries a form: to flow, through our stream prefix, to the bytes of its slabs.
+std::optional<int64_t> Pipeline::tryForm(const Form &form) {
+  auto inserted = tried.emplace(form, Tried());
+  Tried &entry = inserted.first->second;
+  if (!inserted.second) {
+    return entry.cost;
+  }
+  MlirContext context = mlirOperationGetContext(state.module);
+  ir::SilenceDiagnostics silence(context);
+  HushStandardError hush(watched());
+  {
+    Stopwatch watch(report, "forms to flow");
+    entry.flow = maker->make(form, &entry.applied);
+  }
+  if (!entry.flow.ptr) {
+    return std::nullopt;
+  }
+  Stopwatch watch(report, "forms to slabs");
+  entry.placed = mlirOperationClone(entry.flow);
+  if (runStreamPrefix(entry.placed, /*ours=*/true, &entry.report, false)) {
+    entry.peaks = measure(entry.placed, options.offsets);
+    entry.cost = cost(entry.peaks);
+  }
+  return entry.cost;
+}
+
+/// Looks for the form of least cost: dispatch formation and all rewrites or
+/// none together first, then groups of sites, then single sites.
+Form Pipeline::searchForms() {
+  Form best;
+  std::optional<int64_t> bestCost = tryForm(best);
+  if (!maker) {
+    return best;
+  }
+  auto better = [&](const Form &form) {
+    if (tried.size() >= maxForms && !tried.count(form)) {
+      return false;
+    }
+    std::optional<int64_t> known = tryForm(form);
+    if (!known || (bestCost && *known > *bestCost) ||
+        (bestCost && *known == *bestCost &&
+         numRewrites(form) >= numRewrites(best))) {
+      return false;
+    }
+    best = form;
+    bestCost = known;
+    return true;
+  };
+  size_t numSites = maker->sites().size();
+  bool rewrite = options.rewrite != RewriteMode::Off && numSites > 0;
+  // A flag of the user's own is not ours to vary.
+  bool multiUse = !hasArgument("iree-dispatch-creation-fuse-multi-use") &&
+                  session.count("iree-dispatch-creation-fuse-multi-use") &&
+                  session["iree-dispatch-creation-fuse-multi-use"] != "false";
+  const char *padding =
+      "iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops";
+  bool pad = !hasArgument(padding) && session.count(padding) &&
+             session[padding] != "true";
+  std::vector<bool> all(numSites, true);
+  std::vector<std::vector<bool>> siteChoices;
+  if (options.rewrite != RewriteMode::Always || !rewrite) {
+    siteChoices.push_back({});
+  } else {
+    bestCost = std::nullopt; // whatever the bytes say
+  }
+  if (rewrite) {
+    siteChoices.push_back(all);
+  }
+  for (const std::vector<bool> &sites : siteChoices) {
+    for (int fusion = 0; fusion < 4; ++fusion) {
+      if ((fusion & 1 && !multiUse) || (fusion & 2 && !pad)) {
+        continue;
+      }
+      Form form;
+      form.sites = sites;
+      form.inPlace = Form::LastUse;
+      if (fusion & 1) {
+        form.fuseMultiUse = false;
+      }
+      if (fusion & 2) {
+        form.fusePadding = true;
+      }
+      better(form);
+    }
+  }
+  for (Form::InPlace inPlace : {Form::SingleUse, Form::None}) {
+    Form form = best;
+    form.inPlace = inPlace;
+    better(form);
+  }
+  if (!rewrite || options.rewrite == RewriteMode::Always) {
+    return best;
+  }
+  // Fewer rewrites at the same peak, or a lower peak with fewer.
+  auto without = [&](const std::vector<size_t> &drop) {
+    Form form = best;
+    bool any = false;
+    for (size_t i : drop) {
+      any |= i < form.sites.size() && form.sites[i];
+      if (i < form.sites.size()) {
+        form.sites[i] = false;
+      }
+    }
+    return any && better(form);
+  };
+  for (RewriteKind kind :
+       {RewriteKind::Sum, RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+    std::vector<size_t> group;
+    for (size_t i = 0; i < numSites; ++i) {
+      if (maker->sites()[i].kind == kind) {
+        group.push_back(i);
+      }
+    }
+    without(group);
+  }
+  // Halves, quarters, ... of the sites that are left.
+  for (size_t parts = 2; tried.size() < maxForms; parts *= 2) {
+    std::vector<size_t> left;
+    for (size_t i = 0; i < best.sites.size(); ++i) {
+      if (best.sites[i]) {
+        left.push_back(i);
+      }
+    }
+    if (left.empty()) {
+      break;
+    }
+    size_t length = std::max<size_t>(1, (left.size() + parts - 1) / parts);
+    for (size_t first = 0; first < left.size(); first += length) {
+      without(std::vector<size_t>(left.begin() + first,
+                                  left.begin() +
+                                      std::min(first + length, left.size())));
+    }
+    if (length == 1) {
+      break;
+    }
+  }
+  return best;
+}
+
 /// Chooses the variant of every function and brings the module to laid out
 /// slabs.
 bool Pipeline::scheduleStream() {
@@ -431,63 +656,81 @@ bool Pipeline::scheduleStream() {
     mlirOperationDestroy(stock);
     return runStreamPrefix(flow, false, nullptr, true);
   }
-
-  // Ours.
-  MlirOperation own = MlirOperation{nullptr};
-  Peaks ownPeaks;
-  ModuleReport ownReport;
-  if (flags.schedule) {
-    Stopwatch watch(report, "serenity candidate");
-    own = mlirOperationClone(flow);
-    bool ok = runStreamPrefix(own, /*ours=*/true, &ownReport, false);
-    if (ok) {
-      ownPeaks = measure(own, options.offsets);
-    } else {
-      ir::emitWarning(mlirOperationGetLocation(flow),
-                      "the scheduled variant did not compile; keeping IREE's "
-                      "order (please report this)");
-      mlirOperationDestroy(own);
-      own.ptr = nullptr;
+  for (const auto &item : stockPeaks) {
+    bestStock[item.first] = item.second;
+    if (item.second && offsetPeaks[item.first]) {
+      bestStock[item.first] = std::min(*item.second, *offsetPeaks[item.first]);
     }
   }
 
-  // Per function, the least; the earlier one among equals.
+  // Ours: the stock form in our order, then other forms.
+  Form form;
+  Tried *own = nullptr;
+  if (flags.schedule) {
+    {
+      Stopwatch watch(report, "serenity candidate");
+      Tried &entry = tried[form];
+      entry.placed = mlirOperationClone(flow);
+      if (runStreamPrefix(entry.placed, /*ours=*/true, &entry.report, false)) {
+        entry.peaks = measure(entry.placed, options.offsets);
+        entry.cost = cost(entry.peaks);
+      } else {
+        ir::emitWarning(mlirOperationGetLocation(flow),
+                        "the scheduled variant did not compile; keeping IREE's "
+                        "order (please report this)");
+        mlirOperationDestroy(entry.placed);
+        entry.placed.ptr = nullptr;
+      }
+    }
+    form = searchForms();
+    own = tried[form].placed.ptr ? &tried[form] : nullptr;
+  }
+
+  // Per function, the least; the earlier one among equals. Another form is
+  // taken for the whole module.
   std::map<std::string, int> choice; // 0 stock, 1 offsets, 2 ours
   bool anyOwn = false;
-  bool allOwn = own.ptr != nullptr;
+  bool allOwn = own != nullptr;
   for (const auto &item : stockPeaks) {
     const std::string &name = item.first;
     FunctionReport &entry = functionReport(report, name);
     entry.stockTransientPeakBytes = item.second;
-    std::vector<std::pair<const char *, std::optional<int64_t>>> candidates = {
+    std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
         {"stock", item.second}};
+    int best = 0;
     if (flags.schedule) {
       candidates.emplace_back("stock order, own offsets", offsetPeaks[name]);
-      if (own.ptr) {
-        candidates.emplace_back("serenity", ownPeaks[name]);
-      }
+      // Without a number offsets can still only gain.
+      bool offsetsGain = candidates[1].second && item.second &&
+                         *candidates[1].second < *item.second;
+      best = offsetsGain || !item.second ? 1 : 0;
     }
-    int best = 0;
-    for (int i = 1; i < int(candidates.size()); ++i) {
-      const auto &known = candidates[best].second;
-      const auto &peak = candidates[i].second;
-      if (peak && known && *peak < *known) {
-        best = i;
+    int chosen = best;
+    if (own) {
+      auto peak = own->peaks[name];
+      auto known = candidates[best].second;
+      if (!form.isStock() || (peak && known && *peak < *known)) {
+        best = 2;
       }
-    }
-    // Without a number offsets can still only gain.
-    if (!item.second && flags.schedule) {
-      best = 1;
+      for (const auto &other : tried) {
+        if (&other.second == own && best == 2) {
+          chosen = int(candidates.size());
+        }
+        auto found = other.second.peaks.find(name);
+        candidates.emplace_back(
+            other.first.isStock() ? std::string("serenity")
+                                  : "serenity, " + other.first.name(),
+            found == other.second.peaks.end() ? std::nullopt : found->second);
+      }
     }
     choice[name] = best;
-    bool differs = candidates.size() < 3 ||
-                   candidates[best].second != candidates.back().second;
     anyOwn |= best == 2;
-    allOwn &= best == 2 || (!differs && candidates[best].second == 0);
+    // A function without transient memory is the same in every variant.
+    allOwn &= best == 2 || item.second == 0;
     entry.candidates.clear();
     for (int i = 0; i < int(candidates.size()); ++i) {
-      entry.candidates.push_back(
-          {candidates[i].first, candidates[i].second, i == best});
+      entry.candidates.push_back({candidates[i].first, candidates[i].second,
+                                  i == (best == 2 ? chosen : best)});
     }
   }
 
@@ -499,15 +742,28 @@ bool Pipeline::scheduleStream() {
       functionReport(report, function.name).regions = function.regions;
     }
   };
-  if (allOwn && anyOwn && !visible) {
+  if (own && !form.isStock()) {
+    for (size_t i = 0; i < maker->sites().size(); ++i) {
+      const RewriteSite &site = maker->sites()[i];
+      if (i < own->applied.size() && own->applied[i]) {
+        report.rewrites.push_back({site.location, site.function,
+                                   rewriteKindName(site.kind), site.bytesBefore,
+                                   site.bytesAfter});
+      }
+    }
+  }
+  bool takeOver = own && (allOwn || !form.isStock()) && anyOwn;
+  if (takeOver && !visible) {
     mlirOperationDestroy(stock);
-    adopt(own);
-    keepRegions(ownReport);
+    adopt(own->placed);
+    own->placed.ptr = nullptr;
+    keepRegions(own->report);
     Stopwatch watch(report, "offsets");
     return runOwn("serenity-pack", flow, &report, false);
   }
-  if (own.ptr) {
-    mlirOperationDestroy(own);
+  if (takeOver && !form.isStock()) {
+    adopt(own->flow);
+    own->flow.ptr = nullptr;
   }
   bool anyOffsets = false;
   for (const auto &item : choice) {
@@ -703,6 +959,14 @@ void stripAnnotations(MlirOperation module) {
   });
 }
 
+/// The invocation keeps pointing at the module but no longer owns it, so that
+/// its contents can be replaced.
+void Pipeline::takeModule() {
+  if (!state.module.ptr) {
+    state.module = ireeCompilerInvocationExportStealModule(inv);
+  }
+}
+
 bool Pipeline::run() {
   int from = phaseIndex(state.compileFrom);
   int to = phaseIndex(state.compileTo);
@@ -714,16 +978,23 @@ bool Pipeline::run() {
     // Nothing of ours lies between; IREE reports what is wrong with phases.
     return real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
   }
+  int preprocessingPhase = phaseIndex("preprocessing");
+  std::string flowFrom = state.compileFrom;
   {
     Stopwatch watch(report, "to flow");
-    if (!runStock(state.compileFrom, "flow")) {
+    if (flags.schedule && from <= preprocessingPhase) {
+      if (!runStock(state.compileFrom, "preprocessing")) {
+        return false;
+      }
+      flowFrom = "preprocessing";
+      takeModule();
+      preprocessed = mlirOperationClone(state.module);
+      maker.emplace(state.session, session, preprocessed, state.verify);
+    }
+    if (!runStock(flowFrom, "flow")) {
       return false;
     }
-  }
-  // The invocation keeps pointing at the module but no longer owns it, so that
-  // its contents can be replaced.
-  if (!state.module.ptr) {
-    state.module = ireeCompilerInvocationExportStealModule(inv);
+    takeModule();
   }
   if (to == flowPhase) {
     return !flags.schedule ||

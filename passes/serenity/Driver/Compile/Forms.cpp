@@ -1,0 +1,120 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Driver/Compile/Forms.h"
+
+#include "serenity/Driver/Compile/Real.h"
+#include "serenity/IREE/Ir.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace serenity {
+
+namespace {
+constexpr const char *multiUseFlag = "iree-dispatch-creation-fuse-multi-use";
+constexpr const char *paddingFlag =
+    "iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops";
+} // namespace
+
+size_t numRewrites(const Form &form) {
+  return size_t(std::count(form.sites.begin(), form.sites.end(), true));
+}
+
+bool Form::isStock() const {
+  return !fuseMultiUse && !fusePadding && inPlace == None &&
+         numRewrites(*this) == 0;
+}
+
+std::string Form::name() const {
+  std::string text;
+  auto add = [&](const std::string &part) {
+    text += (text.empty() ? "" : ", ") + part;
+  };
+  if (fuseMultiUse) {
+    add(std::string("multi-use fusion ") + (*fuseMultiUse ? "on" : "off"));
+  }
+  if (fusePadding) {
+    add(std::string("padding fusion ") + (*fusePadding ? "on" : "off"));
+  }
+  if (inPlace != None) {
+    add(inPlace == SingleUse ? "in place" : "in place at the last use");
+  }
+  if (size_t count = numRewrites(*this)) {
+    add(std::to_string(count) + (count == 1 ? " rewrite" : " rewrites"));
+  }
+  return text.empty() ? "stock" : text;
+}
+
+bool Form::operator<(const Form &other) const {
+  auto key = [](const Form &form) {
+    return std::tie(form.fuseMultiUse, form.fusePadding, form.inPlace,
+                    form.sites);
+  };
+  return key(*this) < key(other);
+}
+
+FormMaker::FormMaker(iree_compiler_session_t *session,
+                     const std::map<std::string, std::string> &flags,
+                     MlirOperation preprocessed, bool verify)
+    : session(session), flags(flags), preprocessed(preprocessed),
+      verify(verify), rewriteSites(findRewriteSites(preprocessed)) {}
+
+bool FormMaker::setFlag(const std::string &name, const std::string &value) {
+  std::string text = "--" + name + "=" + value;
+  const char *argument = text.c_str();
+  iree_compiler_error_t *error =
+      ireeCompilerSessionSetFlags(session, 1, &argument);
+  if (error) {
+    ireeCompilerErrorDestroy(error);
+  }
+  return !error;
+}
+
+MlirOperation FormMaker::make(const Form &form, std::vector<bool> *applied) {
+  MlirOperation module = mlirOperationClone(preprocessed);
+  bool ok = true;
+  if (numRewrites(form) > 0) {
+    ok = applyRewrites(module, form.sites, {}, applied);
+  }
+  std::vector<std::string> changed;
+  auto override = [&](const char *name, const std::optional<bool> &value) {
+    if (value) {
+      changed.push_back(name);
+      ok = ok && flags.count(name) && setFlag(name, *value ? "true" : "false");
+    }
+  };
+  override(multiUseFlag, form.fuseMultiUse);
+  override(paddingFlag, form.fusePadding);
+  if (ok) {
+    iree_compiler_invocation_t *inv = real::invocationCreate(session);
+    real::setVerifyIR(inv, verify);
+    real::setCompileFromPhase(inv, "preprocessing");
+    real::setCompileToPhase(inv, "flow");
+    ok = ireeCompilerInvocationImportBorrowModule(inv, module) &&
+         real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+    real::invocationDestroy(inv);
+  }
+  for (const std::string &name : changed) {
+    auto old = flags.find(name);
+    if (old != flags.end()) {
+      setFlag(name, old->second);
+    }
+  }
+  if (!ok) {
+    mlirOperationDestroy(module);
+    return MlirOperation{nullptr};
+  }
+  removeBarriers(module);
+  if (form.inPlace != Form::None) {
+    updateInPlace(module, form.inPlace == Form::SingleUse);
+  }
+  if (!mlirOperationVerify(module)) {
+    mlirOperationDestroy(module);
+    return MlirOperation{nullptr};
+  }
+  return module;
+}
+
+} // namespace serenity

@@ -1,0 +1,70 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// Forms of a module: what reaches the flow phase depends on rewriting and on
+// how dispatches are formed. A form is made from the module as preprocessing
+// left it, on a clone, in an invocation of its own.
+
+#ifndef SERENITY_DRIVER_COMPILE_FORMS_H
+#define SERENITY_DRIVER_COMPILE_FORMS_H
+
+#include "serenity/IREE/IreeC.h"
+#include "serenity/Transforms/Rewrite.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+/// How a module is brought to the flow phase.
+struct Form {
+  /// Overrides of `--iree-dispatch-creation-fuse-multi-use` and
+  /// `--iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops`.
+  std::optional<bool> fuseMultiUse;
+  std::optional<bool> fusePadding;
+  /// Per rewrite site; empty: none.
+  std::vector<bool> sites;
+  /// Let dispatches overwrite operands that die with them: not at all, where
+  /// they have no other reader, or also where they are the last one.
+  enum InPlace { None, SingleUse, LastUse } inPlace = None;
+
+  bool isStock() const;
+  /// "multi-use fusion off, in place, 12 rewrites", or "stock".
+  std::string name() const;
+  bool operator<(const Form &other) const;
+};
+
+/// The number of sites that the form rewrites.
+size_t numRewrites(const Form &form);
+
+/// Makes forms of one module.
+class FormMaker {
+public:
+  /// `preprocessed` must outlive the maker and stays as it is. `flags` are
+  /// those of the session, by name, to be restored after each use.
+  FormMaker(iree_compiler_session_t *session,
+            const std::map<std::string, std::string> &flags,
+            MlirOperation preprocessed, bool verify);
+
+  const std::vector<RewriteSite> &sites() const { return rewriteSites; }
+
+  /// The module at the end of the flow phase, owned by the caller; null if IREE
+  /// refuses the form. `applied` receives the sites that were rewritten.
+  MlirOperation make(const Form &form, std::vector<bool> *applied = nullptr);
+
+private:
+  bool setFlag(const std::string &name, const std::string &value);
+
+  iree_compiler_session_t *session;
+  const std::map<std::string, std::string> &flags;
+  MlirOperation preprocessed;
+  bool verify;
+  std::vector<RewriteSite> rewriteSites;
+};
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_FORMS_H
