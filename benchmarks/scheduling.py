@@ -4,8 +4,8 @@
 """Measures the schedulers: ``python benchmarks/scheduling.py [table ...]``.
 
 Tables: ``paper`` (optima of the paper's cells, and its own algorithm), ``networks``, ``wirings``,
-``stacks``, ``large``, ``gap`` (over time), ``ablation`` (states, time and peak per switch). Times are
-the solver's own (no reading, no conversion), single-threaded, and depend on the machine.
+``stacks``, ``large``, ``gap`` (over time), ``ablation`` (states, time and peak per switch). Times
+are the solver's own (no reading, no conversion), single-threaded, and depend on the machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def _proof(result: Schedule) -> str:
 
 def paper() -> None:
     """Known optima, and the paper's dynamic programming beside them."""
-    print("| graph | operations | optimum, bytes | found | proved by | ms | paper's DP, ms | ratio |")
+    print(
+        "| graph | operations | optimum, bytes | found | proved by | ms | paper's DP, ms | ratio |"
+    )
     print("|---|---:|---:|---:|---|---:|---:|---:|")
     rows = list(instances.cells())
     rows.append(("darts_normal", instances.darts(False), 903168))
@@ -78,8 +80,9 @@ def wirings(seeds: int = 50) -> None:
                 ]
                 times = sorted(1e3 * result.seconds for result in results)
                 proved = sum(result.optimal for result in results)
+                sizes = "equal" if equal else "random"
                 print(
-                    f"| {kind} | {'equal' if equal else 'random'} | {per_node} | {proved}/{seeds} | "
+                    f"| {kind} | {sizes} | {per_node} | {proved}/{seeds} | "
                     f"{statistics.median(times):.1f} | {times[int(0.95 * (seeds - 1))]:.1f} | "
                     f"{times[-1]:.1f} |"
                 )
@@ -145,8 +148,7 @@ def gap_over_time() -> None:
             100 * (result.peak_bytes / result.lower_bound_bytes - 1) for result in results
         )
         rel = statistics.mean(
-            100 * (result.peak_bytes / peak - 1)
-            for result, peak in zip(results, base, strict=True)
+            100 * (result.peak_bytes / peak - 1) for result, peak in zip(results, base, strict=True)
         )
         print(f"| {limit} | {gap:.1f} | {rel:+.1f} |")
 
@@ -155,9 +157,7 @@ def ablation() -> None:
     """What each switch is worth: states, time and peak without it."""
     problems = [(name, problem) for name, problem, _ in instances.cells()]
     problems += [(name, instances.network(name, in_place=True)) for name in networks.names()]
-    problems += [
-        (f"ws {seed}", instances.wiring("ws", seed, 2, equal=False)) for seed in range(10)
-    ]
+    problems += [(f"ws {seed}", instances.wiring("ws", seed, 2, equal=False)) for seed in range(10)]
     problems += [
         (f"branches {seed}", instances.branches(3, 14, seed, private=True)) for seed in range(5)
     ]
