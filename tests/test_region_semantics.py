@@ -20,8 +20,9 @@ import os
 import random
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ UNIT = 64
 SEEDS = range(8)
 REGIONS_PER_SEED = 60
 
-Symbol = object
+Symbol = Any
 Memory = list[Symbol]
 
 
@@ -253,7 +254,7 @@ class Generator:
             double.double, self.values[0].double = self.values[0], double
             self.values.append(double)
         self.pure()
-        steps = [
+        steps: list[Callable[[], object]] = [
             *[self.pure] * 6,
             *[self.accumulate] * 3,
             *[self.concatenate] * 3,
