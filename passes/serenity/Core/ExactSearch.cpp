@@ -103,7 +103,7 @@ public:
 
 private:
   static constexpr uint32_t kNone = ~uint32_t(0);
-  static constexpr size_t kChunkStates = size_t(1) << 12;
+  static constexpr size_t kChunkStates = size_t(1) << 9;
 
   void start() {
     isStarted = true;

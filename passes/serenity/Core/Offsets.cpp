@@ -346,6 +346,7 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
   }
   bool padded = std::any_of(padding.begin(), padding.end(),
                             [](int64_t value) { return value > 0; });
+  instance.padded = padded;
   std::vector<int32_t> heap; // ranks of live pieces, smallest first, lazy
   std::vector<bool> live(padding.size(), false);
   auto later = [](int32_t a, int32_t b) { return a > b; };

@@ -57,6 +57,8 @@ struct PackRules {
   bool releaseBound = true;
   /// Order pairs of buffers of which one cannot lie below the other.
   bool precedence = true;
+  /// Align the buffers that end with those that begin where no byte is spare.
+  bool seams = true;
   /// Try only one of several interchangeable buffers.
   bool symmetry = true;
   /// Remember the states that were refuted.

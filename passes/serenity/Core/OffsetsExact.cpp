@@ -74,6 +74,7 @@ struct Strategy {
   Sections sections;
   Items items;
   bool ceilings; // also branch at ceilings, or only at floors
+  bool fit;      // first who is flush with what lies beside it
 };
 
 /// States of more items hardly ever come back.
@@ -98,6 +99,9 @@ struct ExactSearch::Impl {
   /// Most bytes in a section of the item.
   std::vector<int64_t> crowd;
   int64_t capacityScale = 1; // above all sizes
+  /// Items of which a piece begins or ends with the section.
+  std::vector<std::vector<int32_t>> beginningIn, endingIn;
+  std::vector<uint8_t> full; // per section: no byte of the capacity is spare
   /// Interchangeable items have the same class.
   std::vector<int32_t> symmetryClass;
 
@@ -156,6 +160,7 @@ struct ExactSearch::Impl {
     int64_t shift;   // from the item's offset to the begin
   };
   std::vector<Job> jobs;
+  std::vector<std::tuple<int, int32_t, int32_t>> scores;
 
   Impl(const Instance &instance, const PackRules &rules, Limits &limits)
       : instance(instance), rules(rules), limits(limits),
@@ -228,6 +233,7 @@ struct ExactSearch::Impl {
   bool propagate();
   bool propagateSection(int32_t section);
   bool propagateLate(int32_t section);
+  bool joinSeam(int32_t section);
   void invalidate(int32_t item) {
     for (int64_t c = itemFirst[item]; c < itemFirst[item + 1]; ++c) {
       summaries[itemCells[c].section].valid = false;
@@ -262,6 +268,15 @@ void ExactSearch::Impl::build() {
   std::vector<int64_t> next(sectionFirst.begin(), sectionFirst.end() - 1);
   for (const Cell &cell : itemCells) {
     sectionCells[next[cell.section]++] = cell;
+  }
+  beginningIn.resize(numSections);
+  endingIn.resize(numSections);
+  for (int32_t i = 0; i < numItems; ++i) {
+    const Item &item = instance.items[i];
+    for (int32_t p = item.pieceBegin; p < item.pieceEnd; ++p) {
+      beginningIn[instance.pieces[p].begin].push_back(i);
+      endingIn[instance.pieces[p].end - 1].push_back(i);
+    }
   }
   leastNeighbour.assign(numItems, std::numeric_limits<int64_t>::max());
   crowd.assign(numItems, 0);
@@ -338,20 +353,26 @@ void ExactSearch::Impl::build() {
 /// short descents beat a long one.
 void ExactSearch::Impl::choose(int32_t variant) {
   static constexpr Strategy kStrategies[] = {
-      {Strategy::FewestThenFailures, Strategy::LongArea, false},
-      {Strategy::FewestThenSlack, Strategy::Size, false},
-      {Strategy::FewestThenFailures, Strategy::Length, false},
-      {Strategy::FewestPerFailure, Strategy::Crowd, true},
-      {Strategy::FewestPerFailure, Strategy::Length, false},
-      {Strategy::FewestThenSlack, Strategy::Crowd, false},
-      {Strategy::FewestThenFailures, Strategy::LongArea, true},
-      {Strategy::FewestThenSlack, Strategy::Length, false},
-      {Strategy::FewestPerFailure, Strategy::Size, false},
-      {Strategy::FewestThenFailures, Strategy::Crowd, false},
-      {Strategy::FewestThenSlack, Strategy::LongArea, false},
-      {Strategy::FewestPerFailure, Strategy::LongArea, true},
-      {Strategy::FewestThenSlack, Strategy::Area, false},
-      {Strategy::FewestThenFailures, Strategy::Size, true},
+      {Strategy::FewestThenFailures, Strategy::LongArea, false, false},
+      {Strategy::FewestThenSlack, Strategy::LongArea, false, true},
+      {Strategy::FewestThenSlack, Strategy::Size, false, false},
+      {Strategy::FewestThenFailures, Strategy::Length, false, true},
+      {Strategy::FewestThenFailures, Strategy::Length, false, false},
+      {Strategy::FewestPerFailure, Strategy::Length, false, true},
+      {Strategy::FewestPerFailure, Strategy::Crowd, true, false},
+      {Strategy::FewestThenSlack, Strategy::Crowd, false, true},
+      {Strategy::FewestPerFailure, Strategy::Length, false, false},
+      {Strategy::FewestThenSlack, Strategy::Crowd, false, false},
+      {Strategy::FewestThenFailures, Strategy::LongArea, false, true},
+      {Strategy::FewestThenFailures, Strategy::LongArea, true, false},
+      {Strategy::FewestThenSlack, Strategy::Length, false, false},
+      {Strategy::FewestThenSlack, Strategy::Length, false, true},
+      {Strategy::FewestPerFailure, Strategy::Size, false, false},
+      {Strategy::FewestThenFailures, Strategy::Crowd, false, false},
+      {Strategy::FewestThenSlack, Strategy::LongArea, false, false},
+      {Strategy::FewestPerFailure, Strategy::LongArea, true, false},
+      {Strategy::FewestPerFailure, Strategy::LongArea, false, true},
+      {Strategy::FewestThenSlack, Strategy::Area, false, false},
   };
   constexpr int32_t kCount = sizeof(kStrategies) / sizeof(kStrategies[0]);
   strategy = kStrategies[variant % kCount];
@@ -413,10 +434,14 @@ bool ExactSearch::Impl::reset(int64_t newCapacity) {
   floor.assign(numSections, 0);
   ceiling.assign(numSections, alignUp(capacity, instance.granule));
   room.assign(numSections, 0);
+  full.assign(numSections, 0);
   for (int32_t s = 0; s < numSections; ++s) {
     for (int64_t c = sectionFirst[s]; c < sectionFirst[s + 1]; ++c) {
       room[s] += sectionCells[c].hi - sectionCells[c].lo;
     }
+    // With windows a section is full in parts that need not be contiguous, and
+    // with padding a full section may have a spare byte.
+    full[s] = !instance.windowed && !instance.padded && room[s] == ceiling[s];
     touch(s);
     touchLate(s);
   }
@@ -641,6 +666,36 @@ bool ExactSearch::Impl::propagateLate(int32_t s) {
       }
     }
   }
+  return !rules.seams || (joinSeam(s - 1) && joinSeam(s));
+}
+
+/// Where the sections `s` and `s + 1` are full to the last byte, those who end
+/// between them leave exactly the bytes that those who begin there take: both
+/// groups have the same lowest and the same highest byte.
+bool ExactSearch::Impl::joinSeam(int32_t s) {
+  if (s < 0 || s + 1 >= numSections || !full[s] || !full[s + 1]) {
+    return true;
+  }
+  const std::vector<int32_t> *groups[2] = {&endingIn[s], &beginningIn[s + 1]};
+  int64_t begin = std::numeric_limits<int64_t>::min();
+  int64_t end = std::numeric_limits<int64_t>::max();
+  for (const std::vector<int32_t> *group : groups) {
+    int64_t lowest = std::numeric_limits<int64_t>::max();
+    int64_t highest = std::numeric_limits<int64_t>::min();
+    for (int32_t i : *group) {
+      lowest = std::min(lowest, low[i]);
+      highest = std::max(highest, high[i] + instance.items[i].size);
+    }
+    begin = std::max(begin, lowest);
+    end = std::min(end, highest);
+  }
+  for (const std::vector<int32_t> *group : groups) {
+    for (int32_t i : *group) {
+      if (!setLow(i, begin) || !setHigh(i, end - instance.items[i].size)) {
+        return false;
+      }
+    }
+  }
   return true;
 }
 
@@ -856,6 +911,30 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
 
   std::sort(candidates.begin(), candidates.end(),
             [&](int32_t a, int32_t b) { return rank[a] < rank[b]; });
+  if (strategy.fit && !top) {
+    scores.clear();
+    auto score = [&](int32_t i) {
+      const Item &item = instance.items[i];
+      const int64_t bottom = low[i];
+      const int64_t end = low[i] + item.size;
+      const int64_t left = item.first == 0 ? INT64_MAX : floor[item.first - 1];
+      const int64_t right =
+          item.last + 1 == numSections ? INT64_MAX : floor[item.last + 1];
+      int score = 0;
+      score += left > bottom;
+      score += right > bottom;
+      score += left == end;
+      score += right == end;
+      return score;
+    };
+    for (int32_t i : candidates) {
+      scores.push_back({-score(i), rank[i], i});
+    }
+    std::sort(scores.begin(), scores.end());
+    for (size_t k = 0; k < candidates.size(); ++k) {
+      candidates[k] = std::get<2>(scores[k]);
+    }
+  }
 
   bool known = true;
   size_t mark = trail.size();

@@ -68,6 +68,8 @@ struct Instance {
   int64_t grid = 1;
   /// Some piece is not as high as its item.
   bool windowed = false;
+  /// Some size is not a multiple of the granule.
+  bool padded = false;
   /// No packing is lower: maximum over sections, granule padding considered.
   int64_t lowerBound = 0;
 };

@@ -104,6 +104,7 @@ public:
     bestOrder = given;
     bestPeaks = partPeaks(given);
     int64_t givenPeak = maximum(bestPeaks);
+    incumbentPeak = givenPeak;
 
     switch (options.algorithm) {
     case Algorithm::Heuristic:
@@ -175,7 +176,7 @@ private:
       ScheduleProgress progress;
       progress.states = numStates + states;
       progress.lowerBoundBytes = std::max(lowerBound, bound);
-      progress.incumbentBytes = maximum(bestPeaks);
+      progress.incumbentBytes = incumbentPeak;
       progress.seconds = elapsed();
       if (!options.onProgress(progress)) {
         isInterrupted = true;
@@ -232,6 +233,7 @@ private:
     consider(leastGrowthOrder(graph));
     consider(lowestPeakOrder(graph));
     consider(postOrder(graph));
+    incumbentPeak = maximum(bestPeaks);
   }
 
   /// The heuristic scheduler's last word; the exact one has beams of its own.
@@ -320,6 +322,7 @@ private:
     while (!queue.empty()) {
       size_t p = static_cast<size_t>(-queue.top().second);
       queue.pop();
+      incumbentPeak = bestPeaks[p]; // The highest of all.
       if (bestPeaks[p] <= lowerBound) {
         break;
       }
@@ -765,6 +768,7 @@ private:
   std::vector<TopPart> tops;
   std::vector<NodeId> bestOrder;
   std::vector<int64_t> bestPeaks; // per part
+  int64_t incumbentPeak = 0;      // for reports
   int64_t lowerBound = -1;
   const char *provedBy = "";
   int64_t numStates = 0;
