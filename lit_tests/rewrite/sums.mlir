@@ -1,0 +1,36 @@
+// RUN: serenity-opt %s --serenity-rewrite --split-input-file | FileCheck %s
+// RUN: serenity-opt %s --serenity-rewrite='mode=off' --split-input-file | FileCheck %s --check-prefix=OFF
+
+// Tests that a sum of several values takes them one at a time: every partial
+// sum but the last stands behind a barrier, which keeps it from being fused
+// into one operation that needs all operands at once.
+
+// CHECK-LABEL: @four_terms
+// CHECK-COUNT-2: util.optimization_barrier {serenity.barrier}
+//   CHECK-NOT: util.optimization_barrier
+//       CHECK: util.return
+
+// Tests that `off` leaves it alone.
+
+// OFF-LABEL: @four_terms
+//   OFF-NOT: util.optimization_barrier
+#id = affine_map<(d0) -> (d0)>
+util.func public @four_terms(%a: tensor<64xf32>, %b: tensor<64xf32>, %c: tensor<64xf32>, %d: tensor<64xf32>) -> tensor<64xf32> {
+  %e = tensor.empty() : tensor<64xf32>
+  %ab = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%a, %b : tensor<64xf32>, tensor<64xf32>) outs(%e : tensor<64xf32>) {
+  ^bb0(%x: f32, %y: f32, %out: f32):
+    %s = arith.addf %x, %y : f32
+    linalg.yield %s : f32
+  } -> tensor<64xf32>
+  %abc = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%ab, %c : tensor<64xf32>, tensor<64xf32>) outs(%e : tensor<64xf32>) {
+  ^bb0(%x: f32, %y: f32, %out: f32):
+    %s = arith.addf %x, %y : f32
+    linalg.yield %s : f32
+  } -> tensor<64xf32>
+  %abcd = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%abc, %d : tensor<64xf32>, tensor<64xf32>) outs(%e : tensor<64xf32>) {
+  ^bb0(%x: f32, %y: f32, %out: f32):
+    %s = arith.addf %x, %y : f32
+    linalg.yield %s : f32
+  } -> tensor<64xf32>
+  util.return %abcd : tensor<64xf32>
+}
