@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 SUITE = Path(__file__).resolve().parent.parent / "lit_tests"
-FILES = sorted(str(path.relative_to(SUITE)) for path in SUITE.rglob("*.mlir"))
+FILES = sorted(
+    str(path.relative_to(SUITE)) for path in SUITE.rglob("*.mlir") if "Inputs" not in path.parts
+)
 
 
 @pytest.fixture(scope="module")
