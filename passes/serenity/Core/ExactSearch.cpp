@@ -304,11 +304,10 @@ private:
 
   /// Looks for a chain v, q, r ... of which each node becomes ready by the one
   /// before, whose end has no more memory than the start, and runs it. The only
-  /// down-sets between start and end are the chain's prefixes, all of which have
-  /// more memory; so no order loses by running the chain at once.
+  /// down-sets between start and end are the chain's prefixes, all of which
+  /// have more memory; so no order loses by running the chain at once.
   bool makeForcedChain(uint64_t *mask, int64_t &mem,
-                       std::vector<int32_t> &ready,
-                       std::vector<int32_t> *log) {
+                       std::vector<int32_t> &ready, std::vector<int32_t> *log) {
     constexpr size_t kMaxLength = 4;
     int64_t room = threshold - mem;
     for (int32_t v : ready) {

@@ -89,7 +89,9 @@ fallingSegments(const Graph &whole, const ModuleOptions &options) {
     std::unique_ptr<ExactSearch> search =
         ExactSearch::create(graph, searchOptions);
     ExactSearch::Budget budget;
-    budget.states = options.stateLimit;
+    // The larger the graph, the dearer a state and the slimmer the chance.
+    budget.states =
+        std::min<int64_t>(options.stateLimit, 1 + 200000 / graph.size());
     ExactSearch::Status status = search->run(budget);
     if (options.states) {
       *options.states += search->states();

@@ -551,6 +551,13 @@ private:
     if (leaf.peak <= lowerBound) {
       return;
     }
+    if (switches.liveCutBound) {
+      leaf.cutCandidates = byHeight(leaf.graph, leaf.best);
+      cut(leaf);
+    }
+    if (std::min(leaf.peak, leaf.cap) <= lowerBound) {
+      return;
+    }
     if (switches.modules && options.timeLimitSeconds > 0) {
       if (std::optional<std::vector<NodeId>> order =
               mergeComponents(leaf.graph, moduleOptions())) {
@@ -560,10 +567,6 @@ private:
         leaf.isFinished = true;
         return;
       }
-    }
-    if (switches.liveCutBound) {
-      leaf.cutCandidates = byHeight(leaf.graph, leaf.best);
-      cut(leaf);
     }
     if (leaf.peak <= lowerBound || options.timeLimitSeconds <= 0 ||
         leaf.graph.size() > ExactSearch::kMaxNodes) {
