@@ -123,8 +123,8 @@ class RewriteReport:
       location: The MLIR location of the operation, None if it has none.
       function: The function that it was in, None if not known.
       kind: What was done.
-      bytes_before: The predicted peak without it.
-      bytes_after: The predicted peak with it.
+      bytes_before: Bytes of the operation's cut operands and of its result without it.
+      bytes_after: Bytes of them that are alive together with it.
     """
 
     location: str | None
