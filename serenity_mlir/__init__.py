@@ -15,26 +15,35 @@ from typing import TYPE_CHECKING, Any
 from serenity_mlir._versions import check_environment, serenity_version
 
 if TYPE_CHECKING:
+    from serenity_mlir.checking import CheckResult, check
     from serenity_mlir.compiler import SerenityOptions, compile, compile_file, compile_str
     from serenity_mlir.errors import Diagnostic, SerenityError, UnsupportedEnvironmentError
     from serenity_mlir.measurement import Measurement, measure
+    from serenity_mlir.offsets import Packing, pack
+    from serenity_mlir.reporting import Report, load_report
     from serenity_mlir.scheduling import Buffer, Operation, Problem, Schedule, schedule
 
 __all__ = [
     "Buffer",
+    "CheckResult",
     "Diagnostic",
     "Measurement",
     "Operation",
+    "Packing",
     "Problem",
+    "Report",
     "Schedule",
     "SerenityError",
     "SerenityOptions",
     "UnsupportedEnvironmentError",
     "__version__",
+    "check",
     "compile",
     "compile_file",
     "compile_str",
+    "load_report",
     "measure",
+    "pack",
     "schedule",
 ]
 
@@ -52,18 +61,24 @@ __version__ = serenity_version()
 # Where each public name is defined.
 _MODULES = {
     "Buffer": "serenity_mlir.scheduling",
+    "CheckResult": "serenity_mlir.checking",
     "Diagnostic": "serenity_mlir.errors",
     "Measurement": "serenity_mlir.measurement",
     "Operation": "serenity_mlir.scheduling",
+    "Packing": "serenity_mlir.offsets",
     "Problem": "serenity_mlir.scheduling",
+    "Report": "serenity_mlir.reporting",
     "Schedule": "serenity_mlir.scheduling",
     "SerenityError": "serenity_mlir.errors",
     "SerenityOptions": "serenity_mlir.compiler",
     "UnsupportedEnvironmentError": "serenity_mlir.errors",
+    "check": "serenity_mlir.checking",
     "compile": "serenity_mlir.compiler",
     "compile_file": "serenity_mlir.compiler",
     "compile_str": "serenity_mlir.compiler",
+    "load_report": "serenity_mlir.reporting",
     "measure": "serenity_mlir.measurement",
+    "pack": "serenity_mlir.offsets",
     "schedule": "serenity_mlir.scheduling",
 }
 
