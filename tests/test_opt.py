@@ -269,7 +269,7 @@ def test_bytecode_and_back(module: Path, tmp_path: Path) -> None:
 
 
 def test_a_marker_inside_bytecode_is_none() -> None:
-    source = rb'module attributes {note = "a\0A// -----\0Ab"} {}'
+    source = rb'module attributes {util.note = "a\0A// -----\0Ab"} {}'
     bytecode = opt("--emit-bytecode", input=source).stdout
     assert b"\n// -----\n" in bytecode
     result = opt("--split-input-file", input=bytecode)
