@@ -22,9 +22,12 @@ import re
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from serenity_mlir import reporting
 
 UNIT = 64
 SEEDS = range(8)
@@ -545,3 +548,39 @@ util.func public @f(%x: !stream.resource<external>) -> (!stream.resource<externa
     assert interpret(right).result != interpret(wrong).result
     (scheduled,) = run_opt(good, "--serenity-schedule-regions")
     assert interpret(right).result == interpret(scheduled).result
+
+
+def slabs(source: str, pipeline: str, report: Path) -> list[reporting.RegionReport]:
+    """Runs a pipeline on the parts of `source`; returns the one region of each."""
+    run_opt(
+        source,
+        f"--pass-pipeline=builtin.module({pipeline})",
+        f"--serenity-report={report}",
+        "--serenity-state-limit=20000",
+    )
+    regions = [function.regions for function in reporting.load_report(report).functions]
+    assert all(len(found) <= 1 for found in regions)
+    # No transient memory, no slab, no region.
+    nothing = reporting.RegionReport(None, 0, 0, 0, True, "", True, 0, None, None, (), ())
+    return [found[0] if found else nothing for found in regions]
+
+
+@pytest.mark.parametrize("seed", range(100, 103))
+def test_slabs_of_random_regions_are_as_predicted_and_never_larger_than_stock(
+    seed: int, tmp_path: Path
+) -> None:
+    source = "// -----\n".join(
+        Generator(random.Random(seed * 1000 + i)).function(i) for i in range(REGIONS_PER_SEED)
+    )
+    allocate = "iree-stream-schedule-allocation,serenity-pack"
+    ours = slabs(source, f"serenity-schedule-regions,{allocate}", tmp_path / "ours.json")
+    stock = slabs(source, f"{allocate}{{offsets=iree}}", tmp_path / "stock.json")
+    assert len(ours) == len(stock) == REGIONS_PER_SEED
+    smaller = 0
+    for region, reference in zip(ours, stock, strict=True):
+        # What the pass predicts of its own model is what IREE makes of it.
+        assert region.predicted_bytes == max(region.live_bytes, default=0)
+        assert region.lower_bound_bytes <= region.predicted_bytes <= region.slab_bytes
+        assert region.slab_bytes <= reference.slab_bytes
+        smaller += region.slab_bytes < reference.slab_bytes
+    assert smaller > REGIONS_PER_SEED // 4
