@@ -209,7 +209,9 @@ def _options(
     return options
 
 
-def _arguments(buffers: Buffers) -> tuple[Any, ...]:
+def _arguments(
+    buffers: Buffers,
+) -> tuple[Int64s, Int64s, Int64s, Int64s, Int64s, list[list[int]]]:
     gaps = [
         [i, gap.lower, gap.upper, gap.window_lower, gap.window_upper]
         for i, of_buffer in enumerate(buffers.gaps)
@@ -465,23 +467,23 @@ def parse_csv(text: str, *, source: str = "<string>", fixed: bool = True) -> Buf
         lower = line.integer("lower", value["lower"])
         upper = line.integer("upper", value["upper"]) + inclusive
         size = line.integer("size", value["size"])
-        alignment = line.integer("alignment", value.get("alignment", "1").strip() or "1")
+        aligned = line.integer("alignment", value.get("alignment", "1").strip() or "1")
         # An empty field is a free buffer among fixed ones.
         given = value.get("offset", "").strip() if fixed else ""
-        offset = line.integer("offset", given) if given else -1
+        fixed_at = line.integer("offset", given) if given else -1
         if lower >= upper:
             raise line.error(f"lifetime [{lower}, {upper}) is reversed or empty")
         if upper > _INT64_MAX:
             raise line.error("end does not fit into 64 bits")
         if size <= 0:
             raise line.error(f"size {size} is not positive")
-        if alignment <= 0:
-            raise line.error(f"alignment {alignment} is not positive")
-        if given and offset < 0:
-            raise line.error(f"offset {offset} is negative")
-        if given and offset % alignment:
-            raise line.error(f"offset {offset} is not a multiple of the alignment {alignment}")
-        rows.append((lower, upper, size, alignment, offset))
+        if aligned <= 0:
+            raise line.error(f"alignment {aligned} is not positive")
+        if given and fixed_at < 0:
+            raise line.error(f"offset {fixed_at} is negative")
+        if given and fixed_at % aligned:
+            raise line.error(f"offset {fixed_at} is not a multiple of the alignment {aligned}")
+        rows.append((lower, upper, size, aligned, fixed_at))
         gaps.append(_parse_gaps(line, value.get("gaps", ""), inclusive, size))
         lines.append(line)
     if columns is None:
@@ -489,9 +491,14 @@ def parse_csv(text: str, *, source: str = "<string>", fixed: bool = True) -> Buf
             f"{source}:1: the header line is missing; expected id,lower,upper,size", line=1
         )
     table = np.array(rows, dtype=np.int64).reshape(len(rows), 5)
+    columns_of = [np.ascontiguousarray(table[:, i]) for i in range(5)]
     buffers = Buffers(
-        tuple(ids),
-        *(np.ascontiguousarray(table[:, i]) for i in range(5)),
+        ids=tuple(ids),
+        lower=columns_of[0],
+        upper=columns_of[1],
+        size=columns_of[2],
+        alignment=columns_of[3],
+        fixed_offset=columns_of[4],
         gaps=tuple(gaps),
     )
     problem = _core.check_slices(*_arguments(buffers), _options())

@@ -1,0 +1,56 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""``serenity plot``: slabs as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serenity_mlir import plotting
+from serenity_mlir.errors import SerenityError
+
+app = typer.Typer(help="Draw buffers over time, before and after, as SVG or PNG.")
+
+_USAGE = 2
+
+
+@app.command()
+def plot(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Buffers in MiniMalloc's CSV format, or the JSON of --serenity-report.",
+            metavar="INPUT",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .svg or .png to write.")],
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds for the exact search (CSV).", min=0)
+    ] = 10.0,
+) -> None:
+    """Draw buffers over time as rectangles, with the live bytes, before and after.
+
+    Of a CSV file: greedy offsets in the order of the file, as IREE assigns them, beside those of
+    the exact search. Of a report: for each region, the greedy offsets for its order beside those
+    that were compiled.
+    """
+    if output.suffix.lower() not in plotting.FORMATS:
+        raise SerenityError(
+            f"--output: expected a name that ends in .svg or .png, got {output}", exit_code=_USAGE
+        )
+    try:
+        rows = plotting.plot(source, output, time_limit=time_limit)
+    except OSError as error:
+        raise SerenityError(f"{error.filename}: {error.strerror}", exit_code=_USAGE) from None
+    except ValueError as error:  # also OffsetsError and ReportError, which name file and place
+        raise SerenityError(
+            str(error) if str(source) in str(error) else f"{source}: {error}", exit_code=_USAGE
+        ) from None
+    for row in rows:
+        for panel in row:
+            typer.echo(f"{panel.title}: {panel.height_bytes:,} bytes")
+    typer.echo(f"wrote {output}")
