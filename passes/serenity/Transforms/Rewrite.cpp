@@ -48,6 +48,8 @@ const char *rewriteKindName(RewriteKind kind) {
     return "kernel-wise";
   case RewriteKind::Sum:
     return "sum";
+  case RewriteKind::Stream:
+    return "stream";
   }
   return "";
 }
@@ -117,7 +119,8 @@ static void estimate(const Structured &op, const StructuredSplit &split,
       std::accumulate(split.sizes.begin(), split.sizes.end(), int64_t(0));
   int64_t widest = *std::max_element(split.sizes.begin(), split.sizes.end());
   for (int64_t i = 0; i < op.numInputs; ++i) {
-    if (split.cuts[i] == OperandCut::Parts) {
+    if (split.cuts[i] == OperandCut::Parts ||
+        split.cuts[i] == OperandCut::Stream) {
       int64_t bytes = bytesOf(mlirValueGetType(operand(op.op, i)));
       whole += bytes;
       largest += bytes / extent * widest;
@@ -140,6 +143,9 @@ static std::vector<MlirOperation> functions(MlirOperation module) {
   }
   return found;
 }
+
+/// What a site promises does not depend on the options of its application.
+static constexpr int64_t defaultPieces = 4;
 
 static std::vector<Candidate>
 findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
@@ -174,7 +180,15 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
         candidate.site.parts = split.split->sizes.size();
         estimate(*loops, *split.split, candidate.site);
         found.push_back(candidate);
-      } else if (refused && split.refusal != RewriteRefusal::None) {
+      }
+      if (std::optional<StructuredSplit> pieces =
+              splitter.streamSplit(*loops, defaultPieces)) {
+        candidate.site.kind = RewriteKind::Stream;
+        candidate.site.parts = pieces->sizes.size();
+        estimate(*loops, *pieces, candidate.site);
+        found.push_back(candidate);
+      }
+      if (refused && !split.split && split.refusal != RewriteRefusal::None) {
         refused->push_back({candidate.site.function, std::string(name(op)),
                             mlirOperationGetLocation(op), split.refusal});
       }
@@ -316,8 +330,9 @@ static void rejoin(Splitter &splitter) {
   }
 }
 
-/// Erases `op` if nothing uses it, then its operands' operations likewise.
-static void eraseDead(MlirOperation root) {
+/// Erases `root` if nothing uses it, then its operands' operations likewise.
+static void eraseDead(MlirOperation root,
+                      const std::function<void(MlirOperation)> &onErase) {
   std::vector<MlirOperation> worklist = {root};
   while (!worklist.empty()) {
     MlirOperation op = worklist.back();
@@ -345,6 +360,7 @@ static void eraseDead(MlirOperation root) {
       }
     }
     // A source is listed when its last user goes, hence once.
+    onErase(op);
     mlirOperationDestroy(op);
     for (MlirOperation source : sources) {
       bool dead = true;
@@ -355,6 +371,184 @@ static void eraseDead(MlirOperation root) {
         worklist.push_back(source);
       }
     }
+  }
+}
+
+namespace {
+/// Applies the sites of one function.
+class FunctionRewriter {
+public:
+  FunctionRewriter(MlirOperation module, MlirOperation function,
+                   const RewriteOptions &options)
+      : function(function), options(options), position(positions(function)),
+        splitter(module, /*throughReductions=*/false) {}
+
+  void run(const std::vector<Candidate> &candidates,
+           const std::vector<bool> &enabled, std::vector<bool> *applied);
+
+private:
+  /// `op` is an operation of this function that still stands, or was replaced
+  /// by a chain.
+  bool inFunction(MlirOperation op) const {
+    return position.count(op.ptr) != 0 || chainOf.count(op.ptr) != 0;
+  }
+  bool split(const Candidate &candidate, const std::vector<int64_t> &given);
+  bool stream(const Candidate &candidate);
+  void add(MlirOperation op, Chain chain, bool isFree) {
+    chainOf[op.ptr] = chains.size();
+    for (MlirOperation step : chain.steps) {
+      splitter.pin(step);
+    }
+    chains.push_back(std::move(chain));
+    freeChains.push_back(isFree);
+  }
+  void clean();
+
+  MlirOperation function;
+  const RewriteOptions &options;
+  std::map<const void *, int64_t> position;
+  Splitter splitter;
+  std::vector<Chain> chains;
+  std::vector<bool> freeChains; // their order is ours to choose
+  std::map<const void *, size_t> chainOf;
+  /// Replaced operations, in program order. Their addresses stay reserved until
+  /// the end of a phase.
+  std::vector<MlirOperation> dead;
+};
+} // namespace
+
+bool FunctionRewriter::split(const Candidate &candidate,
+                             const std::vector<int64_t> &given) {
+  MlirOperation op = candidate.op;
+  if (candidate.site.kind == RewriteKind::Sum) {
+    SumFinder sums(function);
+    const Sum *sum = sums.rootedAt(op);
+    if (!sum) {
+      return false;
+    }
+    std::vector<int64_t> order =
+        partOrder(sum->leaves.size(), given, [&](size_t leaf) {
+          return availability(sum->leaves[leaf], position);
+        });
+    add(op, rewriteSum(*sum, order), given.empty());
+    return true;
+  }
+  Structured loops = *structured(op);
+  Splitter::OpSplit found = splitter.split(loops);
+  if (!found.split) {
+    return false;
+  }
+  if (found.split->resultDim < 0) {
+    add(op, rewriteChannelWise(loops, *found.split, splitter, given, position),
+        given.empty());
+  } else {
+    rewriteKernelWise(loops, *found.split, splitter);
+  }
+  return true;
+}
+
+bool FunctionRewriter::stream(const Candidate &candidate) {
+  auto cut = [&](MlirOperation op) -> std::optional<Chain> {
+    Structured loops = *structured(op);
+    std::optional<StructuredSplit> pieces =
+        splitter.streamSplit(loops, options.pieces);
+    if (!pieces) {
+      return std::nullopt;
+    }
+    Chain chain = rewriteChannelWise(loops, *pieces, splitter, {}, position);
+    dead.push_back(op);
+    splitter.invalidate();
+    return chain;
+  };
+  auto known = chainOf.find(candidate.op.ptr);
+  if (known == chainOf.end()) {
+    std::optional<Chain> chain = cut(candidate.op);
+    if (chain) {
+      add(candidate.op, *chain, true);
+    }
+    return chain.has_value();
+  }
+  // The parts of a channel-wise site are cut further.
+  Chain &whole = chains[known->second];
+  std::vector<MlirOperation> steps;
+  bool any = false;
+  for (MlirOperation step : whole.steps) {
+    std::optional<Chain> chain = cut(step);
+    if (!chain) {
+      steps.push_back(step);
+      continue;
+    }
+    any = true;
+    steps.insert(steps.end(), chain->steps.begin(), chain->steps.end());
+  }
+  whole.steps = steps;
+  return any;
+}
+
+void FunctionRewriter::clean() {
+  // Later operations may use earlier ones, never the other way round.
+  std::reverse(dead.begin(), dead.end());
+  for (MlirOperation op : dead) {
+    position.erase(op.ptr);
+    mlirOperationDestroy(op);
+  }
+  dead.clear();
+  splitter.invalidate();
+  rejoin(splitter);
+  // Collect before erasing: a dead operation may be the operand of another.
+  std::vector<MlirOperation> roots;
+  walk(function, [&](MlirOperation op) {
+    std::string_view opName = name(op);
+    if (opName.substr(0, 7) != "linalg." && opName.substr(0, 7) != "tensor.") {
+      return;
+    }
+    bool used = mlirOperationGetNumResults(op) == 0;
+    for (MlirValue value : results(op)) {
+      used |= hasUses(value);
+    }
+    if (!used) {
+      roots.push_back(op);
+    }
+  });
+  for (MlirOperation op : roots) {
+    eraseDead(op, [&](MlirOperation gone) { position.erase(gone.ptr); });
+  }
+  splitter.forget();
+}
+
+void FunctionRewriter::run(const std::vector<Candidate> &candidates,
+                           const std::vector<bool> &enabled,
+                           std::vector<bool> *applied) {
+  static const std::vector<int64_t> noOrder;
+  auto forEach = [&](bool streams, auto &&apply) {
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      bool isStream = candidates[i].site.kind == RewriteKind::Stream;
+      if (enabled[i] && isStream == streams && inFunction(candidates[i].op) &&
+          apply(i) && applied) {
+        (*applied)[i] = true;
+      }
+    }
+  };
+  forEach(false, [&](size_t i) {
+    if (!split(candidates[i],
+               i < options.orders.size() ? options.orders[i] : noOrder)) {
+      return false;
+    }
+    dead.push_back(candidates[i].op);
+    splitter.invalidate();
+    return true;
+  });
+  clean();
+  forEach(true, [&](size_t i) { return stream(candidates[i]); });
+  clean();
+  if (options.solveOrder) {
+    std::vector<Chain> free;
+    for (size_t i = 0; i < chains.size(); ++i) {
+      if (freeChains[i]) {
+        free.push_back(chains[i]);
+      }
+    }
+    orderChains(function, free, options.stateLimit);
   }
 }
 
@@ -372,84 +566,9 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
   if (applied) {
     applied->assign(enabled.size(), false);
   }
-  static const std::vector<int64_t> noOrder;
   for (MlirOperation function : functions(module)) {
-    std::map<const void *, int64_t> position = positions(function);
-    Splitter splitter(module, /*throughReductions=*/false);
-    std::vector<MlirOperation> dead;
-    std::vector<Chain> free; // accumulations whose order is ours to choose
-    for (size_t i = 0; i < candidates.size(); ++i) {
-      MlirOperation op = candidates[i].op;
-      if (!enabled[i] || position.count(op.ptr) == 0) {
-        continue;
-      }
-      const std::vector<int64_t> &given =
-          i < options.orders.size() ? options.orders[i] : noOrder;
-      if (candidates[i].site.kind == RewriteKind::Sum) {
-        SumFinder sums(function);
-        const Sum *sum = sums.rootedAt(op);
-        if (!sum) {
-          continue;
-        }
-        std::vector<int64_t> order =
-            partOrder(sum->leaves.size(), given, [&](size_t leaf) {
-              return availability(sum->leaves[leaf], position);
-            });
-        Chain chain = rewriteSum(*sum, order);
-        if (given.empty()) {
-          free.push_back(std::move(chain));
-        }
-      } else {
-        Structured loops = *structured(op);
-        Splitter::OpSplit split = splitter.split(loops);
-        if (!split.split) {
-          continue;
-        }
-        if (split.split->resultDim < 0) {
-          Chain chain = rewriteChannelWise(loops, *split.split, splitter, given,
-                                           position);
-          if (given.empty()) {
-            free.push_back(std::move(chain));
-          }
-        } else {
-          rewriteKernelWise(loops, *split.split, splitter);
-        }
-      }
-      dead.push_back(op);
-      splitter.invalidate();
-      if (applied) {
-        (*applied)[i] = true;
-      }
-    }
-    // Later sites may use earlier ones, never the other way round.
-    std::reverse(dead.begin(), dead.end());
-    for (MlirOperation op : dead) {
-      mlirOperationDestroy(op);
-    }
-    splitter.invalidate();
-    rejoin(splitter);
-    // Collect before erasing: a dead operation may be the operand of another.
-    std::vector<MlirOperation> roots;
-    walk(function, [&](MlirOperation op) {
-      std::string_view opName = name(op);
-      if (opName.substr(0, 7) != "linalg." &&
-          opName.substr(0, 7) != "tensor.") {
-        return;
-      }
-      bool used = mlirOperationGetNumResults(op) == 0;
-      for (MlirValue value : results(op)) {
-        used |= hasUses(value);
-      }
-      if (!used) {
-        roots.push_back(op);
-      }
-    });
-    for (MlirOperation op : roots) {
-      eraseDead(op);
-    }
-    if (options.solveOrder) {
-      orderChains(function, free, options.stateLimit);
-    }
+    FunctionRewriter(module, function, options)
+        .run(candidates, enabled, applied);
   }
   return true;
 }
@@ -463,9 +582,12 @@ bool runRewrite(MlirOperation module, const Options &options,
   std::vector<RewriteSite> sites = findRewriteSites(module, &refused);
   std::vector<bool> enabled;
   for (const RewriteSite &site : sites) {
-    // Without a prediction of the peak, what the site itself says.
-    enabled.push_back(options.rewrite == RewriteMode::Always ||
-                      site.bytesAfter < site.bytesBefore);
+    // Without a prediction of the peak, what the site itself says. Streams
+    // trade a temporary for a longer life of their accumulator, which only a
+    // prediction can judge.
+    enabled.push_back(site.kind != RewriteKind::Stream &&
+                      (options.rewrite == RewriteMode::Always ||
+                       site.bytesAfter < site.bytesBefore));
   }
   std::vector<bool> applied;
   if (!applyRewrites(module, enabled, {}, &applied)) {

@@ -4,7 +4,7 @@
 
 // Identity graph rewriting: other operations for the same function, with a
 // lower peak. Ahn et al., "Ordering Chaos" (SERENITY), MLSys 2020, section 3.3,
-// and a counterpart for sums that the paper does not have.
+// and two relatives that the paper does not have.
 //
 //   channel-wise   conv(concat(x_1, ..., x_n), W)
 //                    -> y = conv(x_1, W_1); y += conv(x_2, W_2); ...
@@ -12,6 +12,10 @@
 //                    -> concat(depthwise(x_1, W_1), ..., depthwise(x_n, W_n))
 //   sum            x_1 + ... + x_n  ->  y = x_a; y += x_b; ... in an order in
 //                  which the operands become available
+//
+//   stream         conv(depthwise(x)) -> y = conv(depthwise(x_1), W_1);
+//                  y += conv(depthwise(x_2), W_2); ... where x_i are slices of
+//                  x, so that no more than a slice of what lies between exists
 //
 // A channel-wise site needs max_i(x_i + y) bytes at a time instead of
 // sum_i(x_i) + y, because every part of the concatenation dies as soon as it
@@ -29,9 +33,9 @@
 
 namespace serenity {
 
-enum class RewriteKind { ChannelWise, KernelWise, Sum };
+enum class RewriteKind { ChannelWise, KernelWise, Sum, Stream };
 
-/// "channel-wise", "kernel-wise" or "sum".
+/// "channel-wise", "kernel-wise", "sum" or "stream".
 const char *rewriteKindName(RewriteKind kind);
 
 /// Why an operation over a concatenation is left as it is.
@@ -92,7 +96,8 @@ struct RefusedSite {
 
 /// The sites of `module`, in program order: deterministic, and the same for the
 /// same module. A site may depend on an earlier one (a convolution over the
-/// result of a kernel-wise site). `refused`, if not null, receives the others.
+/// result of a kernel-wise site; a stream site that cuts the parts of a
+/// channel-wise one further). `refused`, if not null, receives the others.
 std::vector<RewriteSite>
 findRewriteSites(MlirOperation module,
                  std::vector<RefusedSite> *refused = nullptr);
@@ -105,6 +110,8 @@ struct RewriteOptions {
   bool solveOrder = true;
   /// Cut-off of that search, in states.
   int64_t stateLimit = 200000;
+  /// Stream sites are cut into about as many pieces.
+  int64_t pieces = 4;
   /// Per site (indexed like `enabled`): the order in which its parts are
   /// accumulated, as a permutation; empty or missing: as above.
   std::vector<std::vector<int64_t>> orders;

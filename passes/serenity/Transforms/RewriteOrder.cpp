@@ -66,6 +66,7 @@ private:
   void use(OpId op, const Origin &value);
   void read(MlirOperation op, OpId unit);
   void visit(MlirOperation op);
+  bool isEpilogueOf(MlirValue value) const;
   void visitSum(size_t chain);
   void visitPartial(size_t chain, size_t step);
 
@@ -146,6 +147,13 @@ void Model::visitPartial(size_t chain, size_t step) {
   use(unit, Origin{complete.buffer, {}});
 }
 
+/// Whether an addition of `value` runs as an epilogue of what computes it.
+bool Model::isEpilogueOf(MlirValue value) const {
+  Origin part = origin(value);
+  return part.ready.size() == 1 && heavy[*part.ready.begin()] &&
+         readers(value) == 1;
+}
+
 void Model::visitSum(size_t chain) {
   const Chain &links = chains[chain];
   std::vector<MlirValue> parts = {
@@ -158,8 +166,7 @@ void Model::visitSum(size_t chain) {
   complete.buffer = addBuffer(sum);
   for (size_t i = 0; i < parts.size(); ++i) {
     Origin part = origin(parts[i]);
-    bool fused = part.ready.size() == 1 && heavy[*part.ready.begin()] &&
-                 readers(parts[i]) == 1;
+    bool fused = isEpilogueOf(parts[i]);
     OpId unit;
     if (fused) {
       // The addition is an epilogue: the part never has a buffer of its own.
@@ -252,6 +259,31 @@ void Model::visit(MlirOperation op) {
         members[*source.ready.begin()].push_back(op);
       }
       problem.buffers[source.buffer].bytes = after;
+      // Of an addition of two products, either takes the other's place.
+      for (MlirValue other : operands(op)) {
+        Origin addend = origin(other);
+        if (!sameSize || mlirValueEqual(other, value) || !isEpilogueOf(value) ||
+            !isEpilogueOf(other) ||
+            problem.buffers[addend.buffer].bytes != after ||
+            name(op).substr(0, 7) != "linalg.") {
+          continue;
+        }
+        OpId second = *addend.ready.begin();
+        OpId first = *source.ready.begin();
+        std::vector<BufferId> &touched = problem.operations[second].uses;
+        std::replace(touched.begin(), touched.end(), addend.buffer,
+                     source.buffer);
+        problem.buffers[addend.buffer].bytes = 0;
+        std::vector<OpId> &waits = problem.operations[first].after;
+        waits.erase(std::remove(waits.begin(), waits.end(), second),
+                    waits.end());
+        std::vector<BufferId> &held = problem.operations[first].uses;
+        held.erase(std::remove(held.begin(), held.end(), addend.buffer),
+                   held.end());
+        members[first].pop_back();
+        source.ready.insert(second);
+        break;
+      }
       origins[key(result(op))] = source;
       return;
     }
@@ -400,6 +432,11 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
   if (check(model.problem)) {
     return false;
   }
+  for (const std::vector<OpId> &parts : model.accumulates) {
+    if (std::count(parts.begin(), parts.end(), -1) != 0) {
+      return false; // a step stands in no block of the function
+    }
+  }
   SchedulerOptions options;
   options.stateLimit = stateLimit;
   options.timeLimitSeconds = 1e9; // the state limit decides
@@ -417,7 +454,6 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
       return when[steps[a]] < when[steps[b]];
     });
     // The members follow their parts.
-    std::vector<MlirOperation> placed;
     for (size_t position = 0; position < order.size(); ++position) {
       int64_t step = int64_t(position) - (chains[i].isSum() ? 1 : 0);
       if (!chains[i].isSum()) {

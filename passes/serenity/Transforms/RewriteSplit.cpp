@@ -517,6 +517,10 @@ std::vector<MlirValue> Splitter::partOperands(const Structured &op,
       values.push_back(
           slice(value, split.dims[i], offset, split.sizes[index], op.op));
       break;
+    case OperandCut::Stream:
+      values.push_back(
+          stream(value, split.dims[i], offset, split.sizes[index], op.op));
+      break;
     }
   }
   return values;
@@ -842,6 +846,182 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, int64_t offset,
     values.push_back(at < 0 ? source : slice(source, at, offset, size, before));
   }
   return result(clonePart(op, values, type, before));
+}
+
+// --- streams ----------------------------------------------------------------
+
+static bool isTensor(MlirValue value) {
+  return mlirTypeIsARankedTensor(mlirValueGetType(value));
+}
+
+bool Splitter::streams(MlirValue value, int64_t dim) {
+  MlirOperation op = definingOp(value);
+  if (isNull(op) || pinned.count(op.ptr) != 0 ||
+      !isStatic(mlirValueGetType(value))) {
+    return false;
+  }
+  if (isa(op, "tensor.pad")) {
+    return mlirOperationGetNumOperands(op) == 1 &&
+           intArray(attr(op, "static_low"))[dim] == 0 &&
+           intArray(attr(op, "static_high"))[dim] == 0 &&
+           operations(body(op)).size() == 1 && streams(operand(op, 0), dim);
+  }
+  std::optional<Structured> loops = structured(op);
+  if (!loops) {
+    return false;
+  }
+  MlirAffineExpr expr = mlirAffineMapGetResult(loops->maps.back(), dim);
+  if (!mlirAffineExprIsADim(expr)) {
+    return false;
+  }
+  int64_t loop = mlirAffineDimExprGetPosition(expr);
+  if (readsIndex(*loops, loop)) {
+    return false;
+  }
+  int64_t computed = 0; // operands that are no constants
+  bool sourceShared = false;
+  for (size_t i = 0; i < loops->maps.size(); ++i) {
+    MlirValue source = operand(op, i);
+    std::optional<int64_t> at = loops->dimOfLoop(i, loop);
+    if (!at) {
+      return false;
+    }
+    if (!isTensor(source)) {
+      continue;
+    }
+    bool constant =
+        *at >= 0 && sliceRefusal(source, *at) == RewriteRefusal::None;
+    if (constant) {
+      continue;
+    }
+    // An init that is no constant is an accumulator of somebody's.
+    if (int64_t(i) == loops->numInputs) {
+      return false;
+    }
+    ++computed;
+    MlirOperation producer = definingOp(source);
+    sourceShared |= isNull(producer) || isa(producer, "hal.tensor.import") ||
+                    uses(source).size() > 1;
+  }
+  if (computed == 0) {
+    return false;
+  }
+  // Used once: nothing is computed twice. An activation of a value that is kept
+  // anyway may be computed by every user.
+  return uses(value).size() == 1 ||
+         (!loops->hasReduction() && computed == 1 && sourceShared);
+}
+
+MlirValue Splitter::stream(MlirValue value, int64_t dim, int64_t offset,
+                           int64_t size, MlirOperation before) {
+  MlirType type = withDim(mlirValueGetType(value), dim, size);
+  MlirOperation op = definingOp(value);
+  if (!isNull(op) && sliceRefusal(value, dim) == RewriteRefusal::None) {
+    return slice(value, dim, offset, size, before);
+  }
+  bool pads = !isNull(op) && isa(op, "tensor.pad");
+  if (!pads && !streams(value, dim)) {
+    std::vector<int64_t> sizes = shape(type);
+    std::vector<int64_t> offsets(sizes.size(), 0);
+    std::vector<int64_t> strides(sizes.size(), 1);
+    offsets[dim] = offset;
+    MlirContext context = mlirOperationGetContext(before);
+    auto array = [&](const std::vector<int64_t> &values) {
+      return mlirDenseI64ArrayGet(context, values.size(), values.data());
+    };
+    const int32_t segments[] = {1, 0, 0, 0};
+    MlirOperation cut = create(
+        "tensor.extract_slice", mlirOperationGetLocation(before), {value},
+        {type},
+        {{"static_offsets", array(offsets)},
+         {"static_sizes", array(sizes)},
+         {"static_strides", array(strides)},
+         {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 4, segments)}});
+    insertBefore(before, cut);
+    return result(cut);
+  }
+  if (pads) {
+    MlirValue source = stream(operand(op, 0), dim, offset, size, before);
+    return result(clonePart(op, {source}, type, before));
+  }
+  Structured loops = *structured(op);
+  int64_t loop = mlirAffineDimExprGetPosition(
+      mlirAffineMapGetResult(loops.maps.back(), dim));
+  std::vector<MlirValue> values;
+  for (size_t i = 0; i < loops.maps.size(); ++i) {
+    int64_t at = *loops.dimOfLoop(i, loop);
+    MlirValue source = operand(op, i);
+    values.push_back(at < 0 ? source
+                            : stream(source, at, offset, size, before));
+  }
+  return result(clonePart(op, values, type, before));
+}
+
+/// The number of pieces for `extent` channels: the divisor closest to `wanted`,
+/// so that all pieces run the same code; uneven pieces if there is none near.
+static std::vector<int64_t> pieceSizes(int64_t extent, int64_t wanted) {
+  int64_t best = 0;
+  for (int64_t pieces = 2; pieces <= 2 * wanted && pieces <= extent; ++pieces) {
+    if (extent % pieces == 0 &&
+        (best == 0 || std::abs(pieces - wanted) < std::abs(best - wanted))) {
+      best = pieces;
+    }
+  }
+  if (best != 0) {
+    return std::vector<int64_t>(best, extent / best);
+  }
+  std::vector<int64_t> sizes;
+  int64_t size = (extent + wanted - 1) / wanted;
+  for (int64_t left = extent; left > 0; left -= size) {
+    sizes.push_back(std::min(size, left));
+  }
+  return sizes;
+}
+
+std::optional<StructuredSplit> Splitter::streamSplit(const Structured &op,
+                                                     int64_t pieces) {
+  if (!accumulates(op) || !isStatic(mlirValueGetType(result(op.op)))) {
+    return std::nullopt;
+  }
+  for (int64_t i = 0; i < op.numInputs; ++i) {
+    MlirValue value = operand(op.op, i);
+    if (!isTensor(value) || !isStatic(mlirValueGetType(value))) {
+      continue;
+    }
+    std::vector<int64_t> extents = shape(mlirValueGetType(value));
+    for (int64_t dim = 0; dim < int64_t(extents.size()); ++dim) {
+      MlirAffineExpr expr = mlirAffineMapGetResult(op.maps[i], dim);
+      if (extents[dim] < 2 * pieces || !mlirAffineExprIsADim(expr) ||
+          !op.isReduction(mlirAffineDimExprGetPosition(expr)) ||
+          !streams(value, dim)) {
+        continue;
+      }
+      StructuredSplit plan;
+      plan.loop = mlirAffineDimExprGetPosition(expr);
+      plan.sizes = pieceSizes(extents[dim], pieces);
+      bool fits = !readsIndex(op, plan.loop);
+      for (int64_t j = 0; fits && j <= op.numInputs; ++j) {
+        std::optional<int64_t> at = op.dimOfLoop(j, plan.loop);
+        fits &= at.has_value();
+        if (!fits) {
+          break;
+        }
+        plan.dims.push_back(*at);
+        if (*at < 0) {
+          plan.cuts.push_back(OperandCut::Whole);
+        } else if (j == i) {
+          plan.cuts.push_back(OperandCut::Stream);
+        } else {
+          plan.cuts.push_back(OperandCut::Slice);
+          fits &= sliceRefusal(operand(op.op, j), *at) == RewriteRefusal::None;
+        }
+      }
+      if (fits) {
+        return plan;
+      }
+    }
+  }
+  return std::nullopt;
 }
 
 } // namespace serenity::rewrite

@@ -54,7 +54,7 @@ struct Structured {
 std::optional<Structured> structured(MlirOperation op);
 
 /// What happens to an operand of an operation that is split along a loop.
-enum class OperandCut { Whole, Parts, Slice };
+enum class OperandCut { Whole, Parts, Slice, Stream };
 
 /// How a structured operation is split.
 struct StructuredSplit {
@@ -94,13 +94,34 @@ public:
   const std::vector<MlirOperation> &dissolved() const { return dissolvedOps; }
   /// To be called after the IR has changed: forgets splits, keeps parts.
   void invalidate() { splits.clear(); }
+  /// To be called after operations were erased: forgets everything.
+  void forget() {
+    splits.clear();
+    materialised.clear();
+    dissolvedOps.clear();
+  }
 
   /// Whether `value` can be cut along `dim` without a copy at run time.
   RewriteRefusal sliceRefusal(MlirValue value, int64_t dim);
   MlirValue slice(MlirValue value, int64_t dim, int64_t offset, int64_t size,
                   MlirOperation before);
 
+  /// How `op` would be cut along a reduction whose input is itself computed
+  /// piece by piece, in about `pieces` pieces; nothing if it has no such input.
+  /// Accumulators are not looked through: see `pin`.
+  std::optional<StructuredSplit> streamSplit(const Structured &op,
+                                             int64_t pieces);
+
+  /// Marks a step of an accumulation, which stays whole.
+  void pin(MlirOperation op) { pinned.insert(op.ptr); }
+
 private:
+  /// Whether `value` can be computed piece by piece along `dim` by the one
+  /// operation that needs it, without more work than computing it at once
+  /// (activations and pads aside, which are cheap).
+  bool streams(MlirValue value, int64_t dim);
+  MlirValue stream(MlirValue value, int64_t dim, int64_t offset, int64_t size,
+                   MlirOperation before);
   SplitResult compute(MlirValue value);
   SplitResult splitConcat(MlirOperation op);
   SplitResult splitInsertChain(MlirOperation op);
@@ -118,6 +139,7 @@ private:
   std::map<std::string, MlirOperation> globals;
   bool globalsRead = false;
   std::vector<MlirOperation> dissolvedOps;
+  std::set<const void *> pinned;
 };
 
 /// `type` with dimension `dim` of extent `size`.
