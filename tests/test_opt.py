@@ -308,6 +308,19 @@ def test_bytes_that_are_no_module(data: bytes) -> None:
         assert result.returncode in (0, 1), result.stderr
 
 
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("module {", "}"), ("(", ")"), ("util.global @g = dense<" + "[" * 9, ""), ("!a.b<", ">")],
+)
+def test_deep_nesting_is_no_crash(opening: str, closing: str) -> None:
+    for depth in (100, 5000, 200_000):
+        result = opt(input=opening * depth + closing * depth)
+        assert result.returncode in (0, 1), f"{depth}: {result.returncode}"
+    assert b"nested too deeply" in result.stderr
+    # As deep as that is still read.
+    assert opt(*PASSES, input="module {" * 5000 + "}" * 5000).returncode == 0
+
+
 def test_empty_input_is_an_empty_module() -> None:
     assert opt(*PASSES).stdout == b"module {\n}\n\n" or opt(*PASSES).stdout == b"module {\n}\n"
 

@@ -26,6 +26,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -706,6 +707,26 @@ std::optional<std::string> readInput(const std::string &name,
   return std::nullopt;
 }
 
+/// Whether brackets are nested so deeply that MLIR, which recurses into them,
+/// might run out of stack. Brackets in strings and comments count as well: a
+/// valid module does not come near the limit anyway.
+bool isNestedTooDeeply(std::string_view text) {
+  constexpr int kLimit = 10000;
+  int depth = 0;
+  char last = 0;
+  for (char c : text) {
+    if (c == '{' || c == '(' || c == '[' || c == '<') {
+      if (++depth > kLimit) {
+        return true;
+      }
+    } else if (c == '}' || c == ')' || c == ']' || (c == '>' && last != '-')) {
+      depth = std::max(depth - 1, 0);
+    }
+    last = c;
+  }
+  return false;
+}
+
 /// The parts between lines that are `// -----`. Each starts with as many empty
 /// lines as stand before it in the file, so that locations are the file's.
 std::vector<std::string> splitInput(std::string_view text) {
@@ -951,6 +972,14 @@ int Tool::run() {
     parts.push_back(std::move(text));
   }
 
+  for (const std::string &part : parts) {
+    if (!isBytecode(part) && isNestedTooDeeply(part)) {
+      std::fprintf(stderr, "serenity-opt: %s: error: nested too deeply\n",
+                   name.c_str());
+      return kFailure;
+    }
+  }
+
   // Passes build operations of dialects that the input may not mention.
   mlirContextLoadAllAvailableDialects(context);
 
@@ -1034,9 +1063,25 @@ int runTool(std::vector<std::string> args) {
   return code;
 }
 
+/// MLIR's parser, verifier and printer recurse into nested operations. Linux
+/// lets the stack of a running program grow up to the limit, and keeps at least
+/// 128 MiB of addresses free for it.
+void allowDeepNesting() {
+  constexpr rlim_t kBytes = rlim_t(112) << 20;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      limit.rlim_cur < kBytes) {
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY
+                         ? kBytes
+                         : std::min(kBytes, limit.rlim_max);
+    setrlimit(RLIMIT_STACK, &limit);
+  }
+}
+
 } // namespace
 } // namespace serenity
 
 int main(int argc, char **argv) {
+  serenity::allowDeepNesting();
   return serenity::runTool(std::vector<std::string>(argv, argv + argc));
 }
