@@ -55,10 +55,16 @@ struct Leaf {
 
   std::unique_ptr<Graph> reversed;
   std::unique_ptr<ExactSearch> searches[2]; // forwards, backwards
-  int64_t slice = 512;
+  int64_t slice = 0;
   int64_t statesOfSearches = 0;
 
+  /// A state of a large graph is dear, and a search less likely to end.
+  int64_t scale() const {
+    return std::max<int64_t>(1, std::min<int64_t>(graph.size() / 64, 64));
+  }
+
   // State of the improvement by windows and by beams.
+  bool hasBeam = false;
   int32_t window = 24;
   int64_t windowStates = 1000;
   int32_t width = 2;
@@ -507,11 +513,11 @@ private:
         return;
       }
     }
-    leaf.slice = std::min<int64_t>(leaf.slice * 2, 1 << 16);
+    leaf.slice = std::min<int64_t>(leaf.slice * 2, (1 << 16) / leaf.scale());
     // Most graphs are solved before it pays to look for better incumbents.
-    constexpr int64_t kStatesBeforeBeams = 8192;
+    const int64_t statesBeforeBeams = 8192 / leaf.scale();
     while (!isOutOfStates() && !shouldStop() &&
-           (!isSearching || (leaf.statesOfSearches >= kStatesBeforeBeams &&
+           (!isSearching || (leaf.statesOfSearches >= statesBeforeBeams &&
                              leaf.statesOfBeams < 3 * leaf.statesOfSearches))) {
       improve(leaf);
       if (!isSearching || leaf.peak <= lowerBound) {
@@ -577,6 +583,7 @@ private:
     searchOptions.upperBound = std::min(leaf.peak, leaf.cap);
     searchOptions.forcedMoves = switches.forcedMoves;
     searchOptions.forcedSets = switches.forcedSets;
+    leaf.slice = 512 / leaf.scale();
     leaf.searches[0] = ExactSearch::create(leaf.graph, searchOptions);
     if (switches.bothDirections) {
       leaf.searches[1] = ExactSearch::create(*leaf.reversed, searchOptions);
@@ -604,6 +611,13 @@ private:
   /// One attempt at a better incumbent: windows around the highest step as long
   /// as they are small, then a beam over all.
   void improve(Leaf &leaf) {
+    if (!leaf.hasBeam) {
+      leaf.hasBeam = true;
+      BeamOptions beam;
+      beam.threshold = leaf.peak - 1;
+      runBeam(leaf, beam, leaf.graph);
+      return;
+    }
     if (leaf.window < leaf.graph.size() && leaf.window <= kLargestWindow) {
       improveWindow(leaf);
     } else {
@@ -669,6 +683,25 @@ private:
     leaf.window *= 2;
   }
 
+  /// Offers the order that a beam finds on the leaf's graph, or on the reversed
+  /// one; false if it finds none.
+  bool runBeam(Leaf &leaf, BeamOptions beam, const Graph &graph) {
+    beam.shouldStop = [&](int64_t states) {
+      return states >= statesLeft() || shouldStop(states);
+    };
+    BeamResult result = beamSearch(graph, beam);
+    numStates += result.states;
+    leaf.statesOfBeams += result.states + 1;
+    if (result.order.empty()) {
+      return false;
+    }
+    if (&graph != &leaf.graph) {
+      std::reverse(result.order.begin(), result.order.end());
+    }
+    offer(leaf, std::move(result.order));
+    return true;
+  }
+
   /// One beam below the incumbent.
   void improveByBeam(Leaf &leaf) {
     // Bounds of wide graphs are weak, so the aim is relative to the peak.
@@ -680,18 +713,8 @@ private:
     beam.width = leaf.width;
     beam.branching = leaf.width < 8 ? 4 : 8;
     beam.seed = leaf.seed;
-    beam.shouldStop = [&](int64_t states) {
-      return states >= statesLeft() || shouldStop(states);
-    };
     const Graph &graph = leaf.direction == 0 ? leaf.graph : *leaf.reversed;
-    BeamResult result = beamSearch(graph, beam);
-    numStates += result.states;
-    leaf.statesOfBeams += result.states + 1;
-    if (!result.order.empty()) {
-      if (leaf.direction == 1) {
-        std::reverse(result.order.begin(), result.order.end());
-      }
-      offer(leaf, std::move(result.order));
+    if (runBeam(leaf, beam, graph)) {
       leaf.fruitless = 0;
       leaf.reach = std::min(0.25, leaf.reach * 2);
       leaf.window = 24;

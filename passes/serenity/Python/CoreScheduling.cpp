@@ -111,19 +111,21 @@ ScheduleResult run(const Problem &problem, const std::string &scheduler,
     }
     last = now;
     nb::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals() != 0) {
-      // Ctrl-C ends the search, not the program: the incumbent is the answer.
-      PyErr_Clear();
-      return false;
-    }
-    if (progress) {
-      try {
+    try {
+      if (PyErr_CheckSignals() != 0) {
+        throw nb::python_error();
+      }
+      if (progress) {
         return (*progress)(state.states, state.lowerBoundBytes,
                            state.incumbentBytes, state.seconds);
-      } catch (nb::python_error &error) {
-        failure = std::make_unique<nb::python_error>(std::move(error));
-        return false;
       }
+    } catch (nb::python_error &error) {
+      // Ctrl-C, here or in the callback, ends the search, not the program: the
+      // incumbent is the answer. Any other exception goes to the caller.
+      if (!error.matches(PyExc_KeyboardInterrupt)) {
+        failure = std::make_unique<nb::python_error>(std::move(error));
+      }
+      return false;
     }
     return true;
   };
