@@ -135,7 +135,10 @@ private:
   void setPartitioning(MlirOperation module, bool on);
   bool scheduleStream();
   Form searchForms();
-  std::optional<int64_t> tryForm(const Form &form);
+  std::optional<int64_t> estimateForm(const Form &form);
+  std::optional<int64_t> estimate(MlirOperation flow);
+  std::optional<int64_t> placeForm(const Form &form);
+  Form placeBest(bool rewritten);
   std::optional<int64_t> cost(const Peaks &peaks) const;
   void describeFunctions(MlirOperation module);
   bool checkBudget(MlirOperation module);
@@ -161,7 +164,8 @@ private:
     MlirOperation flow = {};   // null if IREE refused the form
     MlirOperation placed = {}; // after our stream prefix
     Peaks peaks;
-    std::optional<int64_t> cost;
+    std::optional<int64_t> estimate; // at flow level
+    std::optional<int64_t> cost;     // of the slabs
     ModuleReport report;
     std::vector<bool> applied;
   };
@@ -444,7 +448,13 @@ void Pipeline::adopt(MlirOperation clone) {
 
 /// Forms that are tried per module at most; the search ends there with the
 /// best.
-constexpr size_t maxForms = 28;
+constexpr size_t maxForms = 24;
+
+/// So many of the best by the estimate at flow level are taken to their slabs.
+constexpr size_t maxPlacedForms = 4;
+
+/// States per estimate; the chosen form is solved without this limit.
+constexpr int64_t statesPerEstimate = 200000;
 
 /// Standard error goes nowhere while it lives: flags that print IR or times
 /// speak of the compilation, not of what was tried on the way.
@@ -492,23 +502,58 @@ std::optional<int64_t> Pipeline::cost(const Peaks &peaks) const {
   return sum;
 }
 
-/// Tries a form: to flow, through our stream prefix, to the bytes of its slabs.
-std::optional<int64_t> Pipeline::tryForm(const Form &form) {
+/// Makes a form and estimates its bytes by the model of the flow level, which
+/// leaves out what placement in concatenations saves.
+std::optional<int64_t> Pipeline::estimateForm(const Form &form) {
   auto inserted = tried.emplace(form, Tried());
   Tried &entry = inserted.first->second;
   if (!inserted.second) {
-    return entry.cost;
+    return entry.estimate;
   }
-  MlirContext context = mlirOperationGetContext(state.module);
-  ir::SilenceDiagnostics silence(context);
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module));
   HushStandardError hush(watched());
-  {
-    Stopwatch watch(report, "forms to flow");
-    entry.flow = maker->make(form, &entry.applied);
+  Stopwatch watch(report, "forms");
+  entry.flow = maker->make(form, &entry.applied);
+  if (entry.flow.ptr) {
+    entry.estimate = estimate(entry.flow);
   }
-  if (!entry.flow.ptr) {
+  return entry.estimate;
+}
+
+/// The sum of the functions' peaks in our order at flow level; nothing if a
+/// function with tensors is not modelled. The order is written into the module.
+std::optional<int64_t> Pipeline::estimate(MlirOperation flow) {
+  Options quick = options;
+  quick.stateLimit = options.stateLimit
+                         ? std::min(options.stateLimit, statesPerEstimate)
+                         : statesPerEstimate;
+  if (!runSchedule(flow, quick, nullptr)) {
     return std::nullopt;
   }
+  int64_t sum = 0;
+  for (MlirOperation function : ir::operations(ir::body(flow))) {
+    std::optional<int64_t> peak = ir::intAttr(function, "serenity.peak_bytes");
+    bool hasFlow = false;
+    if (!peak && !ir::isa(function, "flow.executable")) {
+      ir::walk(function, [&](MlirOperation op) {
+        hasFlow |= ir::name(op).substr(0, 5) == "flow.";
+      });
+    }
+    if (hasFlow && !ir::isa(function, "util.initializer")) {
+      return std::nullopt; // not modelled: nothing to compare by
+    }
+    sum += peak.value_or(0);
+  }
+  return sum;
+}
+
+/// Takes a form through our stream prefix to the bytes of its slabs.
+std::optional<int64_t> Pipeline::placeForm(const Form &form) {
+  Tried &entry = tried[form];
+  if (entry.placed.ptr || !entry.flow.ptr) {
+    return entry.cost;
+  }
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module));
   Stopwatch watch(report, "forms to slabs");
   entry.placed = mlirOperationClone(entry.flow);
   if (runStreamPrefix(entry.placed, /*ours=*/true, &entry.report, false)) {
@@ -521,23 +566,23 @@ std::optional<int64_t> Pipeline::tryForm(const Form &form) {
 /// Looks for the form of least cost: dispatch formation and all rewrites or
 /// none together first, then groups of sites, then single sites.
 Form Pipeline::searchForms() {
-  Form best;
-  std::optional<int64_t> bestCost = tryForm(best);
+  Form best; // the stock form, placed already
   if (!maker) {
     return best;
   }
+  std::optional<int64_t> bestEstimate = tried[best].estimate;
   auto better = [&](const Form &form) {
     if (tried.size() >= maxForms && !tried.count(form)) {
       return false;
     }
-    std::optional<int64_t> known = tryForm(form);
-    if (!known || (bestCost && *known > *bestCost) ||
-        (bestCost && *known == *bestCost &&
+    std::optional<int64_t> known = estimateForm(form);
+    if (!known || (bestEstimate && *known > *bestEstimate) ||
+        (bestEstimate && *known == *bestEstimate &&
          numRewrites(form) >= numRewrites(best))) {
       return false;
     }
     best = form;
-    bestCost = known;
+    bestEstimate = known;
     return true;
   };
   size_t numSites = maker->sites().size();
@@ -555,7 +600,7 @@ Form Pipeline::searchForms() {
   if (options.rewrite != RewriteMode::Always || !rewrite) {
     siteChoices.push_back({});
   } else {
-    bestCost = std::nullopt; // whatever the bytes say
+    bestEstimate = std::nullopt; // whatever the bytes say
   }
   if (rewrite) {
     siteChoices.push_back(all);
@@ -583,7 +628,7 @@ Form Pipeline::searchForms() {
     better(form);
   }
   if (!rewrite || options.rewrite == RewriteMode::Always) {
-    return best;
+    return placeBest(rewrite);
   }
   // Fewer rewrites at the same peak, or a lower peak with fewer.
   auto without = [&](const std::vector<size_t> &drop) {
@@ -626,6 +671,37 @@ Form Pipeline::searchForms() {
     }
     if (length == 1) {
       break;
+    }
+  }
+  return placeBest(false);
+}
+
+/// The form of least cost among the best estimates and the stock form; with
+/// `rewritten` among those with rewrites only.
+Form Pipeline::placeBest(bool rewritten) {
+  std::vector<const Form *> order;
+  for (const auto &item : tried) {
+    if (item.second.estimate && (!rewritten || numRewrites(item.first) > 0)) {
+      order.push_back(&item.first);
+    }
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const Form *a, const Form *b) {
+                     int64_t costA = *tried[*a].estimate;
+                     int64_t costB = *tried[*b].estimate;
+                     return costA != costB ? costA < costB
+                                           : numRewrites(*a) < numRewrites(*b);
+                   });
+  Form best;
+  std::optional<int64_t> bestCost;
+  if (!rewritten) {
+    bestCost = tried[best].cost;
+  }
+  for (size_t i = 0; i < order.size() && i < maxPlacedForms; ++i) {
+    std::optional<int64_t> known = placeForm(*order[i]);
+    if (known && (!bestCost || *known < *bestCost)) {
+      best = *order[i];
+      bestCost = known;
     }
   }
   return best;
@@ -674,6 +750,10 @@ bool Pipeline::scheduleStream() {
       if (runStreamPrefix(entry.placed, /*ours=*/true, &entry.report, false)) {
         entry.peaks = measure(entry.placed, options.offsets);
         entry.cost = cost(entry.peaks);
+        MlirOperation copy = mlirOperationClone(flow);
+        ir::SilenceDiagnostics silence(context);
+        entry.estimate = estimate(copy);
+        mlirOperationDestroy(copy);
       } else {
         ir::emitWarning(mlirOperationGetLocation(flow),
                         "the scheduled variant did not compile; keeping IREE's "
@@ -713,6 +793,9 @@ bool Pipeline::scheduleStream() {
         best = 2;
       }
       for (const auto &other : tried) {
+        if (!other.second.placed.ptr) {
+          continue; // its slabs were not worth laying out
+        }
         if (&other.second == own && best == 2) {
           chosen = int(candidates.size());
         }
