@@ -213,7 +213,7 @@ def test_aligned_live_bytes_are_met() -> None:
 
 
 def test_padding_counts_in_the_bound() -> None:
-    # Offsets are multiples of 64, sizes are not, and only the upper one of two goes without padding:
+    # Offsets are multiples of 64, sizes are not; only the upper one of two goes without padding:
     # 65 bytes above 65 bytes end at 128 + 65. With 65 and 1, the 65 lie above: 64 + 65.
     packing = pack([0, 0], [1, 1], [65, 65], offset_alignment=64)
     assert (packing.height_bytes, packing.lower_bound_bytes) == (193, 193)
