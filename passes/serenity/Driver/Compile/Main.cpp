@@ -23,10 +23,12 @@
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -56,6 +58,8 @@ struct Driver {
   std::map<iree_compiler_output_t *, PendingOutput> outputs;
   bool outputFailed = false;
   bool pipelineSeen = false;
+  /// How many have been compiled; several with --split-input-file.
+  int modules = 0;
 };
 
 Driver &driver() {
@@ -77,6 +81,29 @@ template <typename Function> Function *next(const char *name) {
 }
 
 void interrupted(int) { _exit(exitInterrupted); }
+
+/// Adds the report of one module to that of all. Functions of several modules
+/// may share a name, so each module is reported on its own first.
+void append(ModuleReport &all, ModuleReport one, bool first) {
+  std::move(one.functions.begin(), one.functions.end(),
+            std::back_inserter(all.functions));
+  std::move(one.rewrites.begin(), one.rewrites.end(),
+            std::back_inserter(all.rewrites));
+  std::move(one.remarks.begin(), one.remarks.end(),
+            std::back_inserter(all.remarks));
+  // Modules are not loaded together, so that a sum would say nothing.
+  all.persistentBytes = first ? one.persistentBytes : std::nullopt;
+  for (const auto &item : one.seconds) {
+    auto same = std::find_if(
+        all.seconds.begin(), all.seconds.end(),
+        [&](const auto &known) { return known.first == item.first; });
+    if (same != all.seconds.end()) {
+      same->second += item.second;
+    } else {
+      all.seconds.push_back(item);
+    }
+  }
+}
 
 /// `3.13.0rc20261016 @ 89ece87b...` is supported if it begins with one of
 /// these.
@@ -209,8 +236,11 @@ ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
   if (which != IREE_COMPILER_PIPELINE_STD) {
     return real::pipeline(inv, which);
   }
-  return runPipeline(inv, state.invocations[inv], state.flags, state.arguments,
-                     state.report, state.outcome);
+  ModuleReport report;
+  bool ok = runPipeline(inv, state.invocations[inv], state.flags,
+                        state.arguments, report, state.outcome);
+  append(state.report, std::move(report), /*first=*/state.modules++ == 0);
+  return ok;
 }
 
 SERENITY_INTERPOSE iree_compiler_error_t *

@@ -23,10 +23,23 @@ static std::string directoryOf(const std::string &path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// Where a symbolic link leads, so that the link itself is not replaced.
-static std::string resolve(const std::string &path) {
+/// Where a symbolic link leads, so that the link itself is not replaced. It may
+/// lead to a file that is not there yet.
+static std::string resolve(std::string path) {
   char buffer[PATH_MAX];
-  return realpath(path.c_str(), buffer) ? std::string(buffer) : path;
+  if (realpath(path.c_str(), buffer)) {
+    return buffer;
+  }
+  // As many links in a row as Linux itself follows.
+  for (int links = 0; links < 40; ++links) {
+    ssize_t size = readlink(path.c_str(), buffer, sizeof(buffer));
+    if (size <= 0 || size == ssize_t(sizeof(buffer))) {
+      break;
+    }
+    std::string next(buffer, size_t(size));
+    path = next[0] == '/' ? next : directoryOf(path) + "/" + next;
+  }
+  return path;
 }
 
 AtomicFile::~AtomicFile() {
@@ -44,7 +57,7 @@ bool AtomicFile::fail(const std::string &what) {
 }
 
 bool AtomicFile::handles(const std::string &path) {
-  if (path == "-") {
+  if (path.empty() || path == "-") {
     return false;
   }
   struct stat status;
