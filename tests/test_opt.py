@@ -367,3 +367,36 @@ def test_mutated_modules_never_crash_a_pass(seed: int) -> None:
         result = opt(*PASSES, "--serenity-state-limit=1000", input=source)
         assert result.returncode == 0, f"{source}\n{result.stderr.decode()}"
     assert survivors >= 3
+
+
+# --- documentation ------------------------------------------------------------
+
+
+def test_the_documented_example(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "serenity_opt.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+    region, diagnostics = (body for language, body in blocks if language == "mlir")
+    printed = next(body for language, body in blocks if not language and body.startswith("} =>"))
+    result = opt("--serenity-schedule-regions", input=region)
+    assert result.returncode == 0
+    assert printed.strip() in result.stdout.decode()
+    (pipeline,) = re.findall(r"With `(--pass-pipeline=\S+)`", text)
+    result = opt(pipeline.replace("'", ""), input=region)
+    assert "stream.resource.alloca" in result.stdout.decode()
+    assert "%c4224 = arith.constant 4224" in result.stdout.decode()
+    assert opt("--verify-diagnostics", input=diagnostics).returncode == 0
+
+
+def test_the_documented_options_are_those_of_the_passes() -> None:
+    text = (REPOSITORY / "docs" / "serenity_opt.md").read_text(encoding="utf-8")
+    documented: dict[str, set[str]] = {name.removeprefix("--"): set() for name in PASSES}
+    for option, flag, passes in re.findall(
+        r"^\| `([\w-]+)=.*?` \| `(--\S+)` \| (.*) \|$", text, re.M
+    ):
+        assert f"  {flag}=" in opt("--help").stdout.decode()
+        for name in documented if passes == "all" else re.findall(r"`([\w-]+)`", passes):
+            documented[name].add(option)
+    listed = re.findall(
+        r"^(\S+)\n.*\n    options: (.*)$", opt("--list-passes").stdout.decode(), re.M
+    )
+    assert {name: set(options.split(", ")) for name, options in listed} == documented

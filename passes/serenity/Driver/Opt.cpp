@@ -116,8 +116,7 @@ std::optional<std::string> setOption(Options &options, const std::string &name,
 
 /// The options that a pass of ours takes in braces.
 const std::vector<std::string> &optionNames(const std::string &pass) {
-  static const std::vector<std::string> rewrite = {"mode", "time-limit",
-                                                   "state-limit"};
+  static const std::vector<std::string> rewrite = {"mode"};
   static const std::vector<std::string> order = {"scheduler", "time-limit",
                                                  "state-limit"};
   static const std::vector<std::string> regions = {"scheduler", "offsets",
