@@ -499,7 +499,8 @@ void FunctionRewriter::clean() {
   std::vector<MlirOperation> roots;
   walk(function, [&](MlirOperation op) {
     std::string_view opName = name(op);
-    if (opName.substr(0, 7) != "linalg." && opName.substr(0, 7) != "tensor.") {
+    if (opName.substr(0, 7) != "linalg." && opName.substr(0, 7) != "tensor." &&
+        opName != "arith.constant" && opName != "util.global.load") {
       return;
     }
     bool used = mlirOperationGetNumResults(op) == 0;
