@@ -514,7 +514,14 @@ private:
       }
     }
     leaf.slice = std::min<int64_t>(leaf.slice * 2, (1 << 16) / leaf.scale());
-    // Most graphs are solved before it pays to look for better incumbents.
+    // Most graphs are solved before it pays to look for better incumbents; one
+    // beam is due early, lest the answer be worse than a heuristic's.
+    constexpr int64_t kStatesBeforeFirstBeam = 1024;
+    if (isSearching && !leaf.hasBeam &&
+        leaf.statesOfSearches >= kStatesBeforeFirstBeam / leaf.scale() &&
+        !shouldStop()) {
+      improve(leaf);
+    }
     const int64_t statesBeforeBeams = 8192 / leaf.scale();
     while (!isOutOfStates() && !shouldStop() &&
            (!isSearching || (leaf.statesOfSearches >= statesBeforeBeams &&
