@@ -432,8 +432,18 @@ PackResult ExactDriver::run() {
     }
   }
   FirstFit firstFit(instance);
-  accept(bestOfOrders(instance, firstFit, target, limits));
+  std::vector<int32_t> order;
+  accept(bestOfOrders(instance, firstFit, target, limits, &order));
   if (!result.infeasible && result.heightBytes > target) {
+    // What is small is solved faster by the search alone.
+    if (instance.items.size() > 600) {
+      std::vector<int64_t> better =
+          improveOrder(instance, firstFit, order, result.heightBytes, target,
+                       /*iterations=*/100 + 400000 / int(order.size()), limits);
+      if (!better.empty()) {
+        accept(better);
+      }
+    }
     minimise();
   }
   result.optimal = result.heightBytes == result.lowerBoundBytes;

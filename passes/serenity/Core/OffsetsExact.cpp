@@ -867,7 +867,7 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
         case Strategy::FewestPerFailure: {
           // No case, or one, is always best.
           const int64_t mine = (cases <= 1 ? 0 : cases) * bestFailures;
-          const int64_t best = bestCases * failures[s];
+          const int64_t best = bestSection < 0 ? 0 : bestCases * failures[s];
           better = bestSection < 0 || mine < best ||
                    (mine == best && slack < bestTie);
           break;

@@ -244,7 +244,8 @@ std::vector<int32_t> orderBy(const Instance &instance,
 } // namespace
 
 std::vector<int64_t> bestOfOrders(const Instance &instance, FirstFit &firstFit,
-                                  int64_t target, Limits &limits) {
+                                  int64_t target, Limits &limits,
+                                  std::vector<int32_t> *bestOrder) {
   size_t n = instance.items.size();
   std::vector<int64_t> live(instance.numSections, 0);
   for (const Piece &piece : instance.pieces) {
@@ -299,8 +300,8 @@ std::vector<int64_t> bestOfOrders(const Instance &instance, FirstFit &firstFit,
     if (!best.empty() && limits.expired()) {
       break;
     }
-    std::vector<int64_t> offsets =
-        firstFit.place(orderBy(instance, key), bestHeight);
+    std::vector<int32_t> order = orderBy(instance, key);
+    std::vector<int64_t> offsets = firstFit.place(order, bestHeight);
     if (offsets.empty()) {
       continue;
     }
@@ -308,9 +309,51 @@ std::vector<int64_t> bestOfOrders(const Instance &instance, FirstFit &firstFit,
     if (best.empty() || height < bestHeight) {
       best = std::move(offsets);
       bestHeight = height;
+      if (bestOrder) {
+        *bestOrder = std::move(order);
+      }
     }
     if (bestHeight <= target) {
       break;
+    }
+  }
+  return best;
+}
+
+std::vector<int64_t> improveOrder(const Instance &instance, FirstFit &firstFit,
+                                  std::vector<int32_t> order, int64_t height,
+                                  int64_t target, int iterations,
+                                  Limits &limits) {
+  const size_t n = instance.items.size();
+  std::vector<int64_t> best;
+  std::vector<double> place(n);
+  for (size_t k = 0; k < n; ++k) {
+    place[order[k]] = static_cast<double>(k) + 1;
+  }
+  for (int since = 0; since < iterations && height > target; ++since) {
+    if (limits.countNode() || limits.expired()) {
+      break;
+    }
+    std::vector<int64_t> offsets = firstFit.place(order);
+    const int64_t reached = heightOf(instance, offsets);
+    if (reached < height) {
+      height = reached;
+      best = offsets;
+      since = -1;
+    }
+    // The higher above the target, the further forward.
+    for (size_t i = 0; i < n; ++i) {
+      const int64_t end = offsets[i] + instance.items[i].size;
+      if (end > target) {
+        const double excess = static_cast<double>(end - target) /
+                              static_cast<double>(reached - target);
+        place[i] *= 1 - 0.5 * excess;
+      }
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int32_t a, int32_t b) { return place[a] < place[b]; });
+    for (size_t k = 0; k < n; ++k) {
+      place[order[k]] = static_cast<double>(k) + 1;
     }
   }
   return best;

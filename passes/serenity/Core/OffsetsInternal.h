@@ -154,7 +154,17 @@ private:
 /// Best of the static orders; stops at `target`, and after the first order once
 /// the limits say so.
 std::vector<int64_t> bestOfOrders(const Instance &instance, FirstFit &firstFit,
-                                  int64_t target, Limits &limits);
+                                  int64_t target, Limits &limits,
+                                  std::vector<int32_t> *order = nullptr);
+
+/// Moves those that end too high forward in `order`, again and again, and
+/// returns the best packing met, or nothing if none is lower than `height`
+/// (squeaky wheel optimisation, Joslin and Clements 1999). Ends at `target`,
+/// after `iterations` without progress, or when the limits say so.
+std::vector<int64_t> improveOrder(const Instance &instance, FirstFit &firstFit,
+                                  std::vector<int32_t> order, int64_t height,
+                                  int64_t target, int iterations,
+                                  Limits &limits);
 
 enum class Outcome { Feasible, Infeasible, Unknown };
 
