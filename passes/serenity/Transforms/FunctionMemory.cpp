@@ -223,6 +223,7 @@ std::optional<int64_t> Interpreter::sizeOf(MlirValue value) {
   PackOptions options;
   options.algorithm = layout.algorithm;
   options.timeLimitSeconds = layout.timeLimitSeconds;
+  options.nodeLimit = layout.nodeLimit;
   options.offsetAlignment = config.offsetAlignment;
   options.rangeAlignment = config.rangeAlignment;
   if (check(model->slices, options)) {

@@ -36,6 +36,7 @@ struct SlabLayout {
   PackAlgorithm algorithm = PackAlgorithm::Exact;
   int64_t defaultAlignment = 64;
   double timeLimitSeconds = 10;
+  int64_t nodeLimit = 5000;
 };
 
 /// Plays the allocations (`stream.resource.alloca`, `.alloc`) and releases of

@@ -24,6 +24,10 @@ struct Options {
   double timeLimitSeconds = 10;
   /// Deterministic cut-off of the searches in states; 0: none.
   int64_t stateLimit = 0;
+  /// Cut-off of the search for offsets in nodes, where `stateLimit` sets none:
+  /// what is worth finding is found in hundreds, what is not proved by then may
+  /// take for ever.
+  int64_t packNodeLimit = 100000;
   /// Alignment of offsets and sizes in a slab where the IR does not say
   /// (`--iree-stream-resource-min-offset-alignment`).
   int64_t defaultAlignment = 64;

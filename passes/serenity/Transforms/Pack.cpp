@@ -263,7 +263,8 @@ bool runPack(MlirOperation module, const Options &options,
               ? PackAlgorithm::Iree
               : options.offsets;
       packOptions.timeLimitSeconds = options.timeLimitSeconds;
-      packOptions.nodeLimit = options.stateLimit;
+      packOptions.nodeLimit =
+          options.stateLimit ? options.stateLimit : options.packNodeLimit;
       packOptions.offsetAlignment = config.offsetAlignment;
       packOptions.rangeAlignment = config.rangeAlignment;
       if (options.cancelled) {

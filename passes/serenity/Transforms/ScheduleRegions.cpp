@@ -56,6 +56,8 @@ constexpr size_t maxOperationsForLocalChoice = 600;
 constexpr int64_t statesPerEvaluation = 200000;
 /// Other orders of equal peak that are tried when offsets are not tight.
 constexpr int maxVariants = 16;
+/// Nodes of the search for offsets per order; serenity-pack has more.
+constexpr int64_t packNodesPerOrder = 5000;
 
 double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
@@ -99,6 +101,9 @@ private:
     result.algorithm = options.offsets;
     result.timeLimitSeconds =
         std::max(0.0, options.timeLimitSeconds - secondsSince(start));
+    result.nodeLimit = options.stateLimit
+                           ? std::min(options.stateLimit, packNodesPerOrder)
+                           : packNodesPerOrder;
     result.offsetAlignment = config.offsetAlignment;
     result.rangeAlignment = config.rangeAlignment;
     return result;

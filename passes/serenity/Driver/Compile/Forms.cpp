@@ -16,6 +16,8 @@ namespace {
 constexpr const char *multiUseFlag = "iree-dispatch-creation-fuse-multi-use";
 constexpr const char *paddingFlag =
     "iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops";
+/// States of the search for the order of accumulations, per form.
+constexpr int64_t statesPerOrder = 20000;
 } // namespace
 
 size_t numRewrites(const Form &form) {
@@ -57,9 +59,9 @@ bool Form::operator<(const Form &other) const {
 
 FormMaker::FormMaker(iree_compiler_session_t *session,
                      const std::map<std::string, std::string> &flags,
-                     MlirOperation preprocessed, bool verify)
+                     MlirOperation preprocessed)
     : session(session), flags(flags), preprocessed(preprocessed),
-      verify(verify), rewriteSites(findRewriteSites(preprocessed)) {}
+      rewriteSites(findRewriteSites(preprocessed)) {}
 
 bool FormMaker::setFlag(const std::string &name, const std::string &value) {
   std::string text = "--" + name + "=" + value;
@@ -76,7 +78,9 @@ MlirOperation FormMaker::make(const Form &form, std::vector<bool> *applied) {
   MlirOperation module = mlirOperationClone(preprocessed);
   bool ok = true;
   if (numRewrites(form) > 0) {
-    ok = applyRewrites(module, form.sites, {}, applied);
+    RewriteOptions options;
+    options.stateLimit = statesPerOrder;
+    ok = applyRewrites(module, form.sites, options, applied);
   }
   std::vector<std::string> changed;
   auto override = [&](const char *name, const std::optional<bool> &value) {
@@ -89,7 +93,7 @@ MlirOperation FormMaker::make(const Form &form, std::vector<bool> *applied) {
   override(paddingFlag, form.fusePadding);
   if (ok) {
     iree_compiler_invocation_t *inv = real::invocationCreate(session);
-    real::setVerifyIR(inv, verify);
+    real::setVerifyIR(inv, false); // once, below
     real::setCompileFromPhase(inv, "preprocessing");
     real::setCompileToPhase(inv, "flow");
     ok = ireeCompilerInvocationImportBorrowModule(inv, module) &&

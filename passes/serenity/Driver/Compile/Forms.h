@@ -47,7 +47,7 @@ public:
   /// those of the session, by name, to be restored after each use.
   FormMaker(iree_compiler_session_t *session,
             const std::map<std::string, std::string> &flags,
-            MlirOperation preprocessed, bool verify);
+            MlirOperation preprocessed);
 
   const std::vector<RewriteSite> &sites() const { return rewriteSites; }
 
@@ -61,7 +61,6 @@ private:
   iree_compiler_session_t *session;
   const std::map<std::string, std::string> &flags;
   MlirOperation preprocessed;
-  bool verify;
   std::vector<RewriteSite> rewriteSites;
 };
 

@@ -116,6 +116,15 @@ public:
   bool run();
 
 private:
+  struct Tried {
+    MlirOperation flow = {};   // null if IREE refused the form
+    MlirOperation placed = {}; // after our stream prefix
+    Peaks peaks;
+    std::optional<int64_t> estimate; // at flow level
+    std::optional<int64_t> cost;     // of the slabs
+    ModuleReport report;
+    std::vector<bool> applied;
+  };
   /// True if the command line has that flag, in any spelling.
   bool hasArgument(const std::string &name) const;
   std::string argumentValue(const std::string &name) const;
@@ -139,6 +148,7 @@ private:
   std::optional<int64_t> estimate(MlirOperation flow);
   std::optional<int64_t> placeForm(const Form &form);
   Form placeBest(bool rewritten);
+  void refine(Tried &entry);
   std::optional<int64_t> cost(const Peaks &peaks) const;
   void describeFunctions(MlirOperation module);
   bool checkBudget(MlirOperation module);
@@ -160,15 +170,6 @@ private:
   MlirOperation preprocessed = {};
   /// Per function, the least peak without our order.
   Peaks bestStock;
-  struct Tried {
-    MlirOperation flow = {};   // null if IREE refused the form
-    MlirOperation placed = {}; // after our stream prefix
-    Peaks peaks;
-    std::optional<int64_t> estimate; // at flow level
-    std::optional<int64_t> cost;     // of the slabs
-    ModuleReport report;
-    std::vector<bool> applied;
-  };
   std::map<Form, Tried> tried;
 };
 
@@ -295,7 +296,8 @@ bool Pipeline::runIree(MlirOperation module, const std::string &text,
   if (visible) {
     return ireeCompilerInvocationRunPassPipeline(inv, text.c_str());
   }
-  return ir::runPipeline(module, text, state.verify);
+  // Verified once at the end instead of after every pass: this is a try.
+  return ir::runPipeline(module, text, /*verify=*/false);
 }
 
 /// Textual pipelines do not see the session's options, so they are repeated.
@@ -378,10 +380,8 @@ bool Pipeline::runStreamPrefix(MlirOperation module, bool ours,
       (ours && !runOwn("serenity-schedule-regions", module, into, visible))) {
     return false;
   }
-  if (!runIree(module, "iree-stream-schedule-allocation", visible)) {
-    return false;
-  }
-  return true;
+  return runIree(module, "iree-stream-schedule-allocation", visible) &&
+         (!state.verify || mlirOperationVerify(module));
 }
 
 bool Pipeline::finishStream(MlirOperation module) {
@@ -393,8 +393,12 @@ bool Pipeline::finishStream(MlirOperation module) {
   }
   describeFunctions(module);
   auto format = session.find("iree-scheduling-dump-statistics-format");
-  if (format != session.end() && !format->second.empty() &&
-      format->second != "<unknown>" && format->second != "none") {
+  if (format != session.end() && format->second == "json") {
+    ir::emitWarning(mlirOperationGetLocation(module),
+                    "IREE's pass writes no json when it runs alone; no "
+                    "statistics were written, use csv with serenity flags");
+  } else if (format != session.end() && !format->second.empty() &&
+             format->second != "<unknown>" && format->second != "none") {
     std::string file = session["iree-scheduling-dump-statistics-file"];
     if (!runIree(module,
                  "iree-stream-dump-statistics{output-format=" + format->second +
@@ -416,8 +420,10 @@ Peaks Pipeline::measure(MlirOperation module, PackAlgorithm algorithm) const {
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (ir::isa(function, "util.func") || ir::isa(function, "func.func")) {
       std::string name = ir::stringAttr(function, "sym_name").value_or("");
-      SlabLayout layout = {algorithm, options.defaultAlignment,
-                           options.timeLimitSeconds};
+      SlabLayout layout;
+      layout.algorithm = algorithm;
+      layout.defaultAlignment = options.defaultAlignment;
+      layout.timeLimitSeconds = options.timeLimitSeconds;
       std::optional<CallMemory> memory = callMemory(module, function, layout);
       peaks[name] = memory ? std::optional<int64_t>(memory->transientPeakBytes)
                            : std::nullopt;
@@ -448,13 +454,16 @@ void Pipeline::adopt(MlirOperation clone) {
 
 /// Forms that are tried per module at most; the search ends there with the
 /// best.
-constexpr size_t maxForms = 24;
+constexpr size_t maxForms = 18;
 
 /// So many of the best by the estimate at flow level are taken to their slabs.
 constexpr size_t maxPlacedForms = 4;
 
 /// States per estimate; the chosen form is solved without this limit.
-constexpr int64_t statesPerEstimate = 200000;
+constexpr int64_t statesPerEstimate = 10000;
+
+/// States per region while forms are compared.
+constexpr int64_t statesPerPlacedForm = 100000;
 
 /// Standard error goes nowhere while it lives: flags that print IR or times
 /// speak of the compilation, not of what was tried on the way.
@@ -556,11 +565,44 @@ std::optional<int64_t> Pipeline::placeForm(const Form &form) {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module));
   Stopwatch watch(report, "forms to slabs");
   entry.placed = mlirOperationClone(entry.flow);
+  int64_t limit = options.stateLimit;
+  options.stateLimit =
+      limit ? std::min(limit, statesPerPlacedForm) : statesPerPlacedForm;
   if (runStreamPrefix(entry.placed, /*ours=*/true, &entry.report, false)) {
     entry.peaks = measure(entry.placed, options.offsets);
     entry.cost = cost(entry.peaks);
   }
+  options.stateLimit = limit;
   return entry.cost;
+}
+
+/// Solves the chosen form once more without the limit of the comparison, where
+/// that limit was what ended the search.
+void Pipeline::refine(Tried &entry) {
+  bool proved = true;
+  for (const FunctionReport &function : entry.report.functions) {
+    for (const RegionReport &region : function.regions) {
+      proved &= region.optimal || !region.leftAlone.empty();
+    }
+  }
+  if (proved || !entry.flow.ptr) {
+    return;
+  }
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module));
+  Stopwatch watch(report, "chosen form");
+  Tried again;
+  MlirOperation module = mlirOperationClone(entry.flow);
+  if (runStreamPrefix(module, /*ours=*/true, &again.report, false)) {
+    again.peaks = measure(module, options.offsets);
+    again.cost = cost(again.peaks);
+    if (again.cost && entry.cost && *again.cost <= *entry.cost) {
+      std::swap(module, entry.placed);
+      entry.report = again.report;
+      entry.peaks = again.peaks;
+      entry.cost = again.cost;
+    }
+  }
+  mlirOperationDestroy(module);
 }
 
 /// Looks for the form of least cost: dispatch formation and all rewrites or
@@ -595,17 +637,16 @@ Form Pipeline::searchForms() {
       "iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops";
   bool pad = !hasArgument(padding) && session.count(padding) &&
              session[padding] != "true";
-  std::vector<bool> all(numSites, true);
-  std::vector<std::vector<bool>> siteChoices;
-  if (options.rewrite != RewriteMode::Always || !rewrite) {
-    siteChoices.push_back({});
-  } else {
-    bestEstimate = std::nullopt; // whatever the bytes say
-  }
-  if (rewrite) {
-    siteChoices.push_back(all);
-  }
-  for (const std::vector<bool> &sites : siteChoices) {
+  // Sites of these kinds, or of all.
+  auto sitesOf = [&](std::vector<RewriteKind> kinds) {
+    std::vector<bool> chosen(numSites);
+    for (size_t i = 0; i < numSites; ++i) {
+      chosen[i] = std::find(kinds.begin(), kinds.end(),
+                            maker->sites()[i].kind) != kinds.end();
+    }
+    return chosen;
+  };
+  auto tryFusions = [&](const std::vector<bool> &sites) {
     for (int fusion = 0; fusion < 4; ++fusion) {
       if ((fusion & 1 && !multiUse) || (fusion & 2 && !pad)) {
         continue;
@@ -620,6 +661,27 @@ Form Pipeline::searchForms() {
         form.fusePadding = true;
       }
       better(form);
+    }
+  };
+  if (rewrite && options.rewrite == RewriteMode::Always) {
+    bestEstimate = std::nullopt; // whatever the bytes say
+    tryFusions(std::vector<bool>(numSites, true));
+  } else {
+    if (rewrite) {
+      // The paper's kinds and sums first, then products piece by piece too.
+      tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
+                          RewriteKind::Sum}));
+      for (int padded = 0; padded < (pad ? 2 : 1); ++padded) {
+        Form form = best;
+        form.inPlace = Form::LastUse;
+        form.sites.assign(numSites, true);
+        form.fusePadding =
+            padded ? std::optional<bool>(true) : std::optional<bool>();
+        better(form);
+      }
+    }
+    if (!rewrite || numRewrites(best) == 0) {
+      tryFusions({});
     }
   }
   for (Form::InPlace inPlace : {Form::SingleUse, Form::None}) {
@@ -642,11 +704,12 @@ Form Pipeline::searchForms() {
     }
     return any && better(form);
   };
-  for (RewriteKind kind :
-       {RewriteKind::Sum, RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+  for (RewriteKind kind : {RewriteKind::Stream, RewriteKind::Sum,
+                           RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+    std::vector<bool> ofKind = sitesOf({kind});
     std::vector<size_t> group;
     for (size_t i = 0; i < numSites; ++i) {
-      if (maker->sites()[i].kind == kind) {
+      if (ofKind[i]) {
         group.push_back(i);
       }
     }
@@ -720,7 +783,12 @@ bool Pipeline::scheduleStream() {
   bool stockOk;
   {
     Stopwatch watch(report, "stock candidate");
-    ir::SilenceDiagnostics silence(context);
+    // What IREE has to say about the module is said once: by the run that the
+    // user watches, else by the last of these candidates.
+    std::optional<ir::SilenceDiagnostics> silence;
+    if (flags.schedule || visible) {
+      silence.emplace(context);
+    }
     stockOk = runStreamPrefix(stock, /*ours=*/false, nullptr, false);
     if (stockOk) {
       stockPeaks = measure(stock, PackAlgorithm::Iree);
@@ -730,7 +798,8 @@ bool Pipeline::scheduleStream() {
   if (!stockOk) {
     // IREE refuses the module: let it say so.
     mlirOperationDestroy(stock);
-    return runStreamPrefix(flow, false, nullptr, true);
+    return (flags.schedule || visible) &&
+           runStreamPrefix(flow, false, nullptr, true);
   }
   for (const auto &item : stockPeaks) {
     bestStock[item.first] = item.second;
@@ -745,6 +814,10 @@ bool Pipeline::scheduleStream() {
   if (flags.schedule) {
     {
       Stopwatch watch(report, "serenity candidate");
+      std::optional<ir::SilenceDiagnostics> quiet;
+      if (visible) {
+        quiet.emplace(context);
+      }
       Tried &entry = tried[form];
       entry.placed = mlirOperationClone(flow);
       if (runStreamPrefix(entry.placed, /*ours=*/true, &entry.report, false)) {
@@ -764,6 +837,9 @@ bool Pipeline::scheduleStream() {
     }
     form = searchForms();
     own = tried[form].placed.ptr ? &tried[form] : nullptr;
+    if (own && !visible) {
+      refine(*own);
+    }
   }
 
   // Per function, the least; the earlier one among equals. Another form is
@@ -912,8 +988,10 @@ void Pipeline::describeFunctions(MlirOperation module) {
       }
     });
   }
-  SlabLayout layout = {options.offsets, options.defaultAlignment,
-                       options.timeLimitSeconds};
+  SlabLayout layout;
+  layout.algorithm = options.offsets;
+  layout.defaultAlignment = options.defaultAlignment;
+  layout.timeLimitSeconds = options.timeLimitSeconds;
   std::map<std::string, MlirOperation> functions;
   report.persistentBytes = 0;
   for (MlirOperation op : ir::operations(ir::body(module))) {
@@ -1072,7 +1150,7 @@ bool Pipeline::run() {
       flowFrom = "preprocessing";
       takeModule();
       preprocessed = mlirOperationClone(state.module);
-      maker.emplace(state.session, session, preprocessed, state.verify);
+      maker.emplace(state.session, session, preprocessed);
     }
     if (!runStock(flowFrom, "flow")) {
       return false;
