@@ -2,103 +2,52 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Files that appear complete or not at all. POSIX.
-
 #ifndef SERENITY_DRIVER_OUTPUTFILE_H
 #define SERENITY_DRIVER_OUTPUTFILE_H
 
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fcntl.h>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace serenity {
 
-namespace detail {
-/// Writes all of `text`; returns 0 or an errno.
-inline int writeAll(int fd, std::string_view text) {
-  while (!text.empty()) {
-    ssize_t count = write(fd, text.data(), text.size());
-    if (count < 0 && errno != EINTR) {
-      return errno;
-    }
-    text.remove_prefix(count > 0 ? static_cast<size_t>(count) : 0);
-  }
-  return 0;
-}
-} // namespace detail
+/// A file that appears under its name complete or not at all.
+///
+/// It is written without a name (O_TMPFILE) where the file system can do that,
+/// so that nothing is left behind however the process ends; elsewhere under a
+/// temporary name beside the target.
+class AtomicFile {
+public:
+  AtomicFile() = default;
+  ~AtomicFile();
+  AtomicFile(const AtomicFile &) = delete;
+  AtomicFile &operator=(const AtomicFile &) = delete;
 
-/// Writes `text` to the file `path`, or to standard output if `path` is "-".
-/// A regular file is written under another name in the same folder, then
-/// renamed over what was there, whose permissions it takes. Pipes and devices
-/// are written to as they are. Returns an error, or nothing.
-inline std::optional<std::string> writeOutputFile(const std::string &path,
-                                                  std::string_view text) {
-  auto failed = [&](int error) {
-    return "cannot write '" + path + "': " + std::strerror(error);
-  };
-  if (path == "-") {
-    int error = detail::writeAll(1, text);
-    return error ? std::optional<std::string>(failed(error)) : std::nullopt;
-  }
-  struct stat status = {};
-  bool exists = stat(path.c_str(), &status) == 0;
-  if (exists && S_ISDIR(status.st_mode)) {
-    return failed(EISDIR);
-  }
-  if (exists && !S_ISREG(status.st_mode)) {
-    int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-    int error = fd < 0 ? errno : detail::writeAll(fd, text);
-    if (fd >= 0 && close(fd) != 0 && error == 0) {
-      error = errno;
-    }
-    return error ? std::optional<std::string>(failed(error)) : std::nullopt;
-  }
-  // A file that must not be written must not be replaced either.
-  if (exists && access(path.c_str(), W_OK) != 0) {
-    return failed(errno);
-  }
-  std::string target = path;
-  if (exists) {
-    // Replace what a symbolic link points to, not the link.
-    if (char *real = realpath(path.c_str(), nullptr)) {
-      target = real;
-      std::free(real);
-    }
-  }
-  std::string temporary = target + ".XXXXXX";
-  int fd = mkstemp(temporary.data());
-  if (fd < 0) {
-    return failed(errno);
-  }
-  mode_t mode = status.st_mode & 07777;
-  if (!exists) {
-    mode_t mask = umask(0);
-    umask(mask);
-    mode = 0666 & ~mask;
-  }
-  int error = detail::writeAll(fd, text);
-  if (error == 0 && fchmod(fd, mode) != 0) {
-    error = errno;
-  }
-  if (close(fd) != 0 && error == 0) {
-    error = errno;
-  }
-  if (error == 0 && std::rename(temporary.c_str(), target.c_str()) != 0) {
-    error = errno;
-  }
-  if (error != 0) {
-    unlink(temporary.c_str());
-    return failed(error);
-  }
-  return std::nullopt;
-}
+  /// True if `path` is to be replaced atomically: a regular file or nothing
+  /// yet.
+  static bool handles(const std::string &path);
+
+  /// Opens it for writing. On failure `error()` says why.
+  bool open(const std::string &path);
+  int descriptor() const { return fd; }
+  /// Gives it its name, replacing what was there.
+  bool commit();
+  const std::string &error() const { return message; }
+
+private:
+  bool fail(const std::string &what);
+
+  std::string path;      // as given
+  std::string target;    // links resolved
+  std::string temporary; // empty while it has no name
+  std::string message;
+  int fd = -1;
+};
+
+/// Writes `text` to `path` atomically, or to standard output if it is "-";
+/// pipes and devices are written to as they are. Returns an error, or nothing.
+std::optional<std::string> writeOutputFile(const std::string &path,
+                                           std::string_view text);
 
 } // namespace serenity
 

@@ -18,9 +18,9 @@
 
 #include "serenity/Driver/CommandLine.h"
 #include "serenity/Driver/Compile/Flags.h"
-#include "serenity/Driver/Compile/Output.h"
 #include "serenity/Driver/Compile/Pipeline.h"
 #include "serenity/Driver/Compile/Real.h"
+#include "serenity/Driver/OutputFile.h"
 #include "serenity/IREE/Ir.h"
 
 #include <algorithm>
@@ -361,10 +361,10 @@ int main(int argc, char **argv) {
   }
   bool complete = code == 0 || state.outcome.budgetMissed;
   if (complete && !state.flags.reportPath.empty()) {
-    std::string error =
-        writeFileAtomically(state.flags.reportPath, toJson(state.report));
-    if (!error.empty()) {
-      std::fprintf(stderr, "serenity-compile: error: %s\n", error.c_str());
+    std::optional<std::string> error =
+        writeOutputFile(state.flags.reportPath, toJson(state.report));
+    if (error) {
+      std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
       code = exitFailure;
     }
   }

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Driver/Compile/Output.h"
+#include "serenity/Driver/OutputFile.h"
 
 #include <cerrno>
 #include <climits>
@@ -130,34 +130,41 @@ bool AtomicFile::commit() {
   return true;
 }
 
-std::string writeFileAtomically(const std::string &path,
-                                const std::string &text) {
-  if (!AtomicFile::handles(path)) {
-    FILE *file = path == "-" ? stdout : std::fopen(path.c_str(), "w");
-    if (!file) {
-      return "cannot open output file '" + path + "': " + std::strerror(errno);
-    }
-    bool ok = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    ok &= (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
-    return ok ? "" : "cannot write '" + path + "': " + std::strerror(errno);
-  }
+std::optional<std::string> writeOutputFile(const std::string &path,
+                                           std::string_view text) {
+  auto failed = [&]() -> std::optional<std::string> {
+    return "cannot write '" + path + "': " + std::strerror(errno);
+  };
   AtomicFile file;
-  if (!file.open(path)) {
-    return file.error();
-  }
-  size_t written = 0;
-  while (written < text.size()) {
-    ssize_t n =
-        write(file.descriptor(), text.data() + written, text.size() - written);
-    if (n < 0 && errno == EINTR) {
-      continue;
+  int fd = STDOUT_FILENO;
+  bool atomic = AtomicFile::handles(path);
+  if (atomic) {
+    if (!file.open(path)) {
+      return file.error();
     }
-    if (n <= 0) {
-      return "cannot write '" + path + "': " + std::strerror(errno);
+    fd = file.descriptor();
+  } else if (path != "-") {
+    fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+      return failed();
     }
-    written += size_t(n);
   }
-  return file.commit() ? "" : file.error();
+  bool ok = true;
+  while (ok && !text.empty()) {
+    ssize_t count = write(fd, text.data(), text.size());
+    ok = count >= 0 || errno == EINTR;
+    text.remove_prefix(count > 0 ? size_t(count) : 0);
+  }
+  std::optional<std::string> error;
+  if (!ok) {
+    error = failed();
+  } else if (atomic && !file.commit()) {
+    error = file.error();
+  }
+  if (!atomic && path != "-" && close(fd) != 0 && !error) {
+    error = failed();
+  }
+  return error;
 }
 
 } // namespace serenity
