@@ -14,10 +14,6 @@ namespace serenity {
 
 namespace {
 constexpr const char *multiUseFlag = "iree-dispatch-creation-fuse-multi-use";
-constexpr const char *paddingFlag =
-    "iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops";
-/// States of the search for the order of accumulations, per form.
-constexpr int64_t statesPerOrder = 20000;
 } // namespace
 
 size_t numRewrites(const Form &form) {
@@ -25,8 +21,7 @@ size_t numRewrites(const Form &form) {
 }
 
 bool Form::isStock() const {
-  return !fuseMultiUse && !fusePadding && inPlace == None &&
-         numRewrites(*this) == 0;
+  return !fuseMultiUse && inPlace == None && numRewrites(*this) == 0;
 }
 
 std::string Form::name() const {
@@ -36,9 +31,6 @@ std::string Form::name() const {
   };
   if (fuseMultiUse) {
     add(std::string("multi-use fusion ") + (*fuseMultiUse ? "on" : "off"));
-  }
-  if (fusePadding) {
-    add(std::string("padding fusion ") + (*fusePadding ? "on" : "off"));
   }
   if (inPlace != None) {
     add(inPlace == SingleUse ? "in place" : "in place at the last use");
@@ -51,8 +43,7 @@ std::string Form::name() const {
 
 bool Form::operator<(const Form &other) const {
   auto key = [](const Form &form) {
-    return std::tie(form.fuseMultiUse, form.fusePadding, form.inPlace,
-                    form.sites);
+    return std::tie(form.fuseMultiUse, form.inPlace, form.sites);
   };
   return key(*this) < key(other);
 }
@@ -74,12 +65,13 @@ bool FormMaker::setFlag(const std::string &name, const std::string &value) {
   return !error;
 }
 
-MlirOperation FormMaker::make(const Form &form, std::vector<bool> *applied) {
+MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
+                              std::vector<bool> *applied) {
   MlirOperation module = mlirOperationClone(preprocessed);
   bool ok = true;
   if (numRewrites(form) > 0) {
     RewriteOptions options;
-    options.stateLimit = statesPerOrder;
+    options.stateLimit = stateLimit;
     ok = applyRewrites(module, form.sites, options, applied);
   }
   std::vector<std::string> changed;
@@ -90,7 +82,6 @@ MlirOperation FormMaker::make(const Form &form, std::vector<bool> *applied) {
     }
   };
   override(multiUseFlag, form.fuseMultiUse);
-  override(paddingFlag, form.fusePadding);
   if (ok) {
     iree_compiler_invocation_t *inv = real::invocationCreate(session);
     real::setVerifyIR(inv, false); // once, below

@@ -21,10 +21,10 @@ namespace serenity {
 
 /// How a module is brought to the flow phase.
 struct Form {
-  /// Overrides of `--iree-dispatch-creation-fuse-multi-use` and
-  /// `--iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops`.
+  /// Override of `--iree-dispatch-creation-fuse-multi-use`. (Fusion of padding
+  /// into its consumers would often need less still, but IREE 3.12 and 3.13
+  /// fail to generate code for it on CPUs.)
   std::optional<bool> fuseMultiUse;
-  std::optional<bool> fusePadding;
   /// Per rewrite site; empty: none.
   std::vector<bool> sites;
   /// Let dispatches overwrite operands that die with them: not at all, where
@@ -53,7 +53,9 @@ public:
 
   /// The module at the end of the flow phase, owned by the caller; null if IREE
   /// refuses the form. `applied` receives the sites that were rewritten.
-  MlirOperation make(const Form &form, std::vector<bool> *applied = nullptr);
+  /// `stateLimit` ends the search for the order of accumulations.
+  MlirOperation make(const Form &form, int64_t stateLimit,
+                     std::vector<bool> *applied = nullptr);
 
 private:
   bool setFlag(const std::string &name, const std::string &value);

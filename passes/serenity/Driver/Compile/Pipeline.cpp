@@ -143,6 +143,8 @@ private:
   std::string streamOptions(bool visible) const;
   void setPartitioning(MlirOperation module, bool on);
   bool scheduleStream();
+  bool runStream();
+  void forgetForms();
   Form searchForms();
   std::optional<int64_t> estimateForm(const Form &form);
   std::optional<int64_t> estimate(MlirOperation flow);
@@ -171,9 +173,18 @@ private:
   /// Per function, the least peak without our order.
   Peaks bestStock;
   std::map<Form, Tried> tried;
+  /// The form that the module is in, if it is not the stock one.
+  std::optional<Form> chosenForm;
 };
 
 Pipeline::~Pipeline() {
+  forgetForms();
+  if (preprocessed.ptr) {
+    mlirOperationDestroy(preprocessed);
+  }
+}
+
+void Pipeline::forgetForms() {
   for (auto &item : tried) {
     for (MlirOperation module : {item.second.flow, item.second.placed}) {
       if (module.ptr) {
@@ -181,9 +192,7 @@ Pipeline::~Pipeline() {
       }
     }
   }
-  if (preprocessed.ptr) {
-    mlirOperationDestroy(preprocessed);
-  }
+  tried.clear();
 }
 
 bool Pipeline::hasArgument(const std::string &name) const {
@@ -462,6 +471,11 @@ constexpr size_t maxPlacedForms = 4;
 /// States per estimate; the chosen form is solved without this limit.
 constexpr int64_t statesPerEstimate = 10000;
 
+/// States of the search for the order of accumulations: per form, and again for
+/// the few that are taken further.
+constexpr int64_t statesPerOrder = 20000;
+constexpr int64_t statesPerPlacedOrder = 200000;
+
 /// States per region while forms are compared.
 constexpr int64_t statesPerPlacedForm = 100000;
 
@@ -494,6 +508,25 @@ private:
   int saved = -1;
 };
 
+/// Swallows errors while it lives, but nothing else.
+class SilenceErrors {
+public:
+  explicit SilenceErrors(MlirContext context) : context(context) {
+    auto handle = [](MlirDiagnostic diagnostic, void *) {
+      bool error = mlirDiagnosticGetSeverity(diagnostic) == MlirDiagnosticError;
+      return MlirLogicalResult{int8_t(error)}; // success: handled
+    };
+    id = mlirContextAttachDiagnosticHandler(context, handle, nullptr, nullptr);
+  }
+  ~SilenceErrors() { mlirContextDetachDiagnosticHandler(context, id); }
+  SilenceErrors(const SilenceErrors &) = delete;
+  SilenceErrors &operator=(const SilenceErrors &) = delete;
+
+private:
+  MlirContext context;
+  MlirDiagnosticHandlerID id;
+};
+
 /// What a form costs: first whether no function is worse off than without us,
 /// then the bytes of all functions, then the number of rewrites.
 std::optional<int64_t> Pipeline::cost(const Peaks &peaks) const {
@@ -522,7 +555,7 @@ std::optional<int64_t> Pipeline::estimateForm(const Form &form) {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module));
   HushStandardError hush(watched());
   Stopwatch watch(report, "forms");
-  entry.flow = maker->make(form, &entry.applied);
+  entry.flow = maker->make(form, statesPerOrder, &entry.applied);
   if (entry.flow.ptr) {
     entry.estimate = estimate(entry.flow);
   }
@@ -563,7 +596,21 @@ std::optional<int64_t> Pipeline::placeForm(const Form &form) {
     return entry.cost;
   }
   ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module));
+  HushStandardError hush(watched());
   Stopwatch watch(report, "forms to slabs");
+  if (numRewrites(form) > 0) {
+    MlirOperation better =
+        maker->make(form, statesPerPlacedOrder, &entry.applied);
+    std::optional<int64_t> bytes = std::nullopt;
+    if (better.ptr) {
+      bytes = estimate(better);
+      if (bytes && entry.estimate && *bytes <= *entry.estimate) {
+        std::swap(better, entry.flow);
+        entry.estimate = bytes;
+      }
+      mlirOperationDestroy(better);
+    }
+  }
   entry.placed = mlirOperationClone(entry.flow);
   int64_t limit = options.stateLimit;
   options.stateLimit =
@@ -633,10 +680,6 @@ Form Pipeline::searchForms() {
   bool multiUse = !hasArgument("iree-dispatch-creation-fuse-multi-use") &&
                   session.count("iree-dispatch-creation-fuse-multi-use") &&
                   session["iree-dispatch-creation-fuse-multi-use"] != "false";
-  const char *padding =
-      "iree-dispatch-creation-enable-fuse-padding-into-linalg-consumer-ops";
-  bool pad = !hasArgument(padding) && session.count(padding) &&
-             session[padding] != "true";
   // Sites of these kinds, or of all.
   auto sitesOf = [&](std::vector<RewriteKind> kinds) {
     std::vector<bool> chosen(numSites);
@@ -647,18 +690,15 @@ Form Pipeline::searchForms() {
     return chosen;
   };
   auto tryFusions = [&](const std::vector<bool> &sites) {
-    for (int fusion = 0; fusion < 4; ++fusion) {
-      if ((fusion & 1 && !multiUse) || (fusion & 2 && !pad)) {
-        continue;
-      }
+    for (bool separate : {false, true}) {
       Form form;
       form.sites = sites;
       form.inPlace = Form::LastUse;
-      if (fusion & 1) {
+      if (separate) {
+        if (!multiUse) {
+          continue;
+        }
         form.fuseMultiUse = false;
-      }
-      if (fusion & 2) {
-        form.fusePadding = true;
       }
       better(form);
     }
@@ -671,14 +711,10 @@ Form Pipeline::searchForms() {
       // The paper's kinds and sums first, then products piece by piece too.
       tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
                           RewriteKind::Sum}));
-      for (int padded = 0; padded < (pad ? 2 : 1); ++padded) {
-        Form form = best;
-        form.inPlace = Form::LastUse;
-        form.sites.assign(numSites, true);
-        form.fusePadding =
-            padded ? std::optional<bool>(true) : std::optional<bool>();
-        better(form);
-      }
+      Form form = best;
+      form.inPlace = Form::LastUse;
+      form.sites.assign(numSites, true);
+      better(form);
     }
     if (!rewrite || numRewrites(best) == 0) {
       tryFusions({});
@@ -912,6 +948,9 @@ bool Pipeline::scheduleStream() {
     }
   }
   bool takeOver = own && (allOwn || !form.isStock()) && anyOwn;
+  if (takeOver && !form.isStock()) {
+    chosenForm = form;
+  }
   if (takeOver && !visible) {
     mlirOperationDestroy(stock);
     adopt(own->placed);
@@ -1161,6 +1200,47 @@ bool Pipeline::run() {
     return !flags.schedule ||
            runOwn("serenity-schedule", state.module, &report, watched());
   }
+  // Kept while another form may turn out not to compile for the target.
+  MlirOperation stockForm = {nullptr};
+  if (maker && to > streamPhase) {
+    stockForm = mlirOperationClone(state.module);
+  }
+  bool ok = runStream();
+  if (ok && chosenForm && to > streamPhase) {
+    {
+      SilenceErrors silence(mlirOperationGetContext(state.module));
+      Stopwatch watch(report, "from stream");
+      ok = runStock("stream", state.compileTo);
+    }
+    if (ok) {
+      mlirOperationDestroy(stockForm);
+      return true;
+    }
+    ir::emitWarning(mlirOperationGetLocation(state.module),
+                    "IREE does not compile the form '" + chosenForm->name() +
+                        "' for this target; taking the stock form");
+    forgetForms();
+    maker.reset();
+    chosenForm.reset();
+    report.functions.clear();
+    report.rewrites.clear();
+    adopt(stockForm);
+    stockForm.ptr = nullptr;
+    ok = runStream();
+  }
+  if (stockForm.ptr) {
+    mlirOperationDestroy(stockForm);
+  }
+  if (!ok) {
+    return false;
+  }
+  Stopwatch watch(report, "from stream");
+  return to == streamPhase || runStock("stream", state.compileTo);
+}
+
+/// The stream phase, with the budget checked and our annotations gone at its
+/// end.
+bool Pipeline::runStream() {
   if (!scheduleStream()) {
     return false;
   }
@@ -1179,14 +1259,13 @@ bool Pipeline::run() {
         ir::stringAttr(state.module, "sym_name").value_or("module");
     if (!runIree(state.module,
                  "iree-util-dump-module{path=\"" + state.dumpPhasesTo + "/" +
-                     name + "." + std::to_string(streamPhase) +
+                     name + "." + std::to_string(phaseIndex("stream")) +
                      ".stream.mlir\"}",
                  true)) {
       return false;
     }
   }
-  Stopwatch watch(report, "from stream");
-  return to == streamPhase || runStock("stream", state.compileTo);
+  return true;
 }
 
 } // namespace
