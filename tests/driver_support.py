@@ -70,10 +70,10 @@ class Compilers:
         return run.out
 
     def ours(self, *args: str | Path, input: bytes = b"", cwd: Path | None = None) -> Run:
-        """Runs our compiler, with `--serenity-schedule` if there is no serenity flag."""
+        """Runs our compiler without rewriting, to save time, unless the arguments speak of it."""
         arguments = tuple(map(str, args))
-        if not any(argument.lstrip("-").startswith("serenity") for argument in arguments):
-            arguments = ("--serenity-schedule", *arguments)
+        if not any(a.startswith(("--serenity-schedule", "--serenity-rewrite")) for a in arguments):
+            arguments = ("--serenity-rewrite=off", *arguments)
         return self._run(self.ours_path, arguments, input, cwd)
 
     def ours_output(self, *args: str | Path) -> bytes:
