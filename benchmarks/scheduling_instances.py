@@ -1,7 +1,10 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Scheduling problems for benchmarks and tests: networks, random wirings, stacks, large DAGs."""
+"""Scheduling problems for benchmarks and tests: networks, random wirings, stacks, large DAGs.
+
+``python benchmarks/scheduling_instances.py`` writes the networks' problems into the corpus.
+"""
 
 from __future__ import annotations
 
@@ -215,6 +218,36 @@ def random_dag(operations: int, reach: int, seed: int) -> Problem:
     return problem
 
 
+def in_place_dag(operations: int, reach: int, seed: int) -> Problem:
+    """As `random_dag`, but half of the values that are read are overwritten by their last reader.
+
+    The overwriter comes after the other readers, and takes over the buffer for its own result.
+    """
+    generator = random.Random(seed)
+    reads = [
+        generator.sample(range(max(0, index - reach), index), min(index, reach, count))
+        for index, count in ((i, generator.randint(1, 3)) for i in range(operations))
+    ]
+    readers: list[list[int]] = [[] for _ in range(operations)]
+    for index, operands in enumerate(reads):
+        for operand in operands:
+            readers[operand].append(index)
+    problem = Problem()
+    buffer_of: list[str] = []
+    for index, operands in enumerate(reads):
+        after = dict.fromkeys(operands)
+        own = ""
+        for operand in operands:
+            if readers[operand][-1] == index and generator.random() < 0.5:
+                own = buffer_of[operand]
+                after.update(dict.fromkeys(r for r in readers[operand] if r != index))
+                break
+        buffer_of.append(own or problem.add_buffer(f"v{index}", 64 * generator.randint(1, 100)))
+        uses = dict.fromkeys(buffer_of[other] for other in [*operands, index])
+        problem.add_operation(f"o{index}", uses, [f"o{other}" for other in after])
+    return problem
+
+
 def branches(count: int, size: int, seed: int, *, private: bool) -> Problem:
     """``count`` random branches of ``size`` operations between a source and a sink.
 
@@ -252,3 +285,15 @@ def branches(count: int, size: int, seed: int, *, private: bool) -> Problem:
     problem.add_buffer("sink", 6400, live_out=True)
     problem.add_operation("sink", [*ends, "sink"], ends)
     return problem
+
+
+def corpus_networks() -> Iterator[tuple[str, Problem]]:
+    """The ten networks as functions and as in-place regions with splats: file name, problem."""
+    for name in networks.names():
+        yield f"{name}.function.json", network(name)
+        yield f"{name}.region.json", network(name, in_place=True, splats=True)
+
+
+if __name__ == "__main__":
+    for file_name, instance in corpus_networks():
+        (GRAPHS / "networks" / file_name).write_text(instance.to_json(), encoding="utf-8")

@@ -2,18 +2,24 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// SchedulerBenchmark GRAPH.json...: median time of the solver per instance and
-// per switch, without Python. Build with SERENITY_BUILD_CORE_BENCHMARKS=ON and
-// run on benchmarks/instances/graphs/swiftnet*.json.
+// SchedulerBenchmark [Google Benchmark's flags] [GRAPH.json...]: the solver
+// without Python, on the graphs named or on the corpus. Per graph: exact, the
+// paper's algorithm, the heuristics, and exact without each of its switches.
+// Counters: states expanded, peak and bound in bytes; the label says what
+// proved the peak. A peak that differs from the proved one is an error.
 
 #include "serenity/Core/Scheduler.h"
 
+#include <benchmark/benchmark.h>
+
 #include <algorithm>
-#include <chrono>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -139,74 +145,122 @@ private:
 
 struct Variation {
   const char *name;
-  bool SchedulerSwitches::*member;
+  Algorithm algorithm = Algorithm::Exact;
+  bool SchedulerSwitches::*disabled = nullptr;
 };
 
 constexpr Variation kVariations[] = {
-    {"all on", nullptr},
-    {"-forcedMoves", &SchedulerSwitches::forcedMoves},
-    {"-forcedSets", &SchedulerSwitches::forcedSets},
-    {"-delayReduction", &SchedulerSwitches::delayReduction},
-    {"-advanceReduction", &SchedulerSwitches::advanceReduction},
-    {"-cutPoints", &SchedulerSwitches::cutPoints},
-    {"-modules", &SchedulerSwitches::modules},
-    {"-bothDirections", &SchedulerSwitches::bothDirections},
-    {"-footprintBound", &SchedulerSwitches::footprintBound},
-    {"-liveCutBound", &SchedulerSwitches::liveCutBound},
-    {"-heuristics", &SchedulerSwitches::heuristics},
+    {"exact"},
+    {"serenity", Algorithm::Serenity},
+    {"heuristic", Algorithm::Heuristic},
+    {"without_forced_moves", Algorithm::Exact, &SchedulerSwitches::forcedMoves},
+    {"without_forced_sets", Algorithm::Exact, &SchedulerSwitches::forcedSets},
+    {"without_delay_reduction", Algorithm::Exact,
+     &SchedulerSwitches::delayReduction},
+    {"without_advance_reduction", Algorithm::Exact,
+     &SchedulerSwitches::advanceReduction},
+    {"without_cut_points", Algorithm::Exact, &SchedulerSwitches::cutPoints},
+    {"without_modules", Algorithm::Exact, &SchedulerSwitches::modules},
+    {"without_both_directions", Algorithm::Exact,
+     &SchedulerSwitches::bothDirections},
+    {"without_footprint_bound", Algorithm::Exact,
+     &SchedulerSwitches::footprintBound},
+    {"without_live_cut_bound", Algorithm::Exact,
+     &SchedulerSwitches::liveCutBound},
+    {"without_heuristics", Algorithm::Exact, &SchedulerSwitches::heuristics},
 };
 
-/// Median over enough runs for 20 ms, as microseconds.
-double measure(const Problem &problem, const SchedulerOptions &options,
-               ScheduleResult &result) {
-  using Clock = std::chrono::steady_clock;
-  std::vector<double> times;
-  Clock::time_point begin = Clock::now();
-  do {
-    Clock::time_point start = Clock::now();
-    result = schedule(problem, options);
-    times.push_back(
-        std::chrono::duration<double, std::micro>(Clock::now() - start)
-            .count());
-  } while (times.size() < 5 ||
-           Clock::now() - begin < std::chrono::milliseconds(20));
-  std::nth_element(times.begin(), times.begin() + times.size() / 2,
-                   times.end());
-  return times[times.size() / 2];
+/// A graph of the corpus and its least peak, found when it is first needed.
+struct Instance {
+  std::string name;
+  Problem problem;
+  int64_t leastPeak = -1;
+};
+
+void run(benchmark::State &state, Instance &instance,
+         const Variation &variation) {
+  if (instance.leastPeak < 0) {
+    ScheduleResult reference = schedule(instance.problem);
+    if (!reference.optimal) {
+      state.SkipWithError("the least peak is not known within 10 s");
+      return;
+    }
+    instance.leastPeak = reference.peakBytes;
+  }
+  SchedulerOptions options;
+  options.algorithm = variation.algorithm;
+  if (variation.disabled) {
+    options.switches.*variation.disabled = false;
+  }
+  ScheduleResult result;
+  for (auto _ : state) {
+    result = schedule(instance.problem, options);
+    benchmark::DoNotOptimize(result.order.data());
+  }
+  if (result.peakBytes < instance.leastPeak ||
+      (result.optimal && result.peakBytes != instance.leastPeak)) {
+    state.SkipWithError("the peak differs from the proved one");
+    return;
+  }
+  state.counters["ops"] =
+      static_cast<double>(instance.problem.operations.size());
+  state.counters["states"] = static_cast<double>(result.states);
+  state.counters["peak"] = static_cast<double>(result.peakBytes);
+  state.counters["bound"] = static_cast<double>(result.lowerBoundBytes);
+  state.SetLabel(result.optimal ? result.provedBy : "not proved");
+}
+
+/// All graphs below `folder`, in the order of their paths.
+std::vector<std::string> findCorpus(const char *folder) {
+  std::vector<std::string> paths;
+  for (const auto &entry :
+       std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".json" &&
+        entry.path().filename() != "expected.json") {
+      paths.push_back(entry.path().string());
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: %s GRAPH.json...\n", argv[0]);
-    return 2;
+  benchmark::Initialize(&argc, argv);
+  std::vector<std::string> paths(argv + 1, argv + argc);
+  if (paths.empty()) {
+    paths = findCorpus(SERENITY_CORPUS_DIR);
   }
-  std::printf("%-28s %-18s %12s %10s %8s %s\n", "instance", "switches", "peak",
-              "us", "states", "proved by");
-  for (int i = 1; i < argc; ++i) {
-    std::ifstream file(argv[i]);
-    std::stringstream text;
-    text << file.rdbuf();
-    Problem problem = Reader(text.str()).read();
-    if (std::optional<std::string> error = check(problem)) {
-      std::fprintf(stderr, "%s: %s\n", argv[i], error->c_str());
+  std::vector<std::unique_ptr<Instance>> instances;
+  for (const std::string &path : paths) {
+    std::ifstream file(path);
+    if (!file) {
+      std::fprintf(stderr, "%s: cannot be read\n", path.c_str());
       return 1;
     }
-    std::string name = argv[i];
-    name = name.substr(name.find_last_of('/') + 1);
+    std::stringstream text;
+    text << file.rdbuf();
+    auto instance = std::make_unique<Instance>();
+    instance->name = std::filesystem::path(path).stem().string();
+    instance->problem = Reader(text.str()).read();
+    if (std::optional<std::string> error = check(instance->problem)) {
+      std::fprintf(stderr, "%s: %s\n", path.c_str(), error->c_str());
+      return 1;
+    }
+    instances.push_back(std::move(instance));
+  }
+  for (const std::unique_ptr<Instance> &instance : instances) {
     for (const Variation &variation : kVariations) {
-      SchedulerOptions options;
-      if (variation.member) {
-        options.switches.*variation.member = false;
-      }
-      ScheduleResult result;
-      double micros = measure(problem, options, result);
-      std::printf("%-28s %-18s %12lld %10.1f %8lld %s\n", name.c_str(),
-                  variation.name, static_cast<long long>(result.peakBytes),
-                  micros, static_cast<long long>(result.states),
-                  result.provedBy.c_str());
+      std::string name = std::string(variation.name) + "/" + instance->name;
+      benchmark::RegisterBenchmark(name.c_str(), [graph = instance.get(),
+                                                  &variation](
+                                                     benchmark::State &state) {
+        run(state, *graph, variation);
+      })->Unit(benchmark::kMillisecond);
     }
   }
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
   return 0;
 }
