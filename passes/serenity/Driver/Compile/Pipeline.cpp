@@ -173,6 +173,8 @@ private:
   /// Per function, the least peak without our order.
   Peaks bestStock;
   std::map<Form, Tried> tried;
+  /// All sites of the paper's kinds and sums, in the better fusion.
+  std::optional<Form> fullForm;
   /// The form that the module is in, if it is not the stock one.
   std::optional<Form> chosenForm;
 };
@@ -711,6 +713,8 @@ Form Pipeline::searchForms() {
       // The paper's kinds and sums first, then products piece by piece too.
       tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
                           RewriteKind::Sum}));
+      // Its order of accumulations may improve with more states: keep it in.
+      fullForm = best;
       Form form = best;
       form.inPlace = Form::LastUse;
       form.sites.assign(numSites, true);
@@ -791,6 +795,13 @@ Form Pipeline::placeBest(bool rewritten) {
                      return costA != costB ? costA < costB
                                            : numRewrites(*a) < numRewrites(*b);
                    });
+  if (fullForm && tried.count(*fullForm)) {
+    auto full = tried.find(*fullForm);
+    auto at = std::find(order.begin(), order.end(), &full->first);
+    if (at != order.end() && at - order.begin() >= int(maxPlacedForms)) {
+      std::rotate(order.begin(), at, at + 1);
+    }
+  }
   Form best;
   std::optional<int64_t> bestCost;
   if (!rewritten) {
@@ -798,7 +809,9 @@ Form Pipeline::placeBest(bool rewritten) {
   }
   for (size_t i = 0; i < order.size() && i < maxPlacedForms; ++i) {
     std::optional<int64_t> known = placeForm(*order[i]);
-    if (known && (!bestCost || *known < *bestCost)) {
+    if (known &&
+        (!bestCost || *known < *bestCost ||
+         (*known == *bestCost && numRewrites(*order[i]) < numRewrites(best)))) {
       best = *order[i];
       bestCost = known;
     }
