@@ -19,22 +19,36 @@ if TYPE_CHECKING:
     from serenity_mlir.compiler import SerenityOptions, compile, compile_file, compile_str
     from serenity_mlir.errors import Diagnostic, SerenityError, UnsupportedEnvironmentError
     from serenity_mlir.measurement import Measurement, measure
-    from serenity_mlir.offsets import Packing, pack
+    from serenity_mlir.offsets import OffsetsError, Packing, pack
     from serenity_mlir.reporting import Report, load_report
-    from serenity_mlir.scheduling import Buffer, Operation, Problem, Schedule, schedule
+    from serenity_mlir.scheduling import (
+        Buffer,
+        Operation,
+        Problem,
+        ProblemError,
+        Progress,
+        Schedule,
+        Simulation,
+        schedule,
+        simulate,
+    )
 
 __all__ = [
     "Buffer",
     "CheckResult",
     "Diagnostic",
     "Measurement",
+    "OffsetsError",
     "Operation",
     "Packing",
     "Problem",
+    "ProblemError",
+    "Progress",
     "Report",
     "Schedule",
     "SerenityError",
     "SerenityOptions",
+    "Simulation",
     "UnsupportedEnvironmentError",
     "__version__",
     "check",
@@ -45,6 +59,7 @@ __all__ = [
     "measure",
     "pack",
     "schedule",
+    "simulate",
 ]
 
 check_environment()
@@ -64,13 +79,17 @@ _MODULES = {
     "CheckResult": "serenity_mlir.checking",
     "Diagnostic": "serenity_mlir.errors",
     "Measurement": "serenity_mlir.measurement",
+    "OffsetsError": "serenity_mlir.offsets",
     "Operation": "serenity_mlir.scheduling",
     "Packing": "serenity_mlir.offsets",
     "Problem": "serenity_mlir.scheduling",
+    "ProblemError": "serenity_mlir.scheduling",
+    "Progress": "serenity_mlir.scheduling",
     "Report": "serenity_mlir.reporting",
     "Schedule": "serenity_mlir.scheduling",
     "SerenityError": "serenity_mlir.errors",
     "SerenityOptions": "serenity_mlir.compiler",
+    "Simulation": "serenity_mlir.scheduling",
     "UnsupportedEnvironmentError": "serenity_mlir.errors",
     "check": "serenity_mlir.checking",
     "compile": "serenity_mlir.compiler",
@@ -80,6 +99,7 @@ _MODULES = {
     "measure": "serenity_mlir.measurement",
     "pack": "serenity_mlir.offsets",
     "schedule": "serenity_mlir.scheduling",
+    "simulate": "serenity_mlir.scheduling",
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import networkx as nx
 import pytest
 
+import serenity_mlir
 from serenity_mlir.scheduling import Buffer, Operation, Problem, ProblemError, schedule
 
 GRAPHS = Path(__file__).resolve().parent.parent / "benchmarks" / "instances" / "graphs"
@@ -53,6 +54,17 @@ def test_reads_and_writes_json() -> None:
 def test_corpus_survives_a_round_trip(path: Path) -> None:
     problem = Problem.from_file(path)
     assert Problem.from_json(problem.to_json()) == problem
+
+
+def test_the_package_names_all_of_it() -> None:
+    problem = serenity_mlir.Problem.from_dict(SMALL)
+    result = serenity_mlir.schedule(problem, progress=lambda state: state.states >= 0)
+    assert isinstance(result, serenity_mlir.Schedule)
+    simulation = serenity_mlir.simulate(problem, result.order)
+    assert isinstance(simulation, serenity_mlir.Simulation)
+    assert simulation.peak_bytes == result.peak_bytes == 6
+    with pytest.raises(serenity_mlir.ProblemError, match="has 1 entries"):
+        serenity_mlir.simulate(problem, ["f"])
 
 
 def test_later_operations_may_be_named() -> None:
@@ -250,6 +262,32 @@ def test_wrong_usage_exits_with_2(arguments: list[str], stdin: str, message: str
     done = serenity(*arguments, stdin=stdin)
     assert done.returncode == 2
     assert message in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"version": 1,\n "buffers": [}', "line 2, column 14: not JSON"),
+        (edited("operations", 0, "after", value=["g"]), "cycle of 2 operation(s) in 'after': operation 'f'"),
+        (edited("operations", 1, "uses", value=["q"]), "'uses' names unknown buffer 'q'"),
+        (edited("operations", 1, "after", value=["q"]), "'after' names unknown operation 'q'"),
+        (edited("buffers", 1, "bytes", value=-1), "buffers[1] ('y'): 'bytes' is negative: -1"),
+        (edited("buffers", 1, "bytes", value=2**63 - 1), "exceeds"),
+        (edited("buffers", 1, "bytes", value=2**63), "('y'): 'bytes' exceeds 2^63-1"),
+        (edited("buffers", 1, "name", value="x"), "buffers[1] ('x'): the name is taken by b"),
+        (edited("operations", 1, "name", value="f"), "operations[1] ('f'): the name is taken"),
+    ],
+)
+def test_command_names_file_and_place_of_an_error(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "graph.json"
+    path.write_text(text)
+    done = serenity(str(path), "--json")
+    assert done.returncode == 2
+    line = " ".join(done.stderr.split())
+    assert f"{path}: " in done.stderr.replace("\n", "")
+    assert message in line
+    assert "Traceback" not in done.stderr
     assert not done.stdout
 
 
