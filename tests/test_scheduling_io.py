@@ -269,7 +269,10 @@ def test_wrong_usage_exits_with_2(arguments: list[str], stdin: str, message: str
     ("text", "message"),
     [
         ('{"version": 1,\n "buffers": [}', "line 2, column 14: not JSON"),
-        (edited("operations", 0, "after", value=["g"]), "cycle of 2 operation(s) in 'after': operation 'f'"),
+        (
+            edited("operations", 0, "after", value=["g"]),
+            "cycle of 2 operation(s) in 'after': operation 'f'",
+        ),
         (edited("operations", 1, "uses", value=["q"]), "'uses' names unknown buffer 'q'"),
         (edited("operations", 1, "after", value=["q"]), "'after' names unknown operation 'q'"),
         (edited("buffers", 1, "bytes", value=-1), "buffers[1] ('y'): 'bytes' is negative: -1"),
