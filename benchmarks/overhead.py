@@ -129,14 +129,14 @@ def launcher_table(repeats: int) -> None:
     print("| command | stock ms | ours ms | difference ms (median of pairs) |")
     print("|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as directory:
-        source = Path(directory) / "empty.mlir"
-        source.write_text("module {}\n")
+        source = Path(directory) / "identity.mlir"
+        source.write_text("func.func @f(%x: i32) -> i32 {\n  return %x : i32\n}\n")
         module = [str(source), *TARGET, "-o", "/dev/null"]
         rows = [
             ("`--version`, launcher", [stock, "--version"], [launcher, "--version"]),
-            ("empty module, launcher", [stock, *module], [launcher, *module]),
+            ("scalar function, launcher", [stock, *module], [launcher, *module]),
             (
-                "empty module, `serenity-compile`",
+                "scalar function, `serenity-compile`",
                 [stock, *module],
                 [ours, "--serenity-schedule", *module],
             ),
