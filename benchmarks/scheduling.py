@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Measures the schedulers: ``python benchmarks/scheduling.py [table ...]``.
 
-Tables: ``paper`` (optima of the paper's cells, and its own algorithm), ``networks``, ``wirings``,
-``stacks``, ``large``, ``gap`` (over time), ``ablation`` (states, time and peak per switch). Times
+Tables: ``paper`` (optima of the paper's cells, and its own algorithm), ``networks``, ``compiler``
+(what the passes hand over), ``wirings``, ``stacks``, ``large``, ``gap`` (over time), ``ablation``
+(states, time and peak per switch). Times
 are CPU time of the thread that calls `schedule` (no reading, no conversion of the problem), so that
 other load on the machine counts little; the time limits of ``large`` and ``gap`` are wall-clock.
 """
@@ -73,6 +74,21 @@ def network_table() -> None:
             print(
                 f"| {name} | {form} | {len(problem.operations)} | {result.peak_bytes:,} | "
                 f"{_proof(result)} | {result.states:,} | {1e3 * seconds:.2f} |"
+            )
+
+
+def compiler() -> None:
+    """The problems of the ten networks as the passes hand them to the solver."""
+    print("| network | level | operations | buffers | peak, bytes | proved by | states | ms |")
+    print("|---|---|---:|---:|---:|---|---:|---:|")
+    for name in networks.names():
+        for level in ("flow", "region"):
+            problem = Problem.from_file(instances.GRAPHS / "compiler" / f"{name}.{level}.json")
+            seconds, result = _median(problem)
+            print(
+                f"| {name} | {level} | {len(problem.operations)} | {len(problem.buffers)} | "
+                f"{result.peak_bytes:,} | {_proof(result)} | {result.states:,} | "
+                f"{1e3 * seconds:.2f} |"
             )
 
 
@@ -191,6 +207,7 @@ def ablation() -> None:
 TABLES: dict[str, Callable[[], None]] = {
     "paper": paper,
     "networks": network_table,
+    "compiler": compiler,
     "wirings": wirings,
     "stacks": stacks,
     "large": large,

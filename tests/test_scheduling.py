@@ -140,6 +140,27 @@ def test_optimum_of_the_darts_cell() -> None:
     assert schedule(instances.darts(True)).peak_bytes == 5 * 150528
 
 
+def test_corpus_of_networks_is_what_the_generator_makes() -> None:
+    for name, problem in instances.corpus_networks():
+        stored = (instances.GRAPHS / "networks" / name).read_text(encoding="utf-8")
+        assert stored == problem.to_json(), "run python benchmarks/scheduling_instances.py"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(instances.GRAPHS.glob("*/*.json")),
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
+def test_corpus_is_solved_exactly(path: Path) -> None:
+    problem = Problem.from_file(path)
+    result = schedule(problem)
+    assert result.optimal
+    assert_valid(problem, result)
+    # The same without the rules that change the graph or the bound.
+    others = ["delay_reduction", "advance_reduction", "modules", "live_cut_bound"]
+    assert schedule(problem, disable=others).peak_bytes == result.peak_bytes
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_agrees_with_brute_force(seed: int) -> None:
     generator = random.Random(seed)

@@ -242,7 +242,10 @@ int main(int argc, char **argv) {
     std::stringstream text;
     text << file.rdbuf();
     auto instance = std::make_unique<Instance>();
-    instance->name = std::filesystem::path(path).stem().string();
+    // The last folder tells forms of one network apart.
+    std::filesystem::path full = std::filesystem::absolute(path);
+    instance->name =
+        (full.parent_path().filename() / full.stem()).generic_string();
     instance->problem = Reader(text.str()).read();
     if (std::optional<std::string> error = check(instance->problem)) {
       std::fprintf(stderr, "%s: %s\n", path.c_str(), error->c_str());
