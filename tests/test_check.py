@@ -488,8 +488,16 @@ STOCK_SLABS = {
 REWRITE_OFF = SerenityOptions(rewrite="off")
 
 
+# With the oldest IREE two of them will do: all ten take minutes.
+QUICK_NETWORKS = ("swiftnet_c", "randwire_c100_b")
+NETWORKS = [
+    pytest.param(name, marks=() if name in QUICK_NETWORKS else pytest.mark.slow)
+    for name in networks.names()
+]
+
+
 @needs_compiler
-@pytest.mark.parametrize("name", networks.names())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_promise_holds_on_the_networks(name, tmp_path):
     path = tmp_path / f"{name}.onnx"
     path.write_bytes(networks.build(name).SerializeToString())
