@@ -145,6 +145,7 @@ private:
   bool scheduleStream();
   bool runStream();
   void forgetForms();
+  void remarkOnUserFlags();
   Form searchForms();
   std::optional<int64_t> estimateForm(const Form &form);
   std::optional<int64_t> estimate(MlirOperation flow);
@@ -819,6 +820,20 @@ Form Pipeline::placeBest(bool rewritten) {
   return best;
 }
 
+/// A flag of the user's own wins over our choice, and they are told so.
+void Pipeline::remarkOnUserFlags() {
+  const std::pair<const char *, const char *> known[] = {
+      {"iree-stream-partitioning-favor", "concurrency"},
+      {"iree-dispatch-creation-fuse-multi-use", "fusion of shared producers"}};
+  for (const auto &item : known) {
+    if (hasArgument(item.first)) {
+      ir::emitRemark(mlirOperationGetLocation(state.module),
+                     std::string("--") + item.first + " is given: " +
+                         item.second + " is not chosen by serenity");
+    }
+  }
+}
+
 /// Chooses the variant of every function and brings the module to laid out
 /// slabs.
 bool Pipeline::scheduleStream() {
@@ -857,10 +872,16 @@ bool Pipeline::scheduleStream() {
     }
   }
 
-  // Ours: the stock form in our order, then other forms.
+  // Ours: the stock form in our order, then other forms; unless there is
+  // nothing to gain.
   Form form;
   Tried *own = nullptr;
-  if (flags.schedule) {
+  bool needsMemory =
+      std::any_of(stockPeaks.begin(), stockPeaks.end(), [](const auto &item) {
+        return !item.second || *item.second > 0;
+      });
+  if (flags.schedule && needsMemory) {
+    remarkOnUserFlags();
     {
       Stopwatch watch(report, "serenity candidate");
       std::optional<ir::SilenceDiagnostics> quiet;
