@@ -146,7 +146,7 @@ std::optional<std::string> writeOutputFile(const std::string &path,
   } else if (path != "-") {
     fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) {
-      return failed();
+      return "cannot open output file '" + path + "': " + std::strerror(errno);
     }
   }
   bool ok = true;

@@ -4,6 +4,8 @@
 
 #include "serenity/IREE/Ir.h"
 
+#include "serenity/IREE/Diagnostics.h"
+
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -319,16 +321,11 @@ static void emitFallback(MlirLocation location, MlirDiagnosticSeverity severity,
     fallbackSink()(location, severity, message);
     return;
   }
-  // `loc("file":1:2)` as `file:1:2`, the way MLIR prints diagnostics.
+  // The way MLIR prints diagnostics.
   std::string where = toString(location);
-  if (mlirLocationIsAFileLineColRange(location)) {
-    where =
-        std::string(view(mlirIdentifierStr(
-            mlirLocationFileLineColRangeGetFilename(location)))) +
-        ":" +
-        std::to_string(mlirLocationFileLineColRangeGetStartLine(location)) +
-        ":" +
-        std::to_string(mlirLocationFileLineColRangeGetStartColumn(location));
+  if (std::optional<FilePosition> place = filePosition(location)) {
+    where = place->file + ":" + std::to_string(place->line) + ":" +
+            std::to_string(place->column);
   }
   const char *label = severity == MlirDiagnosticWarning ? "warning" : "remark";
   std::fprintf(stderr, "%s: %s: %s\n", where.c_str(), label, message.c_str());

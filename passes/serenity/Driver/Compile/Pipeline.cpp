@@ -1016,7 +1016,10 @@ bool Pipeline::scheduleStream() {
       }
     }
   };
-  if (!anyOwn && !visible) {
+  // The stock candidate ran in silence; with none of ours after it, what IREE
+  // has to say was not heard yet.
+  bool unheard = flags.schedule && !needsMemory && !visible;
+  if (!anyOwn && !visible && !unheard) {
     adopt(stock);
     mark(flow);
   } else {
@@ -1026,8 +1029,8 @@ bool Pipeline::scheduleStream() {
     ModuleReport again;
     // Remarks were emitted when the variant was tried.
     bool ok;
-    if (visible) {
-      ok = runStreamPrefix(flow, anyOwn, &again, true);
+    if (visible || unheard) {
+      ok = runStreamPrefix(flow, anyOwn, &again, visible);
     } else {
       ir::SilenceDiagnostics silence(context);
       ok = runStreamPrefix(flow, anyOwn, &again, false);
