@@ -351,9 +351,18 @@ void emitRemark(MlirLocation location, const std::string &message) {
   emitFallback(location, MlirDiagnosticRemark, message);
 }
 
-SilenceDiagnostics::SilenceDiagnostics(MlirContext context) : context(context) {
-  auto swallow = [](MlirDiagnostic, void *) { return MlirLogicalResult{1}; };
-  id = mlirContextAttachDiagnosticHandler(context, swallow, nullptr, nullptr);
+SilenceDiagnostics::SilenceDiagnostics(MlirContext context, bool errorsOnly)
+    : context(context) {
+  // Success means handled: the diagnostic goes no further.
+  MlirDiagnosticHandler all = [](MlirDiagnostic, void *) {
+    return MlirLogicalResult{1};
+  };
+  MlirDiagnosticHandler errors = [](MlirDiagnostic diagnostic, void *) {
+    bool error = mlirDiagnosticGetSeverity(diagnostic) == MlirDiagnosticError;
+    return MlirLogicalResult{int8_t(error)};
+  };
+  id = mlirContextAttachDiagnosticHandler(context, errorsOnly ? errors : all,
+                                          nullptr, nullptr);
 }
 
 SilenceDiagnostics::~SilenceDiagnostics() {

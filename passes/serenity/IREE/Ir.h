@@ -127,10 +127,10 @@ using DiagnosticSink =
     std::function<void(MlirLocation, MlirDiagnosticSeverity, std::string_view)>;
 void setFallbackDiagnosticSink(DiagnosticSink sink);
 
-/// Swallows every diagnostic of `context` while it lives.
+/// Swallows every diagnostic of `context` while it lives, or the errors alone.
 class SilenceDiagnostics {
 public:
-  explicit SilenceDiagnostics(MlirContext context);
+  explicit SilenceDiagnostics(MlirContext context, bool errorsOnly = false);
   ~SilenceDiagnostics();
   SilenceDiagnostics(const SilenceDiagnostics &) = delete;
   SilenceDiagnostics &operator=(const SilenceDiagnostics &) = delete;

@@ -511,25 +511,6 @@ private:
   int saved = -1;
 };
 
-/// Swallows errors while it lives, but nothing else.
-class SilenceErrors {
-public:
-  explicit SilenceErrors(MlirContext context) : context(context) {
-    auto handle = [](MlirDiagnostic diagnostic, void *) {
-      bool error = mlirDiagnosticGetSeverity(diagnostic) == MlirDiagnosticError;
-      return MlirLogicalResult{int8_t(error)}; // success: handled
-    };
-    id = mlirContextAttachDiagnosticHandler(context, handle, nullptr, nullptr);
-  }
-  ~SilenceErrors() { mlirContextDetachDiagnosticHandler(context, id); }
-  SilenceErrors(const SilenceErrors &) = delete;
-  SilenceErrors &operator=(const SilenceErrors &) = delete;
-
-private:
-  MlirContext context;
-  MlirDiagnosticHandlerID id;
-};
-
 /// What a form costs: first whether no function is worse off than without us,
 /// then the bytes of all functions, then the number of rewrites.
 std::optional<int64_t> Pipeline::cost(const Peaks &peaks) const {
@@ -738,9 +719,9 @@ Form Pipeline::searchForms() {
     Form form = best;
     bool any = false;
     for (size_t i : drop) {
-      any |= i < form.sites.size() && form.sites[i];
-      if (i < form.sites.size()) {
+      if (i < form.sites.size() && form.sites[i]) {
         form.sites[i] = false;
+        any = true;
       }
     }
     return any && better(form);
@@ -1245,7 +1226,8 @@ bool Pipeline::run() {
   bool ok = runStream();
   if (ok && chosenForm && to > streamPhase) {
     {
-      SilenceErrors silence(mlirOperationGetContext(state.module));
+      ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module),
+                                     /*errorsOnly=*/true);
       Stopwatch watch(report, "from stream");
       ok = runStock("stream", state.compileTo);
     }
