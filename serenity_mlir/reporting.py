@@ -18,9 +18,12 @@ from typing import Any, TypeVar
 
 __all__ = [
     "REPORT_SCHEMA",
+    "AccessReport",
     "BufferReport",
     "CandidateReport",
+    "ExternalReport",
     "FunctionReport",
+    "OperationReport",
     "RegionReport",
     "Report",
     "ReportError",
@@ -68,6 +71,66 @@ class BufferReport:
 
 
 @dataclass(frozen=True)
+class AccessReport:
+    """A range of bytes that an operation touches.
+
+    Attributes:
+      buffer: Index into the region's ``buffers`` (``uses``, ``defs``) or ``externals``
+        (``external_uses``, ``external_defs``).
+      offset: Where the range starts, in bytes from the start of the buffer; None if not constant.
+      bytes: Its length; None if not constant.
+    """
+
+    buffer: int
+    offset: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class ExternalReport:
+    """A resource that a region works on and that lies outside of its slab.
+
+    Attributes:
+      name: The global or the argument; None if it has no name.
+      kind: ``"input"``, ``"result"``, ``"constant"``, ``"variable"`` or ``"other"``.
+      bytes: Its size, None if it depends on the run.
+    """
+
+    name: str | None
+    kind: str
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class OperationReport:
+    """A command of a region.
+
+    Attributes:
+      name: The entry point of a dispatch (``"@main$async_dispatch_0_..."``), or the name of the
+        command, such as ``"stream.cmd.copy"``.
+      location: Where it stands in the source; the first place of a fused location; None if unknown.
+      step: When it runs. Operations of one concurrent wave share a step.
+      uses: What it reads of the slab.
+      defs: What it writes of the slab; what it updates in place is in both.
+      external_uses: What it reads outside of the slab.
+      external_defs: What it writes outside of the slab.
+    """
+
+    name: str
+    location: str | None
+    step: int
+    uses: tuple[AccessReport, ...]
+    defs: tuple[AccessReport, ...]
+    external_uses: tuple[AccessReport, ...]
+    external_defs: tuple[AccessReport, ...]
+
+    @property
+    def buffers(self) -> tuple[int, ...]:
+        """The buffers of the slab that it touches, as sorted indices."""
+        return tuple(sorted({access.buffer for access in (*self.uses, *self.defs)}))
+
+
+@dataclass(frozen=True)
 class RegionReport:
     """An execution region: one ``stream.async.execute``, with its slab.
 
@@ -84,6 +147,8 @@ class RegionReport:
       left_alone: Why the region kept IREE's order, None if it was scheduled.
       live_bytes: Live bytes at every step.
       buffers: The buffers of the slab.
+      operations: Its commands in order of execution; empty in reports of older releases.
+      externals: What they touch outside of the slab.
     """
 
     location: str | None
@@ -98,6 +163,8 @@ class RegionReport:
     left_alone: str | None
     live_bytes: tuple[int, ...]
     buffers: tuple[BufferReport, ...]
+    operations: tuple[OperationReport, ...] = ()
+    externals: tuple[ExternalReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +218,8 @@ class FunctionReport:
       candidates: What was considered.
       regions: The execution regions in program order.
       rewrites: What was rewritten in this function.
+      stock_regions: The regions with a slab as the stock compiler orders and lays them out; empty
+        where the passes ran alone and in reports of older releases.
     """
 
     name: str
@@ -164,6 +233,7 @@ class FunctionReport:
     candidates: tuple[CandidateReport, ...]
     regions: tuple[RegionReport, ...]
     rewrites: tuple[RewriteReport, ...]
+    stock_regions: tuple[RegionReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -245,6 +315,10 @@ class _Object:
             raise _wrong(place, "an array", value)
         return tuple(read(item, f"{place}[{i}]") for i, item in enumerate(value))
 
+    def added_items(self, name: str, read: Callable[[Any, str], _T]) -> tuple[_T, ...]:
+        """Like `items`, for a field that version 1 of the format had not from the start."""
+        return self.items(name, read) if name in self._value else ()
+
     def mapping(self, name: str, read: Callable[[Any, str], _T]) -> dict[str, _T]:
         value, place = self._field(name)
         if not isinstance(value, dict):
@@ -290,9 +364,40 @@ def _buffer(value: Any, place: str) -> BufferReport:
     )
 
 
+def _access(value: Any, place: str) -> AccessReport:
+    item = _Object(value, place)
+    return AccessReport(
+        buffer=item.count("buffer"),
+        offset=item.optional_count("offset"),
+        bytes=item.optional_count("bytes"),
+    )
+
+
+def _operation(value: Any, place: str) -> OperationReport:
+    item = _Object(value, place)
+    return OperationReport(
+        name=item.text("name"),
+        location=item.optional_text("location"),
+        step=item.count("step"),
+        uses=item.items("uses", _access),
+        defs=item.items("defs", _access),
+        external_uses=item.items("external_uses", _access),
+        external_defs=item.items("external_defs", _access),
+    )
+
+
+def _external(value: Any, place: str) -> ExternalReport:
+    item = _Object(value, place)
+    return ExternalReport(
+        name=item.optional_text("name"),
+        kind=item.text("kind"),
+        bytes=item.optional_count("bytes"),
+    )
+
+
 def _region(value: Any, place: str) -> RegionReport:
     item = _Object(value, place)
-    return RegionReport(
+    region = RegionReport(
         location=item.optional_text("location"),
         predicted_bytes=item.count("predicted_bytes"),
         slab_bytes=item.count("slab_bytes"),
@@ -305,7 +410,21 @@ def _region(value: Any, place: str) -> RegionReport:
         left_alone=item.optional_text("left_alone"),
         live_bytes=item.items("live_bytes", _count),
         buffers=item.items("buffers", _buffer),
+        operations=item.added_items("operations", _operation),
+        externals=item.added_items("externals", _external),
     )
+    for number, operation in enumerate(region.operations):
+        for field, count in (
+            ("uses", len(region.buffers)),
+            ("defs", len(region.buffers)),
+            ("external_uses", len(region.externals)),
+            ("external_defs", len(region.externals)),
+        ):
+            for index, access in enumerate(getattr(operation, field)):
+                if access.buffer >= count:
+                    where = f"{place}.operations[{number}].{field}[{index}].buffer"
+                    raise _wrong(where, f"an index below {count}", access.buffer)
+    return region
 
 
 def _candidate(value: Any, place: str) -> CandidateReport:
@@ -342,6 +461,7 @@ def _function(value: Any, place: str) -> FunctionReport:
         candidates=item.items("candidates", _candidate),
         regions=item.items("regions", _region),
         rewrites=item.items("rewrites", _rewrite),
+        stock_regions=item.added_items("stock_regions", _region),
     )
 
 

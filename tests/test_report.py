@@ -105,6 +105,94 @@ def test_buffers_explain_the_live_bytes_and_do_not_overlap(report_file: Path) ->
     assert max(b.offset + b.bytes for b in region.buffers) == region.slab_bytes
 
 
+def test_operations_say_what_they_read_and_write(report_file: Path) -> None:
+    (region,) = load_report(report_file).function("one").regions
+    names = [buffer.name for buffer in region.buffers]
+
+    def row(operation: reporting.OperationReport) -> tuple[str, int, list[str], list[str]]:
+        return (
+            operation.name,
+            operation.step,
+            [names[access.buffer] for access in operation.uses],
+            [names[access.buffer] for access in operation.defs],
+        )
+
+    assert [row(operation) for operation in region.operations] == [
+        ("@grow_a", 0, [], ["@grow_a"]),
+        ("@shrink_a", 1, ["@grow_a"], ["@shrink_a"]),
+        ("@grow_b", 2, [], ["@grow_b"]),
+        ("@shrink_b", 3, ["@grow_b"], ["@shrink_b"]),
+        ("@add", 4, ["@shrink_a", "@shrink_b"], []),
+    ]
+    first, *_, last = region.operations
+    assert first.defs == (reporting.AccessReport(0, 0, 4096),)
+    (read,), (written,) = first.external_uses, last.external_defs
+    assert region.externals[read.buffer].bytes == region.externals[written.buffer].bytes == 64
+    assert region.externals[written.buffer].kind == "result"
+    assert last.buffers == (1, 3)
+
+
+#: A wave, a concatenation whose alloca is a step of its own, and an update in place.
+WAVES = """
+util.func public @waves(%x: !stream.resource<external>)
+    -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64})
+      -> !stream.resource<external>{%c64} {
+    %ab:2 = stream.async.concurrent with(%in as %i: !stream.resource<external>{%c64})
+        -> (!stream.resource<transient>{%c64}, !stream.resource<transient>{%c64}) {
+      %0 = stream.async.dispatch @ex::@a(%i[%c0 to %c64 for %c64])
+          : (!stream.resource<external>{%c64}) -> !stream.resource<transient>{%c64}
+      %1 = stream.async.dispatch @ex::@b(%i[%c0 to %c64 for %c64])
+          : (!stream.resource<external>{%c64}) -> !stream.resource<transient>{%c64}
+      stream.yield %0, %1 : !stream.resource<transient>{%c64}, !stream.resource<transient>{%c64}
+    }
+    %empty = stream.async.alloca : !stream.resource<transient>{%c128}
+    %left = stream.async.update %ab#0, %empty[%c0 to %c64]
+        : !stream.resource<transient>{%c64} -> %empty as !stream.resource<transient>{%c128}
+    %both = stream.async.update %ab#1, %left[%c64 to %c128]
+        : !stream.resource<transient>{%c64} -> %left as !stream.resource<transient>{%c128}
+    %more = stream.async.dispatch @ex::@add(%both[%c0 to %c128 for %c128])
+        : (!stream.resource<transient>{%c128}) -> %both{%c128}
+    %out = stream.async.dispatch @ex::@sum(%more[%c0 to %c128 for %c128])
+        : (!stream.resource<transient>{%c128}) -> !stream.resource<external>{%c64}
+    stream.yield %out : !stream.resource<external>{%c64}
+  } => !stream.timepoint
+  util.return %r, %t : !stream.resource<external>, !stream.timepoint
+}
+"""
+
+
+def test_steps_of_waves_and_allocations(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    # In IREE's order: nothing of ours reorders it.
+    pipeline = "builtin.module(iree-stream-schedule-allocation,serenity-pack)"
+    result = run_opt(WAVES.encode(), path, f"--pass-pipeline={pipeline}")
+    assert result.returncode == 0, result.stderr
+    (region,) = load_report(path).function("waves").regions
+    names = [buffer.name for buffer in region.buffers]
+    assert sorted(names) == ["@a", "@add", "@b"]
+    steps = [(operation.name, operation.step) for operation in region.operations]
+    # The alloca of the concatenation is step 1.
+    assert steps == [
+        ("@a", 0),
+        ("@b", 0),
+        ("stream.cmd.copy", 2),
+        ("stream.cmd.copy", 3),
+        ("@add", 4),
+        ("@sum", 5),
+    ]
+    whole = names.index("@add")
+    assert (region.buffers[whole].first, region.buffers[whole].last) == (1, 5)
+    right, add = region.operations[3], region.operations[4]
+    assert right.defs == (reporting.AccessReport(whole, 64, 64),)
+    assert [names[access.buffer] for access in right.uses] == ["@b"]
+    assert [access.buffer for access in add.uses] == [whole]
+    assert [access.buffer for access in add.defs] == [whole]
+
+
 def test_only_times_differ_between_runs(report_file: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.json"
     source = REGION.format(name="one") + REGION.format(name="two")
@@ -210,6 +298,21 @@ REGION_PATH = "functions.0.regions.0"
         (f"{REGION_PATH}.seconds", "0.1", "functions[0].regions[0].seconds"),
         (f"{REGION_PATH}.optimal", None, "functions[0].regions[0].optimal"),
         (f"{REGION_PATH}.live_bytes.2", "x", "functions[0].regions[0].live_bytes[2]"),
+        (
+            f"{REGION_PATH}.operations.1.uses.0.buffer",
+            4,
+            "functions[0].regions[0].operations[1].uses[0].buffer",
+        ),
+        (
+            f"{REGION_PATH}.operations.0.external_uses.0.buffer",
+            2,
+            "functions[0].regions[0].operations[0].external_uses[0].buffer",
+        ),
+        (
+            f"{REGION_PATH}.operations.1.step",
+            KeyError,
+            "functions[0].regions[0].operations[1].step",
+        ),
         (f"{REGION_PATH}.buffers.1.offset", KeyError, "functions[0].regions[0].buffers[1].offset"),
         ("remarks", "none", "remarks"),
         ("seconds", 3, "seconds"),
@@ -230,6 +333,14 @@ def test_another_version_is_refused(data: Any) -> None:
 
 def test_unknown_fields_are_ignored(data: Any) -> None:
     assert parse_report(set_field(data, f"{REGION_PATH}.new_field", 1)) == parse_report(data)
+
+
+def test_reports_of_older_releases_are_read(data: Any) -> None:
+    """The operations and the stock regions came after the first reports of version 1."""
+    old = set_field(data, f"{REGION_PATH}.operations", KeyError)
+    old = set_field(old, f"{REGION_PATH}.externals", KeyError)
+    function = parse_report(set_field(old, "functions.0.stock_regions", KeyError)).functions[0]
+    assert function.stock_regions == () and function.regions[0].operations == ()
 
 
 def test_files_that_are_no_reports(tmp_path: Path) -> None:
@@ -254,6 +365,9 @@ PARTS = {
     "candidate": reporting.CandidateReport,
     "region": reporting.RegionReport,
     "buffer": reporting.BufferReport,
+    "operation": reporting.OperationReport,
+    "access": reporting.AccessReport,
+    "external": reporting.ExternalReport,
     "rewrite": reporting.RewriteReport,
 }
 
@@ -283,6 +397,12 @@ def test_written_objects_have_exactly_the_fields_of_the_schema(data: Any) -> Non
             assert set(region) == field_names(reporting.RegionReport)
             for buffer in region["buffers"]:
                 assert set(buffer) == field_names(reporting.BufferReport)
+            for operation in region["operations"]:
+                assert set(operation) == field_names(reporting.OperationReport)
+                for access in operation["uses"] + operation["defs"]:
+                    assert set(access) == field_names(reporting.AccessReport)
+            for external in region["externals"]:
+                assert set(external) == field_names(reporting.ExternalReport)
 
 
 def test_written_report_satisfies_the_schema(data: Any) -> None:

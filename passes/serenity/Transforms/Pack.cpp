@@ -31,6 +31,7 @@
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/ResourceConfig.h"
+#include "serenity/Transforms/SlabCommands.h"
 
 #include <algorithm>
 
@@ -167,28 +168,24 @@ std::vector<int64_t> liveBytes(const std::vector<Slice> &slices,
   return live;
 }
 
-void fillReport(RegionReport &region, const PackModel &model,
-                const std::vector<Slice> &slices, const PackResult &packing,
+void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
+                const PackModel &model, const PackResult &packing,
                 const ResourceConfig &config) {
-  std::vector<std::string> names;
-  for (const BufferReport &buffer : region.buffers) {
-    names.push_back(buffer.name);
-  }
-  bool named = names.size() == model.sizes.size();
+  const std::vector<Slice> &slices = model.slices;
   region.slabBytes = packing.heightBytes;
   region.offsetsOptimal = packing.optimal;
   region.liveBytes = liveBytes(slices, config.rangeAlignment);
   region.buffers.clear();
   for (size_t i = 0; i < slices.size(); ++i) {
     BufferReport buffer;
-    buffer.name = named ? names[model.fixed[i]]
-                        : "slice " + std::to_string(model.fixed[i]);
+    buffer.name = "slice " + std::to_string(model.fixed[i]);
     buffer.first = slices[i].lower;
     buffer.last = slices[i].upper - 1;
     buffer.bytes = slices[i].bytes;
     buffer.offset = packing.offsets[i];
     region.buffers.push_back(buffer);
   }
+  describeCommands(function, op, model.fixed, region);
 }
 
 } // namespace
@@ -286,7 +283,7 @@ bool runPack(MlirOperation module, const Options &options,
       }
       if (report && transient) {
         RegionReport &region = entry->regions[regionOf[index]];
-        fillReport(region, *model, model->slices, packing, config);
+        fillReport(region, function, op, *model, packing, config);
         if (region.predictedBytes == 0 || !region.leftAlone.empty()) {
           region.predictedBytes = maximumLiveBytes(model->slices, packOptions);
           if (region.location.empty()) {

@@ -200,6 +200,20 @@ private:
   bool afterKey = false;
 };
 
+void writeAccesses(Writer &json, std::string_view name,
+                   const std::vector<AccessReport> &accesses) {
+  json.key(name);
+  json.open('[');
+  for (const AccessReport &access : accesses) {
+    json.open('{');
+    json.field("buffer", int64_t(access.buffer));
+    json.field("offset", access.offset);
+    json.field("bytes", access.bytes);
+    json.close('}');
+  }
+  json.close(']');
+}
+
 void writeRegion(Writer &json, const RegionReport &region) {
   json.open('{');
   json.fieldOrNull("location", region.location);
@@ -228,6 +242,30 @@ void writeRegion(Writer &json, const RegionReport &region) {
     json.field("last", buffer.last);
     json.field("bytes", buffer.bytes);
     json.field("offset", buffer.offset);
+    json.close('}');
+  }
+  json.close(']');
+  json.key("operations");
+  json.open('[');
+  for (const OperationReport &operation : region.operations) {
+    json.open('{', /*flatInside=*/true);
+    json.field("name", operation.name);
+    json.fieldOrNull("location", operation.location);
+    json.field("step", operation.step);
+    writeAccesses(json, "uses", operation.uses);
+    writeAccesses(json, "defs", operation.defs);
+    writeAccesses(json, "external_uses", operation.externalUses);
+    writeAccesses(json, "external_defs", operation.externalDefs);
+    json.close('}');
+  }
+  json.close(']');
+  json.key("externals");
+  json.open('[');
+  for (const ExternalReport &external : region.externals) {
+    json.open('{', /*flatInside=*/true);
+    json.fieldOrNull("name", external.name);
+    json.field("kind", external.kind);
+    json.field("bytes", external.bytes);
     json.close('}');
   }
   json.close(']');
@@ -271,12 +309,17 @@ void writeFunction(Writer &json, const FunctionReport &function,
     json.close('}');
   }
   json.close(']');
-  json.key("regions");
-  json.open('[');
-  for (const RegionReport &region : function.regions) {
-    writeRegion(json, region);
+  for (const auto &[name, regions] :
+       {std::pair<std::string_view, const std::vector<RegionReport> *>(
+            "regions", &function.regions),
+        {"stock_regions", &function.stockRegions}}) {
+    json.key(name);
+    json.open('[');
+    for (const RegionReport &region : *regions) {
+      writeRegion(json, region);
+    }
+    json.close(']');
   }
-  json.close(']');
   writeRewrites(json, rewrites);
   json.close('}');
 }

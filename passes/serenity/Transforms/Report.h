@@ -25,6 +25,34 @@ struct BufferReport {
   int64_t offset = 0;
 };
 
+/// Bytes of a buffer that an operation touches.
+struct AccessReport {
+  /// Index into the region's `buffers`, or into its `externals`.
+  int buffer = -1;
+  /// From the start of the buffer; empty: not constant.
+  std::optional<int64_t> offset = 0;
+  std::optional<int64_t> bytes;
+};
+
+/// A resource that a region works on but that lies outside of its slab.
+struct ExternalReport {
+  std::string name;
+  /// "input", "result", "constant", "variable" or "other".
+  std::string kind;
+  std::optional<int64_t> bytes;
+};
+
+/// A command of a region. Commands of one wave have the same step.
+struct OperationReport {
+  std::string name;
+  std::string location;
+  int64_t step = 0;
+  std::vector<AccessReport> uses; // read
+  std::vector<AccessReport> defs; // written
+  std::vector<AccessReport> externalUses;
+  std::vector<AccessReport> externalDefs;
+};
+
 struct RegionReport {
   std::string location;
   /// Maximum live bytes of the order chosen; what the slab should be.
@@ -39,6 +67,8 @@ struct RegionReport {
   double seconds = 0;
   std::vector<int64_t> liveBytes; // per step
   std::vector<BufferReport> buffers;
+  std::vector<OperationReport> operations; // in order of execution
+  std::vector<ExternalReport> externals;
   /// Why the region was left in IREE's order; empty if it was scheduled.
   std::string leftAlone;
 };
@@ -64,6 +94,8 @@ struct FunctionReport {
   bool peakIsExact = true;
   std::vector<CandidateReport> candidates;
   std::vector<RegionReport> regions;
+  /// As IREE orders the stock form of the function and lays it out.
+  std::vector<RegionReport> stockRegions;
 };
 
 struct RewriteReport {

@@ -242,69 +242,6 @@ Solution RegionScheduler::solve() {
   return best;
 }
 
-/// Names the buffers of the slab in the order in which
-/// iree-stream-schedule-allocation will list them: by their first value. The
-/// name is the entry point that writes a buffer first.
-void nameBuffers(MlirOperation execute, RegionReport &report) {
-  std::map<const void *, size_t> bufferOf;
-  std::vector<std::string> names;
-  std::vector<bool> yielded;
-  for (MlirOperation op : ir::operations(ir::body(execute))) {
-    std::vector<int64_t> tied = ir::intArray(ir::attr(op, "tied_operands"));
-    std::vector<int64_t> segments = ir::operandSegments(op);
-    std::string name(ir::name(op));
-    MlirAttribute entries = ir::attr(op, "entry_points");
-    if (!ir::isNull(entries) && mlirAttributeIsAArray(entries) &&
-        mlirArrayAttrGetNumElements(entries) > 0) {
-      name = ir::toString(mlirArrayAttrGetElement(entries, 0));
-      name = name.substr(
-          name.rfind("::") == std::string::npos ? 0 : name.rfind("::") + 2);
-    }
-    bool copies = ir::isa(op, "stream.async.update") ||
-                  ir::isa(op, "stream.async.copy") ||
-                  ir::isa(op, "stream.async.fill");
-    intptr_t count = mlirOperationGetNumResults(op);
-    for (intptr_t i = 0; i < count; ++i) {
-      MlirValue source = {nullptr};
-      if (copies) {
-        source = ir::operand(op, 0);
-      } else if (i < intptr_t(tied.size()) && tied[i] >= 0) {
-        source =
-            ir::operand(op, (segments.empty() ? 0 : segments[0]) + tied[i]);
-      }
-      if (source.ptr && !bufferOf.count(ir::key(source))) {
-        continue; // an argument of the region
-      }
-      size_t buffer = names.size();
-      if (source.ptr) {
-        buffer = bufferOf[ir::key(source)];
-      } else {
-        names.emplace_back();
-        yielded.push_back(false);
-      }
-      bufferOf[ir::key(ir::result(op, i))] = buffer;
-      if (names[buffer].empty() && !ir::isa(op, "stream.async.alloca")) {
-        names[buffer] = name;
-      }
-    }
-    if (ir::isa(op, "stream.yield")) {
-      for (MlirValue value : ir::operands(op)) {
-        auto it = bufferOf.find(ir::key(value));
-        if (it != bufferOf.end()) {
-          yielded[it->second] = true;
-        }
-      }
-    }
-  }
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (!yielded[i]) {
-      BufferReport buffer;
-      buffer.name = names[i];
-      report.buffers.push_back(buffer);
-    }
-  }
-}
-
 RegionReport scheduleRegion(MlirOperation execute,
                             const Executables &executables,
                             const Options &options) {
@@ -334,7 +271,6 @@ RegionReport scheduleRegion(MlirOperation execute,
   Simulation simulation =
       simulate(solution.plan.problem, solution.schedule.order);
   applyPlan(*region.model, solution.plan, solution.schedule.order);
-  nameBuffers(execute, report);
   report.predictedBytes = simulation.peakBytes;
   report.lowerBoundBytes = solution.schedule.lowerBoundBytes;
   report.optimal = solution.schedule.optimal;

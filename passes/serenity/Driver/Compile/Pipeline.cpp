@@ -157,6 +157,7 @@ private:
   bool checkBudget(MlirOperation module);
 
   Peaks measure(MlirOperation module, PackAlgorithm algorithm) const;
+  ModuleReport describeStock(MlirOperation stock) const;
   void adopt(MlirOperation clone);
   void takeModule();
 
@@ -442,6 +443,16 @@ Peaks Pipeline::measure(MlirOperation module, PackAlgorithm algorithm) const {
     }
   }
   return peaks;
+}
+
+/// Notes the slabs of the stock form for the report, laid out as IREE does.
+ModuleReport Pipeline::describeStock(MlirOperation stock) const {
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(stock));
+  Options asIree = options;
+  asIree.offsets = PackAlgorithm::Iree; // changes nothing in the module
+  ModuleReport found;
+  runPack(stock, asIree, &found);
+  return found;
 }
 
 /// Moves the contents of `clone` into the invocation's module.
@@ -825,6 +836,7 @@ bool Pipeline::scheduleStream() {
   // As stock, on a clone.
   MlirOperation stock = mlirOperationClone(flow);
   Peaks stockPeaks, offsetPeaks;
+  ModuleReport stockSlabs;
   bool stockOk;
   {
     Stopwatch watch(report, "stock candidate");
@@ -838,6 +850,7 @@ bool Pipeline::scheduleStream() {
     if (stockOk) {
       stockPeaks = measure(stock, PackAlgorithm::Iree);
       offsetPeaks = measure(stock, options.offsets);
+      stockSlabs = describeStock(stock);
     }
   }
   if (!stockOk) {
@@ -902,6 +915,7 @@ bool Pipeline::scheduleStream() {
     const std::string &name = item.first;
     FunctionReport &entry = functionReport(report, name);
     entry.stockTransientPeakBytes = item.second;
+    entry.stockRegions = functionReport(stockSlabs, name).regions;
     std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
         {"stock", item.second}};
     int best = 0;

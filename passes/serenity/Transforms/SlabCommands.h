@@ -1,0 +1,31 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// The commands that work on a slab, read off the IR for the report: what runs
+// at which step, and which bytes of which buffer it reads and writes.
+
+#ifndef SERENITY_TRANSFORMS_SLABCOMMANDS_H
+#define SERENITY_TRANSFORMS_SLABCOMMANDS_H
+
+#include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Report.h"
+
+#include <vector>
+
+namespace serenity {
+
+/// Fills `region.operations` and `region.externals` from the
+/// `stream.cmd.execute` of `function` that lies in the slab of `pack`, and
+/// names `region.buffers` after what writes them.
+///
+/// `slices[i]` is the position among the slices of `pack` of
+/// `region.buffers[i]`, whose `first` and `last` must be set. To be called
+/// before the results of `pack` are replaced. Works on IREE's regions, waves
+/// included, as on ours; leaves the region as it is if no commands are found.
+void describeCommands(MlirOperation function, MlirOperation pack,
+                      const std::vector<size_t> &slices, RegionReport &region);
+
+} // namespace serenity
+
+#endif // SERENITY_TRANSFORMS_SLABCOMMANDS_H
