@@ -63,7 +63,7 @@ def network_table() -> None:
     """All networks of the package, as functions (plain) and as regions (in place, splats)."""
     print("| network | form | operations | peak, bytes | proved by | states | ms |")
     print("|---|---|---:|---:|---|---:|---:|")
-    for name in networks.names():
+    for name in networks.names("paper"):
         for form, options in (
             ("plain", {}),
             ("in place", {"in_place": True}),
@@ -81,7 +81,7 @@ def compiler() -> None:
     """The problems of the ten networks as the passes hand them to the solver."""
     print("| network | level | operations | buffers | peak, bytes | proved by | states | ms |")
     print("|---|---|---:|---:|---:|---|---:|---:|")
-    for name in networks.names():
+    for name in networks.names("paper"):
         for level in ("flow", "region"):
             problem = Problem.from_file(instances.GRAPHS / "compiler" / f"{name}.{level}.json")
             seconds, result = _median(problem)
@@ -181,7 +181,7 @@ def gap_over_time() -> None:
 def ablation() -> None:
     """What each switch is worth: states, time and peak without it."""
     problems = [(name, problem) for name, problem, _ in instances.cells()]
-    problems += [(name, instances.network(name, in_place=True)) for name in networks.names()]
+    problems += [(name, instances.network(name, in_place=True)) for name in networks.names("paper")]
     problems += [(f"ws {seed}", instances.wiring("ws", seed, 2, equal=False)) for seed in range(10)]
     problems += [
         (f"branches {seed}", instances.branches(3, 14, seed, private=True)) for seed in range(5)

@@ -12,11 +12,10 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 
-import serenity_mlir.networks as networks
+from serenity_mlir.networks import paper
 from serenity_mlir.scheduling import Problem
 
 GRAPHS = Path(__file__).resolve().parent / "instances" / "graphs"
@@ -31,12 +30,6 @@ def cells() -> Iterator[tuple[str, Problem, int]]:
         yield name, Problem.from_file(GRAPHS / f"{name}.json"), optimum
 
 
-def _raw(name: str) -> dict[str, Any]:
-    path = Path(networks.__file__).parent / "paper_networks.json"
-    data = json.loads(path.read_text())["networks"]
-    return next(network for network in data if network["name"] == name)
-
-
 def darts(partitioned: bool) -> Problem:
     """The DARTS_V2 normal cell under the paper's model (PAPER.md's last row).
 
@@ -49,7 +42,7 @@ def darts(partitioned: bool) -> Problem:
     for name in ("t1", "t3"):
         problem.add_buffer(name, DARTS_TENSOR_BYTES, live_in=True)
     view: list[str] = []
-    for op in _raw("darts_normal")["ops"][4:]:
+    for op in paper.operations("darts_normal")["ops"][4:]:
         result = op["output"]
         if op["kind"] == "concat":
             view = op["inputs"]
@@ -71,12 +64,12 @@ def network(name: str, *, in_place: bool = False, splats: bool = False) -> Probl
     """A network of the package as float32 tensors, a buffer per result, inputs and outputs apart.
 
     Args:
-      name: One of `serenity_mlir.networks.names`.
+      name: Of a network of the paper.
       in_place: ReLUs and additions overwrite an operand that is theirs to overwrite.
       splats: Every convolution accumulates into a buffer that a splat operation fills before it.
     """
-    raw = _raw(name)
-    shapes = networks._shapes(raw)
+    raw = paper.operations(name)
+    shapes = paper.shapes(raw)
     ops = raw["ops"]
     readers: dict[str, list[int]] = {}
     for index, op in enumerate(ops):
@@ -289,7 +282,7 @@ def branches(count: int, size: int, seed: int, *, private: bool) -> Problem:
 
 def corpus_networks() -> Iterator[tuple[str, Problem]]:
     """The ten networks as functions and as in-place regions with splats: file name, problem."""
-    for name in networks.names():
+    for name in paper.names():
         yield f"{name}.function.json", network(name)
         yield f"{name}.region.json", network(name, in_place=True, splats=True)
 

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from serenity_mlir import networks
+from serenity_mlir.networks import Shape, paper
 
 __all__ = ["Rewriting", "graph_instance"]
 
@@ -54,7 +54,7 @@ class _Part:
 
 
 class _Builder:
-    def __init__(self, shapes: Mapping[str, networks.Shape], element_bytes: int) -> None:
+    def __init__(self, shapes: Mapping[str, Shape], element_bytes: int) -> None:
         self.shapes = shapes
         self.element_bytes = element_bytes
         self.buffers: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def graph_instance(
     """Builds a network's scheduling instance in the paper's model.
 
     Args:
-      network: Name of one of `networks.names`, or a network in the same form
+      network: Name of a network of the paper, or a network in the same form
         (``{"inputs": {name: NCHW shape}, "outputs": [...], "ops": [...]}``).
       rewriting: ``"none"``, ``"conv"`` (channel-wise partitioning) or ``"all"`` (kernel-wise too).
       element_bytes: Bytes of one element; the paper's SwiftNet is uint8, its DARTS float32.
@@ -125,8 +125,8 @@ def graph_instance(
         raise ValueError(f"unknown rewriting {rewriting!r}; known are: {', '.join(_REWRITINGS)}")
     if element_bytes < 1:
         raise ValueError(f"element_bytes must be at least 1, not {element_bytes}")
-    data = networks._network(network) if isinstance(network, str) else network
-    shapes = networks._shapes(data)
+    data = paper.operations(network) if isinstance(network, str) else network
+    shapes = paper.shapes(data)
     ops: Sequence[Mapping[str, Any]] = data["ops"]
     starts = _checked_inputs(ops, inputs)
 

@@ -492,7 +492,7 @@ REWRITE_OFF = SerenityOptions(rewrite="off")
 QUICK_NETWORKS = ("swiftnet_c", "randwire_c100_b")
 NETWORKS = [
     pytest.param(name, marks=() if name in QUICK_NETWORKS else pytest.mark.slow)
-    for name in networks.names()
+    for name in networks.names("paper")
 ]
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,38 @@ from typer.testing import CliRunner
 
 from serenity_mlir import networks
 from serenity_mlir.cli import app
+from serenity_mlir.networks import (
+    densenet,
+    inception,
+    mobile,
+    pyramids,
+    randwire,
+    searched_cells,
+    transformer,
+    unet,
+)
+from serenity_mlir.networks.graph import Graph
 
 ALL = networks.names()
+PAPER = networks.names("paper")
+
+
+#: Of the edges of the registered wirings.
+PINNED_WIRINGS = {
+    ("ws", 16, 7): 681_067_983,
+    ("er", 32, 11): 1_189_956_649,
+    ("ba", 32, 13): 3_371_246_423,
+    ("ws", 48, 17): 1_629_259_434,
+}
 
 
 def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_names_are_the_ten_of_the_evaluation():
-    assert ALL == [
+def test_the_papers_are_the_ten_of_the_evaluation():
+    assert ALL[: len(PAPER)] == PAPER
+    assert PAPER == [
         "swiftnet_a",
         "swiftnet_b",
         "swiftnet_c",
@@ -38,6 +61,133 @@ def test_names_are_the_ten_of_the_evaluation():
         "randwire_c100_c",
         "swiftnet",
     ]
+
+
+def test_every_network_is_in_one_set_and_half_of_the_others_are_held_out():
+    by_set = [networks.names(one) for one in networks.SETS]
+    assert sorted(name for names in by_set for name in names) == sorted(ALL)
+    _, more, held_out = map(len, by_set)
+    assert more + held_out >= 15
+    assert abs(more - held_out) <= 1
+
+
+#: Counts that the literature and its reference implementations give for the whole networks.
+PUBLISHED = {
+    # torchvision.
+    "densenet121": (lambda: densenet.densenet("densenet121"), 7_978_856),
+    "mobilenet_v3_small": (mobile.mobilenet_v3_small, 2_542_856),
+    "efficientnet_b0": (mobile.efficientnet_b0, 5_288_548),
+    # Without the 1000-way classifier's 513,000; the pyramid by hand: four laterals and four 3x3.
+    "fpn_resnet18": (
+        lambda: pyramids.fpn_resnet18("fpn", ""),
+        11_689_512 - 513_000 + (64 + 128 + 256 + 512) * 256 + 4 * 256 + 4 * (256 * 256 * 9 + 256),
+    ),
+    # BVLC's, without auxiliary classifiers.
+    "googlenet": (inception.googlenet, 6_998_552),
+    "unet": (lambda: unet.unet("unet", ""), 31_030_658),
+    # Keras's NASNetMobile, trainable.
+    "nasnet_a_mobile": (
+        lambda: searched_cells.whole_network(
+            "nasnet",
+            searched_cells.NASNET_A_NORMAL,
+            searched_cells.NASNET_A_REDUCTION,
+            channels=44,
+            repeats=4,
+        ),
+        5_289_978,
+    ),
+    # timm's pnasnet5large.
+    "pnasnet5_large": (
+        lambda: searched_cells.whole_network(
+            "pnasnet",
+            searched_cells.PNASNET_5,
+            searched_cells.PNASNET_5,
+            channels=216,
+            repeats=4,
+            reduction_replaces=True,
+            stem=96,
+            resolution=331,
+        ),
+        86_057_668,
+    ),
+    # A layer of BERT-Base.
+    "bert_layer": (
+        lambda: transformer.encoder("b", "", layers=1, width=768, heads=12, tokens=8),
+        7_087_872,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_whole_networks_have_the_published_number_of_parameters(name):
+    make, published = PUBLISHED[name]
+    assert make().trained_parameters == published
+
+
+def test_published_u_net_turns_572_pixels_into_388():
+    whole = unet.unet("unet", "")
+    assert whole.shapes[whole.outputs[0]] == (1, 2, 388, 388)
+
+
+def test_parameters_of_cells_worked_out_by_hand():
+    # AmoebaNet-A at F = 50 reads 200 channels: to F, 2 (200 * 50 + 100); of the second cell both
+    # too. sep k is twice a depthwise (k * k * 50) and a 1x1 (50 * 50 + 100); three are of 3, one
+    # of 5.
+    ends = 4 * (200 * 50 + 100)
+    separable = sum(2 * (k * k * 50 + 50 * 50 + 100) for k in (3, 3, 3, 5))
+    amoeba = networks.graph("amoebanet_a_cells")
+    assert amoeba.trained_parameters == ends + 2 * separable
+
+    # RetinaNet's towers are one for all levels: 4 layers each, then 9 anchors of 20 and 4.
+    width = 64
+    tower = 4 * (width * width * 9 + width)
+    last = sum(width * 9 * 9 * per + 9 * per for per in (20, 4))
+    assert networks.graph("retinanet_head").parameter_count == 2 * tower + last
+
+    # HRNet-W18: blocks of two 3x3; up by 1x1, down by 3x3 with stride, all with normalisation.
+    def conv(a, b, k):
+        return a * b * k * k + 2 * b
+
+    blocks = sum(8 * conv(c, c, 3) for c in (18, 36, 72))
+    up = conv(36, 18, 1) + conv(72, 18, 1) + conv(72, 36, 1)
+    down = conv(18, 36, 3) + conv(36, 72, 3) + conv(18, 18, 3) + conv(18, 72, 3)
+    assert networks.graph("hrnet_w18_stage3").trained_parameters == 2 * (blocks + up + down)
+
+
+def test_random_wirings_are_pinned():
+    # networkx draws them: another draw would be another network under the same name.
+    found = {
+        (kind, nodes, seed): zlib.crc32(repr(randwire.edges(kind, nodes, seed)).encode())
+        for kind, nodes, seed in [("ws", 16, 7), ("er", 32, 11), ("ba", 32, 13), ("ws", 48, 17)]
+    }
+    assert found == PINNED_WIRINGS
+    for kind, nodes, _ in found:
+        assert f"randwire_{kind}_{nodes}" in ALL
+
+
+def test_edges_are_as_many_as_the_models_say():
+    assert len(randwire.edges("ws", 48, 1)) == 48 * 4 // 2
+    assert len(randwire.edges("ba", 32, 1)) == (32 - 5) * 5
+    with pytest.raises(ValueError, match="unknown kind of random graph 'xx'"):
+        randwire.edges("xx", 8, 0)
+
+
+def test_graphs_refuse_what_does_not_fit():
+    graph = Graph("g", "")
+    image = graph.input("x", (1, 6, 4, 4))
+    with pytest.raises(ValueError, match="6 channels to 8 in 4 groups"):
+        graph.conv(image, 8, groups=4)
+    with pytest.raises(ValueError, match="under the window"):
+        graph.max_pool(image, 5, pad=0)
+    with pytest.raises(ValueError, match="differ in shape"):
+        graph.add(image, graph.conv(image, 5))
+    with pytest.raises(ValueError, match="differ"):
+        graph.concat([image, graph.max_pool(image, 2, stride=2, pad=0)])
+    with pytest.raises(ValueError, match="computed twice"):
+        graph.relu(image, "x")
+    graph.conv(image, 4, share="w")
+    with pytest.raises(ValueError, match="has shape"):
+        graph.conv(image, 5, share="w")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -54,12 +204,29 @@ def test_own_shapes_agree_with_onnx_shape_inference(name):
     assert produced <= set(found)
     total = sum(4 * int(np.prod(found[value])) for value in produced)
     assert total == info.activation_bytes
-    assert sum(array.size for array in weights(model).values()) == info.parameters
+    graph = networks.graph(name)
+    assert {key: found[key] for key in found if key in produced} == {
+        node.output: graph.shapes[node.output] for node in graph.nodes
+    }
+    arrays = weights(model)
+    assert sum(arrays[key].size for key in graph.parameters) == info.parameters
+    assert set(arrays) == {*graph.parameters, *graph.constants}
     assert len(model.graph.node) == info.operations
 
 
-@pytest.mark.parametrize("name", ["swiftnet_c", "randwire_c100_b"])
-@pytest.mark.parametrize("seed", [0, 11])
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        ("swiftnet_c", 0),
+        ("swiftnet_c", 11),
+        ("randwire_c100_b", 0),
+        ("inception_v3_e", 1),
+        ("mobilenet_v3_small", 0),
+        ("bert_mini_encoder", 0),
+        ("bifpn_d0", 0),
+        ("randwire_ba_32", 0),
+    ],
+)
 def test_values_stay_finite_and_alive(name, seed):
     model = networks.build(name, seed)
     rng = np.random.default_rng(3)
@@ -67,10 +234,10 @@ def test_values_stay_finite_and_alive(name, seed):
         key: rng.standard_normal(shape, dtype=np.float32)
         for key, shape in networks.info(name).inputs.items()
     }
-    (output,) = ReferenceEvaluator(model).run(None, inputs)
-    assert np.isfinite(output).all()
-    assert 1e-3 < np.abs(output).max() < 1e6
-    assert np.count_nonzero(output) > output.size // 10
+    for output in ReferenceEvaluator(model).run(None, inputs):
+        assert np.isfinite(output).all()
+        assert 1e-3 < np.abs(output).max() < 1e6
+        assert np.count_nonzero(output) > output.size // 10
 
 
 def test_multiply_accumulates_of_swiftnet_are_those_of_its_authors():
@@ -100,6 +267,8 @@ def test_unknown_names_and_negative_seeds_are_refused():
         networks.build("swiftnet_d")
     with pytest.raises(ValueError, match="negative"):
         networks.build("swiftnet_a", -1)
+    with pytest.raises(ValueError, match="no set 'seen'"):
+        networks.names("seen")  # type: ignore[arg-type]
 
 
 def test_list_prints_every_network():
@@ -114,6 +283,13 @@ def test_list_json():
     rows = json.loads(result.output)
     assert [row["name"] for row in rows] == ALL
     assert rows[0]["inputs"] == {"x": [1, 32, 28, 28]}
+    assert {row["name"]: row["set"] for row in rows}["googlenet"] == "held-out"
+
+
+def test_list_of_a_set():
+    arguments = ["networks", "list", "--json", "--set", "held-out", "--set", "more"]
+    rows = json.loads(CliRunner().invoke(app, arguments).output)
+    assert {row["name"] for row in rows} == set(ALL) - set(PAPER)
 
 
 def test_build_writes_the_model_of_the_api(tmp_path: Path):
@@ -131,6 +307,7 @@ def test_build_writes_the_model_of_the_api(tmp_path: Path):
     [
         ["networks", "build", "nothing", "-o", "x.onnx"],
         ["networks", "build", "swiftnet_c"],
+        ["networks", "list", "--set", "seen"],
         ["networks", "build", "swiftnet_c", "-o", "no/such/folder/x.onnx"],
         ["networks", "build", "swiftnet_c", "-o", "x.onnx", "--seed", "-1"],
         ["no-such-command"],

@@ -25,7 +25,7 @@ __all__ = ["app", "main"]
 #: Name and one line of help of every command.
 COMMANDS: dict[str, str] = {
     "check": "Compile a model stock and with serenity, run both, and compare bytes and outputs.",
-    "networks": "List and build the networks of the paper's evaluation.",
+    "networks": "List and build networks: those of the paper's evaluation and others.",
     "schedule": "Find the order of least peak memory of a graph instance.",
     "pack": "Assign offsets to buffers with known lifetimes.",
     "plot": "Draw the memory of a compiled module over time from its report.",

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""``serenity networks``: the networks of the paper's evaluation."""
+"""``serenity networks``: networks to compile and compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import typer
 from serenity_mlir import networks
 
 app = typer.Typer(
-    help="List and build the networks of the paper's evaluation.", add_completion=False
+    help="List and build networks: those of the paper's evaluation and others.",
+    add_completion=False,
 )
 
 
@@ -33,9 +34,21 @@ def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
 @app.command("list")
 def list_networks(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help=f"Only {', '.join(networks.SETS)} (repeatable)."),
+    ] = None,
 ) -> None:
-    """List the networks with their shapes and sizes."""
-    infos = [networks.info(name) for name in networks.names()]
+    """List the networks with their shapes and sizes.
+
+    Those of the set "held-out" were chosen before the compiler was run on any of them.
+    """
+    chosen = [name for name in networks.SETS if name in (sets or networks.SETS)]
+    if unknown := set(sets or ()) - set(networks.SETS):
+        raise typer.BadParameter(
+            f"no set {min(unknown)!r}; known are: {', '.join(networks.SETS)}", param_hint="--set"
+        )
+    infos = [networks.info(name) for name in networks.names(*chosen)]
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(info) for info in infos], indent=2))
         return
@@ -45,15 +58,16 @@ def list_networks(
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("network", "inputs", "outputs"):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("network", no_wrap=True)
+    table.add_column("set", no_wrap=True)
+    table.add_column("inputs")
     for heading in ("ops", "weights", "MACs"):
         table.add_column(heading, justify="right", no_wrap=True)
     for info in infos:
         table.add_row(
             info.name,
+            info.set,
             _shapes(info.inputs),
-            _shapes(info.outputs),
             str(info.operations),
             f"{info.parameters:,}",
             f"{info.multiply_accumulates:,}",
