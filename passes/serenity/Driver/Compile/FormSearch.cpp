@@ -1,0 +1,421 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Driver/Compile/FormSearch.h"
+
+#include "serenity/Driver/Compile/Stopwatch.h"
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Passes.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace serenity {
+
+namespace {
+
+/// Forms that are candidates per module at most; the search ends there with the
+/// best.
+constexpr size_t maxForms = 18;
+
+/// So many of the best by the estimate at flow level are taken to their slabs.
+constexpr size_t maxPlacedForms = 4;
+
+/// States per estimate; the chosen form is solved without this limit.
+constexpr int64_t statesPerEstimate = 10000;
+
+/// States of the search for the order of accumulations: per form, and again for
+/// the few that are taken further.
+constexpr int64_t statesPerOrder = 20000;
+constexpr int64_t statesPerPlacedOrder = 200000;
+
+/// States per region while forms are compared.
+constexpr int64_t statesPerPlacedForm = 100000;
+
+/// Standard error goes nowhere while it lives: flags that print IR or times
+/// speak of the compilation, not of what was candidates on the way.
+class HushStandardError {
+public:
+  explicit HushStandardError(bool active) {
+    if (active) {
+      std::fflush(stderr);
+      saved = dup(STDERR_FILENO);
+      int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+      if (saved >= 0 && nowhere >= 0) {
+        dup2(nowhere, STDERR_FILENO);
+      }
+      if (nowhere >= 0) {
+        close(nowhere);
+      }
+    }
+  }
+  ~HushStandardError() {
+    if (saved >= 0) {
+      std::fflush(stderr);
+      dup2(saved, STDERR_FILENO);
+      close(saved);
+    }
+  }
+
+private:
+  int saved = -1;
+};
+
+} // namespace
+
+FormSearch::~FormSearch() { forget(); }
+
+void FormSearch::forget() {
+  for (auto &item : candidates) {
+    for (MlirOperation module : {item.second.flow, item.second.placed}) {
+      if (module.ptr) {
+        mlirOperationDestroy(module);
+      }
+    }
+  }
+  candidates.clear();
+  fullForm.reset();
+  maker.reset();
+  if (preprocessed.ptr) {
+    mlirOperationDestroy(preprocessed);
+    preprocessed.ptr = nullptr;
+  }
+}
+
+void FormSearch::startFrom(MlirOperation module) {
+  preprocessed = module;
+  maker.emplace(session, user.session, preprocessed);
+}
+
+const std::vector<RewriteSite> &FormSearch::sites() const {
+  static const std::vector<RewriteSite> none;
+  return maker ? maker->sites() : none;
+}
+
+FormSearch::Tried *FormSearch::placed(const Form &form) {
+  auto it = candidates.find(form);
+  return it != candidates.end() && it->second.placed.ptr ? &it->second
+                                                         : nullptr;
+}
+
+void FormSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
+  Stopwatch watch(report, "serenity candidate");
+  context = mlirOperationGetContext(flow);
+  bestStock = leastStock;
+  std::optional<ir::SilenceDiagnostics> quiet;
+  if (watched) {
+    quiet.emplace(context);
+  }
+  Tried &entry = candidates[Form()];
+  entry.placed = mlirOperationClone(flow);
+  if (stream.toSlabs(entry.placed, &options, &entry.report, false)) {
+    entry.peaks = transientPeaks(entry.placed, options, options.offsets);
+    entry.cost = cost(entry.peaks);
+    MlirOperation copy = mlirOperationClone(flow);
+    ir::SilenceDiagnostics silence(context);
+    entry.estimate = estimate(copy);
+    mlirOperationDestroy(copy);
+  } else {
+    ir::emitWarning(mlirOperationGetLocation(flow),
+                    "the scheduled variant did not compile; keeping IREE's "
+                    "order (please report this)");
+    mlirOperationDestroy(entry.placed);
+    entry.placed.ptr = nullptr;
+  }
+}
+
+/// What a form costs: first whether no function is worse off than without us,
+/// then the bytes of all functions, then the number of rewrites.
+std::optional<int64_t> FormSearch::cost(const Peaks &peaks) const {
+  int64_t sum = 0;
+  for (const auto &item : bestStock) {
+    auto it = peaks.find(item.first);
+    if (it == peaks.end()) {
+      return std::nullopt;
+    }
+    if (item.second && (!it->second || *it->second > *item.second)) {
+      return std::nullopt;
+    }
+    sum += it->second.value_or(0);
+  }
+  return sum;
+}
+
+/// Makes a form and estimates its bytes by the model of the flow level, which
+/// leaves out what placement in concatenations saves.
+std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
+  auto inserted = candidates.emplace(form, Tried());
+  Tried &entry = inserted.first->second;
+  if (!inserted.second) {
+    return entry.estimate;
+  }
+  ir::SilenceDiagnostics silence(context);
+  HushStandardError hush(watched);
+  Stopwatch watch(report, "forms");
+  entry.flow = maker->make(form, statesPerOrder, &entry.applied);
+  if (entry.flow.ptr) {
+    entry.estimate = estimate(entry.flow);
+  }
+  return entry.estimate;
+}
+
+/// The sum of the functions' peaks in our order at flow level; nothing if a
+/// function with tensors is not modelled. The order is written into the module.
+std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
+  Options quick = options;
+  quick.stateLimit = options.stateLimit
+                         ? std::min(options.stateLimit, statesPerEstimate)
+                         : statesPerEstimate;
+  if (!runSchedule(flow, quick, nullptr)) {
+    return std::nullopt;
+  }
+  int64_t sum = 0;
+  for (MlirOperation function : ir::operations(ir::body(flow))) {
+    std::optional<int64_t> peak = ir::intAttr(function, "serenity.peak_bytes");
+    bool hasFlow = false;
+    if (!peak && !ir::isa(function, "flow.executable")) {
+      ir::walk(function, [&](MlirOperation op) {
+        hasFlow |= ir::name(op).substr(0, 5) == "flow.";
+      });
+    }
+    if (hasFlow && !ir::isa(function, "util.initializer")) {
+      return std::nullopt; // not modelled: nothing to compare by
+    }
+    sum += peak.value_or(0);
+  }
+  return sum;
+}
+
+/// Takes a form through our stream prefix to the bytes of its slabs.
+std::optional<int64_t> FormSearch::placeForm(const Form &form) {
+  Tried &entry = candidates[form];
+  if (entry.placed.ptr || !entry.flow.ptr) {
+    return entry.cost;
+  }
+  ir::SilenceDiagnostics silence(context);
+  HushStandardError hush(watched);
+  Stopwatch watch(report, "forms to slabs");
+  if (numRewrites(form) > 0) {
+    MlirOperation better =
+        maker->make(form, statesPerPlacedOrder, &entry.applied);
+    std::optional<int64_t> bytes = std::nullopt;
+    if (better.ptr) {
+      bytes = estimate(better);
+      if (bytes && entry.estimate && *bytes <= *entry.estimate) {
+        std::swap(better, entry.flow);
+        entry.estimate = bytes;
+      }
+      mlirOperationDestroy(better);
+    }
+  }
+  entry.placed = mlirOperationClone(entry.flow);
+  Options quick = options;
+  quick.stateLimit = options.stateLimit
+                         ? std::min(options.stateLimit, statesPerPlacedForm)
+                         : statesPerPlacedForm;
+  if (stream.toSlabs(entry.placed, &quick, &entry.report, false)) {
+    entry.peaks = transientPeaks(entry.placed, options, options.offsets);
+    entry.cost = cost(entry.peaks);
+  }
+  return entry.cost;
+}
+
+/// Solves the chosen form once more without the limit of the comparison, where
+/// that limit was what ended the search.
+void FormSearch::refine(Tried &entry) {
+  bool proved = true;
+  for (const FunctionReport &function : entry.report.functions) {
+    for (const RegionReport &region : function.regions) {
+      proved &= region.optimal || !region.leftAlone.empty();
+    }
+  }
+  if (proved || !entry.flow.ptr) {
+    return;
+  }
+  ir::SilenceDiagnostics silence(context);
+  Stopwatch watch(report, "chosen form");
+  Tried again;
+  MlirOperation module = mlirOperationClone(entry.flow);
+  if (stream.toSlabs(module, &options, &again.report, false)) {
+    again.peaks = transientPeaks(module, options, options.offsets);
+    again.cost = cost(again.peaks);
+    if (again.cost && entry.cost && *again.cost <= *entry.cost) {
+      std::swap(module, entry.placed);
+      entry.report = again.report;
+      entry.peaks = again.peaks;
+      entry.cost = again.cost;
+    }
+  }
+  mlirOperationDestroy(module);
+}
+
+/// Looks for the form of least cost: dispatch formation and all rewrites or
+/// none together first, then groups of sites, then single sites.
+Form FormSearch::search() {
+  Form best; // the stock form, placed already
+  if (!maker) {
+    return best;
+  }
+  std::optional<int64_t> bestEstimate = candidates[best].estimate;
+  auto better = [&](const Form &form) {
+    if (candidates.size() >= maxForms && !candidates.count(form)) {
+      return false;
+    }
+    std::optional<int64_t> known = estimateForm(form);
+    if (!known || (bestEstimate && *known > *bestEstimate) ||
+        (bestEstimate && *known == *bestEstimate &&
+         numRewrites(form) >= numRewrites(best))) {
+      return false;
+    }
+    best = form;
+    bestEstimate = known;
+    return true;
+  };
+  size_t numSites = maker->sites().size();
+  bool rewrite = options.rewrite != RewriteMode::Off && numSites > 0;
+  // A flag of the user's own is not ours to vary.
+  bool multiUse =
+      !user.has("iree-dispatch-creation-fuse-multi-use") &&
+      user.session.count("iree-dispatch-creation-fuse-multi-use") &&
+      user.session.at("iree-dispatch-creation-fuse-multi-use") != "false";
+  // Sites of these kinds, or of all.
+  auto sitesOf = [&](std::vector<RewriteKind> kinds) {
+    std::vector<bool> chosen(numSites);
+    for (size_t i = 0; i < numSites; ++i) {
+      chosen[i] = std::find(kinds.begin(), kinds.end(),
+                            maker->sites()[i].kind) != kinds.end();
+    }
+    return chosen;
+  };
+  auto tryFusions = [&](const std::vector<bool> &sites) {
+    for (bool separate : {false, true}) {
+      Form form;
+      form.sites = sites;
+      form.inPlace = Form::LastUse;
+      if (separate) {
+        if (!multiUse) {
+          continue;
+        }
+        form.fuseMultiUse = false;
+      }
+      better(form);
+    }
+  };
+  if (rewrite && options.rewrite == RewriteMode::Always) {
+    bestEstimate = std::nullopt; // whatever the bytes say
+    tryFusions(std::vector<bool>(numSites, true));
+  } else {
+    if (rewrite) {
+      // The paper's kinds and sums first, then products piece by piece too.
+      tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
+                          RewriteKind::Sum}));
+      // Its order of accumulations may improve with more states: keep it in.
+      fullForm = best;
+      Form form = best;
+      form.inPlace = Form::LastUse;
+      form.sites.assign(numSites, true);
+      better(form);
+    }
+    if (!rewrite || numRewrites(best) == 0) {
+      tryFusions({});
+    }
+  }
+  for (Form::InPlace inPlace : {Form::SingleUse, Form::None}) {
+    Form form = best;
+    form.inPlace = inPlace;
+    better(form);
+  }
+  if (!rewrite || options.rewrite == RewriteMode::Always) {
+    return placeBest(rewrite);
+  }
+  // Fewer rewrites at the same peak, or a lower peak with fewer.
+  auto without = [&](const std::vector<size_t> &drop) {
+    Form form = best;
+    bool any = false;
+    for (size_t i : drop) {
+      if (i < form.sites.size() && form.sites[i]) {
+        form.sites[i] = false;
+        any = true;
+      }
+    }
+    return any && better(form);
+  };
+  for (RewriteKind kind : {RewriteKind::Stream, RewriteKind::Sum,
+                           RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+    std::vector<bool> ofKind = sitesOf({kind});
+    std::vector<size_t> group;
+    for (size_t i = 0; i < numSites; ++i) {
+      if (ofKind[i]) {
+        group.push_back(i);
+      }
+    }
+    without(group);
+  }
+  // Halves, quarters, ... of the sites that are left.
+  for (size_t parts = 2; candidates.size() < maxForms; parts *= 2) {
+    std::vector<size_t> left;
+    for (size_t i = 0; i < best.sites.size(); ++i) {
+      if (best.sites[i]) {
+        left.push_back(i);
+      }
+    }
+    if (left.empty()) {
+      break;
+    }
+    size_t length = std::max<size_t>(1, (left.size() + parts - 1) / parts);
+    for (size_t first = 0; first < left.size(); first += length) {
+      without(std::vector<size_t>(left.begin() + first,
+                                  left.begin() +
+                                      std::min(first + length, left.size())));
+    }
+    if (length == 1) {
+      break;
+    }
+  }
+  return placeBest(false);
+}
+
+/// The form of least cost among the best estimates and the stock form; with
+/// `rewritten` among those with rewrites only.
+Form FormSearch::placeBest(bool rewritten) {
+  std::vector<const Form *> order;
+  for (const auto &item : candidates) {
+    if (item.second.estimate && (!rewritten || numRewrites(item.first) > 0)) {
+      order.push_back(&item.first);
+    }
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const Form *a, const Form *b) {
+                     int64_t costA = *candidates[*a].estimate;
+                     int64_t costB = *candidates[*b].estimate;
+                     return costA != costB ? costA < costB
+                                           : numRewrites(*a) < numRewrites(*b);
+                   });
+  if (fullForm && candidates.count(*fullForm)) {
+    auto full = candidates.find(*fullForm);
+    auto at = std::find(order.begin(), order.end(), &full->first);
+    if (at != order.end() && at - order.begin() >= int(maxPlacedForms)) {
+      std::rotate(order.begin(), at, at + 1);
+    }
+  }
+  Form best;
+  std::optional<int64_t> bestCost;
+  if (!rewritten) {
+    bestCost = candidates[best].cost;
+  }
+  for (size_t i = 0; i < order.size() && i < maxPlacedForms; ++i) {
+    std::optional<int64_t> known = placeForm(*order[i]);
+    if (known &&
+        (!bestCost || *known < *bestCost ||
+         (*known == *bestCost && numRewrites(*order[i]) < numRewrites(best)))) {
+      best = *order[i];
+      bestCost = known;
+    }
+  }
+  return best;
+}
+
+} // namespace serenity

@@ -1,0 +1,99 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// Looks for the form of a module (fusion, rewriting, updates in place) that
+/// needs the least transient memory in our order.
+
+#ifndef SERENITY_DRIVER_COMPILE_FORMSEARCH_H
+#define SERENITY_DRIVER_COMPILE_FORMSEARCH_H
+
+#include "serenity/Driver/Compile/Forms.h"
+#include "serenity/Driver/Compile/StreamPhase.h"
+#include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/Transforms/Options.h"
+#include "serenity/Transforms/Report.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace serenity {
+
+class FormSearch {
+public:
+  struct Tried {
+    MlirOperation flow = {};   // null if IREE refused the form
+    MlirOperation placed = {}; // with laid out slabs; null if not taken so far
+    Peaks peaks;
+    std::optional<int64_t> estimate; // at flow level
+    std::optional<int64_t> cost;     // of the slabs
+    ModuleReport report;
+    std::vector<bool> applied; // of the sites
+  };
+
+  /// Everything must outlive the search. With `watched`, what the user watches
+  /// on standard error does not show the tries.
+  FormSearch(iree_compiler_session_t *session, const UserFlags &user,
+             const Options &options, StreamPhase &stream, bool watched,
+             ModuleReport &report)
+      : session(session), user(user), options(options), stream(stream),
+        watched(watched), report(report) {}
+  ~FormSearch();
+  FormSearch(const FormSearch &) = delete;
+  FormSearch &operator=(const FormSearch &) = delete;
+
+  /// Takes over `module`, at the end of the preprocessing phase, to make other
+  /// forms from; without it the stock form is all there is.
+  void startFrom(MlirOperation module);
+  bool canMake() const { return maker.has_value(); }
+
+  /// The stock form in our order, first of all. `leastStock` are the peaks that
+  /// no function may exceed.
+  void placeStock(MlirOperation flow, const Peaks &leastStock);
+
+  /// Dispatch formation and all rewrites or none together first, then groups of
+  /// sites, then single sites; the form of least cost.
+  Form search();
+
+  /// Null if the form was not tried, or not down to its slabs.
+  Tried *placed(const Form &form);
+
+  /// Solves a form once more without the limit of the comparison, where that
+  /// limit was what ended the search.
+  void refine(Tried &entry);
+
+  const std::map<Form, Tried> &tried() const { return candidates; }
+  const std::vector<RewriteSite> &sites() const;
+
+  /// Drops all modules, and the one to make forms from.
+  void forget();
+
+private:
+  std::optional<int64_t> estimateForm(const Form &form);
+  std::optional<int64_t> estimate(MlirOperation flow);
+  std::optional<int64_t> placeForm(const Form &form);
+  Form placeBest(bool rewritten);
+  std::optional<int64_t> cost(const Peaks &peaks) const;
+
+  iree_compiler_session_t *session;
+  const UserFlags &user;
+  const Options &options;
+  StreamPhase &stream;
+  bool watched;
+  ModuleReport &report;
+  MlirContext context = {};
+  MlirOperation preprocessed = {};
+  std::optional<FormMaker> maker;
+  /// Per function, the least peak without our order.
+  Peaks bestStock;
+  std::map<Form, Tried> candidates;
+  /// All sites of the paper's kinds and sums, in the better fusion.
+  std::optional<Form> fullForm;
+};
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_FORMSEARCH_H

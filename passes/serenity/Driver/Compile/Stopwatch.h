@@ -1,0 +1,46 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// Adds the seconds of a step to the report.
+
+#ifndef SERENITY_DRIVER_COMPILE_STOPWATCH_H
+#define SERENITY_DRIVER_COMPILE_STOPWATCH_H
+
+#include "serenity/Transforms/Report.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace serenity {
+
+/// The seconds of its life go to `name`, on top of what is there already.
+class Stopwatch {
+public:
+  Stopwatch(ModuleReport &report, std::string name)
+      : report(report), name(std::move(name)),
+        start(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() {
+    double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+            .count();
+    for (auto &entry : report.seconds) {
+      if (entry.first == name) {
+        entry.second += seconds;
+        return;
+      }
+    }
+    report.seconds.emplace_back(name, seconds);
+  }
+
+private:
+  ModuleReport &report;
+  std::string name;
+  std::chrono::steady_clock::time_point start;
+};
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_STOPWATCH_H

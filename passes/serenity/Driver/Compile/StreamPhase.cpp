@@ -1,0 +1,212 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Driver/Compile/StreamPhase.h"
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/FunctionMemory.h"
+#include "serenity/Transforms/Passes.h"
+
+#include <cstdlib>
+
+namespace serenity {
+
+namespace {
+
+constexpr const char *partitioningAttr = "stream.partitioning";
+
+/// Forms no waves of concurrent dispatches where the order is ours.
+void setPartitioning(MlirOperation module, bool on) {
+  MlirContext context = mlirOperationGetContext(module);
+  mlirContextGetOrLoadDialect(context, ir::strRef("stream"));
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if (!on) {
+      if (ir::stringAttr(function, "serenity.partitioning")) {
+        mlirOperationRemoveDiscardableAttributeByName(
+            function, ir::strRef(partitioningAttr));
+        mlirOperationRemoveDiscardableAttributeByName(
+            function, ir::strRef("serenity.partitioning"));
+      }
+      continue;
+    }
+    // Only where the order is ours, and never over a choice of the user's.
+    if (ir::isNull(ir::attr(function, "serenity.peak_bytes")) ||
+        !ir::isNull(ir::attr(function, partitioningAttr))) {
+      continue;
+    }
+    MlirAttribute debug = mlirAttributeParseGet(
+        context, ir::strRef("#stream.partitioning_config<\"debug\">"));
+    if (ir::isNull(debug)) {
+      continue;
+    }
+    mlirOperationSetDiscardableAttributeByName(
+        function, ir::strRef(partitioningAttr), debug);
+    ir::setStringAttr(function, "serenity.partitioning", "debug");
+  }
+}
+
+} // namespace
+
+bool StreamPhase::runOwn(const char *pass, MlirOperation module,
+                         const Options &options, ModuleReport *into,
+                         bool visible) {
+  MlirPassManager manager =
+      mlirPassManagerCreate(mlirOperationGetContext(module));
+  mlirPassManagerEnableVerifier(manager, verify);
+  mlirPassManagerAddOwnedPass(manager, createPass(pass, options, into));
+  bool printAfter = false;
+  if (visible) {
+    for (const std::string &name : printIrAfter) {
+      printAfter |= name == pass;
+    }
+    bool after = user.has("mlir-print-ir-after-all") || printAfter;
+    bool before = user.has("mlir-print-ir-before-all");
+    if (after || before) {
+      MlirOpPrintingFlags printing = mlirOpPrintingFlagsCreate();
+      std::string limit = user.value("mlir-elide-elementsattrs-if-larger");
+      if (!limit.empty()) {
+        mlirOpPrintingFlagsElideLargeElementsAttrs(
+            printing, std::strtoll(limit.c_str(), nullptr, 10));
+      }
+      limit = user.value("mlir-elide-resource-strings-if-larger");
+      if (!limit.empty()) {
+        mlirOpPrintingFlagsElideLargeResourceString(
+            printing, std::strtoll(limit.c_str(), nullptr, 10));
+      }
+      mlirPassManagerEnableIRPrinting(manager, before, after,
+                                      /*printModuleScope=*/false,
+                                      /*printAfterOnlyOnChange=*/false,
+                                      /*printAfterOnlyOnFailure=*/false,
+                                      printing, ir::strRef(""));
+      mlirOpPrintingFlagsDestroy(printing);
+    }
+    if (user.has("mlir-timing")) {
+      mlirPassManagerEnableTiming(manager);
+    }
+  }
+  bool ok = mlirPassManagerRunOnOp(manager, module).value != 0;
+  mlirPassManagerDestroy(manager);
+  return ok;
+}
+
+bool StreamPhase::runIree(MlirOperation module, const std::string &text,
+                          bool visible) {
+  if (visible) {
+    return ireeCompilerInvocationRunPassPipeline(inv, text.c_str());
+  }
+  // Verified once at the end instead of after every pass: this is a try.
+  return ir::runPipeline(module, text, /*verify=*/false);
+}
+
+/// Textual pipelines do not see the session's options, so they are repeated.
+std::string StreamPhase::streamOptions(bool visible) const {
+  std::string text;
+  auto forward = [&](const char *flag, const char *option, bool quote = false) {
+    auto it = user.session.find(flag);
+    if (it == user.session.end() || it->second.empty() ||
+        it->second == "<unknown>") {
+      return;
+    }
+    text += (text.empty() ? "" : " ") + std::string(option) + "=" +
+            (quote ? "\"" + it->second + "\"" : it->second);
+  };
+  forward("iree-scheduling-optimize-bindings", "optimize-bindings");
+  forward("iree-scheduling-initialization-mode", "initialization-mode");
+  auto encoder = user.session.find("iree-parameter-encoder-output-file");
+  // Only the run that counts may write that file.
+  if (visible && encoder != user.session.end() && !encoder->second.empty()) {
+    forward("iree-parameter-encoder-mode", "parameter-encoder-mode");
+    forward("iree-parameter-encoder-output-file",
+            "parameter-encoder-output-file", true);
+    forward("iree-parameter-encoder-output-scope",
+            "parameter-encoder-output-scope");
+  }
+  return text.empty() ? "" : "{" + text + "}";
+}
+
+bool StreamPhase::toSlabs(MlirOperation module, const Options *ours,
+                          ModuleReport *into, bool visible) {
+  std::string pipelineOptions = streamOptions(visible);
+  if (ours && !runOwn("serenity-schedule", module, *ours, into, visible)) {
+    return false;
+  }
+  // A partitioning flag is the user's choice about waves.
+  bool partition =
+      ours != nullptr && !user.has("iree-stream-partitioning-favor");
+  if (!runIree(module, "iree-util-verify-initialization-order", visible) ||
+      !runIree(module,
+               "iree-stream-tensor-transformation-pipeline" + pipelineOptions,
+               visible)) {
+    return false;
+  }
+  if (partition) {
+    setPartitioning(module, true);
+  }
+  bool ok = runIree(
+      module, "iree-stream-async-transformation-pipeline" + pipelineOptions,
+      visible);
+  setPartitioning(module, false);
+  if (!ok || (ours && !runOwn("serenity-schedule-regions", module, *ours, into,
+                              visible))) {
+    return false;
+  }
+  return runIree(module, "iree-stream-schedule-allocation", visible) &&
+         (!verify || mlirOperationVerify(module));
+}
+
+bool StreamPhase::toCommands(MlirOperation module) {
+  std::string pipelineOptions = streamOptions(/*visible=*/true);
+  if (!runIree(module,
+               "iree-stream-cmd-transformation-pipeline" + pipelineOptions,
+               true)) {
+    return false;
+  }
+  return true;
+}
+
+bool StreamPhase::toEnd(MlirOperation module) {
+  std::string pipelineOptions = streamOptions(/*visible=*/true);
+  auto format = user.session.find("iree-scheduling-dump-statistics-format");
+  if (format != user.session.end() && format->second == "json") {
+    ir::emitWarning(mlirOperationGetLocation(module),
+                    "IREE's pass writes no json when it runs alone; no "
+                    "statistics were written, use csv with serenity flags");
+  } else if (format != user.session.end() && !format->second.empty() &&
+             format->second != "<unknown>" && format->second != "none") {
+    auto given = user.session.find("iree-scheduling-dump-statistics-file");
+    std::string file = given != user.session.end() ? given->second : "";
+    if (!runIree(module,
+                 "iree-stream-dump-statistics{output-format=" + format->second +
+                     (file.empty() ? "" : " output-file=\"" + file + "\"") +
+                     "}",
+                 true)) {
+      return false;
+    }
+  }
+  return runIree(module, "iree-stream-optimization-pipeline" + pipelineOptions,
+                 true) &&
+         runIree(module, "iree-stream-cleanup-pipeline" + pipelineOptions,
+                 true) &&
+         runIree(module, "symbol-dce", true);
+}
+
+Peaks transientPeaks(MlirOperation module, const Options &options,
+                     PackAlgorithm algorithm) {
+  Peaks peaks;
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if (ir::isa(function, "util.func") || ir::isa(function, "func.func")) {
+      std::string name = ir::stringAttr(function, "sym_name").value_or("");
+      SlabLayout layout;
+      layout.algorithm = algorithm;
+      layout.defaultAlignment = options.defaultAlignment;
+      layout.timeLimitSeconds = options.timeLimitSeconds;
+      std::optional<CallMemory> memory = callMemory(module, function, layout);
+      peaks[name] = memory ? std::optional<int64_t>(memory->transientPeakBytes)
+                           : std::nullopt;
+    }
+  }
+  return peaks;
+}
+
+} // namespace serenity

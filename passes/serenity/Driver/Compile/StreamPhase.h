@@ -1,0 +1,64 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// IREE's stream phase in pieces, with our passes between them.
+
+#ifndef SERENITY_DRIVER_COMPILE_STREAMPHASE_H
+#define SERENITY_DRIVER_COMPILE_STREAMPHASE_H
+
+#include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/Transforms/Options.h"
+#include "serenity/Transforms/Report.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+class StreamPhase {
+public:
+  /// `verify` as the user wants it of the invocation; `printIrAfter` names
+  /// passes of ours.
+  StreamPhase(iree_compiler_invocation_t *inv, const UserFlags &user,
+              const bool &verify, const std::vector<std::string> &printIrAfter)
+      : inv(inv), user(user), verify(verify), printIrAfter(printIrAfter) {}
+
+  /// From the flow phase to laid out slabs, with our passes if there are
+  /// options of `ours`. `visible` runs are those that the user may watch; the
+  /// others are tries.
+  bool toSlabs(MlirOperation module, const Options *ours, ModuleReport *into,
+               bool visible);
+  /// From laid out and packed slabs to commands, where reference counting has
+  /// placed the releases.
+  bool toCommands(MlirOperation module);
+  /// From there to the end of the phase.
+  bool toEnd(MlirOperation module);
+
+  bool runOwn(const char *pass, MlirOperation module, const Options &options,
+              ModuleReport *into, bool visible);
+  bool runIree(MlirOperation module, const std::string &text, bool visible);
+
+private:
+  std::string streamOptions(bool visible) const;
+
+  iree_compiler_invocation_t *inv;
+  const UserFlags &user;
+  const bool &verify;
+  const std::vector<std::string> &printIrAfter;
+};
+
+/// Transient peak in bytes of each function, by name; nothing if not static.
+using Peaks = std::map<std::string, std::optional<int64_t>>;
+
+/// The peaks of a module with laid out slabs if `algorithm` packs them.
+Peaks transientPeaks(MlirOperation module, const Options &options,
+                     PackAlgorithm algorithm);
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_STREAMPHASE_H

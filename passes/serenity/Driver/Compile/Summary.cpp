@@ -1,0 +1,144 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Driver/Compile/Summary.h"
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/FunctionMemory.h"
+
+#include <algorithm>
+#include <map>
+
+namespace serenity {
+
+void describeFunctions(MlirOperation module, const Options &options,
+                       ModuleReport &report) {
+  std::map<std::string, std::string> wrapperOf;
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if (!ir::isa(function, "util.func")) {
+      continue;
+    }
+    std::string name = ir::stringAttr(function, "sym_name").value_or("");
+    ir::walk(function, [&](MlirOperation op) {
+      MlirAttribute callee = ir::attr(op, "callee");
+      if (ir::isa(op, "util.call") && !ir::isNull(callee) &&
+          mlirAttributeIsAFlatSymbolRef(callee)) {
+        std::string called(ir::view(mlirFlatSymbolRefAttrGetValue(callee)));
+        if (called == name + "$async") {
+          wrapperOf[called] = name;
+        }
+      }
+    });
+  }
+  SlabLayout layout;
+  layout.algorithm = options.offsets;
+  layout.defaultAlignment = options.defaultAlignment;
+  layout.timeLimitSeconds = options.timeLimitSeconds;
+  std::map<std::string, MlirOperation> functions;
+  report.persistentBytes = 0;
+  for (MlirOperation op : ir::operations(ir::body(module))) {
+    if (ir::isa(op, "util.func") || ir::isa(op, "func.func")) {
+      functions[ir::stringAttr(op, "sym_name").value_or("")] = op;
+    } else if (ir::isa(op, "util.initializer") && report.persistentBytes) {
+      std::optional<CallMemory> memory = callMemory(module, op, layout);
+      if (memory) {
+        *report.persistentBytes += memory->persistentBytes;
+      } else {
+        report.persistentBytes = std::nullopt;
+      }
+    }
+  }
+  std::vector<FunctionReport> kept;
+  for (FunctionReport &entry : report.functions) {
+    auto function = functions.find(entry.name);
+    if (function != functions.end()) {
+      auto wrapper = wrapperOf.find(entry.name);
+      entry.exportedAs =
+          wrapper != wrapperOf.end() ? wrapper->second : entry.name;
+      std::optional<CallMemory> memory =
+          callMemory(module, function->second, layout);
+      // The wrapper has the declaration, if there is one.
+      auto exported = functions.find(entry.exportedAs);
+      bool declared =
+          exported != functions.end() &&
+          !ir::isNull(ir::attr(exported->second, "iree.reflection"));
+      std::optional<int64_t> inputs =
+          inputBytes(declared ? exported->second : function->second);
+      entry.transientPeakBytes = std::nullopt;
+      if (memory) {
+        entry.transientPeakBytes = memory->transientPeakBytes;
+        entry.peakIsExact = memory->exact;
+        if (inputs) {
+          entry.externalBytes = *inputs + memory->resultBytes;
+          if (report.persistentBytes) {
+            entry.peakBytes =
+                *report.persistentBytes + *inputs + memory->peakBytes;
+          }
+        }
+      }
+    } else if (!entry.initializer) {
+      continue; // gone: inlined or dead
+    }
+    // Wrappers that only call a function that is reported itself.
+    if (entry.regions.empty() && wrapperOf.count(entry.name + "$async")) {
+      continue;
+    }
+    kept.push_back(std::move(entry));
+  }
+  report.functions = std::move(kept);
+}
+
+bool checkBudget(MlirOperation module, const CompileFlags &flags,
+                 const ModuleReport &report) {
+  if (!flags.memoryBudgetBytes) {
+    return true;
+  }
+  bool met = true;
+  for (const FunctionReport &function : report.functions) {
+    if (function.initializer || !function.transientPeakBytes ||
+        *function.transientPeakBytes <= *flags.memoryBudgetBytes) {
+      continue;
+    }
+    std::string message = "function '" + function.exportedAs + "' needs " +
+                          std::to_string(*function.transientPeakBytes) +
+                          " bytes of transient memory, the budget is " +
+                          std::to_string(*flags.memoryBudgetBytes);
+    const RegionReport *largest = nullptr;
+    for (const RegionReport &region : function.regions) {
+      if (!largest || region.slabBytes > largest->slabBytes) {
+        largest = &region;
+      }
+    }
+    if (largest && !largest->liveBytes.empty()) {
+      int64_t step = std::max_element(largest->liveBytes.begin(),
+                                      largest->liveBytes.end()) -
+                     largest->liveBytes.begin();
+      std::vector<const BufferReport *> live;
+      for (const BufferReport &buffer : largest->buffers) {
+        if (buffer.first <= step && step <= buffer.last) {
+          live.push_back(&buffer);
+        }
+      }
+      std::stable_sort(live.begin(), live.end(),
+                       [](const BufferReport *a, const BufferReport *b) {
+                         return a->bytes > b->bytes;
+                       });
+      message += "; live at the peak (step " + std::to_string(step) + "):";
+      for (const BufferReport *buffer : live) {
+        message +=
+            " " + buffer->name + " " + std::to_string(buffer->bytes) + ",";
+      }
+      message.pop_back();
+    }
+    met = false;
+    if (flags.budgetIsError) {
+      ir::emitError(mlirOperationGetLocation(module), message);
+    } else {
+      ir::emitWarning(mlirOperationGetLocation(module), message);
+    }
+  }
+  return met || !flags.budgetIsError;
+}
+
+} // namespace serenity

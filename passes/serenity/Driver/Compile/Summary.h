@@ -1,0 +1,30 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// What a compiled module will need when it runs, and whether that fits.
+
+#ifndef SERENITY_DRIVER_COMPILE_SUMMARY_H
+#define SERENITY_DRIVER_COMPILE_SUMMARY_H
+
+#include "serenity/Driver/Compile/Flags.h"
+#include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Report.h"
+
+namespace serenity {
+
+/// Writes names, exports and peaks as the runtime will see them into `report`.
+/// The module must be past the placement of releases (end of the commands of
+/// the stream phase).
+void describeFunctions(MlirOperation module, const Options &options,
+                       ModuleReport &report);
+
+/// False, with an error that names what is live at the peak, if a function
+/// needs more than the budget; a warning if the user prefers that.
+bool checkBudget(MlirOperation module, const CompileFlags &flags,
+                 const ModuleReport &report);
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_SUMMARY_H
