@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "networks": "List and build networks: those of the paper's evaluation and others.",
     "schedule": "Find the order of least peak memory of a graph instance.",
     "pack": "Assign offsets to buffers with known lifetimes.",
+    "explain": "Say in words what is live at the peak, why, and what was gained by what.",
     "plot": "Draw the memory of a compiled module over time from its report.",
 }
 

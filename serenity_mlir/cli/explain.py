@@ -1,0 +1,115 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""``serenity explain``: a report in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serenity_mlir.errors import SerenityError
+from serenity_mlir.explaining import Explanation, LiveBuffer, Peak, explain, short_name
+from serenity_mlir.reporting import ReportError, load_report
+
+app = typer.Typer(help="Say in words what is live at the peak, why, and what was gained by what.")
+
+_USAGE = 2
+
+_EXAMPLE = "Example: serenity explain report.json"
+
+
+def _reason(live: LiveBuffer) -> str:
+    later = f"{live.later_uses} later use{'' if live.later_uses == 1 else 's'}"
+    waits = ""
+    if live.next_use is not None:
+        waits = f"{short_name(live.next_use)} needs it at step {live.next_step}"
+        if live.later_uses > 1:
+            waits += f" ({later}, the last at step {live.last})"
+    doing = {
+        "reads": "read here",
+        "writes": "written here",
+        "updates": "updated in place here",
+        "holds": "",
+    }[live.role]
+    if doing and waits:
+        return f"{doing}; {waits}"
+    if doing and live.role == "reads":
+        return f"{doing} for the last time"
+    return doing or waits or f"live until step {live.last}"
+
+
+def _print_peak(peak: Peak) -> None:
+    names = " and ".join(short_name(name) for name in peak.operations)
+    runs = f" ({names})" if names else ""
+    count = len(peak.buffers)
+    typer.echo(
+        f"  The peak is step {peak.step} of {peak.steps}{runs}: {peak.bytes:,} bytes in "
+        f"{count} buffer{'' if count == 1 else 's'}."
+    )
+    width = max((len(short_name(live.name)) for live in peak.buffers), default=0)
+    for live in peak.buffers:
+        name = short_name(live.name)
+        typer.echo(
+            f"  {live.bytes:>13,}  {name:<{width}}  from step {live.first:<4}  {_reason(live)}"
+        )
+
+
+def _print(explanation: Explanation) -> None:
+    name = explanation.exported_as or explanation.function
+    needs = explanation.transient_peak_bytes
+    stock = explanation.stock_transient_peak_bytes
+    if needs is None:
+        typer.echo(f"{name}: what it needs depends on sizes that are known at run time only.")
+    elif stock is None:
+        typer.echo(f"{name}: {needs:,} bytes of transient memory.")
+    else:
+        ratio = f", {stock / needs:.2f} times as much" if needs and stock != needs else ""
+        typer.echo(f"{name}: {needs:,} bytes of transient memory; stock: {stock:,}{ratio}.")
+    peaks = [peak for peak in explanation.peaks if peak is not None]
+    for number, peak in enumerate(explanation.peaks):
+        if peak is not None:
+            typer.echo("")
+            if len(peaks) > 1:
+                typer.echo(f"  Region {number}:")
+            _print_peak(peak)
+    if explanation.gains:
+        typer.echo("\n  What was gained, in bytes:")
+        for gain in explanation.gains:
+            saved = "" if gain.step == "stock" else f"{-gain.saved_bytes:+,}"
+            typer.echo(f"  {gain.bytes:>13,}  {saved:>12}  {gain.what}")
+    if explanation.notes:
+        typer.echo("")
+        for note in explanation.notes:
+            typer.echo(f"  {note[0].upper()}{note[1:]}")
+
+
+@app.command("explain", epilog=_EXAMPLE)
+def explain_command(
+    source: Annotated[
+        Path, typer.Argument(help="The JSON of --serenity-report.", metavar="REPORT")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say in words what is live at the peak and why, and what was gained by which step.
+
+    All sizes are in bytes. Of every buffer that is live at the peak, the operation that still needs
+    it is named; of every step between the stock compiler and the result, what it saved.
+    """
+    try:
+        explanations = explain(load_report(source))
+    except ReportError as error:
+        raise SerenityError(str(error), exit_code=_USAGE) from None
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(entry) for entry in explanations], indent=2))
+        return
+    if not explanations:
+        typer.echo("The report lists no function that runs after loading.")
+    for number, entry in enumerate(explanations):
+        if number:
+            typer.echo("")
+        _print(entry)

@@ -1,0 +1,358 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Says what a report means: what is live at the peak and why, and what was gained by which step.
+
+Everything here is read off the report; nothing is compiled. All sizes are in bytes, steps count the
+commands of a region from 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from serenity_mlir.reporting import (
+    AccessReport,
+    CandidateReport,
+    FunctionReport,
+    RegionReport,
+    Report,
+)
+
+__all__ = [
+    "Explanation",
+    "Gain",
+    "LiveBuffer",
+    "Peak",
+    "dataflow",
+    "explain",
+    "format_bytes",
+    "gains_of",
+    "peak_of",
+    "short_name",
+]
+
+_DISPATCH = re.compile(r"^@?\"?.*?dispatch_(\d+)(?:_(.+?))?\"?$")
+
+
+def short_name(name: str) -> str:
+    """Shortens the name of an entry point or command for people.
+
+    ``@main$async_dispatch_7_conv_7x7x16x3x3_f32`` becomes ``conv_7x7x16x3x3_f32 #7``, and
+    ``stream.cmd.copy`` becomes ``copy``; other names lose their ``@``.
+    """
+    match = _DISPATCH.match(name)
+    if match:
+        number, kind = match.groups()
+        return f"{kind} #{number}" if kind else f"dispatch #{number}"
+    return name.removeprefix("stream.cmd.").removeprefix("@")
+
+
+def format_bytes(count: int) -> str:
+    """Returns a size as people read it, such as ``51.0 KiB`` (1 KiB = 1024 bytes)."""
+    if count < 10_000:
+        return f"{count:,} B"
+    if count < 10_000 * 1024:
+        return f"{count / 1024:,.1f} KiB"
+    return f"{count / 1024**2:,.1f} MiB"
+
+
+@dataclass(frozen=True)
+class LiveBuffer:
+    """A buffer that is live at a peak.
+
+    Attributes:
+      buffer: Its index in the region.
+      name: The entry point or command that writes it first.
+      bytes: Its size.
+      first: The step at which it begins.
+      last: The last step at which it is live.
+      role: What the peak's step does with it: ``"reads"``, ``"writes"``, ``"updates"`` or
+        ``"holds"`` (nothing: it waits for a later operation).
+      next_use: Name of the next operation after the peak that touches it, None if there is none.
+      next_step: The step of that operation.
+      last_use: Name of the last operation that touches it, None if no operation is known to.
+      later_uses: How many operations after the peak touch it.
+    """
+
+    buffer: int
+    name: str
+    bytes: int
+    first: int
+    last: int
+    role: str
+    next_use: str | None
+    next_step: int | None
+    last_use: str | None
+    later_uses: int
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The first step of a region at which most bytes are live.
+
+    Attributes:
+      step: When.
+      steps: The number of steps of the region.
+      bytes: The live bytes, sizes rounded up to the alignment of the slab.
+      operations: Names of the operations of that step: several if they form a wave, none where a
+        buffer begins that is written in parts later, and in reports of older releases.
+      buffers: What is live, the largest first.
+    """
+
+    step: int
+    steps: int
+    bytes: int
+    operations: tuple[str, ...]
+    buffers: tuple[LiveBuffer, ...]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one step on the way from the stock compiler to the result gained.
+
+    Attributes:
+      step: ``"stock"`` for the start; else ``"offsets"``, ``"order"``, ``"form"`` or ``"other"``.
+      what: The same in words.
+      candidate: The candidate of the report that shows it.
+      bytes: The transient peak after it.
+      saved_bytes: How much less than before; negative if more.
+    """
+
+    step: str
+    what: str
+    candidate: str
+    bytes: int
+    saved_bytes: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a report says about one function.
+
+    Attributes:
+      function: The function that does the work.
+      exported_as: The name that users call, None if it is not exported.
+      transient_peak_bytes: What it needs, None if that depends on run-time sizes.
+      stock_transient_peak_bytes: What the stock compiler needs, None likewise.
+      chosen: The candidate that was compiled, None if none was compared.
+      gains: From the stock compiler to the candidate chosen; empty without numbers.
+      peaks: The peak of every region with a slab, None for regions without one.
+      stock_peaks: The same for the stock compiler's regions.
+      notes: What limits the result, in sentences.
+    """
+
+    function: str
+    exported_as: str | None
+    transient_peak_bytes: int | None
+    stock_transient_peak_bytes: int | None
+    chosen: str | None
+    gains: tuple[Gain, ...]
+    peaks: tuple[Peak | None, ...]
+    stock_peaks: tuple[Peak | None, ...]
+    notes: tuple[str, ...]
+
+
+def _overlap(one: AccessReport, other: AccessReport) -> bool:
+    if one.buffer != other.buffer:
+        return False
+    if None in (one.offset, one.bytes, other.offset, other.bytes):
+        return True
+    assert one.offset is not None and one.bytes is not None
+    assert other.offset is not None and other.bytes is not None
+    return one.offset < other.offset + other.bytes and other.offset < one.offset + one.bytes
+
+
+def _covers(one: AccessReport, other: AccessReport) -> bool:
+    if None in (one.offset, one.bytes, other.offset, other.bytes):
+        return False
+    assert one.offset is not None and one.bytes is not None
+    assert other.offset is not None and other.bytes is not None
+    return one.offset <= other.offset and other.offset + other.bytes <= one.offset + one.bytes
+
+
+def dataflow(region: RegionReport) -> list[tuple[int, int, int]]:
+    """Returns who reads what was written by whom, in the slab.
+
+    Returns:
+      Triples (writer, reader, buffer): indices of operations and of a buffer, sorted by reader. A
+      reader of a concatenation has an edge from every operation that wrote a part that it reads;
+      what was overwritten in between has none.
+    """
+    edges: dict[tuple[int, int, int], None] = {}
+    for reader, operation in enumerate(region.operations):
+        for use in operation.uses:
+            for writer in range(reader - 1, -1, -1):
+                written = [d for d in region.operations[writer].defs if _overlap(d, use)]
+                if written:
+                    edges[writer, reader, use.buffer] = None
+                if any(_covers(d, use) for d in written):
+                    break
+    return sorted(edges, key=lambda edge: (edge[1], edge[0], edge[2]))
+
+
+def peak_of(region: RegionReport) -> Peak | None:
+    """Returns the peak of a region, None if nothing of it lies in a slab."""
+    if not region.live_bytes or not region.buffers:
+        return None
+    step = max(range(len(region.live_bytes)), key=lambda i: region.live_bytes[i])
+    touching: list[list[int]] = [[] for _ in region.buffers]
+    for number, operation in enumerate(region.operations):
+        for touched in operation.buffers:
+            touching[touched].append(number)
+    live = []
+    for index, buffer in enumerate(region.buffers):
+        if not buffer.first <= step <= buffer.last:
+            continue
+        now = [region.operations[i] for i in touching[index] if region.operations[i].step == step]
+        later = [region.operations[i] for i in touching[index] if region.operations[i].step > step]
+        read = any(access.buffer == index for operation in now for access in operation.uses)
+        written = any(access.buffer == index for operation in now for access in operation.defs)
+        live.append(
+            LiveBuffer(
+                buffer=index,
+                name=buffer.name,
+                bytes=buffer.bytes,
+                first=buffer.first,
+                last=buffer.last,
+                role=("updates" if read and written else "reads" if read else "writes")
+                if now
+                else "holds",
+                next_use=later[0].name if later else None,
+                next_step=later[0].step if later else None,
+                last_use=region.operations[touching[index][-1]].name if touching[index] else None,
+                later_uses=len(later),
+            )
+        )
+    live.sort(key=lambda entry: (-entry.bytes, entry.first, entry.buffer))
+    return Peak(
+        step=step,
+        steps=len(region.live_bytes),
+        bytes=region.live_bytes[step],
+        operations=tuple(o.name for o in region.operations if o.step == step),
+        buffers=tuple(live),
+    )
+
+
+def _features(candidate: CandidateReport) -> frozenset[str]:
+    """What a candidate's name lists after ``serenity``: the changes of its form."""
+    return frozenset(part.strip() for part in candidate.name.split(",")[1:])
+
+
+def _in_words(feature: str) -> tuple[int, str]:
+    """A change of form in words, with its place in the list."""
+    if re.fullmatch(r"\d+ rewrites?", feature):
+        count = feature.split()[0]
+        return 2, f"rewriting ({count} place{'' if count == '1' else 's'})"
+    if feature.startswith("multi-use fusion"):
+        return 0, "dispatch formation (" + feature + ")"
+    if feature.startswith("in place"):
+        return 1, "results in the place of operands" + feature.removeprefix("in place")
+    return 3, feature
+
+
+def gains_of(function: FunctionReport) -> tuple[Gain, ...]:
+    """Splits what was gained into steps, as far as the candidates compared show it.
+
+    The way leads from the stock compiler over its order with our offsets and over our order to the
+    candidate chosen, through those compared candidates whose changes are among the ones chosen.
+    Changes that were only tried together are named together.
+    """
+    known = [c for c in function.candidates if c.transient_peak_bytes is not None]
+    by_name = {candidate.name: candidate for candidate in known}
+    chosen = next((candidate for candidate in known if candidate.chosen), None)
+    stock = by_name.get("stock")
+    if stock is None or chosen is None or stock.transient_peak_bytes is None:
+        return ()
+    way: list[tuple[str, str, CandidateReport]] = [
+        ("stock", "IREE's order, waves and layout", stock)
+    ]
+    offsets = by_name.get("stock order, own offsets")
+    if offsets is not None and chosen is not stock:
+        way.append(("offsets", "offsets, in IREE's order", offsets))
+    if chosen is not stock and chosen is not offsets:
+        ours = by_name.get("serenity")
+        at: frozenset[str] = frozenset()
+        if ours is not None:
+            way.append(("order", "order, and parts of concatenations in place or not", ours))
+        wanted = _features(chosen)
+        between = [c for c in known if c is not ours and c is not chosen and _features(c) < wanted]
+        between = [c for c in between if c.name.split(",")[0] == "serenity" and _features(c)]
+        # The longest chain that falls, by the number of changes.
+        for candidate in [*sorted(between, key=lambda c: (len(_features(c)), c.name)), chosen]:
+            features = _features(candidate)
+            if candidate is ours or not at < features:
+                continue
+            if ours is None and candidate is chosen and not features:
+                break
+            words = [word for _, word in sorted(_in_words(f) for f in features - at)]
+            way.append(("form", " and ".join(words), candidate))
+            at = features
+        if way[-1][2] is not chosen:
+            way.append(("other", chosen.name, chosen))
+    gains: list[Gain] = []
+    for step, what, candidate in way:
+        size = candidate.transient_peak_bytes
+        assert size is not None
+        before = gains[-1].bytes if gains else size
+        gains.append(Gain(step, what, candidate.name, size, before - size))
+    return tuple(gains)
+
+
+def _notes(function: FunctionReport) -> Iterator[str]:
+    for number, region in enumerate(function.regions):
+        where = f"Region {number}: " if len(function.regions) > 1 else ""
+        if region.left_alone is not None:
+            yield f"{where}it keeps IREE's order, because: {region.left_alone}."
+            continue
+        if not region.buffers:
+            continue
+        if region.optimal:
+            how = {
+                "search": "by a complete search",
+                "modules": "by complete searches of its modules",
+                "operation-footprint": "because one operation alone needs as much",
+                "live-cut": "because the values alive around one operation need as much",
+            }.get(region.proved_by, f"by {region.proved_by}" if region.proved_by else "")
+            yield f"{where}no order of these operations needs less, proved {how}".rstrip() + "."
+        elif region.lower_bound_bytes:
+            over = region.predicted_bytes - region.lower_bound_bytes
+            yield (
+                f"{where}no order of these operations needs less than "
+                f"{region.lower_bound_bytes:,} bytes; whether {over:,} bytes less than now can be "
+                "had is not known (the search was cut off)."
+            )
+        lost = region.slab_bytes - region.predicted_bytes
+        if lost > 0:
+            proof = (
+                "the least for this order" if region.offsets_optimal else "not proved to be least"
+            )
+            yield f"{where}the layout lies {lost:,} bytes above the live bytes, {proof}."
+        elif region.slab_bytes:
+            yield f"{where}the layout wastes nothing: the slab is the most that is ever live."
+    if not function.peak_is_exact:
+        yield "The peak depends on a branch or a trip count; the figure is an upper bound."
+    peak = function.transient_peak_bytes
+    if peak is not None and len(function.regions) > 1:
+        yield "values that live from one region to the next lie in no slab, but in the peak."
+
+
+def explain(report: Report) -> tuple[Explanation, ...]:
+    """Explains every function of a report but initializers, in the report's order."""
+    return tuple(
+        Explanation(
+            function=function.name,
+            exported_as=function.exported_as,
+            transient_peak_bytes=function.transient_peak_bytes,
+            stock_transient_peak_bytes=function.stock_transient_peak_bytes,
+            chosen=next((c.name for c in function.candidates if c.chosen), None),
+            gains=gains_of(function),
+            peaks=tuple(peak_of(region) for region in function.regions),
+            stock_peaks=tuple(peak_of(region) for region in function.stock_regions),
+            notes=tuple(_notes(function)),
+        )
+        for function in report.functions
+        if not function.initializer
+    )

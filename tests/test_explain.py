@@ -1,0 +1,271 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What ``serenity explain`` says is what the report means."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serenity_mlir import explaining
+from serenity_mlir.reporting import RegionReport, parse_report
+
+
+def access(buffer: int, offset: int = 0, size: int = 64) -> dict[str, int]:
+    return {"buffer": buffer, "offset": offset, "bytes": size}
+
+
+def operation(name: str, step: int, uses: list[Any], defs: list[Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "location": None,
+        "step": step,
+        "uses": uses,
+        "defs": defs,
+        "external_uses": [],
+        "external_defs": [],
+    }
+
+
+def region(**changes: Any) -> dict[str, Any]:
+    """Two parts are copied into a concatenation; the left one is needed once more after it.
+
+    Live: left from 0, right and the concatenation (128 bytes) from 1, the peak is step 2 to 3.
+    """
+    return {
+        "location": None,
+        "predicted_bytes": 256,
+        "slab_bytes": 256,
+        "lower_bound_bytes": 256,
+        "optimal": True,
+        "proved_by": "search",
+        "offsets_optimal": True,
+        "states": 3,
+        "seconds": None,
+        "left_alone": None,
+        "live_bytes": [64, 256, 256, 256, 192, 64],
+        "buffers": [
+            {"name": "@left", "first": 0, "last": 5, "bytes": 64, "offset": 0},
+            {"name": "@right", "first": 1, "last": 3, "bytes": 64, "offset": 64},
+            {"name": "stream.cmd.copy", "first": 1, "last": 4, "bytes": 128, "offset": 128},
+        ],
+        "operations": [
+            operation("@left", 0, [], [access(0)]),
+            operation("@right", 1, [], [access(1)]),
+            operation("stream.cmd.copy", 2, [access(0)], [access(2)]),
+            operation("stream.cmd.copy", 3, [access(1)], [access(2, 64)]),
+            operation("@whole", 4, [access(2, 0, 128)], []),
+            operation("@again", 5, [access(0)], [access(0)]),
+        ],
+        "externals": [],
+        **changes,
+    }
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    function = {
+        "name": "main$async",
+        "exported_as": "main",
+        "initializer": False,
+        "transient_peak_bytes": 256,
+        "stock_transient_peak_bytes": 512,
+        "external_bytes": 0,
+        "peak_bytes": 256,
+        "peak_is_exact": True,
+        "candidates": [],
+        "regions": [region()],
+        "rewrites": [],
+        "stock_regions": [],
+        **changes,
+    }
+    return {
+        "schema": 1,
+        "versions": {},
+        "functions": [function],
+        "rewrites": [],
+        "persistent_bytes": 0,
+        "remarks": [],
+        "seconds": {},
+    }
+
+
+def parsed(**changes: Any) -> RegionReport:
+    return parse_report(report(regions=[region(**changes)])).functions[0].regions[0]
+
+
+def test_dataflow_follows_the_parts_of_a_concatenation() -> None:
+    assert explaining.dataflow(parsed()) == [
+        (0, 2, 0),
+        (1, 3, 1),
+        (2, 4, 2),
+        (3, 4, 2),
+        (0, 5, 0),
+    ]
+
+
+def test_dataflow_ends_where_a_value_is_overwritten() -> None:
+    operations = [
+        operation("@a", 0, [], [access(0)]),
+        operation("@b", 1, [access(0)], [access(0)]),
+        operation("@c", 2, [access(0)], []),
+    ]
+    assert explaining.dataflow(parsed(operations=operations)) == [(0, 1, 0), (1, 2, 0)]
+
+
+def test_peak() -> None:
+    peak = explaining.peak_of(parsed())
+    assert peak is not None
+    assert (peak.step, peak.steps, peak.bytes, peak.operations) == (1, 6, 256, ("@right",))
+    whole, left, right = peak.buffers
+    assert (whole.name, whole.bytes, whole.role) == ("stream.cmd.copy", 128, "holds")
+    assert (whole.next_use, whole.next_step, whole.later_uses) == ("stream.cmd.copy", 2, 3)
+    assert (left.role, left.next_step, left.last_use) == ("holds", 2, "@again")
+    assert (right.role, right.next_use, right.next_step) == ("writes", "stream.cmd.copy", 3)
+
+
+def test_peak_without_operations_or_buffers() -> None:
+    peak = explaining.peak_of(parsed(operations=[]))
+    assert peak is not None and peak.operations == ()
+    assert all(live.next_use is None and live.role == "holds" for live in peak.buffers)
+    assert explaining.peak_of(parsed(buffers=[], operations=[])) is None
+
+
+def candidates(*rows: tuple[str, int | None], chosen: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "transient_peak_bytes": size, "chosen": name == chosen}
+        for name, size in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen", "expected"),
+    [
+        (
+            [("stock", 512), ("stock order, own offsets", 500), ("serenity", 400)],
+            "serenity",
+            [("stock", 512, 0), ("offsets", 500, 12), ("order", 400, 100)],
+        ),
+        ([("stock", 512), ("stock order, own offsets", 512)], "stock", [("stock", 512, 0)]),
+        (
+            [("stock", 512), ("stock order, own offsets", 500), ("serenity", 510)],
+            "stock order, own offsets",
+            [("stock", 512, 0), ("offsets", 500, 12)],
+        ),
+        # Our order alone loses, the rewritten form gains; the other form is no part of the way.
+        (
+            [
+                ("stock", 512),
+                ("stock order, own offsets", 500),
+                ("serenity", 510),
+                ("serenity, in place", 450),
+                ("serenity, multi-use fusion off", 300),
+                ("serenity, in place, 3 rewrites", 256),
+            ],
+            "serenity, in place, 3 rewrites",
+            [
+                ("stock", 512, 0),
+                ("offsets", 500, 12),
+                ("order", 510, -10),
+                ("form", 450, 60),
+                ("form", 256, 194),
+            ],
+        ),
+        (
+            [("stock", 512), ("something new", 100)],
+            "something new",
+            [("stock", 512, 0), ("other", 100, 412)],
+        ),
+        ([("stock", None), ("serenity", 100)], "serenity", []),
+    ],
+)
+def test_gains(
+    rows: list[tuple[str, int | None]], chosen: str, expected: list[tuple[str, int, int]]
+) -> None:
+    function = parse_report(report(candidates=candidates(*rows, chosen=chosen))).functions[0]
+    gains = explaining.gains_of(function)
+    assert [(gain.step, gain.bytes, gain.saved_bytes) for gain in gains] == expected
+    if gains:
+        size = dict(rows)["stock"]
+        assert size is not None
+        assert sum(gain.saved_bytes for gain in gains) == size - gains[-1].bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("@main$async_dispatch_7_conv_7x7x16x3x3_f32", "conv_7x7x16x3x3_f32 #7"),
+        ('@"caf\u00e9$async_dispatch_12_slow_memcpy"', "slow_memcpy #12"),
+        ("@f_dispatch_3", "dispatch #3"),
+        ("stream.cmd.copy", "copy"),
+        ("@grow_a", "grow_a"),
+        ("slice 3", "slice 3"),
+    ],
+)
+def test_short_names(name: str, short: str) -> None:
+    assert explaining.short_name(name) == short
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (9999, "9,999 B"),
+        (52224, "51.0 KiB"),
+        (1936384, "1,891.0 KiB"),
+        (50 << 20, "50.0 MiB"),
+    ],
+)
+def test_units(count: int, text: str) -> None:
+    assert explaining.format_bytes(count) == text
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "serenity_mlir", "explain", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_command(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    rows = [("stock", 512), ("stock order, own offsets", 500), ("serenity", 256)]
+    path.write_text(json.dumps(report(candidates=candidates(*rows, chosen="serenity"))))
+    result = run(str(path))
+    assert result.returncode == 0, result.stderr
+    words = " ".join(result.stdout.split())
+    assert "main: 256 bytes of transient memory; stock: 512, 2.00 times as much." in words
+    assert "The peak is step 1 of 6 (right): 256 bytes in 3 buffers." in words
+    assert "64 right from step 1 written here; copy needs it at step 3" in words
+    assert "64 left from step 0 copy needs it at step 2 (2 later uses, the last at step 5)" in words
+    assert "256 -244 order" in words
+    (data,) = json.loads(run(str(path), "--json").stdout)
+    assert data["peaks"][0]["bytes"] == 256
+    assert [gain["saved_bytes"] for gain in data["gains"]] == [0, 12, 244]
+
+
+def test_command_errors(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("{}")
+    result = run(str(path))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "schema: the field is missing" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"optimal": False, "lower_bound_bytes": 200}, "56 bytes less than now"),
+        (
+            {"slab_bytes": 320, "offsets_optimal": False},
+            "64 bytes above the live bytes, not proved",
+        ),
+        ({"left_alone": "operation 'x' is not modelled"}, "operation 'x' is not modelled"),
+    ],
+)
+def test_limits_are_told(changes: dict[str, Any], told: str) -> None:
+    (entry,) = explaining.explain(parse_report(report(regions=[region(**changes)])))
+    assert any(told in note for note in entry.notes)
