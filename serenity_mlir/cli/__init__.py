@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "schedule": "Find the order of least peak memory of a graph instance.",
     "pack": "Assign offsets to buffers with known lifetimes.",
     "explain": "Say in words what is live at the peak, why, and what was gained by what.",
+    "traffic": "Count off-chip traffic before and after from a report.",
     "plot": "Draw the memory of a compiled module over time from its report.",
 }
 
