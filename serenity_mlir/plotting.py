@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Pictures of slabs: buffers as rectangles over time, with the live bytes.
+"""Pictures: slabs as rectangles over time with the live bytes, and peaks of all orders.
 
 A panel is one layout. Panels that belong together (before and after) share their axes, so that
 heights can be compared by eye. Times are those of the input (CSV) or steps of a region (report);
@@ -11,7 +11,7 @@ memory is in bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,22 @@ import numpy.typing as npt
 
 from serenity_mlir.offsets import Buffers, pack, pack_buffers, read_csv
 from serenity_mlir.reporting import RegionReport, Report, load_report
+from serenity_mlir.scheduling import PeakDistribution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Panel", "draw", "live_bytes", "panels_of_csv", "panels_of_report", "rectangles", "save"]
+__all__ = [
+    "Panel",
+    "draw",
+    "draw_distribution",
+    "live_bytes",
+    "panels_of_csv",
+    "panels_of_report",
+    "rectangles",
+    "save",
+]
 
 Int64s = npt.NDArray[np.int64]
 
@@ -264,6 +274,56 @@ def draw(rows: Sequence[Sequence[Panel]]) -> Figure:
             axes.set_ylim(0, 1.05 * top)
         for axes in line[len(row) :]:
             axes.set_axis_off()
+    return figure
+
+
+def draw_distribution(
+    distribution: PeakDistribution, marks: Mapping[str, int] | None = None, title: str = ""
+) -> Figure:
+    """Draws how many orders have which peak, and the share of orders up to every peak.
+
+    The counts are on a logarithmic scale, since the best orders are few among very many.
+
+    Args:
+      distribution: Of `scheduling.peak_distribution`.
+      marks: Peaks in bytes to point out, by label, besides the optimum: IREE's order, a budget.
+      title: Of the picture.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    peaks = np.array(distribution.peaks, dtype=np.float64)
+    shares = [count / distribution.total for count in distribution.counts]
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    gaps = np.diff(peaks)
+    width = 0.8 * float(gaps.min()) if gaps.size else 1.0
+    axes.bar(peaks, shares, width=width, color="#9db4c8", label="orders of this peak")
+    axes.step(
+        peaks,
+        np.cumsum(shares),
+        where="post",
+        color="black",
+        linewidth=1.2,
+        label="orders up to this peak",
+    )
+    axes.set_yscale("log")
+    optimum = distribution.peaks[0]
+    pointed = {"optimum": optimum, **(marks or {})}
+    for (label, peak), colour in zip(
+        pointed.items(), ("#00695c", "#b00020", "#8e5a00", "#4a148c") * len(pointed), strict=False
+    ):
+        share = distribution.share_within(peak)
+        axes.axvline(peak, color=colour, linewidth=1.2, linestyle="--")
+        axes.plot([], [], color=colour, linestyle="--", label=f"{label}: {peak:,} ({share:.3%})")
+    axes.set_title(
+        f"{title}\n{distribution.total:,} orders" if title else f"{distribution.total:,} orders",
+        fontsize=9,
+    )
+    axes.set_xlabel("peak, bytes")
+    axes.set_ylabel("share of all orders")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.legend(fontsize=7, loc="lower right")
     return figure
 
 

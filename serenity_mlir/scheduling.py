@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serenity_mlir import _core
+from serenity_mlir._peak_distribution import GraphMasks, TooManyStatesError, count_orders
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -32,12 +33,15 @@ __all__ = [
     "SWITCHES",
     "Buffer",
     "Operation",
+    "PeakDistribution",
     "Problem",
     "ProblemError",
     "Progress",
     "Schedule",
     "Scheduler",
     "Simulation",
+    "TooManyStatesError",
+    "peak_distribution",
     "schedule",
     "simulate",
 ]
@@ -164,6 +168,36 @@ class Schedule:
             "seconds": self.seconds,
             "states": self.states,
         }
+
+
+@dataclass(frozen=True)
+class PeakDistribution:
+    """How many orders of a graph have which peak.
+
+    Attributes:
+      peaks: The peaks that occur, in bytes, rising; the first is the optimum.
+      counts: The number of orders with each; exact.
+      states: Down-sets of the graph.
+    """
+
+    peaks: tuple[int, ...]
+    counts: tuple[int, ...]
+    states: int
+
+    @property
+    def total(self) -> int:
+        """The number of orders."""
+        return sum(self.counts)
+
+    def within(self, peak_bytes: int) -> int:
+        """Returns the number of orders that need no more than ``peak_bytes``."""
+        return sum(
+            count for peak, count in zip(self.peaks, self.counts, strict=True) if peak <= peak_bytes
+        )
+
+    def share_within(self, peak_bytes: int) -> float:
+        """Returns `within` as a share of all orders, 0 to 1."""
+        return self.within(peak_bytes) / self.total
 
 
 def _checked_bytes(value: Any, where: str) -> int:
@@ -735,3 +769,48 @@ def simulate(
         raise ProblemError(error)
     peak, live_bytes, first, last = _core.simulate(native, indices)
     return Simulation(peak, live_bytes, first, last)
+
+
+def peak_distribution(
+    problem: Problem | Mapping[str, Any] | nx.DiGraph[Any], *, state_limit: int = 2_000_000
+) -> PeakDistribution:
+    """Counts all orders of a problem by their peak, exactly.
+
+    By dynamic programming over the down-sets of the precedence graph (`_peak_distribution`), not by
+    sampling or enumeration: SwiftNet's cell A under the paper's model has 2,522,126,120 orders and
+    1,345 down-sets. Time and memory grow with the number of down-sets, times that of the distinct
+    peaks: a tenth of a millisecond for a down-set of SwiftNet A, so that 200,000 take some 15 s.
+    A graph of n independent operations has 2^n of them, so wide graphs are out of reach.
+
+    Args:
+      problem: As for `schedule`.
+      state_limit: Largest number of down-sets.
+
+    Raises:
+      ProblemError: The problem is not well formed.
+      TooManyStatesError: There are more down-sets.
+    """
+    problem = _as_problem(problem)
+    problem.check()
+    uses = [[problem._buffer_index[b] for b in op.uses] for op in problem._operations]
+    users = [0] * len(problem._buffers)
+    for index, buffers in enumerate(uses):
+        for buffer in buffers:
+            users[buffer] |= 1 << index
+    counts, states = count_orders(
+        GraphMasks(
+            before=[
+                sum(1 << problem._operation_index[o] for o in op.after)
+                for op in problem._operations
+            ],
+            uses=uses,
+            workspace=[op.workspace_bytes for op in problem._operations],
+            users=users,
+            bytes=[buffer.bytes for buffer in problem._buffers],
+            live_in=[buffer.live_in for buffer in problem._buffers],
+            live_out=[buffer.live_out for buffer in problem._buffers],
+        ),
+        state_limit,
+    )
+    peaks = tuple(sorted(counts))
+    return PeakDistribution(peaks, tuple(counts[peak] for peak in peaks), states)
