@@ -13,12 +13,12 @@ import typer
 from serenity_mlir import plotting
 from serenity_mlir.errors import SerenityError
 
-app = typer.Typer(help="Draw buffers over time, before and after, as SVG or PNG.")
+app = typer.Typer(help="Draw memory over time, before and after, as SVG, PNG or a page of HTML.")
 
 _USAGE = 2
 
 
-@app.command()
+@app.command(epilog="Example: serenity plot report.json -o report.html")
 def plot(
     source: Annotated[
         Path,
@@ -27,20 +27,24 @@ def plot(
             metavar="INPUT",
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .svg or .png to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The .svg, .png or .html to write.")
+    ],
     time_limit: Annotated[
         float, typer.Option(help="Seconds for the exact search (CSV).", min=0)
     ] = 10.0,
 ) -> None:
-    """Draw buffers over time as rectangles, with the live bytes, before and after.
+    """Draw live bytes, the slab and the operations over time, before and after.
 
-    Of a CSV file: greedy offsets in the order of the file, as IREE assigns them, beside those of
-    the exact search. Of a report: for each region, the greedy offsets for its order beside those
-    that were compiled.
+    Of a report: for each region, the stock compiler's order and layout beside those that were
+    compiled, with the buffers of the peak by name. Of a CSV file: greedy offsets in the order of
+    the file, as IREE assigns them, beside those of the exact search. A page of HTML tells what is
+    under the pointer; it is one file and needs no network.
     """
     if output.suffix.lower() not in plotting.FORMATS:
         raise SerenityError(
-            f"--output: expected a name that ends in .svg or .png, got {output}", exit_code=_USAGE
+            f"--output: expected a name that ends in .svg, .png or .html, got {output}",
+            exit_code=_USAGE,
         )
     try:
         rows = plotting.plot(source, output, time_limit=time_limit)
