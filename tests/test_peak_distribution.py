@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import json
 import math
 import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from serenity_mlir import plotting
+from serenity_mlir.cli import app
 from serenity_mlir.scheduling import (
     Buffer,
     Operation,
@@ -161,3 +165,38 @@ def test_pictures_of_a_distribution(tmp_path, ending):
             assert words in text
     single = PeakDistribution((100,), (1,), 1)
     plotting.save(plotting.draw_distribution(single), paths[0])
+
+
+def test_the_tool_counts_and_draws(tmp_path):
+    picture = tmp_path / "orders.svg"
+    arguments = [
+        "schedule",
+        str(GRAPHS / "swiftnet_b_plain.json"),
+        "--distribution",
+        str(picture),
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    counted = json.loads(result.output)["distribution"]
+    assert sum(counted["counts"]) == 497_556_000
+    assert "the file's order: 119,168" in picture.read_text()
+    table = CliRunner().invoke(app, arguments).output
+    assert "0.0567%" in table
+    assert "100.0000%" in table
+
+
+def test_the_tool_refuses_wide_graphs_and_other_endings(tmp_path, monkeypatch):
+    from serenity_mlir.cli import schedule as tool
+
+    few = functools.partial(peak_distribution, state_limit=1000)
+    monkeypatch.setattr(tool, "peak_distribution", few)
+    wide = Problem([], [Operation(f"o{i}") for i in range(11)])
+    path = tmp_path / "wide.json"
+    path.write_text(wide.to_json())
+    for output, words in (("a.svg", "down-sets"), ("a.pdf", ".svg or .png")):
+        result = CliRunner().invoke(
+            app, ["schedule", str(path), "--distribution", str(tmp_path / output)]
+        )
+        assert result.exit_code == 2
+        assert words in result.output
+    assert [entry.name for entry in tmp_path.iterdir()] == ["wide.json"]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from enum import Enum
@@ -14,7 +15,16 @@ from typing import Annotated
 import typer
 
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.scheduling import SWITCHES, Problem, ProblemError, Progress
+from serenity_mlir.scheduling import (
+    SWITCHES,
+    PeakDistribution,
+    Problem,
+    ProblemError,
+    Progress,
+    TooManyStatesError,
+    peak_distribution,
+    simulate,
+)
 from serenity_mlir.scheduling import schedule as solve
 
 app = typer.Typer(help="Find the order of least peak memory of a graph instance.")
@@ -56,6 +66,30 @@ def _report_progress(state: Progress) -> bool:
     return True
 
 
+def _count_orders(problem: Problem, output: Path, title: str) -> PeakDistribution:
+    """Counts all orders by peak and draws them, the file's order pointed out."""
+    from serenity_mlir import plotting
+
+    if output.suffix.lower() not in plotting.FORMATS:
+        raise SerenityError(
+            f"--distribution: expected a name that ends in .svg or .png, got {output}",
+            exit_code=_USAGE,
+        )
+    try:
+        found = peak_distribution(problem)
+    except TooManyStatesError as error:
+        raise SerenityError(f"--distribution: {error}", exit_code=_USAGE) from None
+    marks = {}
+    # No mark if an operation of the file stands before one that it must follow.
+    with contextlib.suppress(ProblemError):
+        marks["the file's order"] = simulate(problem, range(len(problem.operations))).peak_bytes
+    try:
+        plotting.save(plotting.draw_distribution(found, marks, title), output)
+    except OSError as error:
+        raise SerenityError(f"{output}: {error.strerror}", exit_code=_USAGE) from None
+    return found
+
+
 @app.command()
 def schedule(
     graph: Annotated[
@@ -78,6 +112,13 @@ def schedule(
     disable: Annotated[
         list[str] | None,
         typer.Option(help=f"Switch a rule off (repeatable): {', '.join(SWITCHES)}."),
+    ] = None,
+    distribution: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Count all orders by peak, exactly, and draw them (.svg, .png).",
+        ),
     ] = None,
     progress: Annotated[
         bool | None,
@@ -109,8 +150,14 @@ def schedule(
     )
     if show:
         typer.echo("\r\033[K", err=True, nl=False)
+    counted = None
+    if distribution is not None and not result.interrupted:
+        counted = _count_orders(problem, distribution, "" if str(graph) == "-" else graph.stem)
     if as_json:
-        typer.echo(json.dumps(result.to_dict()))
+        data = result.to_dict()
+        if counted is not None:
+            data["distribution"] = {"peaks": counted.peaks, "counts": counted.counts}
+        typer.echo(json.dumps(data))
     else:
         for name, live in zip(result.names, result.live_bytes, strict=True):
             marker = "  <- peak" if live == result.peak_bytes else ""
@@ -125,5 +172,10 @@ def schedule(
         )
         typer.echo(f"states       {result.states:,}")
         typer.echo(f"seconds      {result.seconds:.4f}")
+        if counted is not None:
+            typer.echo()
+            typer.echo(f"{'peak, bytes':>20}  {'orders':>30}  no more than this")
+            for peak, count in zip(counted.peaks, counted.counts, strict=True):
+                typer.echo(f"{peak:>20,}  {count:>30,}  {counted.share_within(peak):.4%}")
     if result.interrupted:
         raise typer.Exit(_INTERRUPTED)
