@@ -13,8 +13,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +26,7 @@ import numpy.typing as npt
 from serenity_mlir.compiler import SerenityOptions, compile_file
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.importing import Signature, load_model, random_inputs, read_signatures
+from serenity_mlir.latency import Latency, measure_latencies
 from serenity_mlir.measurement import CallMemory, Measurement, Value, measure
 
 __all__ = [
@@ -127,7 +126,8 @@ class Difference:
 class FunctionCheck:
     """One entry point: prediction, both measurements, and what disagrees.
 
-    `milliseconds` are medians, stock and serenity, where timing was asked for.
+    `latencies` are those of stock and serenity by setting (`latency.SETTINGS`), where timing was
+    asked for.
     """
 
     function: str
@@ -137,7 +137,7 @@ class FunctionCheck:
     serenity: Measurement
     difference: Difference
     disagreements: tuple[str, ...]
-    milliseconds: tuple[float, float] | None = None
+    latencies: Mapping[str, tuple[Latency, Latency]] | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -177,11 +177,7 @@ class CheckResult:
                     "ratio": function.ratio,
                     "largest_difference": function.difference.largest,
                     "bitwise_equal": function.difference.bitwise,
-                    "milliseconds": (
-                        dict(zip(("stock", "serenity"), function.milliseconds, strict=True))
-                        if function.milliseconds
-                        else None
-                    ),
+                    "milliseconds": _latencies_dict(function.latencies),
                     "disagreements": list(function.disagreements),
                 }
             )
@@ -204,6 +200,17 @@ def _measurement_dict(measurement: Measurement) -> dict[str, int]:
         "transient_peak_bytes": measurement.transient_peak_bytes,
         "peak_bytes": measurement.call.peak_bytes,
         "device_bytes_peak": measurement.peak_bytes,
+    }
+
+
+def _latencies_dict(
+    latencies: Mapping[str, tuple[Latency, Latency]] | None,
+) -> dict[str, Any] | None:
+    if latencies is None:
+        return None
+    return {
+        setting: {"stock": dataclasses.asdict(stock), "serenity": dataclasses.asdict(ours)}
+        for setting, (stock, ours) in latencies.items()
     }
 
 
@@ -428,70 +435,6 @@ def _output_problems(difference: Difference, rewritten: bool) -> list[str]:
     return [f"outputs differ by up to {difference.largest:.3g}, {wanted}"]
 
 
-# --- timing ------------------------------------------------------------------
-
-#: Rounds of stock and serenity in turn, and repetitions in each.
-TIMING_ROUNDS = 3
-TIMING_REPETITIONS = 7
-
-
-def _benchmark(
-    vmfb: Path, function: str, inputs: Sequence[Value], directory: Path, driver: str
-) -> list[float]:
-    """Return the milliseconds of several repetitions of iree-benchmark-module."""
-    from iree.runtime.benchmark import benchmark_exe
-
-    command = [
-        benchmark_exe(),
-        f"--module={vmfb}",
-        f"--device={driver}",
-        f"--function={function}",
-        f"--benchmark_repetitions={TIMING_REPETITIONS}",
-        "--benchmark_min_time=0.05s",
-        "--benchmark_format=json",
-    ]
-    for index, value in enumerate(inputs):
-        if isinstance(value, np.ndarray):
-            path = directory / f"benchmark{index}.bin"
-            value.tofile(path)
-            kinds = {"bool": "i8", "bfloat16": "bf16"}
-            kind = kinds.get(value.dtype.name, f"{value.dtype.kind}{8 * value.dtype.itemsize}")
-            shape = "".join(f"{extent}x" for extent in value.shape)
-            command.append(f"--input={shape}{kind}=@{path}")
-        else:
-            command.append(f"--input={value}")
-    # OMP-like variables of the caller do not matter: local-sync has one thread.
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
-    if process.returncode != 0:
-        raise SerenityError(
-            f"iree-benchmark-module failed with code {process.returncode}: {process.stderr}",
-            stderr=process.stderr,
-        )
-    text = process.stdout
-    rows = json.loads(text[text.index("{") :])["benchmarks"]
-    scale = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
-    return [
-        row["real_time"] * scale[row["time_unit"]]
-        for row in rows
-        if row.get("run_type") == "iteration"
-    ]
-
-
-def _time_both(
-    modules: tuple[Path, Path],
-    function: str,
-    inputs: Sequence[Value],
-    directory: Path,
-    driver: str,
-) -> tuple[float, float]:
-    """Return the median milliseconds of both modules, measured in turn."""
-    samples: tuple[list[float], list[float]] = ([], [])
-    for turn in range(TIMING_ROUNDS):
-        for which in (0, 1) if turn % 2 == 0 else (1, 0):
-            samples[which].extend(_benchmark(modules[which], function, inputs, directory, driver))
-    return statistics.median(samples[0]), statistics.median(samples[1])
-
-
 # --- the whole ---------------------------------------------------------------
 
 
@@ -523,8 +466,7 @@ def check(
       shapes: the shapes of arguments, by position, per function; the key
         ``""`` holds for all functions that have no key of their own.
       functions: the entry points to check; all if empty.
-      timing: also measure the median latency of both with
-        iree-benchmark-module.
+      timing: also measure the latency of both (`latency.measure_latencies`).
       driver: the runtime's HAL driver.
 
     Returns:
@@ -565,9 +507,10 @@ def check(
             difference = compare_outputs(_flatten(stock), _flatten(ours))
             problems = find_disagreements(prediction, stock, ours)
             problems += _output_problems(difference, rewritten)
-            milliseconds = None
+            latencies = None
             if timing:
-                milliseconds = _time_both(modules, signature.name, inputs, directory, driver)
+                measured = measure_latencies(modules, signature.name, inputs)
+                latencies = {setting: (of[0], of[1]) for setting, of in measured.items()}
             checks.append(
                 FunctionCheck(
                     function=signature.name,
@@ -577,7 +520,7 @@ def check(
                     serenity=ours,
                     difference=difference,
                     disagreements=tuple(problems),
-                    milliseconds=milliseconds,
+                    latencies=latencies,
                 )
             )
     return CheckResult(os.fspath(model), tuple(checks), middle - start, end - middle, report)

@@ -69,7 +69,7 @@ def check_model(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     timing: Annotated[
-        bool, typer.Option("--time", help="Measure latency too (one thread, medians).")
+        bool, typer.Option("--time", help="Measure latency too, in turn, with one and two threads.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 0,
     function: Annotated[
@@ -175,9 +175,11 @@ def _rows(check: FunctionCheck, result: CheckResult) -> list[tuple[str, str, str
             f"{result.serenity_compile_seconds:.2f}",
         ),
     ]
-    if check.milliseconds is not None:
-        before, after = check.milliseconds
-        rows.append(("latency, ms", f"{before:.3f}", "", f"{after:.3f}"))
+    for setting, (before, after) in (check.latencies or {}).items():
+        for which in ("minimum", "median"):
+            times = (getattr(latency, which) for latency in (before, after))
+            stock_ms, our_ms = (f"{time:.3f}" for time in times)
+            rows.append((f"latency, {setting}, {which}, ms", stock_ms, "", our_ms))
     return rows
 
 
@@ -202,6 +204,12 @@ def _print(result: CheckResult, model: str) -> None:
         optimal = check.prediction.optimal if check.prediction else None
         proof = "" if optimal is None else (", proved optimal" if optimal else ", not proved")
         console.print(f"  ratio of transient peaks: {ratio}{proof}", **plain)
+        for setting, (before, after) in (check.latencies or {}).items():
+            console.print(
+                f"  latency, {setting}: {after.minimum / before.minimum:.2f} of IREE's "
+                f"({after.median / before.median:.2f} in the median)",
+                **plain,
+            )
         equal = " (bitwise equal)" if check.difference.bitwise else ""
         console.print(
             f"  largest output difference: {check.difference.largest:.3g}{equal}", **plain

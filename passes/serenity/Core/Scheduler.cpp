@@ -291,6 +291,7 @@ private:
   void runSerenity() {
     SerenityOptions serenityOptions;
     serenityOptions.cutPoints = switches.cutPoints;
+    serenityOptions.softBudget = switches.softBudget;
     serenityOptions.memoryLimitBytes = options.memoryLimitBytes;
     serenityOptions.shouldStop = [&](int64_t states) {
       return (options.stateLimit > 0 && states >= options.stateLimit) ||

@@ -43,6 +43,8 @@ struct SchedulerSwitches {
   bool liveCutBound = true;
   /// Start from the best of the heuristics instead of the given order alone.
   bool heuristics = true;
+  /// The paper's scheduler alone: drop schedules above an adaptive budget.
+  bool softBudget = true;
 };
 
 struct SchedulerOptions {

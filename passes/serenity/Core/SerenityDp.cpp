@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 
 using namespace serenity;
 using namespace serenity::detail;
@@ -181,6 +182,11 @@ private:
 bool searchBudget(const Graph &graph, const SerenityOptions &options,
                   int64_t &states, std::vector<NodeId> &order) {
   order = breadthFirstOrder(graph);
+  if (!options.softBudget) {
+    constexpr int64_t none = std::numeric_limits<int64_t>::max();
+    Flag flag = Dp(graph, options, none, states).run(none, order);
+    return flag == Flag::Solution;
+  }
   int64_t hardBudget = evaluate(graph, order);
   int64_t stepLimit = options.stepLimit;
   while (true) {

@@ -14,6 +14,9 @@ namespace serenity::detail {
 struct SerenityOptions {
   /// Divide and conquer at single nodes.
   bool cutPoints = true;
+  /// Adaptive soft budgeting; without it the dynamic programming runs once,
+  /// without a budget and without a limit on its steps.
+  bool softBudget = true;
   /// A step with more signatures than this counts as timed out. The paper
   /// limits the seconds per step; a count makes the result reproducible.
   int64_t stepLimit = 50000;

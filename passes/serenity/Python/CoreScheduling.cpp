@@ -71,6 +71,7 @@ bool *findSwitch(SchedulerSwitches &switches, const std::string &name) {
       {"footprint_bound", &switches.footprintBound},
       {"live_cut_bound", &switches.liveCutBound},
       {"heuristics", &switches.heuristics},
+      {"soft_budget", &switches.softBudget},
   };
   for (auto &[text, value] : known) {
     if (name == text) {
