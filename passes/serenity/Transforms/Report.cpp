@@ -88,7 +88,7 @@ public:
     separate();
     text += "null";
   }
-  void value(const std::optional<int64_t> &item) {
+  template <typename T> void value(const std::optional<T> &item) {
     if (item) {
       value(*item);
     } else {
@@ -272,6 +272,48 @@ void writeRegion(Writer &json, const RegionReport &region) {
   json.close('}');
 }
 
+void writeStrings(Writer &json, std::string_view name,
+                  const std::vector<std::string> &items) {
+  json.key(name);
+  json.open('[', /*flatInside=*/true);
+  for (const std::string &item : items) {
+    json.value(std::string_view(item));
+  }
+  json.close(']');
+}
+
+void writeFunctionBudget(Writer &json,
+                         const std::optional<FunctionBudget> &budget) {
+  json.key("budget");
+  if (!budget) {
+    json.null();
+    return;
+  }
+  json.open('{');
+  json.field("met", budget->met);
+  json.field("over_bytes", budget->overBytes);
+  json.field("region", budget->region);
+  json.field("step", budget->step);
+  json.key("operations");
+  json.open('[', /*flatInside=*/true);
+  for (int64_t operation : budget->operations) {
+    json.value(operation);
+  }
+  json.close(']');
+  json.key("buffers");
+  json.open('[');
+  for (const BudgetBuffer &buffer : budget->buffers) {
+    json.open('{', /*flatInside=*/true);
+    json.field("buffer", buffer.buffer);
+    json.field("bytes", buffer.bytes);
+    json.field("shrink_bytes", buffer.shrinkBytes);
+    json.field("live_at_peak", buffer.live);
+    json.close('}');
+  }
+  json.close(']');
+  json.close('}');
+}
+
 void writeRewrites(Writer &json,
                    const std::vector<const RewriteReport *> &rewrites) {
   json.key("rewrites");
@@ -309,6 +351,8 @@ void writeFunction(Writer &json, const FunctionReport &function,
     json.close('}');
   }
   json.close(']');
+  writeStrings(json, "used", function.used);
+  writeFunctionBudget(json, function.budget);
   for (const auto &[name, regions] :
        {std::pair<std::string_view, const std::vector<RegionReport> *>(
             "regions", &function.regions),
@@ -373,6 +417,18 @@ std::string toJson(const ModuleReport &report) {
   json.close(']');
   writeRewrites(json, others);
   json.field("persistent_bytes", report.persistentBytes);
+  json.key("budget");
+  if (report.budget) {
+    json.open('{', /*flatInside=*/true);
+    json.field("bytes", report.budget->bytes);
+    json.field("policy",
+               std::string(report.budget->isError ? "error" : "warn"));
+    json.field("met", report.budget->met);
+    writeStrings(json, "used", report.budget->used);
+    json.close('}');
+  } else {
+    json.null();
+  }
   json.key("remarks");
   json.open('[');
   for (const std::string &remark : report.remarks) {

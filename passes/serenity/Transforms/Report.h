@@ -73,6 +73,40 @@ struct RegionReport {
   std::string leftAlone;
 };
 
+/// A buffer in the way of the budget; `buffer` is its index in the region.
+struct BudgetBuffer {
+  int64_t buffer = 0;
+  int64_t bytes = 0;
+  /// By how much it would have to shrink, with all the others of the list.
+  int64_t shrinkBytes = 0;
+  bool live = false; // at the peak
+};
+
+/// How a function stands to the budget.
+struct FunctionBudget {
+  std::optional<bool> met; // empty: the peak is not known
+  int64_t overBytes = 0;
+  /// Where it is missed: the region of the largest slab, the step at which most
+  /// is live there, the operations of that step.
+  std::optional<int64_t> region;
+  std::optional<int64_t> step;
+  std::vector<int64_t> operations;
+  std::vector<BudgetBuffer> buffers;
+};
+
+struct BudgetReport {
+  int64_t bytes = 0;
+  bool isError = true;
+  std::optional<bool> met; // empty: the peak of a function is not known
+  /// What the functions use together.
+  std::vector<std::string> used;
+};
+
+/// What can be done beyond the stock compiler's result, from the least to the
+/// most intrusive.
+inline constexpr const char *meansInOrder[] = {"offsets", "order", "fusion",
+                                               "rewriting"};
+
 struct CandidateReport {
   std::string name;
   std::optional<int64_t> transientPeakBytes;
@@ -93,6 +127,9 @@ struct FunctionReport {
   /// False where it depends on a branch or a trip count: an upper bound then.
   bool peakIsExact = true;
   std::vector<CandidateReport> candidates;
+  /// Of `meansInOrder`; empty: as the stock compiler.
+  std::vector<std::string> used;
+  std::optional<FunctionBudget> budget;
   std::vector<RegionReport> regions;
   /// As IREE orders the stock form of the function and lays it out.
   std::vector<RegionReport> stockRegions;
@@ -111,6 +148,7 @@ struct ModuleReport {
   std::vector<FunctionReport> functions;
   std::vector<RewriteReport> rewrites;
   std::optional<int64_t> persistentBytes;
+  std::optional<BudgetReport> budget;
   std::vector<std::string> remarks;
   std::vector<std::pair<std::string, double>> seconds;
 };

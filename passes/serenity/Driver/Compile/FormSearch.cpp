@@ -101,6 +101,15 @@ FormSearch::Tried *FormSearch::placed(const Form &form) {
                                                          : nullptr;
 }
 
+FormSearch::Tried *FormSearch::place(const Form &form) {
+  if (!maker) {
+    return nullptr;
+  }
+  estimateForm(form);
+  placeForm(form);
+  return placed(form);
+}
+
 void FormSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
   Stopwatch watch(report, "serenity candidate");
   context = mlirOperationGetContext(flow);
@@ -254,16 +263,19 @@ void FormSearch::refine(Tried &entry) {
 
 /// Looks for the form of least cost: dispatch formation and all rewrites or
 /// none together first, then groups of sites, then single sites.
-Form FormSearch::search() {
+Form FormSearch::search(RewriteMode mode) {
   Form best; // the stock form, placed already
+  asked = {best};
+  fullForm.reset();
   if (!maker) {
     return best;
   }
   std::optional<int64_t> bestEstimate = candidates[best].estimate;
   auto better = [&](const Form &form) {
-    if (candidates.size() >= maxForms && !candidates.count(form)) {
+    if (asked.size() >= maxForms && !asked.count(form)) {
       return false;
     }
+    asked.insert(form);
     std::optional<int64_t> known = estimateForm(form);
     if (!known || (bestEstimate && *known > *bestEstimate) ||
         (bestEstimate && *known == *bestEstimate &&
@@ -275,7 +287,7 @@ Form FormSearch::search() {
     return true;
   };
   size_t numSites = maker->sites().size();
-  bool rewrite = options.rewrite != RewriteMode::Off && numSites > 0;
+  bool rewrite = mode != RewriteMode::Off && numSites > 0;
   // A flag of the user's own is not ours to vary.
   bool multiUse =
       !user.has("iree-dispatch-creation-fuse-multi-use") &&
@@ -304,7 +316,7 @@ Form FormSearch::search() {
       better(form);
     }
   };
-  if (rewrite && options.rewrite == RewriteMode::Always) {
+  if (rewrite && mode == RewriteMode::Always) {
     bestEstimate = std::nullopt; // whatever the bytes say
     tryFusions(std::vector<bool>(numSites, true));
   } else {
@@ -328,7 +340,7 @@ Form FormSearch::search() {
     form.inPlace = inPlace;
     better(form);
   }
-  if (!rewrite || options.rewrite == RewriteMode::Always) {
+  if (!rewrite || mode == RewriteMode::Always) {
     return placeBest(rewrite);
   }
   // Fewer rewrites at the same peak, or a lower peak with fewer.
@@ -355,7 +367,7 @@ Form FormSearch::search() {
     without(group);
   }
   // Halves, quarters, ... of the sites that are left.
-  for (size_t parts = 2; candidates.size() < maxForms; parts *= 2) {
+  for (size_t parts = 2; asked.size() < maxForms; parts *= 2) {
     std::vector<size_t> left;
     for (size_t i = 0; i < best.sites.size(); ++i) {
       if (best.sites[i]) {
@@ -383,7 +395,8 @@ Form FormSearch::search() {
 Form FormSearch::placeBest(bool rewritten) {
   std::vector<const Form *> order;
   for (const auto &item : candidates) {
-    if (item.second.estimate && (!rewritten || numRewrites(item.first) > 0)) {
+    if (asked.count(item.first) && item.second.estimate &&
+        (!rewritten || numRewrites(item.first) > 0)) {
       order.push_back(&item.first);
     }
   }

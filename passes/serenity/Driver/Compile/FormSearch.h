@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace serenity {
@@ -55,8 +56,12 @@ public:
   void placeStock(MlirOperation flow, const Peaks &leastStock);
 
   /// Dispatch formation and all rewrites or none together first, then groups of
-  /// sites, then single sites; the form of least cost.
-  Form search();
+  /// sites, then single sites; the form of least cost. What it finds does not
+  /// depend on earlier searches, with or without rewriting.
+  Form search(RewriteMode mode);
+
+  /// Takes one form to its slabs; null if that is not possible.
+  Tried *place(const Form &form);
 
   /// Null if the form was not tried, or not down to its slabs.
   Tried *placed(const Form &form);
@@ -90,6 +95,8 @@ private:
   /// Per function, the least peak without our order.
   Peaks bestStock;
   std::map<Form, Tried> candidates;
+  /// Those that the present search has asked for.
+  std::set<Form> asked;
   /// All sites of the paper's kinds and sums, in the better fusion.
   std::optional<Form> fullForm;
 };

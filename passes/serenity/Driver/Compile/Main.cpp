@@ -91,6 +91,23 @@ void append(ModuleReport &all, ModuleReport one, bool first) {
             std::back_inserter(all.rewrites));
   std::move(one.remarks.begin(), one.remarks.end(),
             std::back_inserter(all.remarks));
+  if (one.budget && all.budget) {
+    // Missed is missed, and not known is not met.
+    std::optional<bool> &met = all.budget->met;
+    met = met == false || one.budget->met == false
+              ? std::optional<bool>(false)
+              : (met && one.budget->met ? met : std::nullopt);
+    for (const char *means : meansInOrder) {
+      auto &used = all.budget->used;
+      const auto &more = one.budget->used;
+      if (std::find(more.begin(), more.end(), means) != more.end() &&
+          std::find(used.begin(), used.end(), means) == used.end()) {
+        used.push_back(means);
+      }
+    }
+  } else if (one.budget) {
+    all.budget = one.budget;
+  }
   // Modules are not loaded together, so that a sum would say nothing.
   all.persistentBytes = first ? one.persistentBytes : std::nullopt;
   for (const auto &item : one.seconds) {

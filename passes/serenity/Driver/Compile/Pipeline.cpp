@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/Pipeline.h"
 
+#include "serenity/Driver/Compile/Budget.h"
 #include "serenity/Driver/Compile/FormSearch.h"
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
@@ -198,19 +199,29 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
       std::any_of(stockPeaks.begin(), stockPeaks.end(), [](const auto &item) {
         return !item.second || *item.second > 0;
       });
-  if (flags.schedule && needsMemory) {
+  // Under a budget no more is done than is needed to fit.
+  std::optional<BudgetLadder> ladder;
+  if (flags.memoryBudgetBytes && flags.schedule && needsMemory &&
+      options.rewrite != RewriteMode::Always) {
+    Stopwatch watch(report, "budget");
+    ladder.emplace(stock, *flags.memoryBudgetBytes, options, stream);
+  }
+  bool tryOwn =
+      flags.schedule && needsMemory && !(ladder && ladder->fitsInStockOrder());
+  if (tryOwn) {
     remarkOnUserFlags();
     forms.placeStock(flow, leastStock);
-    form = forms.search();
+    form = ladder ? ladder->chooseForm(forms, /*refine=*/!watched)
+                  : forms.search(options.rewrite);
     own = forms.placed(form);
-    if (own && !watched) {
+    if (own && !ladder && !watched) {
       forms.refine(*own);
     }
   }
 
   // Per function, the least; the earlier one among equals. Another form is
   // taken for the whole module.
-  std::map<std::string, int> choice; // 0 stock, 1 offsets, 2 ours
+  std::map<std::string, Variant> choice;
   bool anyOwn = false;
   bool allOwn = own != nullptr;
   for (const auto &item : stockPeaks) {
@@ -220,26 +231,26 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     entry.stockRegions = functionReport(stockSlabs, name).regions;
     std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
         {"stock", item.second}};
-    int best = 0;
+    Variant best = Variant::Stock;
     if (flags.schedule) {
       candidates.emplace_back("stock order, own offsets", offsetPeaks[name]);
       // Without a number offsets can still only gain.
       bool offsetsGain = candidates[1].second && item.second &&
                          *candidates[1].second < *item.second;
-      best = offsetsGain || !item.second ? 1 : 0;
+      best = offsetsGain || !item.second ? Variant::Offsets : Variant::Stock;
     }
-    int chosen = best;
+    int chosen = -1;
     if (own) {
       auto peak = own->peaks[name];
-      auto known = candidates[best].second;
+      auto known = candidates[size_t(best)].second;
       if (!form.isStock() || (peak && known && *peak < *known)) {
-        best = 2;
+        best = Variant::Ours;
       }
       for (const auto &other : forms.tried()) {
         if (!other.second.placed.ptr) {
           continue; // its slabs were not worth laying out
         }
-        if (&other.second == own && best == 2) {
+        if (&other.second == own) {
           chosen = int(candidates.size());
         }
         auto found = other.second.peaks.find(name);
@@ -249,20 +260,26 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
             found == other.second.peaks.end() ? std::nullopt : found->second);
       }
     }
+    if (ladder && form.isStock()) {
+      best = ladder->leastChange(name).value_or(best);
+    }
     choice[name] = best;
-    anyOwn |= best == 2;
+    entry.used = meansOf(best, form, name, forms, options);
+    anyOwn |= best == Variant::Ours;
     // A function without transient memory is the same in every variant.
-    allOwn &= best == 2 || item.second == 0;
+    allOwn &= best == Variant::Ours || item.second == 0;
     entry.candidates.clear();
     for (int i = 0; i < int(candidates.size()); ++i) {
-      entry.candidates.push_back({candidates[i].first, candidates[i].second,
-                                  i == (best == 2 ? chosen : best)});
+      entry.candidates.push_back(
+          {candidates[i].first, candidates[i].second,
+           i == (best == Variant::Ours ? chosen : int(best))});
     }
   }
 
   auto keepRegions = [&](const ModuleReport &from) {
     for (const FunctionReport &function : from.functions) {
-      if (choice.count(function.name) && choice[function.name] != 2) {
+      if (choice.count(function.name) &&
+          choice[function.name] != Variant::Ours) {
         continue;
       }
       functionReport(report, function.name).regions = function.regions;
@@ -296,17 +313,17 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   }
   bool anyOffsets = false;
   for (const auto &item : choice) {
-    anyOffsets |= item.second == 1;
+    anyOffsets |= item.second == Variant::Offsets;
   }
   // Mark what every function is to be.
   auto mark = [&](MlirOperation module) {
     for (MlirOperation function : ir::operations(ir::body(module))) {
       std::string name = ir::stringAttr(function, "sym_name").value_or("");
       auto it = choice.find(name);
-      if (it != choice.end() && it->second != 2 &&
+      if (it != choice.end() && it->second != Variant::Ours &&
           (ir::isa(function, "util.func") || ir::isa(function, "func.func"))) {
         ir::setStringAttr(function, variantAttr,
-                          it->second == 0 ? "stock" : "offsets");
+                          it->second == Variant::Stock ? "stock" : "offsets");
       } else if (ir::isa(function, "util.initializer") && !anyOwn &&
                  !anyOffsets) {
         ir::setStringAttr(function, variantAttr, "stock");
@@ -315,7 +332,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   };
   // The stock candidate ran in silence; with none of ours after it, what IREE
   // has to say was not heard yet.
-  bool unheard = flags.schedule && !needsMemory && !watched;
+  bool unheard = flags.schedule && !tryOwn && !watched;
   if (!anyOwn && !watched && !unheard) {
     adopt(stock);
     mark(flow);

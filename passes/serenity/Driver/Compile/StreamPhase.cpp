@@ -165,6 +165,24 @@ bool StreamPhase::toCommands(MlirOperation module) {
   return true;
 }
 
+Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
+                                PackAlgorithm algorithm) {
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(module));
+  MlirOperation clone = mlirOperationClone(module);
+  Options packing = options;
+  packing.offsets = algorithm;
+  Peaks peaks;
+  if (runPack(clone, packing, nullptr) &&
+      runIree(clone,
+              "iree-stream-cmd-transformation-pipeline" +
+                  streamOptions(/*visible=*/false),
+              /*visible=*/false)) {
+    peaks = transientPeaks(clone, packing, algorithm);
+  }
+  mlirOperationDestroy(clone);
+  return peaks;
+}
+
 bool StreamPhase::toEnd(MlirOperation module) {
   std::string pipelineOptions = streamOptions(/*visible=*/true);
   auto format = user.session.find("iree-scheduling-dump-statistics-format");

@@ -20,6 +20,9 @@
 
 namespace serenity {
 
+/// Transient peak in bytes of each function, by name; nothing if not static.
+using Peaks = std::map<std::string, std::optional<int64_t>>;
+
 class StreamPhase {
 public:
   /// `verify` as the user wants it of the invocation; `printIrAfter` names
@@ -39,6 +42,12 @@ public:
   /// From there to the end of the phase.
   bool toEnd(MlirOperation module);
 
+  /// The peaks of a module with laid out slabs as the runtime will see them,
+  /// packed by `algorithm`: those at the end of the commands, where releases
+  /// have been placed. The module stays as it is.
+  Peaks runtimePeaks(MlirOperation module, const Options &options,
+                     PackAlgorithm algorithm);
+
   bool runOwn(const char *pass, MlirOperation module, const Options &options,
               ModuleReport *into, bool visible);
   bool runIree(MlirOperation module, const std::string &text, bool visible);
@@ -51,9 +60,6 @@ private:
   const bool &verify;
   const std::vector<std::string> &printIrAfter;
 };
-
-/// Transient peak in bytes of each function, by name; nothing if not static.
-using Peaks = std::map<std::string, std::optional<int64_t>>;
 
 /// The peaks of a module with laid out slabs if `algorithm` packs them.
 Peaks transientPeaks(MlirOperation module, const Options &options,

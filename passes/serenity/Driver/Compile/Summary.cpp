@@ -7,7 +7,6 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/FunctionMemory.h"
 
-#include <algorithm>
 #include <map>
 
 namespace serenity {
@@ -87,58 +86,6 @@ void describeFunctions(MlirOperation module, const Options &options,
     kept.push_back(std::move(entry));
   }
   report.functions = std::move(kept);
-}
-
-bool checkBudget(MlirOperation module, const CompileFlags &flags,
-                 const ModuleReport &report) {
-  if (!flags.memoryBudgetBytes) {
-    return true;
-  }
-  bool met = true;
-  for (const FunctionReport &function : report.functions) {
-    if (function.initializer || !function.transientPeakBytes ||
-        *function.transientPeakBytes <= *flags.memoryBudgetBytes) {
-      continue;
-    }
-    std::string message = "function '" + function.exportedAs + "' needs " +
-                          std::to_string(*function.transientPeakBytes) +
-                          " bytes of transient memory, the budget is " +
-                          std::to_string(*flags.memoryBudgetBytes);
-    const RegionReport *largest = nullptr;
-    for (const RegionReport &region : function.regions) {
-      if (!largest || region.slabBytes > largest->slabBytes) {
-        largest = &region;
-      }
-    }
-    if (largest && !largest->liveBytes.empty()) {
-      int64_t step = std::max_element(largest->liveBytes.begin(),
-                                      largest->liveBytes.end()) -
-                     largest->liveBytes.begin();
-      std::vector<const BufferReport *> live;
-      for (const BufferReport &buffer : largest->buffers) {
-        if (buffer.first <= step && step <= buffer.last) {
-          live.push_back(&buffer);
-        }
-      }
-      std::stable_sort(live.begin(), live.end(),
-                       [](const BufferReport *a, const BufferReport *b) {
-                         return a->bytes > b->bytes;
-                       });
-      message += "; live at the peak (step " + std::to_string(step) + "):";
-      for (const BufferReport *buffer : live) {
-        message +=
-            " " + buffer->name + " " + std::to_string(buffer->bytes) + ",";
-      }
-      message.pop_back();
-    }
-    met = false;
-    if (flags.budgetIsError) {
-      ir::emitError(mlirOperationGetLocation(module), message);
-    } else {
-      ir::emitWarning(mlirOperationGetLocation(module), message);
-    }
-  }
-  return met || !flags.budgetIsError;
 }
 
 } // namespace serenity

@@ -3,13 +3,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// What a compiled module will need when it runs, and whether that fits.
+/// What a compiled module will need when it runs.
 
 #ifndef SERENITY_DRIVER_COMPILE_SUMMARY_H
 #define SERENITY_DRIVER_COMPILE_SUMMARY_H
 
-#include "serenity/Driver/Compile/Flags.h"
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Options.h"
 #include "serenity/Transforms/Report.h"
 
 namespace serenity {
@@ -19,11 +19,6 @@ namespace serenity {
 /// the stream phase).
 void describeFunctions(MlirOperation module, const Options &options,
                        ModuleReport &report);
-
-/// False, with an error that names what is live at the peak, if a function
-/// needs more than the budget; a warning if the user prefers that.
-bool checkBudget(MlirOperation module, const CompileFlags &flags,
-                 const ModuleReport &report);
 
 } // namespace serenity
 

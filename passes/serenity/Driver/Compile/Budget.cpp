@@ -1,0 +1,447 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Driver/Compile/Budget.h"
+
+#include "serenity/IREE/Ir.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+namespace {
+
+/// Forms that are taken to their slabs to get by with fewer rewrites.
+constexpr int maxTrims = 8;
+
+/// So many buffers are named in a message; the report has all of them.
+constexpr size_t maxNamed = 8;
+
+std::string bytesText(int64_t bytes) {
+  return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
+}
+
+std::string joined(const std::vector<std::string> &items, const char *none) {
+  std::string text;
+  for (const std::string &item : items) {
+    text += (text.empty() ? "" : ", ") + item;
+  }
+  return text.empty() ? none : text;
+}
+
+/// The fewest bytes in all by which buffers would have to shrink for the live
+/// bytes of every step to be within the budget. Steps are taken in order; where
+/// one is over, the buffers that end last are shrunk first, since those relieve
+/// the most steps to come.
+std::vector<int64_t> leastShrinking(const RegionReport &region,
+                                    int64_t budgetBytes) {
+  std::vector<int64_t> shrink(region.buffers.size(), 0);
+  std::vector<size_t> byEnd(region.buffers.size());
+  for (size_t i = 0; i < byEnd.size(); ++i) {
+    byEnd[i] = i;
+  }
+  std::stable_sort(byEnd.begin(), byEnd.end(), [&](size_t a, size_t b) {
+    const BufferReport &left = region.buffers[a];
+    const BufferReport &right = region.buffers[b];
+    return left.last != right.last ? left.last > right.last
+                                   : left.bytes > right.bytes;
+  });
+  for (size_t step = 0; step < region.liveBytes.size(); ++step) {
+    int64_t over = region.liveBytes[step] - budgetBytes;
+    auto live = [&](size_t i) {
+      return region.buffers[i].first <= int64_t(step) &&
+             int64_t(step) <= region.buffers[i].last;
+    };
+    for (size_t i = 0; i < shrink.size(); ++i) {
+      over -= live(i) ? shrink[i] : 0;
+    }
+    for (size_t i : byEnd) {
+      if (over <= 0) {
+        break;
+      }
+      if (live(i)) {
+        int64_t by = std::min(over, region.buffers[i].bytes - shrink[i]);
+        shrink[i] += by;
+        over -= by;
+      }
+    }
+  }
+  return shrink;
+}
+
+/// What stands in the way, where one slab does.
+FunctionBudget explainMiss(const FunctionReport &function,
+                           int64_t budgetBytes) {
+  FunctionBudget miss;
+  miss.met = false;
+  miss.overBytes = *function.transientPeakBytes - budgetBytes;
+  const RegionReport *largest = nullptr;
+  for (size_t i = 0; i < function.regions.size(); ++i) {
+    const RegionReport &region = function.regions[i];
+    if (!region.liveBytes.empty() &&
+        (!largest || region.slabBytes > largest->slabBytes)) {
+      largest = &region;
+      miss.region = int64_t(i);
+    }
+  }
+  if (!largest) {
+    return miss;
+  }
+  int64_t step =
+      std::max_element(largest->liveBytes.begin(), largest->liveBytes.end()) -
+      largest->liveBytes.begin();
+  miss.step = step;
+  for (size_t i = 0; i < largest->operations.size(); ++i) {
+    if (largest->operations[i].step == step) {
+      miss.operations.push_back(int64_t(i));
+    }
+  }
+  std::vector<int64_t> shrink = leastShrinking(*largest, budgetBytes);
+  for (size_t i = 0; i < largest->buffers.size(); ++i) {
+    const BufferReport &buffer = largest->buffers[i];
+    bool live = buffer.first <= step && step <= buffer.last;
+    if (live || shrink[i] > 0) {
+      miss.buffers.push_back({int64_t(i), buffer.bytes, shrink[i], live});
+    }
+  }
+  std::stable_sort(miss.buffers.begin(), miss.buffers.end(),
+                   [](const BudgetBuffer &a, const BudgetBuffer &b) {
+                     return a.bytes > b.bytes;
+                   });
+  return miss;
+}
+
+std::string sayMissed(const FunctionReport &function, int64_t budgetBytes) {
+  std::string text =
+      "function '" + function.exportedAs + "' needs " +
+      bytesText(*function.transientPeakBytes) +
+      " of transient memory at least, the budget is " +
+      std::to_string(budgetBytes) + ": " +
+      bytesText(function.budget->overBytes) + " too much (used: " +
+      joined(function.used, "nothing, as the stock compiler") + ")";
+  if (!function.peakIsExact) {
+    text += "; this is an upper bound over branches and trip counts";
+  }
+  return text;
+}
+
+/// The buffers of the list that `select` takes, each with its `describe`.
+template <typename Select, typename Describe>
+std::string nameBuffers(const FunctionBudget &miss, const RegionReport &region,
+                        const Select &select, const Describe &describe) {
+  std::string text;
+  size_t named = 0;
+  int64_t others = 0;
+  int64_t otherBytes = 0;
+  for (const BudgetBuffer &item : miss.buffers) {
+    if (!select(item)) {
+      continue;
+    }
+    if (named == maxNamed) {
+      ++others;
+      otherBytes += item.bytes;
+      continue;
+    }
+    text += (named++ ? ", " : "") + region.buffers[size_t(item.buffer)].name +
+            " " + describe(item);
+  }
+  if (others) {
+    text += " and " + std::to_string(others) + " more of " +
+            bytesText(otherBytes) + " together";
+  }
+  return text;
+}
+
+std::string sayPeak(const FunctionBudget &miss, const RegionReport &region) {
+  std::string text =
+      "live at the peak (step " + std::to_string(*miss.step) + "): " +
+      nameBuffers(
+          miss, region, [](const BudgetBuffer &item) { return item.live; },
+          [](const BudgetBuffer &item) { return std::to_string(item.bytes); });
+  std::string at;
+  for (int64_t i : miss.operations) {
+    const OperationReport &operation = region.operations[size_t(i)];
+    at += (at.empty() ? "" : ", ") + operation.name +
+          (operation.location.empty() ? "" : " " + operation.location);
+  }
+  return text + (at.empty() ? "" : "; while running: " + at);
+}
+
+std::string sayShrinking(const FunctionBudget &miss, const RegionReport &region,
+                         int64_t budgetBytes) {
+  std::string names = nameBuffers(
+      miss, region,
+      [](const BudgetBuffer &item) { return item.shrinkBytes > 0; },
+      [](const BudgetBuffer &item) {
+        return "by " + std::to_string(item.shrinkBytes) + " to " +
+               std::to_string(item.bytes - item.shrinkBytes);
+      });
+  if (names.empty()) {
+    return region.slabBytes > budgetBytes
+               ? "the live bytes fit at every step, but no layout was found "
+                 "whose slab does"
+               : "no slab alone is over: several allocations are alive "
+                 "together";
+  }
+  std::string text = "to fit in this order, buffers would have to shrink: ";
+  text += names;
+  // Of one region only, and of this form of the module.
+  if (region.optimal) {
+    text += "; no order of these operations needs less than " +
+            bytesText(region.lowerBoundBytes);
+  }
+  return text;
+}
+
+} // namespace
+
+BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
+                           const Options &options, StreamPhase &stream)
+    : budgetBytes(budgetBytes), options(options), stream(stream) {
+  peaks[size_t(Variant::Stock)] =
+      stream.runtimePeaks(stock, options, PackAlgorithm::Iree);
+  peaks[size_t(Variant::Offsets)] =
+      stream.runtimePeaks(stock, options, options.offsets);
+  for (const auto &item : peaks[size_t(Variant::Stock)]) {
+    together[item.first].insert(item.first);
+  }
+  auto unite = [&](const std::string &caller, const std::string &callee) {
+    if (!together.count(caller) || !together.count(callee)) {
+      return;
+    }
+    std::set<std::string> all = together[caller];
+    all.insert(together[callee].begin(), together[callee].end());
+    for (const std::string &name : all) {
+      together[name] = all;
+    }
+  };
+  for (MlirOperation function : ir::operations(ir::body(stock))) {
+    std::string caller = ir::stringAttr(function, "sym_name").value_or("");
+    ir::walk(function, [&](MlirOperation op) {
+      MlirAttribute callee = ir::attr(op, "callee");
+      if (ir::isa(op, "util.call") && !ir::isNull(callee) &&
+          mlirAttributeIsAFlatSymbolRef(callee)) {
+        unite(caller,
+              std::string(ir::view(mlirFlatSymbolRefAttrGetValue(callee))));
+      }
+    });
+  }
+}
+
+std::optional<Variant>
+BudgetLadder::leastChange(const std::string &function) const {
+  auto group = together.find(function);
+  if (group == together.end()) {
+    return std::nullopt;
+  }
+  for (Variant variant : {Variant::Stock, Variant::Offsets, Variant::Ours}) {
+    const Peaks &of = peaks[size_t(variant)];
+    if (std::all_of(group->second.begin(), group->second.end(),
+                    [&](const std::string &name) {
+                      auto peak = of.find(name);
+                      return peak != of.end() && fits(peak->second);
+                    })) {
+      return variant;
+    }
+  }
+  return std::nullopt;
+}
+
+bool BudgetLadder::fitsInStockOrder() const {
+  return std::all_of(together.begin(), together.end(), [&](const auto &item) {
+    return leastChange(item.first).has_value();
+  });
+}
+
+bool BudgetLadder::formFits(const Form &form, const FormSearch::Tried &tried) {
+  Peaks found = stream.runtimePeaks(tried.placed, options, options.offsets);
+  if (form.isStock()) {
+    peaks[size_t(Variant::Ours)] = found;
+  }
+  return std::all_of(together.begin(), together.end(), [&](const auto &item) {
+    if (form.isStock()) {
+      return leastChange(item.first).has_value();
+    }
+    auto peak = found.find(item.first);
+    return peak != found.end() && fits(peak->second);
+  });
+}
+
+/// Leaves out all rewrites, halves, quarters, ... as long as the form fits.
+Form BudgetLadder::trimRewrites(FormSearch &forms, Form form) {
+  int tries = maxTrims;
+  for (size_t parts = 1;; parts *= 2) {
+    std::vector<size_t> left;
+    for (size_t i = 0; i < form.sites.size(); ++i) {
+      if (form.sites[i]) {
+        left.push_back(i);
+      }
+    }
+    if (left.empty()) {
+      return form;
+    }
+    size_t length = std::max<size_t>(1, (left.size() + parts - 1) / parts);
+    for (size_t first = 0; first < left.size(); first += length) {
+      if (tries-- == 0) {
+        return form;
+      }
+      Form fewer = form;
+      for (size_t i = first; i < std::min(first + length, left.size()); ++i) {
+        fewer.sites[left[i]] = false;
+      }
+      FormSearch::Tried *tried = forms.place(fewer);
+      // No function may be worse off than without us, even if it fits.
+      if (tried && tried->cost && formFits(fewer, *tried)) {
+        form = fewer;
+      }
+    }
+    if (length == 1) {
+      return form;
+    }
+  }
+}
+
+Form BudgetLadder::chooseForm(FormSearch &forms, bool refine) {
+  auto check = [&](const Form &form) {
+    FormSearch::Tried *tried = forms.placed(form);
+    if (tried && refine) {
+      forms.refine(*tried);
+    }
+    return tried && formFits(form, *tried);
+  };
+  Form stock;
+  if (check(stock)) {
+    return stock;
+  }
+  Form fused = forms.search(RewriteMode::Off);
+  if (options.rewrite == RewriteMode::Off || check(fused)) {
+    return fused;
+  }
+  Form best = forms.search(options.rewrite);
+  if (check(best)) {
+    return trimRewrites(forms, best);
+  }
+  FormSearch::Tried *withRewrites = forms.placed(best);
+  FormSearch::Tried *without = forms.placed(fused);
+  bool better =
+      withRewrites && withRewrites->cost &&
+      (!without || !without->cost || *withRewrites->cost < *without->cost);
+  return better ? best : fused;
+}
+
+std::vector<std::string> meansOf(Variant variant, const Form &form,
+                                 const std::string &function,
+                                 const FormSearch &forms,
+                                 const Options &options) {
+  std::vector<std::string> means;
+  if (variant != Variant::Stock && options.offsets != PackAlgorithm::Iree) {
+    means.push_back("offsets");
+  }
+  if (variant != Variant::Ours) {
+    return means;
+  }
+  means.push_back("order");
+  if (form.fuseMultiUse || form.inPlace != Form::None) {
+    means.push_back("fusion");
+  }
+  auto tried = forms.tried().find(form);
+  const std::vector<RewriteSite> &sites = forms.sites();
+  for (size_t i = 0; tried != forms.tried().end() && i < sites.size() &&
+                     i < tried->second.applied.size();
+       ++i) {
+    if (tried->second.applied[i] && sites[i].function == function) {
+      means.push_back("rewriting");
+      break;
+    }
+  }
+  return means;
+}
+
+bool checkBudget(MlirOperation module, const CompileFlags &flags,
+                 ModuleReport &report) {
+  if (!flags.memoryBudgetBytes) {
+    return true;
+  }
+  int64_t bytes = *flags.memoryBudgetBytes;
+  MlirLocation location = mlirOperationGetLocation(module);
+  BudgetReport budget;
+  budget.bytes = bytes;
+  budget.isError = flags.budgetIsError;
+  bool missed = false;
+  bool unknown = false;
+  auto complain = [&](const std::string &message) {
+    if (flags.budgetIsError) {
+      ir::emitError(location, message);
+    } else {
+      ir::emitWarning(location, message);
+    }
+  };
+  for (FunctionReport &function : report.functions) {
+    if (function.initializer) {
+      continue;
+    }
+    for (const std::string &means : function.used) {
+      if (std::find(budget.used.begin(), budget.used.end(), means) ==
+          budget.used.end()) {
+        budget.used.push_back(means);
+      }
+    }
+    if (!function.transientPeakBytes) {
+      unknown = true;
+      function.budget = FunctionBudget();
+      complain("whether function '" + function.exportedAs +
+               "' keeps to the budget of " + bytesText(bytes) +
+               " is not known: it allocates memory of a size that only the "
+               "run decides. Give its tensors static shapes" +
+               (flags.budgetIsError
+                    ? ", or go on with --serenity-budget-policy=warn"
+                    : ""));
+      continue;
+    }
+    if (*function.transientPeakBytes <= bytes) {
+      function.budget = FunctionBudget();
+      function.budget->met = true;
+      if (*function.transientPeakBytes > 0) {
+        ir::emitRemark(location,
+                       "function '" + function.exportedAs + "' takes " +
+                           bytesText(*function.transientPeakBytes) +
+                           " of its budget of " + std::to_string(bytes) +
+                           "; used: " +
+                           joined(function.used, "nothing, as the stock "
+                                                 "compiler"));
+      }
+      continue;
+    }
+    missed = true;
+    function.budget = explainMiss(function, bytes);
+    complain(sayMissed(function, bytes));
+    if (function.budget->region) {
+      const RegionReport &region =
+          function.regions[size_t(*function.budget->region)];
+      ir::emitRemark(location, sayPeak(*function.budget, region));
+      ir::emitRemark(location, sayShrinking(*function.budget, region, bytes));
+    }
+  }
+  // In the order of the ladder, whichever function came first.
+  std::sort(budget.used.begin(), budget.used.end(),
+            [](const std::string &a, const std::string &b) {
+              auto rank = [](const std::string &means) {
+                return std::find(std::begin(meansInOrder),
+                                 std::end(meansInOrder), means) -
+                       std::begin(meansInOrder);
+              };
+              return rank(a) < rank(b);
+            });
+  if (missed) {
+    budget.met = false;
+  } else if (!unknown) {
+    budget.met = true;
+  }
+  report.budget = budget;
+  return budget.met == true || !flags.budgetIsError;
+}
+
+} // namespace serenity

@@ -1,0 +1,84 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// The memory budget (docs/budget.md): how far a module is changed to meet it,
+/// and what is told where it cannot be met.
+
+#ifndef SERENITY_DRIVER_COMPILE_BUDGET_H
+#define SERENITY_DRIVER_COMPILE_BUDGET_H
+
+#include "serenity/Driver/Compile/Flags.h"
+#include "serenity/Driver/Compile/FormSearch.h"
+#include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Report.h"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+/// How far a function is from the stock compiler's result.
+enum class Variant { Stock, Offsets, Ours };
+
+/// Finds out how little has to be changed for every function to fit.
+///
+/// Functions that call one another are changed together, since the peak of one
+/// counts in that of the other.
+class BudgetLadder {
+public:
+  /// `stock` is the stock form with laid out slabs.
+  BudgetLadder(MlirOperation stock, int64_t budgetBytes, const Options &options,
+               StreamPhase &stream);
+
+  /// Whether IREE's order is good enough everywhere.
+  bool fitsInStockOrder() const;
+
+  /// The form that changes least and fits: the stock form in our order, then
+  /// fusion, then rewriting with as few sites as a bounded search finds. Where
+  /// none fits, the form of least cost. The stock form must have been placed.
+  Form chooseForm(FormSearch &forms, bool refine);
+
+  /// The least change of the stock form by which the function fits; nothing if
+  /// there is none.
+  std::optional<Variant> leastChange(const std::string &function) const;
+
+private:
+  bool fits(const std::optional<int64_t> &peak) const {
+    return peak && *peak <= budgetBytes; // an unknown one is no promise
+  }
+  bool formFits(const Form &form, const FormSearch::Tried &tried);
+  Form trimRewrites(FormSearch &forms, Form form);
+
+  int64_t budgetBytes;
+  const Options &options;
+  StreamPhase &stream;
+  /// Per variant of the stock form, in the order of the enumeration; that of
+  /// ours is empty until it was looked at.
+  std::array<Peaks, 3> peaks;
+  /// The functions that a function calls or is called by, itself included.
+  std::map<std::string, std::set<std::string>> together;
+};
+
+/// What a function uses of `meansInOrder`, if it is compiled like that.
+std::vector<std::string> meansOf(Variant variant, const Form &form,
+                                 const std::string &function,
+                                 const FormSearch &forms,
+                                 const Options &options);
+
+/// Notes in `report` whether every function keeps to the budget, and says so:
+/// an error (or a warning, if the user prefers that) for a function that does
+/// not, with the buffers that would have to shrink; a remark on what was used
+/// for the others. False if the compilation must fail.
+bool checkBudget(MlirOperation module, const CompileFlags &flags,
+                 ModuleReport &report);
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_BUDGET_H
