@@ -19,9 +19,12 @@ from typing import Any, TypeVar
 __all__ = [
     "REPORT_SCHEMA",
     "AccessReport",
+    "BudgetBuffer",
+    "BudgetReport",
     "BufferReport",
     "CandidateReport",
     "ExternalReport",
+    "FunctionBudget",
     "FunctionReport",
     "OperationReport",
     "RegionReport",
@@ -202,6 +205,61 @@ class RewriteReport:
 
 
 @dataclass(frozen=True)
+class BudgetBuffer:
+    """A buffer that stands in the way of a memory budget.
+
+    Attributes:
+      buffer: Its index in the region's ``buffers``.
+      bytes: Its size.
+      shrink_bytes: By how much it would have to shrink, together with the others.
+      live_at_peak: It is live at the step that `FunctionBudget` names.
+    """
+
+    buffer: int
+    bytes: int
+    shrink_bytes: int
+    live_at_peak: bool
+
+
+@dataclass(frozen=True)
+class FunctionBudget:
+    """How a function stands to the memory budget.
+
+    Attributes:
+      met: Whether it keeps to it; None where its peak is not known.
+      over_bytes: What it needs beyond the budget.
+      region: Where it is missed: the index of the region with the largest slab.
+      step: The step of that region at which most is live.
+      operations: Indices of the region's operations that run there.
+      buffers: Those live there, and others that would have to shrink, the largest first.
+    """
+
+    met: bool | None
+    over_bytes: int
+    region: int | None
+    step: int | None
+    operations: tuple[int, ...]
+    buffers: tuple[BudgetBuffer, ...]
+
+
+@dataclass(frozen=True)
+class BudgetReport:
+    """The memory budget of a compilation.
+
+    Attributes:
+      bytes: The most transient memory that a function may take.
+      policy: What a missed budget is: ``"error"`` or ``"warn"``.
+      met: Whether all functions keep to it; None where a peak is not known and none is too large.
+      used: What the functions use together (`FunctionReport.used`).
+    """
+
+    bytes: int
+    policy: str
+    met: bool | None
+    used: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FunctionReport:
     """A function of the module.
 
@@ -220,6 +278,9 @@ class FunctionReport:
       rewrites: What was rewritten in this function.
       stock_regions: The regions with a slab as the stock compiler orders and lays them out; empty
         where the passes ran alone and in reports of older releases.
+      used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
+        ``"fusion"`` and ``"rewriting"``.
+      budget: How it stands to the memory budget, None without one.
     """
 
     name: str
@@ -234,6 +295,8 @@ class FunctionReport:
     regions: tuple[RegionReport, ...]
     rewrites: tuple[RewriteReport, ...]
     stock_regions: tuple[RegionReport, ...] = ()
+    used: tuple[str, ...] = ()
+    budget: FunctionBudget | None = None
 
 
 @dataclass(frozen=True)
@@ -248,6 +311,7 @@ class Report:
       persistent_bytes: Constants, globals and variables after loading, None if not static.
       remarks: What was left alone, and why.
       seconds: Wall-clock time by step; None where it was not measured.
+      budget: The memory budget, None without one.
     """
 
     schema: int
@@ -257,6 +321,7 @@ class Report:
     persistent_bytes: int | None
     remarks: tuple[str, ...]
     seconds: Mapping[str, float | None]
+    budget: BudgetReport | None = None
 
     def function(self, name: str) -> FunctionReport:
         """Returns the function that is called or exported as `name`.
@@ -305,6 +370,15 @@ class _Object:
         if not isinstance(value, bool):
             raise _wrong(place, "true or false", value)
         return value
+
+    def optional_flag(self, name: str) -> bool | None:
+        return None if self._field(name)[0] is None else self.flag(name)
+
+    def added_optional(self, name: str, read: Callable[[Any, str], _T]) -> _T | None:
+        """Reads a field that may be null, and that version 1 had not from the start."""
+        if self._value.get(name) is None:
+            return None
+        return read(*self._field(name))
 
     def seconds(self, name: str) -> float | None:
         return _seconds(*self._field(name))
@@ -447,9 +521,62 @@ def _rewrite(value: Any, place: str) -> RewriteReport:
     )
 
 
+def _budget_buffer(value: Any, place: str) -> BudgetBuffer:
+    item = _Object(value, place)
+    return BudgetBuffer(
+        buffer=item.count("buffer"),
+        bytes=item.count("bytes"),
+        shrink_bytes=item.count("shrink_bytes"),
+        live_at_peak=item.flag("live_at_peak"),
+    )
+
+
+def _function_budget(value: Any, place: str) -> FunctionBudget:
+    item = _Object(value, place)
+    return FunctionBudget(
+        met=item.optional_flag("met"),
+        over_bytes=item.count("over_bytes"),
+        region=item.optional_count("region"),
+        step=item.optional_count("step"),
+        operations=item.items("operations", _count),
+        buffers=item.items("buffers", _budget_buffer),
+    )
+
+
+def _budget(value: Any, place: str) -> BudgetReport:
+    item = _Object(value, place)
+    return BudgetReport(
+        bytes=item.count("bytes"),
+        policy=item.text("policy"),
+        met=item.optional_flag("met"),
+        used=item.items("used", _text),
+    )
+
+
+def _check_budget(function: FunctionReport, place: str) -> None:
+    """Checks that the indices of `function.budget` exist."""
+    budget = function.budget
+    if budget is None:
+        return
+    if budget.region is None:
+        sizes = 0, 0
+    elif budget.region < len(function.regions):
+        region = function.regions[budget.region]
+        sizes = len(region.operations), len(region.buffers)
+    else:
+        raise _wrong(f"{place}.budget.region", f"below {len(function.regions)}", budget.region)
+    for name, indices, size in (
+        ("operations", budget.operations, sizes[0]),
+        ("buffers", tuple(buffer.buffer for buffer in budget.buffers), sizes[1]),
+    ):
+        for index in indices:
+            if index >= size:
+                raise _wrong(f"{place}.budget.{name}", f"indices below {size}", index)
+
+
 def _function(value: Any, place: str) -> FunctionReport:
     item = _Object(value, place)
-    return FunctionReport(
+    function = FunctionReport(
         name=item.text("name"),
         exported_as=item.optional_text("exported_as"),
         initializer=item.flag("initializer"),
@@ -462,7 +589,11 @@ def _function(value: Any, place: str) -> FunctionReport:
         regions=item.items("regions", _region),
         rewrites=item.items("rewrites", _rewrite),
         stock_regions=item.added_items("stock_regions", _region),
+        used=item.added_items("used", _text),
+        budget=item.added_optional("budget", _function_budget),
     )
+    _check_budget(function, place)
+    return function
 
 
 def parse_report(data: Any) -> Report:
@@ -491,6 +622,7 @@ def parse_report(data: Any) -> Report:
         persistent_bytes=item.optional_count("persistent_bytes"),
         remarks=item.items("remarks", _text),
         seconds=item.mapping("seconds", _seconds),
+        budget=item.added_optional("budget", _budget),
     )
 
 

@@ -932,40 +932,27 @@ def test_offsets_of_iree_are_never_better(compilers: Compilers, cell: Path, cell
     assert sizes["exact"] <= sizes["iree"] <= STOCK_SLAB
 
 
-# --- the memory budget --------------------------------------------------------
+# --- the memory budget (test_budget.py has the rest) ---------------------------
 
 
-def test_memory_budget(compilers: Compilers, cell: Path, cell_slab: int, tmp_path: Path) -> None:
+def test_a_missed_budget_leaves_files_alone(
+    compilers: Compilers, cell: Path, cell_slab: int, tmp_path: Path
+) -> None:
     plain = compilers.ours_output(cell, *TARGET)
     output, report = tmp_path / "out", tmp_path / "report.json"
     args = [cell, *TARGET, "-o", output, f"--serenity-report={report}"]
-    # To the byte.
-    assert compilers.ours(*args, f"--serenity-memory-budget={cell_slab}") == (0, b"", "")
+    met = compilers.ours(*args, f"--serenity-memory-budget={cell_slab}")
+    assert (met.code, met.out) == (0, b"")
     assert output.read_bytes() == plain
     report.unlink()
     missed = compilers.ours(*args, f"--serenity-memory-budget={cell_slab - 1}")
     assert missed.code == 3
-    assert f"error: function 'main' needs {cell_slab} bytes" in missed.err
-    assert f"budget is {cell_slab - 1}" in missed.err
-    assert re.search(r"live at the peak \(step \d+\): \S+ \d+", missed.err)
     # The output of the successful run is still there; the report tells why it was missed.
     assert output.read_bytes() == plain
     assert json.loads(report.read_text())["functions"][0]["transient_peak_bytes"] == cell_slab
     output.unlink()
     assert compilers.ours(*args, "--serenity-memory-budget=1KiB").code == 3
     assert not output.exists()
-    warned = compilers.ours(*args, "--serenity-memory-budget=1KB", "--serenity-budget-policy=warn")
-    assert warned.code == 0
-    assert f"warning: function 'main' needs {cell_slab} bytes" in warned.err
-    assert "budget is 1000" in warned.err
-    assert output.read_bytes() == plain
-
-
-def test_budget_holds_for_stock_too(compilers: Compilers, cell: Path, cell_slab: int) -> None:
-    budget = f"--serenity-memory-budget={cell_slab}"
-    run = compilers.ours(cell, *TARGET, "--serenity-schedule=off", budget, "-o", "/dev/null")
-    assert run.code == 3
-    assert f"needs {STOCK_SLAB} bytes" in run.err
 
 
 # --- the launcher -------------------------------------------------------------

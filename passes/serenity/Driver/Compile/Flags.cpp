@@ -103,7 +103,7 @@ const std::vector<Flag> &flagTable() {
        }},
       {"memory-budget", "BYTES",
        "Largest transient memory of a function, as 262144, 256KB (1000) or "
-       "256KiB (1024).",
+       "256KiB (1024); no more is changed than is needed to fit.",
        [](CompileFlags &flags, const std::string &text) {
          flags.memoryBudgetBytes = parseBytes(text);
          return flags.memoryBudgetBytes.has_value();
