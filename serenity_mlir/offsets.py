@@ -50,6 +50,7 @@ RULES = (
     "release_bound",
     "precedence",
     "seams",
+    "joints",
     "symmetry",
     "memory",
 )

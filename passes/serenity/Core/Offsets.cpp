@@ -402,6 +402,7 @@ public:
 private:
   /// Improves on the incumbent until a bound or a limit is met.
   void minimise();
+  void searchJoined(int64_t target, int32_t variant, uint64_t seed);
   void accept(const std::vector<int64_t> &offsets);
 
   const Instance &instance;
@@ -409,6 +410,8 @@ private:
   Limits &limits;
   PackResult result;
   std::string boundProof = "live-bytes";
+  /// Something could be joined when it was last tried.
+  bool joinable = true;
 };
 
 void ExactDriver::accept(const std::vector<int64_t> &offsets) {
@@ -464,7 +467,14 @@ void ExactDriver::minimise() {
   int step = 1;
   // A descent that meets no contradiction takes a node per item.
   int64_t budget = 300 + 2 * static_cast<int64_t>(instance.items.size());
+  uint64_t seed = 0;
   for (int32_t variant = 0;; ++variant, budget += budget / 16) {
+    const int64_t lowest = std::max(result.lowerBoundBytes, wanted);
+    for (int k = 0; k < 3 && joinable && options.rules.joints &&
+                    result.heightBytes > lowest && !limits.stopped();
+         ++k) {
+      searchJoined(lowest, variant, seed++);
+    }
     for (bool atBound : {true, false}) {
       const int64_t bound = std::max(result.lowerBoundBytes, wanted);
       if (result.heightBytes <= bound) {
@@ -508,6 +518,35 @@ void ExactDriver::minimise() {
         }
         break;
       }
+    }
+  }
+}
+
+/// Looks for a packing of the target in an instance that is smaller and tells
+/// nothing when it has none.
+void ExactDriver::searchJoined(int64_t target, int32_t variant, uint64_t seed) {
+  JoinedInstance joined(instance, target, seed, limits);
+  joinable = !joined.isEmpty();
+  if (!joinable) {
+    return;
+  }
+  const int64_t budget =
+      300 + 2 * static_cast<int64_t>(joined.instance().items.size());
+  ExactSearch search(joined.instance(), options.rules, limits,
+                     joined.sideBySide());
+  std::vector<int64_t> found;
+  for (int32_t descent = 0; descent < 3; ++descent) {
+    switch (search.decide(target, variant + descent, budget, found)) {
+    case Outcome::Feasible:
+      accept(joined.expand(found));
+      return;
+    case Outcome::Infeasible:
+      return;
+    case Outcome::Unknown:
+      break;
+    }
+    if (limits.stopped()) {
+      return;
     }
   }
 }

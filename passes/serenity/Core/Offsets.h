@@ -59,6 +59,9 @@ struct PackRules {
   bool precedence = true;
   /// Align the buffers that end with those that begin where no byte is spare.
   bool seams = true;
+  /// Where no byte is spare, first try smaller instances in which those whose
+  /// sizes fit together are one.
+  bool joints = true;
   /// Try only one of several interchangeable buffers.
   bool symmetry = true;
   /// Remember the states that were refuted.

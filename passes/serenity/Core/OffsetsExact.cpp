@@ -162,11 +162,20 @@ struct ExactSearch::Impl {
   std::vector<Job> jobs;
   std::vector<std::tuple<int, int32_t, int32_t>> scores;
 
-  Impl(const Instance &instance, const PackRules &rules, Limits &limits)
+  /// Demanded in addition, by the section that they follow.
+  std::vector<Joint> joints;
+  std::vector<std::vector<int32_t>> jointsAfter;
+
+  Impl(const Instance &instance, const PackRules &rules, Limits &limits,
+       std::vector<Joint> demanded)
       : instance(instance), rules(rules), limits(limits),
         numItems(static_cast<int32_t>(instance.items.size())),
-        numSections(instance.numSections) {
+        numSections(instance.numSections), joints(std::move(demanded)) {
     build();
+    jointsAfter.resize(joints.empty() ? 0 : numSections);
+    for (size_t k = 0; k < joints.size(); ++k) {
+      jointsAfter[joints[k].section].push_back(static_cast<int32_t>(k));
+    }
     failures.assign(numSections, 1);
     // Chains of gaps could otherwise overflow the stack.
     maxDepth = std::min(4 * numItems + 100, 20000);
@@ -234,6 +243,7 @@ struct ExactSearch::Impl {
   bool propagateSection(int32_t section);
   bool propagateLate(int32_t section);
   bool joinSeam(int32_t section);
+  bool keepJoints(int32_t section);
   void invalidate(int32_t item) {
     for (int64_t c = itemFirst[item]; c < itemFirst[item + 1]; ++c) {
       summaries[itemCells[c].section].valid = false;
@@ -666,7 +676,46 @@ bool ExactSearch::Impl::propagateLate(int32_t s) {
       }
     }
   }
-  return !rules.seams || (joinSeam(s - 1) && joinSeam(s));
+  return (!rules.seams || (joinSeam(s - 1) && joinSeam(s))) &&
+         (joints.empty() || (keepJoints(s - 1) && keepJoints(s)));
+}
+
+bool ExactSearch::Impl::keepJoints(int32_t s) {
+  if (s < 0) {
+    return true;
+  }
+  for (int32_t k : jointsAfter[s]) {
+    const Joint &joint = joints[k];
+    int64_t begin = std::numeric_limits<int64_t>::min();  // lowest
+    int64_t latest = std::numeric_limits<int64_t>::max(); // highest begin
+    for (const std::vector<int32_t> *group :
+         {&joint.ending, &joint.beginning}) {
+      int64_t lowest = std::numeric_limits<int64_t>::max();
+      int64_t highest = std::numeric_limits<int64_t>::min();
+      for (int32_t i : *group) {
+        const int64_t size = instance.items[i].size;
+        lowest = std::min(lowest, low[i]);
+        highest = std::max(highest, high[i] + size);
+        begin = std::max(begin, low[i] + size - joint.sum);
+        latest = std::min(latest, high[i]);
+      }
+      begin = std::max(begin, lowest);
+      latest = std::min(latest, highest - joint.sum);
+    }
+    if (begin > latest) {
+      return false;
+    }
+    for (const std::vector<int32_t> *group :
+         {&joint.ending, &joint.beginning}) {
+      for (int32_t i : *group) {
+        if (!setLow(i, begin) ||
+            !setHigh(i, latest + joint.sum - instance.items[i].size)) {
+          return false;
+        }
+      }
+    }
+  }
+  return true;
 }
 
 /// Where the sections `s` and `s + 1` are full to the last byte, those who end
@@ -1043,8 +1092,8 @@ Outcome ExactSearch::Impl::branch(const std::vector<int32_t> &items) {
 }
 
 ExactSearch::ExactSearch(const Instance &instance, const PackRules &rules,
-                         Limits &limits)
-    : impl(new Impl(instance, rules, limits)) {}
+                         Limits &limits, std::vector<Joint> joints)
+    : impl(new Impl(instance, rules, limits, std::move(joints))) {}
 
 ExactSearch::~ExactSearch() { delete impl; }
 

@@ -166,6 +166,46 @@ std::vector<int64_t> improveOrder(const Instance &instance, FirstFit &firstFit,
                                   int64_t target, int iterations,
                                   Limits &limits);
 
+/// The items that end with a section and those that begin with the next one
+/// take the same, contiguous bytes.
+struct Joint {
+  int32_t section = 0;
+  int64_t sum = 0;
+  std::vector<int32_t> ending, beginning;
+};
+
+/// An instance in which items that seem to belong together are one item.
+/// A packing of it is one of the original; nothing else is the same.
+class JoinedInstance {
+public:
+  /// Joins items across sections without a spare byte of the capacity. Seeds
+  /// other than 0 choose otherwise where several ways are equally likely.
+  JoinedInstance(const Instance &original, int64_t capacity, uint64_t seed,
+                 Limits &limits);
+
+  bool isEmpty() const { return joined.items.empty(); }
+  const Instance &instance() const { return joined; }
+  /// To be demanded of a packing of `instance`.
+  const std::vector<Joint> &sideBySide() const { return joints; }
+  /// The offsets of the original's items.
+  std::vector<int64_t> expand(const std::vector<int64_t> &offsets) const;
+
+  struct Block {
+    int32_t first;
+    int32_t last;
+    int64_t size;
+    /// Blocks stacked on each other until the joint, and from it on.
+    std::vector<int32_t> ending, beginning;
+  };
+
+private:
+  const Instance &original;
+  Instance joined;
+  std::vector<Joint> joints;
+  std::vector<Block> blocks; // the items first
+  std::vector<uint8_t> alive;
+};
+
 enum class Outcome { Feasible, Infeasible, Unknown };
 
 /// Decides whether everything fits into `capacity`, in at most `nodeBudget`
@@ -173,7 +213,8 @@ enum class Outcome { Feasible, Infeasible, Unknown };
 /// is remembered from call to call at equal capacity.
 class ExactSearch {
 public:
-  ExactSearch(const Instance &instance, const PackRules &rules, Limits &limits);
+  ExactSearch(const Instance &instance, const PackRules &rules, Limits &limits,
+              std::vector<Joint> joints = {});
   ~ExactSearch();
   Outcome decide(int64_t capacity, int32_t variant, int64_t nodeBudget,
                  std::vector<int64_t> &offsets);

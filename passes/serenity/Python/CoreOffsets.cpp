@@ -104,6 +104,7 @@ void bindOffsets(nb::module_ &m) {
       .def_rw("release_bound", &PackRules::releaseBound)
       .def_rw("precedence", &PackRules::precedence)
       .def_rw("seams", &PackRules::seams)
+      .def_rw("joints", &PackRules::joints)
       .def_rw("symmetry", &PackRules::symmetry)
       .def_rw("memory", &PackRules::memory);
 
