@@ -1,0 +1,149 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The commands of the tutorial do what the tutorial says: they are run as written.
+
+A block of ``console`` holds lines that begin with ``$``, each followed by what it prints. A line of
+``...`` alone stands for any lines, ``...`` within a line for any text. A command may go on behind a
+backslash; one that fails is followed by ``echo $?``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGE = REPOSITORY / "docs" / "tutorial.md"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a page, its line, and the lines it shall print."""
+
+    line: int
+    text: str
+    expected: tuple[str, ...]
+
+
+def blocks(page: str) -> list[tuple[str, list[Command]]]:
+    """Returns the commands of every console block, with the heading that it stands under."""
+    found: list[tuple[str, list[Command]]] = []
+    heading = ""
+    lines = page.splitlines()
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        if line.strip() != "```console":
+            number += 1
+            continue
+        commands: list[Command] = []
+        number += 1
+        while lines[number].strip() != "```":
+            if lines[number].startswith("$ "):
+                begin = number
+                while lines[number].endswith("\\"):
+                    number += 1
+                commands.append(Command(begin + 1, "\n".join(lines[begin : number + 1])[2:], ()))
+            else:
+                last = commands.pop()
+                commands.append(
+                    Command(last.line, last.text, (*last.expected, lines[number].rstrip()))
+                )
+            number += 1
+        found.append((heading, commands))
+    return found
+
+
+def matches(expected: tuple[str, ...], printed: list[str]) -> bool:
+    """Whether what was printed is what was expected, blank lines at the ends aside."""
+    pattern = ""
+    for line in expected:
+        if line == "...":
+            pattern += r"(?:[^\n]*\n)*"
+        else:
+            pattern += ".*".join(re.escape(part) for part in line.split("...")) + r"\n"
+    text = "\n".join(line.rstrip() for line in printed).strip("\n") + "\n"
+    return re.fullmatch(r"\n*" + pattern + r"\n*", text) is not None
+
+
+def test_the_comparison_can_fail() -> None:
+    assert matches(("a", "...", "b ... c"), ["a", "x", "y", "b 7 c"])
+    assert matches(("a", "...", "b"), ["a", "b", ""])
+    assert not matches(("a", "b"), ["a", "x", "b"])
+    assert not matches(("a ... c",), ["a", "c"])
+    assert not matches((), ["a"])
+    assert not matches(("52,224",), ["52.224"])
+
+
+def test_blocks_are_found() -> None:
+    page = "# One\n\n```console\n$ a\nx\n\n$ b\n```\n## Two\n```text\n$ no\n```\n"
+    assert blocks(page) == [("One", [Command(4, "a", ("x", "")), Command(7, "b", ())])]
+    ((_, (continued,)),) = blocks("```console\n$ a \\\n    b\nx\n```\n")
+    assert continued == Command(2, "a \\\n    b", ("x",))
+    assert sum(len(commands) for _, commands in blocks(PAGE.read_text("utf-8"))) >= 8
+
+
+def test_the_picture_is_of_the_same_report() -> None:
+    (plotted,) = [
+        command
+        for _, commands in blocks(PAGE.read_text("utf-8"))
+        for command in commands
+        if command.text.startswith("serenity plot")
+    ]
+    sizes = [size for line in plotted.expected for size in re.findall(r": ([\d,]+ bytes)", line)]
+    assert len(sizes) == 2
+    picture = (PAGE.parent / "tutorial_report.svg").read_text("utf-8")
+    assert all(f"slab: {size}" in picture for size in sizes)
+
+
+#: Packages that the commands under a heading need beside the package's own.
+NEEDS = {"From PyTorch": ("torch", "iree.turbine")}
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of a parent
+        return False
+
+
+@pytest.mark.slow
+def test_tutorial(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "COLUMNS": "200",
+    }
+    environment.pop("SERENITY_DISABLE", None)
+    code = 0
+    for heading, commands in blocks(PAGE.read_text("utf-8")):
+        if not all(map(is_installed, NEEDS.get(heading, ()))):
+            continue
+        for command, following in zip(commands, [*commands[1:], None], strict=True):
+            process = subprocess.run(
+                ["bash", "-c", f"(exit {code}); {command.text}"],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=900,
+                check=False,
+            )
+            code = process.returncode
+            where = f"{PAGE.name}:{command.line}: {command.text}"
+            told = f"{where}\n{process.stdout}"
+            assert matches(command.expected, process.stdout.splitlines()), told
+            # Whoever copies the commands must see a failure coming.
+            assert code == 0 or (following and following.text == "echo $?"), told
