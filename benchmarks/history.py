@@ -35,7 +35,8 @@ from typing import Any
 
 from serenity_mlir import networks
 from serenity_mlir._versions import iree_version, serenity_version
-from serenity_mlir.compiler import SerenityOptions, compile_file, import_onnx
+from serenity_mlir.compiler import SerenityOptions, compile_file
+from serenity_mlir.importing import load_model
 from serenity_mlir.reporting import Report, load_report
 
 HISTORY = Path(__file__).resolve().parent / "history.jsonl"
@@ -90,8 +91,7 @@ def measure(name: str, release: str) -> Line:
     """Compiles a network both ways and returns its line."""
     line: Line = {"network": name, "serenity": release, "iree": iree_version()}
     with tempfile.TemporaryDirectory(prefix="serenity-history-") as folder:
-        source = Path(folder) / f"{name}.mlir"
-        source.write_bytes(import_onnx(networks.build(name).SerializeToString()))
+        source = load_model(name, Path(folder))
         for mode, rewrite in MODES:
             report = Path(folder) / f"{mode}.json"
             options = SerenityOptions(

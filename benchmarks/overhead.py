@@ -30,6 +30,7 @@ from typing import Any
 
 from serenity_mlir import compiler, networks
 from serenity_mlir._native import native_tool
+from serenity_mlir.importing import load_model
 
 TARGET = [
     "--iree-hal-target-device=local",
@@ -90,8 +91,7 @@ def networks_table(
     print("|---|" + "---:|" * 12)
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as directory:
         for name in names:
-            source = Path(directory) / f"{name}.mlir"
-            source.write_bytes(compiler.import_onnx(networks.build(name).SerializeToString()))
+            source = load_model(name, Path(directory))
             output = str(Path(directory) / "out.vmfb")
             report_file = Path(directory) / "report.json"
             common = [str(source), *flags, "-o", output]

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from serenity_mlir.errors import Diagnostic, SerenityError, UnsupportedEnvironmentError
     from serenity_mlir.measurement import Measurement, measure
     from serenity_mlir.offsets import OffsetsError, Packing, pack
+    from serenity_mlir.peak_memory import Peak, peak
     from serenity_mlir.reporting import Report, load_report
+    from serenity_mlir.running import Record, find_models, run_many
     from serenity_mlir.scheduling import (
         Buffer,
         Operation,
@@ -41,9 +43,11 @@ __all__ = [
     "OffsetsError",
     "Operation",
     "Packing",
+    "Peak",
     "Problem",
     "ProblemError",
     "Progress",
+    "Record",
     "Report",
     "Schedule",
     "SerenityError",
@@ -55,9 +59,12 @@ __all__ = [
     "compile",
     "compile_file",
     "compile_str",
+    "find_models",
     "load_report",
     "measure",
     "pack",
+    "peak",
+    "run_many",
     "schedule",
     "simulate",
 ]
@@ -82,9 +89,11 @@ _MODULES = {
     "OffsetsError": "serenity_mlir.offsets",
     "Operation": "serenity_mlir.scheduling",
     "Packing": "serenity_mlir.offsets",
+    "Peak": "serenity_mlir.peak_memory",
     "Problem": "serenity_mlir.scheduling",
     "ProblemError": "serenity_mlir.scheduling",
     "Progress": "serenity_mlir.scheduling",
+    "Record": "serenity_mlir.running",
     "Report": "serenity_mlir.reporting",
     "Schedule": "serenity_mlir.scheduling",
     "SerenityError": "serenity_mlir.errors",
@@ -95,9 +104,12 @@ _MODULES = {
     "compile": "serenity_mlir.compiler",
     "compile_file": "serenity_mlir.compiler",
     "compile_str": "serenity_mlir.compiler",
+    "find_models": "serenity_mlir.running",
     "load_report": "serenity_mlir.reporting",
     "measure": "serenity_mlir.measurement",
     "pack": "serenity_mlir.offsets",
+    "peak": "serenity_mlir.peak_memory",
+    "run_many": "serenity_mlir.running",
     "schedule": "serenity_mlir.scheduling",
     "simulate": "serenity_mlir.scheduling",
 }

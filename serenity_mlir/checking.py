@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,11 +22,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.compiler import SerenityOptions, compile_file
+from serenity_mlir.compiler import SerenityOptions, compile_file, target_flags
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.importing import Signature, load_model, random_inputs, read_signatures
+from serenity_mlir.importing import load_model, model_name
 from serenity_mlir.latency import Latency, measure_latencies
 from serenity_mlir.measurement import CallMemory, Measurement, Value, measure
+from serenity_mlir.signatures import Signature, random_inputs, read_signatures
 
 __all__ = [
     "CheckResult",
@@ -40,13 +40,6 @@ __all__ = [
     "find_disagreements",
     "read_prediction",
 ]
-
-#: How modules are compiled where the caller's flags name no target.
-LOCAL_FLAGS = (
-    "--iree-hal-target-device=local",
-    "--iree-hal-local-target-device-backends=llvm-cpu",
-    "--iree-llvmcpu-target-cpu=host",
-)
 
 #: Every function is called this often: state shows from the second call on.
 CALLS = 2
@@ -215,14 +208,6 @@ def _latencies_dict(
 
 
 # --- compiling ---------------------------------------------------------------
-
-
-def target_flags(flags: Sequence[str]) -> list[str]:
-    """Return `flags`, with those for this machine's CPU before them if they name no target."""
-    names = ("hal-target-device", "hal-target-backends", "hal-local-target-device-backends")
-    if any(name in flag.partition("=")[0] for flag in flags for name in names):
-        return list(flags)
-    return [*LOCAL_FLAGS, *flags]
 
 
 def compile_model(
@@ -439,7 +424,8 @@ def _output_problems(difference: Difference, rewritten: bool) -> list[str]:
 
 
 def check(
-    model: str | os.PathLike[str],
+    model: Any,
+    args: Sequence[Any] | None = None,
     *,
     seed: int = 0,
     flags: Sequence[str] = (),
@@ -456,10 +442,12 @@ def check(
     Every measurement runs in a process of its own.
 
     Args:
-      model: an ``.mlir``, ``.mlirbc`` or ``.onnx`` file.
+      model: what `serenity_mlir.compile` takes: a path, a network's name, or an object of a
+        framework.
+      args: example arguments, where `serenity_mlir.compile` needs them.
       seed: of the random inputs.
-      flags: flags of iree-compile for both compilations. `LOCAL_FLAGS` are
-        added unless they name a target.
+      flags: flags of iree-compile for both compilations. Without a target
+        among them, it is this machine's CPU.
       serenity: options; its report goes to a temporary place.
       serenity_flags: ``--serenity-*`` flags, after those of `serenity`.
       dynamic_size: extent of every dynamic dimension without a given shape.
@@ -479,7 +467,7 @@ def check(
     options = serenity or SerenityOptions()
     with tempfile.TemporaryDirectory(prefix="serenity-check-") as name:
         directory = Path(name)
-        source = load_model(Path(model), directory)
+        source = load_model(model, directory, args)
         common = target_flags(flags)
         signatures = _select(read_signatures(source, flags), functions)
 
@@ -523,7 +511,7 @@ def check(
                     latencies=latencies,
                 )
             )
-    return CheckResult(os.fspath(model), tuple(checks), middle - start, end - middle, report)
+    return CheckResult(model_name(model), tuple(checks), middle - start, end - middle, report)
 
 
 def _flatten(measurement: Measurement) -> list[Value]:

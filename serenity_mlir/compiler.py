@@ -23,14 +23,23 @@ from serenity_mlir._native import native_tool, tool_environment
 from serenity_mlir.errors import SerenityError, parse_diagnostics
 
 __all__ = [
+    "LOCAL_FLAGS",
     "SerenityOptions",
     "build_command_line",
     "compile",
     "compile_file",
     "compile_str",
+    "target_flags",
 ]
 
 PASSES = ("serenity-rewrite", "serenity-schedule", "serenity-schedule-regions", "serenity-pack")
+
+#: How modules are compiled where the caller names no target: for this machine's CPU.
+LOCAL_FLAGS = (
+    "--iree-hal-target-device=local",
+    "--iree-hal-local-target-device-backends=llvm-cpu",
+    "--iree-llvmcpu-target-cpu=host",
+)
 
 _CHOICES = {
     "rewrite": ("auto", "off", "always"),
@@ -123,6 +132,14 @@ class SerenityOptions:
         ]
         flags += [f"--serenity-print-ir-after={name}" for name in self.print_ir_after]
         return flags
+
+
+def target_flags(flags: Sequence[str]) -> list[str]:
+    """Returns `flags`, with `LOCAL_FLAGS` before them if they name no target."""
+    names = ("hal-target-device", "hal-target-backends", "hal-local-target-device-backends")
+    if any(name in flag.partition("=")[0] for flag in flags for name in names):
+        return list(flags)
+    return [*LOCAL_FLAGS, *flags]
 
 
 def build_command_line(
@@ -288,80 +305,42 @@ def compile_file(
 
 def compile(
     model: Any,
+    args: Sequence[Any] | None = None,
     *,
     serenity: SerenityOptions | None = _DEFAULT,
     **options: Any,
 ) -> bytes | None:
-    """Compiles a model: a file, MLIR text or bytecode, or an ONNX model in memory.
+    """Compiles a model as its framework has it.
 
     Args:
-      model: A path (``.mlir``, ``.mlirbc`` or ``.onnx``; a string without line breaks is a path),
-        MLIR as text or bytes, or an ``onnx.ModelProto``. ONNX goes through IREE's own importer.
+      model: A path (``.mlir``, ``.mlirbc``, ``.onnx``, ``.pt2``; a string without line breaks is a
+        path), the name of a network of this package, MLIR as text or bytes, an
+        ``onnx.ModelProto``, a ``torch.nn.Module`` or ``torch.export.ExportedProgram``, a function
+        of JAX or ``jax.export.Exported``, or a ``Module`` of MLIR's Python bindings.
+      args: Example arguments, by position, for exporting a ``torch.nn.Module`` or a function of
+        JAX: tensors or arrays, or the shape alone as a tuple of integers, for float32. Their values
+        do not matter.
       serenity: What serenity_mlir does; None leaves everything to the stock compiler.
       **options: The fields of ``iree.compiler.tools.CompilerOptions``, as for `compile_str`.
-        ``target_backends`` is ``["llvm-cpu"]`` unless given.
+        If neither they nor a flag in ``extra_args`` name a target, it is this machine's CPU.
 
     Returns:
       The compiled module, or None if ``output_file`` is given.
 
     Raises:
-      SerenityError: If the import or the compilation fails.
-      FileNotFoundError: If ``model`` names no file.
-    """
-    options.setdefault("target_backends", ["llvm-cpu"])
-    if isinstance(model, bytes) or (isinstance(model, str) and "\n" in model):
-        return compile_str(model, serenity=serenity, **options)
-    if hasattr(model, "SerializeToString"):
-        return compile_str(import_onnx(model.SerializeToString()), serenity=serenity, **options)
-    path = Path(model)
-    if not path.is_file():
-        raise FileNotFoundError(f"no model file '{path}'")
-    if path.suffix == ".onnx":
-        return compile_str(import_onnx(path), serenity=serenity, **options)
-    return compile_file(path, serenity=serenity, **options)
-
-
-def import_onnx(model: bytes | os.PathLike[str]) -> bytes:
-    """Turns an ONNX model into MLIR with IREE's ``iree-import-onnx``.
-
-    Args:
-      model: The serialised ``ModelProto``, or the path of an ``.onnx`` file. Weights in external
-        files are found beside the file only.
-
-    Returns:
-      The module as MLIR text.
-
-    Raises:
-      SerenityError: If the importer fails, with what it printed.
+      SerenityError: If the import or the compilation fails (exit code 1), there is no such file,
+        the kind of model is unknown or its framework is not installed (2), or the memory budget is
+        missed (3).
+      TypeError: For an option that ``CompilerOptions`` has no field for.
     """
     import tempfile
 
+    from serenity_mlir.importing import load_model
+
+    if not options.get("target_backends"):
+        options["extra_args"] = target_flags(options.get("extra_args", ()))
+    if args is None and (isinstance(model, bytes) or (isinstance(model, str) and "\n" in model)):
+        return compile_str(model, serenity=serenity, **options)
     with tempfile.TemporaryDirectory(prefix="serenity-") as directory:
-        if isinstance(model, bytes):
-            source = Path(directory) / "model.onnx"
-            source.write_bytes(model)
-        else:
-            source = Path(model)
-        output = Path(directory) / "model.mlir"
-        command = [
-            sys.executable,
-            "-m",
-            "iree.compiler.tools.import_onnx",
-            str(source),
-            "-o",
-            str(output),
-        ]
-        process = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False
-        )
-        if process.returncode != 0:
-            errors = process.stderr.strip()
-            raise SerenityError(
-                f"the ONNX import failed with exit code {process.returncode}\n{errors}\n"
-                f"Command: {shlex.join(command)}",
-                diagnostics=parse_diagnostics(errors),
-                exit_code=process.returncode,
-                command=shlex.join(command),
-                stderr=process.stderr,
-            )
-        return output.read_bytes()
+        path = load_model(model, Path(directory), args)
+        return compile_file(path, serenity=serenity, **options)

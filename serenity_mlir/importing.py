@@ -1,283 +1,315 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""From a model file to MLIR and to the types of its entry points.
+"""From a model, as its framework has it, to a file that iree-compile reads.
 
-A compiled module keeps its signature as reflection only when it came through
-the native ABI; ONNX and torch imports have none. So signatures are read from
-the compiler's own IR at the phase that fixes them, ``abi``, where every
-argument passes a ``hal.tensor.import``.
+Each framework's own exporter does the work: ``iree-import-onnx``, ``torch.export`` with
+iree-turbine, ``jax.export``. They are optional, loaded when they are needed, and what is missing is
+named with the command that installs it. Weights come along as constants: rewriting splits
+convolutions, and for that it has to split their weights.
 """
 
 from __future__ import annotations
 
+import importlib
+import logging
+import os
+import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from serenity_mlir.errors import SerenityError
 
-from serenity_mlir.errors import SerenityError, parse_diagnostics
+__all__ = ["MODEL_KINDS", "SUFFIXES", "load_model", "model_name"]
 
-__all__ = [
-    "ArgumentType",
-    "Signature",
-    "load_model",
-    "random_inputs",
-    "read_signatures",
-]
+#: Ends of the names of files that hold models.
+SUFFIXES = (".mlir", ".mlirbc", ".onnx", ".pt2")
 
-SUFFIXES = (".mlir", ".mlirbc", ".onnx")
+#: For help texts and messages.
+MODEL_KINDS = (
+    "a path (.mlir, .mlirbc, .onnx, .pt2), the name of a network of the package, MLIR as text or "
+    "bytes, an onnx.ModelProto, a torch.nn.Module or ExportedProgram, a function of JAX or "
+    "jax.export.Exported, or a Module of MLIR's Python bindings"
+)
 
-_DTYPES: dict[str, str] = {
-    "i1": "bool",
-    "i8": "int8",
-    "i16": "int16",
-    "i32": "int32",
-    "i64": "int64",
-    "f16": "float16",
-    "f32": "float32",
-    "f64": "float64",
-    "bf16": "bfloat16",
-    "complex<f32>": "complex64",
-    "complex<f64>": "complex128",
-}
+#: Opset that older ONNX models are brought to; IREE's importer knows fewer operators before it.
+_OPSET = 17
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ArgumentType:
-    """The type of an argument.
-
-    Attributes:
-      element: MLIR's name of the element type, ``f32`` for example.
-      shape: extents of a tensor, None where dynamic; None for a scalar.
-    """
-
-    element: str
-    shape: tuple[int | None, ...] | None
-
-    def __str__(self) -> str:
-        """The type as MLIR prints it."""
-        if self.shape is None:
-            return self.element
-        extents = "".join("?x" if extent is None else f"{extent}x" for extent in self.shape)
-        return f"tensor<{extents}{self.element}>"
-
-
-@dataclass(frozen=True)
-class Signature:
-    """An entry point that a caller of the compiled module can use.
-
-    Attributes:
-      name: as exported.
-      arguments: types in order, without the fences of asynchronous functions.
-    """
-
-    name: str
-    arguments: tuple[ArgumentType, ...]
-
-
-def load_model(path: Path, directory: Path) -> Path:
+def load_model(model: Any, directory: Path, args: Sequence[Any] | None = None) -> Path:
     """Return a file that iree-compile reads: the model itself, or its import.
 
     Args:
-      path: an ``.mlir``, ``.mlirbc`` or ``.onnx`` file.
-      directory: where the import of an ONNX model goes.
+      model: see `MODEL_KINDS`; text is MLIR if it has a line break, and a path otherwise.
+        ``torch.export.save`` writes ``.pt2`` files.
+      directory: where an import goes. Must be there as long as the result is used.
+      args: example arguments for exporting a `torch.nn.Module` or a function of JAX, by position:
+        tensors or arrays, `jax.ShapeDtypeStruct`, or the shape alone as a tuple of integers, for
+        float32.
 
     Raises:
-      SerenityError: there is no such file or the suffix is unknown (exit code
-        2), or the import failed (1).
+      SerenityError: there is no such file, the kind is unknown, `args` are missing or given for
+        a model that has its own, or a framework is not installed (exit code 2); the import failed
+        (exit code 1).
     """
+    importer = _importer(model)
+    if importer in (_import_torch_module, _import_jax_function):
+        if args is None:
+            raise SerenityError(
+                f"a {type(model).__name__} is exported by running it on example arguments; give "
+                "them, or their shapes: compile(model, [(1, 3, 32, 32)])",
+                exit_code=2,
+            )
+        path: Path = importer(model, directory, list(args))
+        return path
+    if args is not None:
+        raise SerenityError(
+            f"a {type(model).__name__} has its arguments in it; example arguments are for a "
+            "torch.nn.Module or a function of JAX",
+            exit_code=2,
+        )
+    path = importer(model, directory)
+    return path
+
+
+def model_name(model: Any) -> str:
+    """Return what to call a model in messages and tables: its path or name, or its kind."""
+    if isinstance(model, os.PathLike) or (isinstance(model, str) and "\n" not in model):
+        return os.fspath(model)
+    return str(getattr(model, "__name__", type(model).__name__))
+
+
+def _importer(model: Any) -> Callable[..., Path]:
+    """Return the function that imports a model of this kind."""
+    if isinstance(model, bytes | bytearray | memoryview):
+        return _write_mlir
+    if isinstance(model, str):
+        return _write_mlir if "\n" in model else _import_path
+    if isinstance(model, os.PathLike):
+        return _import_path
+    if _is(model, "onnx", "ModelProto"):
+        return _import_onnx_model
+    if _is(model, "torch.nn", "Module"):
+        return _import_torch_module
+    if _is(model, "torch.export", "ExportedProgram"):
+        return _import_exported_program
+    if _is(model, "jax.export", "Exported"):
+        return _import_jax_exported
+    operation = getattr(model, "operation", None)
+    if hasattr(operation, "write_bytecode"):
+        return _import_bindings_module
+    if callable(model) and not isinstance(model, type):
+        return _import_jax_function
+    raise SerenityError(
+        f"cannot compile a {type(model).__module__}.{type(model).__qualname__}; a model is "
+        f"{MODEL_KINDS}",
+        exit_code=2,
+    )
+
+
+def _is(model: Any, module: str, name: str) -> bool:
+    """Whether `model` is of a class of a framework, which then is loaded already."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(model, kind)
+
+
+def _require(module: str, what: str, extra: str) -> Any:
+    """Import a framework."""
+    try:
+        with _quiet():
+            return importlib.import_module(module)
+    except ImportError as error:
+        raise SerenityError(
+            f"{what} needs {module.partition('.aot')[0]}, which cannot be imported ({error}); "
+            f"run: {sys.executable} -m pip install 'serenity-mlir[{extra}]'",
+            exit_code=2,
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the frameworks' warnings about themselves from the user, who cannot change them."""
+    with warnings.catch_warnings():
+        for category in (FutureWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+@contextmanager
+def _exporting(what: str) -> Iterator[None]:
+    """Turn whatever an exporter raises into our error, with its own as the cause."""
+    try:
+        with _quiet():
+            yield
+    except SerenityError:
+        raise
+    except Exception as error:
+        text = str(error).strip() or "no message"
+        raise SerenityError(f"{what} failed: {type(error).__name__}: {text}") from error
+
+
+def _import_path(path: str | os.PathLike[str], directory: Path) -> Path:
+    path = Path(path)
+    if path.is_file():
+        if path.suffix in (".mlir", ".mlirbc"):
+            return path
+        if path.suffix == ".onnx":
+            return _import_onnx(path, directory / f"{path.stem}.mlir")
+        if path.suffix == ".pt2":
+            return _import_pt2(path, directory)
+    elif path.suffix not in SUFFIXES:
+        from serenity_mlir import networks
+
+        if str(path) in networks.names():
+            return _import_onnx_model(networks.build(str(path)), directory, str(path))
+    if path.is_dir():
+        raise SerenityError(f"{path}: a folder, not a model", exit_code=2)
     if path.suffix not in SUFFIXES:
         raise SerenityError(
             f"{path}: unknown kind of model; use a file ending in {', '.join(SUFFIXES)}",
             exit_code=2,
         )
-    if not path.is_file():
-        raise SerenityError(f"{path}: no such file", exit_code=2)
-    if path.suffix != ".onnx":
-        return path
-    from serenity_mlir.compiler import import_onnx
+    raise SerenityError(f"{path}: no such file", exit_code=2)
 
-    target = directory / f"{path.stem}.mlir"
-    target.write_bytes(import_onnx(path))
+
+def _write_mlir(text: str | bytes, directory: Path) -> Path:
+    target = directory / "model.mlir"
+    target.write_bytes(text.encode() if isinstance(text, str) else text)
     return target
 
 
-def _argument_type(text: str) -> ArgumentType:
-    """Parse ``tensor<2x?xf32>``, or the type of a scalar."""
-    if not text.startswith("tensor<"):
-        return ArgumentType(text, None)
-    body = text[len("tensor<") : -1].split(",")[0]
-    extents: list[int | None] = []
-    while True:
-        head, cross, rest = body.partition("x")
-        if not cross or not (head == "?" or head.isdigit()):
-            return ArgumentType(body, tuple(extents))
-        extents.append(None if head == "?" else int(head))
-        body = rest
+def _import_bindings_module(module: Any, directory: Path) -> Path:
+    # Also modules of another library's bindings, JAX's for instance: bytecode is common to all.
+    target = directory / "model.mlirbc"
+    with _exporting("writing the module"), open(target, "wb") as stream:
+        module.operation.write_bytecode(stream)
+    return target
 
 
-def _function_signature(function: Any) -> tuple[str, Signature]:
-    from iree.compiler import ir
-
-    name = ir.StringAttr(function.attributes["sym_name"]).value
-    entry = function.regions[0].blocks[0]
-    arguments: list[ArgumentType] = []
-    for argument in entry.arguments:
-        kind = str(argument.type)
-        if kind == "!hal.fence":
-            continue
-        if kind != "!hal.buffer_view":
-            arguments.append(ArgumentType(kind, None))
-            continue
-        found = None
-        for use in argument.uses:
-            user = use.owner.operation
-            if user.name == "hal.tensor.import":
-                encoding = ir.TypeAttr(user.attributes["target_encoding"])
-                found = _argument_type(str(encoding.value))
-            elif user.name == "hal.tensor.alias" and found is None:
-                # Storage that the caller provides for a result.
-                found = _argument_type(str(user.results[0].type))
-        # Unused arguments keep a type in the reflection only; any value serves.
-        arguments.append(found or ArgumentType("f32", ()))
-    return name, Signature(name, tuple(arguments))
+# --- ONNX ----------------------------------------------------------------------
 
 
-def _functions(module: Any) -> Iterator[Any]:
-    for operation in module.body.operations:
-        if operation.operation.name != "util.func":
-            continue
-        attributes = operation.operation.attributes
-        private = "sym_visibility" in attributes and "private" in str(attributes["sym_visibility"])
-        if not private and operation.operation.regions[0].blocks:
-            yield operation.operation
+def _import_onnx_model(model: Any, directory: Path, name: str = "model") -> Path:
+    source = directory / f"{name}.onnx"
+    with _exporting("writing the ONNX model"):
+        source.write_bytes(model.SerializeToString())
+    return _import_onnx(source, directory / f"{name}.mlir")
 
 
-def read_signatures(path: Path, flags: Sequence[str] = ()) -> list[Signature]:
-    """Return the entry points of a module, in its order.
-
-    Args:
-      path: MLIR text or bytecode, as `load_model` returns it.
-      flags: further flags of iree-compile. They may change signatures: some
-        demote element types.
-
-    Raises:
-      SerenityError: the module does not compile to the ``abi`` phase.
-    """
-    from iree.compiler import ir
-    from iree.compiler.tools.binaries import find_tool
-
-    stock = getattr(find_tool, "_serenity_stock", find_tool)
-    command = [stock("iree-compile"), str(path), "--compile-to=abi", "--emit-mlir-bytecode", *flags]
-    process = subprocess.run(command, capture_output=True, check=False)
-    errors = process.stderr.decode("utf-8", "replace")
+def _import_onnx(source: Path, target: Path) -> Path:
+    """Run IREE's importer. Weights in external files are found beside the model only."""
+    onnx = _require("onnx", "an ONNX model", "onnx")
+    # The importer reads a damaged file as an empty model, and fails on that in some later step.
+    with _exporting(f"{source}: reading the ONNX model"):
+        model = onnx.load(source, load_external_data=False)
+    opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not model.HasField("graph") or not model.opset_import:
+        raise SerenityError(f"{source}: not an ONNX model, or cut short: it has no graph")
+    upgrade = [f"--opset-version={_OPSET}"] if opsets and opsets[0] < _OPSET else []
+    command = [
+        sys.executable,
+        "-m",
+        "iree.compiler.tools.import_onnx",
+        str(source),
+        *upgrade,
+        "-o",
+        str(target),
+    ]
+    process = subprocess.run(
+        command, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False
+    )
     if process.returncode != 0:
+        # A traceback; its last line says what is wrong.
+        lines = process.stderr.strip().splitlines() or ["no message"]
         raise SerenityError(
-            f"{path}: compilation failed\n{errors}",
-            diagnostics=parse_diagnostics(errors),
+            f"{source}: the ONNX import failed: {_exception_line(lines)}",
             exit_code=1,
-            stderr=errors,
+            command=shlex.join(command),
+            stderr=process.stderr,
         )
-    with ir.Context():
-        module = ir.Module.parse(process.stdout)
-        found = dict(_function_signature(function) for function in _functions(module))
-    signatures = []
-    for name, signature in found.items():
-        if name.endswith("$async"):
-            continue
-        # The wrapper hands its buffers on; the types stand in the function it wraps.
-        inner = found.get(f"{name}$async", signature)
-        signatures.append(Signature(name, inner.arguments))
-    return signatures
+    return target
 
 
-def _random(
-    argument: ArgumentType, shape: tuple[int, ...], rng: np.random.Generator
-) -> npt.NDArray[Any]:
-    name = _DTYPES.get(argument.element)
-    if name is None:
+def _exception_line(lines: Sequence[str]) -> str:
+    """Return the line of a traceback that has the exception; what follows it may go on."""
+    after = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    for line in lines[after[-1] + 1 if after else 0 :]:
+        if line and not line.startswith(" "):
+            return line.rpartition("onnx.onnx_cpp2py_export.")[2]
+    return lines[-1].strip()
+
+
+# --- PyTorch -------------------------------------------------------------------
+
+
+def _import_pt2(path: Path, directory: Path) -> Path:
+    torch_export = _require("torch.export", "a .pt2 file", "torch")
+    with _exporting(f"{path}: reading the exported program"):
+        program = torch_export.load(path)
+    return _import_exported_program(program, directory)
+
+
+def _import_torch_module(model: Any, directory: Path, args: list[Any]) -> Path:
+    import torch
+
+    if model.training:
+        _log.warning(
+            "the %s is in training mode, and is compiled so: call .eval() for inference",
+            type(model).__name__,
+        )
+    with _exporting("torch.export"):
+        tensors = tuple(
+            torch.zeros(value)
+            if _is_shape(value)
+            else torch.as_tensor(value)
+            if hasattr(value, "__array__")
+            else value
+            for value in args
+        )
+        program = torch.export.export(model, tensors)
+    return _import_exported_program(program, directory)
+
+
+def _import_exported_program(program: Any, directory: Path) -> Path:
+    aot = _require("iree.turbine.aot", "a model of PyTorch", "torch")
+    target = directory / "model.mlirbc"
+    with _exporting("the import with iree-turbine"):
+        aot.export(program).save_mlir(target)
+    return target
+
+
+# --- JAX -----------------------------------------------------------------------
+
+
+def _import_jax_function(function: Callable[..., Any], directory: Path, args: list[Any]) -> Path:
+    jax = _require("jax", "a function", "jax")
+    _require("jax.export", "a function", "jax")
+    with _exporting("jax.export"):
+        shapes = [
+            jax.ShapeDtypeStruct(value, "float32") if _is_shape(value) else value for value in args
+        ]
+        jitted = function if hasattr(function, "lower") else jax.jit(function)
+        exported = jax.export.export(jitted, platforms=("cpu",))(*shapes)
+    return _import_jax_exported(exported, directory)
+
+
+def _import_jax_exported(exported: Any, directory: Path) -> Path:
+    if exported.nr_devices != 1:
         raise SerenityError(
-            f"arguments of type {argument} are not supported; known element types are "
-            f"{', '.join(_DTYPES)}",
+            f"the function was exported for {exported.nr_devices} devices; only one is supported",
             exit_code=2,
         )
-    if name == "bool":
-        return rng.integers(0, 2, shape).astype(np.bool_)
-    if name == "int8":
-        return rng.integers(-128, 128, shape, dtype=np.int8)
-    if name.startswith("int"):
-        # Wider integers are often indices or counts: small and not negative.
-        return rng.integers(0, 4, shape).astype(name)
-    values = rng.standard_normal(shape)
-    if name.startswith("complex"):
-        return (values + 1j * rng.standard_normal(shape)).astype(name)
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return values.astype(ml_dtypes.bfloat16)
-    return values.astype(name)
+    # Not mlir_module_serialized: IREE reads that form of StableHLO with --iree-input-type=stablehlo
+    # only (3.13), while everything else is recognised.
+    return _write_mlir(exported.mlir_module(), directory)
 
 
-def random_inputs(
-    signature: Signature,
-    seed: int = 0,
-    *,
-    dynamic_size: int = 1,
-    shapes: Mapping[int, tuple[int, ...]] | None = None,
-) -> list[npt.NDArray[Any] | int | float]:
-    """Draw inputs for an entry point.
-
-    Floats are standard normal, int8 covers its range, wider integers are 0 to
-    3 (they may be indices), scalar integers 1 to 3.
-
-    Args:
-      signature: the entry point.
-      seed: of the values.
-      dynamic_size: extent for every dynamic dimension without a shape given.
-      shapes: the full shape of an argument by its position.
-
-    Raises:
-      SerenityError: a shape does not fit its type, or the element type is not
-        supported (exit code 2).
-    """
-    rng = np.random.default_rng(seed)
-    chosen = dict(shapes or {})
-    values: list[npt.NDArray[Any] | int | float] = []
-    for position, argument in enumerate(signature.arguments):
-        given = chosen.pop(position, None)
-        if argument.shape is None:
-            if given is not None:
-                raise SerenityError(
-                    f"{signature.name}: argument {position} is a scalar and has no shape",
-                    exit_code=2,
-                )
-            if argument.element in ("f16", "bf16", "f32", "f64"):
-                # Exact in every type, whatever the width.
-                values.append(float(rng.integers(1, 9)) / 4)
-            else:
-                values.append(int(rng.integers(1, 4 if argument.element != "i1" else 2)))
-            continue
-        shape = given or tuple(
-            dynamic_size if extent is None else extent for extent in argument.shape
-        )
-        fits = len(shape) == len(argument.shape) and all(
-            wanted in (None, extent) for wanted, extent in zip(argument.shape, shape, strict=True)
-        )
-        if not fits:
-            raise SerenityError(
-                f"{signature.name}: shape {'x'.join(map(str, shape))} does not fit argument "
-                f"{position} of type {argument}",
-                exit_code=2,
-            )
-        values.append(_random(argument, shape, rng))
-    if chosen:
-        raise SerenityError(
-            f"{signature.name} has no argument {min(chosen)}; it has {len(signature.arguments)}",
-            exit_code=2,
-        )
-    return values
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(extent) is int for extent in value)

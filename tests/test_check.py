@@ -16,7 +16,7 @@ import pytest
 from models import MODELS
 from typer.testing import CliRunner
 
-from serenity_mlir import checking, networks
+from serenity_mlir import checking, compiler, networks
 from serenity_mlir.checking import check, compare_outputs, find_disagreements, read_prediction
 from serenity_mlir.cli import app
 from serenity_mlir.compiler import SerenityOptions
@@ -271,7 +271,7 @@ def pretend(monkeypatch):
     seen: list[list[str]] = []
     # The verdict does not depend on the target; this one compiles fastest.
     vmvx = ["--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=vmvx"]
-    monkeypatch.setattr(checking, "LOCAL_FLAGS", (*vmvx, "--iree-llvmcpu-target-cpu=host"))
+    monkeypatch.setattr(compiler, "LOCAL_FLAGS", (*vmvx, "--iree-llvmcpu-target-cpu=host"))
 
     def install(report, text: str | None = None):
         def compile_model(path, output, flags, serenity):
@@ -394,9 +394,9 @@ def test_flags_reach_the_right_compilations(pretend, tmp_path):
 
 def test_a_target_of_the_users_own_replaces_ours():
     own = ["--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=vmvx"]
-    assert checking.target_flags(own) == own
-    assert checking.target_flags(["--iree-opt-level=O1"])[-1] == "--iree-opt-level=O1"
-    assert set(checking.LOCAL_FLAGS) < set(checking.target_flags(["--iree-opt-level=O1"]))
+    assert compiler.target_flags(own) == own
+    assert compiler.target_flags(["--iree-opt-level=O1"])[-1] == "--iree-opt-level=O1"
+    assert set(compiler.LOCAL_FLAGS) < set(compiler.target_flags(["--iree-opt-level=O1"]))
 
 
 def test_dynamic_sizes_from_the_command_line(pretend, tmp_path):

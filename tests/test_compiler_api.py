@@ -195,8 +195,9 @@ def test_compile_takes_paths_text_and_onnx(tmp_path: Path) -> None:
     for model in (source, str(source), ADD_MODULE, ADD_MODULE.encode()):
         module = serenity_mlir.compile(model, **flags)
         assert module is not None and len(module) > 1000
-    with pytest.raises(FileNotFoundError, match=r"no model file 'none\.mlir'"):
+    with pytest.raises(SerenityError, match=r"none\.mlir: no such file") as missing:
         serenity_mlir.compile("none.mlir")
+    assert missing.value.exit_code == 2
 
     tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [2, 3]) for n in "xy"]
     graph = helper.make_graph(
@@ -209,9 +210,8 @@ def test_compile_takes_paths_text_and_onnx(tmp_path: Path) -> None:
         module = serenity_mlir.compile(form, **flags)
         assert module is not None and len(module) > 1000
     path.write_bytes(b"not a model")
-    with pytest.raises(SerenityError, match="ONNX import failed") as caught:
+    with pytest.raises(SerenityError, match=r"relu\.onnx: reading the ONNX model failed"):
         serenity_mlir.compile(path, **flags)
-    assert str(path) in caught.value.command
 
 
 def test_warnings_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1064,6 +1064,39 @@ def test_execution_models(
     assert slabs(compilers.ours_output(*to_stream)) == [cell_slab]
 
 
+def test_constants_are_evaluated_in_the_form_that_is_chosen(
+    compilers: Compilers, tmp_path: Path
+) -> None:
+    # While forms are compared, constants are not: it would take most of the time.
+    text = MODELS["jax_nhwc"]()
+    assert text.count('"stablehlo.concatenate"') == 1
+    path = tmp_path / "scaled.mlir"
+    path.write_text(
+        text.replace(
+            "    %zero = ",
+            """    %w4 = stablehlo.tanh %w3 : tensor<3x3x40x8xf32>
+    %zero = """,
+        ).replace("(%5, %w3)", "(%5, %w4)")
+    )
+    assert "%w4)" in path.read_text()
+    report = tmp_path / "report.json"
+    flags = (
+        *TARGET,
+        "--compile-to=stream",
+        "--serenity-rewrite=auto",
+        f"--serenity-report={report}",
+    )
+    evaluated = compilers.ours_output(path, *flags, *ELIDE)
+    functions = json.loads(report.read_text())["functions"]
+    assert [entry["initializer"] for entry in functions] == [False]
+    kinds = {rewrite["kind"] for rewrite in functions[0]["rewrites"]}
+    assert {"channel-wise", "kernel-wise"} & kinds
+    left = compilers.ours_output(path, *flags, *ELIDE, "--iree-opt-const-eval=false")
+    functions = json.loads(report.read_text())["functions"]
+    assert sorted(entry["initializer"] for entry in functions) == [False, True]
+    assert slabs(evaluated)[0] == min(slabs(left))
+
+
 @pytest.mark.parametrize(
     "flags",
     [

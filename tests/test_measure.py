@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from models import MODELS
 
-from serenity_mlir.checking import LOCAL_FLAGS
-from serenity_mlir.compiler import compile_str
+from serenity_mlir.compiler import LOCAL_FLAGS, compile_str
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.importing import ArgumentType, Signature, random_inputs, read_signatures
 from serenity_mlir.measurement import MeasurementError, measure
+from serenity_mlir.signatures import ArgumentType, Signature, random_inputs, read_signatures
 
 
 class Module:

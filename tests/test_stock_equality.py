@@ -16,7 +16,7 @@ import pytest
 from driver_support import ELIDE, PHASES, TARGET, Compilers
 from models import MODELS
 
-from serenity_mlir import compiler
+from serenity_mlir.importing import load_model
 from serenity_mlir.networks import build
 
 OFF = "--serenity-schedule=off"
@@ -95,9 +95,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("networks")
     paths = {}
     for name in NETWORKS:
-        paths[name] = directory / f"{name}.mlir"
-        model = build(name)
-        paths[name].write_bytes(compiler.import_onnx(model.SerializeToString()))
+        paths[name] = load_model(build(name), directory).rename(directory / f"{name}.mlir")
     return paths
 
 

@@ -64,6 +64,15 @@ private:
   int saved = -1;
 };
 
+bool hasInitializer(MlirOperation module) {
+  for (MlirOperation op : ir::operations(ir::body(module))) {
+    if (ir::isa(op, "util.initializer")) {
+      return true;
+    }
+  }
+  return false;
+}
+
 } // namespace
 
 FormSearch::~FormSearch() { forget(); }
@@ -164,8 +173,10 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms");
-  entry.flow = maker->make(form, statesPerOrder, &entry.applied);
+  entry.flow = maker->make(form, statesPerOrder, &entry.applied,
+                           FormMaker::Constants::Symbolic);
   if (entry.flow.ptr) {
+    entry.symbolic = maker->evaluates() && hasInitializer(entry.flow);
     entry.estimate = estimate(entry.flow);
   }
   return entry.estimate;
@@ -198,6 +209,26 @@ std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
   return sum;
 }
 
+/// Makes a form once more, with its constants evaluated, and keeps that if it
+/// is no worse than the estimate.
+bool FormSearch::remake(const Form &form, Tried &entry, int64_t stateLimit) {
+  std::vector<bool> applied;
+  MlirOperation module = maker->make(form, stateLimit, &applied);
+  if (!module.ptr) {
+    return false;
+  }
+  std::optional<int64_t> bytes = estimate(module);
+  bool keep = bytes && entry.estimate && *bytes <= *entry.estimate;
+  if (keep) {
+    std::swap(module, entry.flow);
+    entry.estimate = bytes;
+    entry.applied = applied;
+    entry.symbolic = false;
+  }
+  mlirOperationDestroy(module);
+  return keep;
+}
+
 /// Takes a form through our stream prefix to the bytes of its slabs.
 std::optional<int64_t> FormSearch::placeForm(const Form &form) {
   Tried &entry = candidates[form];
@@ -208,17 +239,10 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms to slabs");
   if (numRewrites(form) > 0) {
-    MlirOperation better =
-        maker->make(form, statesPerPlacedOrder, &entry.applied);
-    std::optional<int64_t> bytes = std::nullopt;
-    if (better.ptr) {
-      bytes = estimate(better);
-      if (bytes && entry.estimate && *bytes <= *entry.estimate) {
-        std::swap(better, entry.flow);
-        entry.estimate = bytes;
-      }
-      mlirOperationDestroy(better);
-    }
+    remake(form, entry, statesPerPlacedOrder);
+  }
+  if (entry.symbolic && !remake(form, entry, statesPerOrder)) {
+    return entry.cost;
   }
   entry.placed = mlirOperationClone(entry.flow);
   Options quick = options;

@@ -27,6 +27,7 @@ class FormSearch {
 public:
   struct Tried {
     MlirOperation flow = {};   // null if IREE refused the form
+    bool symbolic = false;     // flow has constants left to evaluate
     MlirOperation placed = {}; // with laid out slabs; null if not taken so far
     Peaks peaks;
     std::optional<int64_t> estimate; // at flow level
@@ -79,6 +80,7 @@ public:
 private:
   std::optional<int64_t> estimateForm(const Form &form);
   std::optional<int64_t> estimate(MlirOperation flow);
+  bool remake(const Form &form, Tried &entry, int64_t stateLimit);
   std::optional<int64_t> placeForm(const Form &form);
   Form placeBest(bool rewritten);
   std::optional<int64_t> cost(const Peaks &peaks) const;

@@ -14,6 +14,7 @@ namespace serenity {
 
 namespace {
 constexpr const char *multiUseFlag = "iree-dispatch-creation-fuse-multi-use";
+constexpr const char *evaluateFlag = "iree-opt-const-eval";
 } // namespace
 
 size_t numRewrites(const Form &form) {
@@ -65,8 +66,13 @@ bool FormMaker::setFlag(const std::string &name, const std::string &value) {
   return !error;
 }
 
+bool FormMaker::evaluates() const {
+  auto flag = flags.find(evaluateFlag);
+  return flag != flags.end() && flag->second != "false";
+}
+
 MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
-                              std::vector<bool> *applied) {
+                              std::vector<bool> *applied, Constants constants) {
   MlirOperation module = mlirOperationClone(preprocessed);
   bool ok = true;
   if (numRewrites(form) > 0) {
@@ -82,6 +88,9 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     }
   };
   override(multiUseFlag, form.fuseMultiUse);
+  if (constants == Constants::Symbolic && evaluates()) {
+    override(evaluateFlag, false);
+  }
   if (ok) {
     iree_compiler_invocation_t *inv = real::invocationCreate(session);
     real::setVerifyIR(inv, false); // once, below

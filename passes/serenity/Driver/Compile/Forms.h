@@ -51,11 +51,20 @@ public:
 
   const std::vector<RewriteSite> &sites() const { return rewriteSites; }
 
+  /// What becomes of expressions of constants, such as the factors of a batch
+  /// normalization: IREE compiles and runs them, or, much faster and enough for
+  /// an estimate, leaves them to the module's initializers.
+  enum class Constants { Evaluated, Symbolic };
+
   /// The module at the end of the flow phase, owned by the caller; null if IREE
   /// refuses the form. `applied` receives the sites that were rewritten.
   /// `stateLimit` ends the search for the order of accumulations.
   MlirOperation make(const Form &form, int64_t stateLimit,
-                     std::vector<bool> *applied = nullptr);
+                     std::vector<bool> *applied = nullptr,
+                     Constants constants = Constants::Evaluated);
+
+  /// Whether IREE evaluates constants in this session.
+  bool evaluates() const;
 
 private:
   bool setFlag(const std::string &name, const std::string &value);

@@ -1,0 +1,123 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The memory a model will need, without making code for it: an objective for architecture search.
+
+`peak` runs the compiler up to the phase where every buffer has its offset (``--compile-to=stream``)
+and reads the report. The bytes are those that the compiled module allocates.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from serenity_mlir.checking import compile_model, read_prediction
+from serenity_mlir.compiler import SerenityOptions, target_flags
+from serenity_mlir.errors import SerenityError
+from serenity_mlir.importing import load_model, model_name
+
+__all__ = ["Effort", "Peak", "peak"]
+
+Effort = Literal["fast", "full"]
+
+#: What each effort leaves to the compiler. The cut-off is in states, not seconds, so that every
+#: machine finds the same, however busy; the time limit is out of reach.
+_OPTIONS = {
+    "fast": SerenityOptions(rewrite="off", state_limit=200_000, time_limit=86_400),
+    "full": SerenityOptions(state_limit=5_000_000, time_limit=86_400),
+}
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The memory of a model, in bytes (batch as the model has it).
+
+    Of several functions, each number is the largest of any.
+
+    Attributes:
+      transient_bytes: the slab, what one call needs beside inputs and results.
+      stock_transient_bytes: the same without serenity.
+      external_bytes: inputs and results of one call.
+      persistent_bytes: constants and variables that the module allocates when it is loaded; 0 where
+        they are used in place, as `llvm-cpu` does with constants.
+      total_bytes: most that is alive at one time in a call.
+      optimal: whether the order is proved to be of least peak for the operations as they were
+        compiled.
+    """
+
+    transient_bytes: int
+    stock_transient_bytes: int
+    external_bytes: int
+    persistent_bytes: int
+    total_bytes: int
+    optimal: bool
+
+
+def peak(
+    model: Any,
+    args: Sequence[Any] | None = None,
+    *,
+    effort: Effort = "full",
+    flags: Sequence[str] = (),
+) -> Peak:
+    """Return the memory that a model needs when it is compiled with serenity.
+
+    Each call is one process of the compiler (and one of the importer for ONNX): calls may run in
+    any number of threads, processes or Dask workers at once. The same model gives the same answer,
+    however busy the machine is; `flags` should name a target where machines differ, since the CPU
+    may decide about layouts.
+
+    Args:
+      model: what `serenity_mlir.compile` takes.
+      args: example arguments, where `serenity_mlir.compile` needs them.
+      effort: ``"full"`` gives the bytes that a compilation with serenity's defaults gives, unless a
+        search is cut off; ``"fast"`` leaves out rewriting, by far the most expensive choice: the
+        bytes of ``--serenity-rewrite=off``, an upper bound in practice.
+      flags: further flags of iree-compile. Without a target among them, it is this machine's CPU.
+
+    Raises:
+      SerenityError: the model cannot be imported or compiled (exit code 1), or it has no function,
+        or one whose memory depends on the call: dynamic shapes (2).
+      ValueError: `effort` is none of the two.
+    """
+    if effort not in _OPTIONS:
+        raise ValueError(f"effort must be one of {', '.join(_OPTIONS)}; got {effort!r}")
+    with tempfile.TemporaryDirectory(prefix="serenity-peak-") as name:
+        directory = Path(name)
+        source = load_model(model, directory, args)
+        report = compile_model(
+            source,
+            directory / "peak.stream.mlirbc",
+            [*target_flags(flags), "--compile-to=stream", "--emit-mlir-bytecode"],
+            _OPTIONS[effort],
+        )
+    functions = [
+        found
+        for entry in report["functions"]
+        if not entry.get("initializer") and (found := read_prediction(report, entry["name"]))
+    ]
+
+    def largest(what: Callable[[Any], int | None]) -> int:
+        values = [what(found) for found in functions]
+        known = [value for value in values if value is not None]
+        if not known or len(known) < len(values):
+            reason = (
+                "a size depends on the call: give the dynamic dimensions an extent"
+                if known or values
+                else "the module has no function that computes"
+            )
+            raise SerenityError(f"{model_name(model)}: no static peak; {reason}", exit_code=2)
+        return max(known)
+
+    return Peak(
+        transient_bytes=largest(lambda found: found.transient_peak_bytes),
+        stock_transient_bytes=largest(lambda found: found.stock_transient_peak_bytes),
+        external_bytes=largest(lambda found: found.external_bytes),
+        persistent_bytes=largest(lambda found: found.persistent_bytes),
+        total_bytes=largest(lambda found: found.peak_bytes),
+        optimal=all(found.optimal is not False for found in functions),
+    )

@@ -1,0 +1,226 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The kinds of models, and what is said when one cannot be imported."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ADD_MODULE
+
+from serenity_mlir import networks
+from serenity_mlir.errors import SerenityError
+from serenity_mlir.importing import load_model, model_name
+from serenity_mlir.signatures import read_signatures
+
+
+def types(path: Path) -> dict[str, list[str]]:
+    """The entry points of an import and their arguments: IREE must be able to read it."""
+    return {found.name: list(map(str, found.arguments)) for found in read_signatures(path)}
+
+
+ADD_TYPES = {"add": ["tensor<4x4xf32>", "tensor<4x4xf32>"]}
+
+
+def refusal(model, directory: Path, args=None) -> SerenityError:
+    with pytest.raises(SerenityError) as caught:
+        load_model(model, directory, args)
+    return caught.value
+
+
+# --- MLIR ----------------------------------------------------------------------
+
+
+def test_mlir_as_text_bytes_path_and_module(tmp_path, add_module):
+    from iree.compiler import ir
+
+    assert load_model(add_module, tmp_path) == add_module
+    assert load_model(str(add_module), tmp_path) == add_module
+    with ir.Context():
+        module = ir.Module.parse(ADD_MODULE)
+    stream = io.BytesIO()
+    module.operation.write_bytecode(stream)
+    bytecode = stream.getvalue()
+    for model in (ADD_MODULE, ADD_MODULE.encode(), bytecode, memoryview(bytecode), module):
+        assert types(load_model(model, tmp_path)) == ADD_TYPES
+
+
+# --- ONNX ----------------------------------------------------------------------
+
+
+def relu_model(opset: int = 17):
+    from onnx import TensorProto, helper
+
+    tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [2, 3]) for n in "xy"]
+    node = helper.make_node("Relu", ["x"], ["y"])
+    graph = helper.make_graph([node], "net", tensors[:1], tensors[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+@pytest.mark.parametrize("opset", [9, 17])
+def test_onnx_in_memory_and_in_a_file(opset, tmp_path):
+    model = relu_model(opset)
+    assert types(load_model(model, tmp_path)) == {"net": ["tensor<2x3xf32>"]}
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    path = load_model(tmp_path / "net.onnx", tmp_path)
+    assert path.parent == tmp_path and path.suffix == ".mlir"
+
+
+def test_a_network_by_its_name(tmp_path):
+    path = load_model("swiftnet_c", tmp_path)
+    shape = networks.info("swiftnet_c").inputs.popitem()[1]
+    assert types(path) == {"swiftnet_c": [f"tensor<{'x'.join(map(str, shape))}xf32>"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no graph"),
+        (b"not a model", "DecodeError"),
+        (b"\x08\x08" + b"\xff" * 40, "DecodeError"),
+    ],
+)
+def test_a_corrupt_onnx_file_gives_one_line(content, reason, tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    error = refusal(path, tmp_path)
+    assert str(error).startswith(f"{path}: ") and reason in str(error)
+    assert "\n" not in str(error)
+    assert error.exit_code == 1
+
+
+def test_an_invalid_onnx_model_gives_one_line(tmp_path):
+    model = relu_model()
+    model.graph.node[0].input[0] = "z"
+    error = refusal(model, tmp_path)
+    assert "the ONNX import failed: " in str(error) and "ValidationError" in str(error)
+    assert "Traceback" not in str(error) and "Traceback" in error.stderr
+    assert "model.onnx" in error.command and error.exit_code == 1
+
+
+def test_a_truncated_onnx_file_gives_one_line(tmp_path):
+    whole = networks.build("swiftnet_c").SerializeToString()
+    path = tmp_path / "half.onnx"
+    path.write_bytes(whole[: len(whole) // 2])
+    error = refusal(path, tmp_path)
+    assert "\n" not in str(error) and "half.onnx" in str(error)
+
+
+# --- PyTorch -------------------------------------------------------------------
+
+
+@pytest.fixture
+def torch():
+    pytest.importorskip("iree.turbine", reason="iree-turbine is not installed")
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+@pytest.mark.slow  # Importing iree-turbine takes seconds.
+def test_pytorch_modules_programs_and_files(torch, tmp_path, caplog):
+    model = torch.nn.Linear(3, 5).eval()
+    wanted = {"main": ["tensor<2x3xf32>"]}
+    assert types(load_model(model, tmp_path, [(2, 3)])) == wanted
+    assert types(load_model(model, tmp_path, [torch.ones(2, 3)])) == wanted
+    assert types(load_model(model, tmp_path, (np.ones((2, 3), np.float32),))) == wanted
+    program = torch.export.export(model, (torch.ones(2, 3),))
+    assert types(load_model(program, tmp_path)) == wanted
+    torch.export.save(program, tmp_path / "linear.pt2")
+    assert types(load_model(tmp_path / "linear.pt2", tmp_path)) == wanted
+    assert not [record for record in caplog.records if record.name.startswith("serenity_mlir")]
+    load_model(torch.nn.Linear(3, 5), tmp_path, [(2, 3)])
+    assert "training mode" in caplog.text
+    assert refusal(model, tmp_path).exit_code == 2
+    assert "example arguments" in str(refusal(model, tmp_path))
+    # What torch.export says is ours to pass on: the shapes do not fit.
+    error = refusal(model, tmp_path, [(2, 4)])
+    assert error.exit_code == 1 and str(error).startswith("torch.export failed: ")
+
+
+@pytest.mark.slow
+def test_a_corrupt_pt2_file_is_named(torch, tmp_path):
+    path = tmp_path / "broken.pt2"
+    path.write_bytes(b"nothing")
+    error = refusal(path, tmp_path)
+    assert error.exit_code == 1 and str(path) in str(error)
+
+
+# --- JAX -----------------------------------------------------------------------
+
+
+def test_jax_functions_and_exports(tmp_path):
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    export = pytest.importorskip("jax.export")
+
+    def double(x):
+        return 2 * x
+
+    wanted = {"main": ["tensor<2x3xf32>"]}
+    shape = jax.ShapeDtypeStruct((2, 3), np.float32)
+    for function in (double, jax.jit(double)):
+        for example in ((2, 3), shape, np.ones((2, 3), np.float32)):
+            assert types(load_model(function, tmp_path, [example])) == wanted
+    exported = export.export(jax.jit(double))(shape)
+    assert types(load_model(exported, tmp_path)) == wanted
+    lowered = jax.jit(double).lower(shape).compiler_ir("stablehlo")
+    assert types(load_model(lowered, tmp_path)) == wanted
+    assert refusal(double, tmp_path).exit_code == 2
+    error = refusal(lambda x, y: x @ y, tmp_path, [(2, 3), (2, 3)])
+    assert error.exit_code == 1 and str(error).startswith("jax.export failed: TypeError")
+
+
+# --- refusals ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["none.mlir", "none.onnx", "none.pt2"])
+def test_a_missing_file(name, tmp_path):
+    error = refusal(tmp_path / name, tmp_path)
+    assert (str(error), error.exit_code) == (f"{tmp_path / name}: no such file", 2)
+
+
+def test_other_files_and_folders(tmp_path):
+    (tmp_path / "model.txt").touch()
+    for path, text in ((tmp_path / "model.txt", "unknown kind"), (tmp_path, "a folder")):
+        error = refusal(path, tmp_path)
+        assert error.exit_code == 2 and str(error).startswith(f"{path}: {text}")
+
+
+def test_other_objects(tmp_path):
+    for model in (7, None, [ADD_MODULE], dict):
+        error = refusal(model, tmp_path)
+        assert error.exit_code == 2 and "onnx.ModelProto" in str(error)
+
+
+def test_arguments_where_none_belong(tmp_path, add_module):
+    error = refusal(add_module, tmp_path, [(4, 4), (4, 4)])
+    assert error.exit_code == 2 and "has its arguments in it" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "model", "args", "extra"),
+    [
+        ("jax", len, [(2,)], "jax"),
+        ("torch.export", "model.pt2", None, "torch"),
+        ("onnx", "model.onnx", None, "onnx"),
+    ],
+)
+def test_a_framework_that_is_absent(blocked, model, args, extra, tmp_path, monkeypatch):
+    if isinstance(model, str):
+        (tmp_path / model).touch()
+        model = tmp_path / model
+    monkeypatch.setitem(sys.modules, blocked, None)
+    error = refusal(model, tmp_path, args)
+    assert error.exit_code == 2
+    assert f"-m pip install 'serenity-mlir[{extra}]'" in str(error)
+
+
+def test_names_of_models(tmp_path):
+    assert model_name(tmp_path / "a.mlir") == str(tmp_path / "a.mlir")
+    assert model_name("swiftnet_c") == "swiftnet_c"
+    assert model_name(ADD_MODULE) == "str"
+    assert model_name(test_names_of_models) == "test_names_of_models"
+    assert model_name(relu_model()) == "ModelProto"
