@@ -138,6 +138,8 @@ class Explanation:
       transient_peak_bytes: What it needs, None if that depends on run-time sizes.
       stock_transient_peak_bytes: What the stock compiler needs, None likewise.
       chosen: The candidate that was compiled, None if none was compared.
+      used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
+        ``"fusion"`` and ``"rewriting"``.
       gains: From the stock compiler to the candidate chosen; empty without numbers.
       peaks: The peak of every region with a slab, None for regions without one.
       stock_peaks: The same for the stock compiler's regions.
@@ -149,6 +151,7 @@ class Explanation:
     transient_peak_bytes: int | None
     stock_transient_peak_bytes: int | None
     chosen: str | None
+    used: tuple[str, ...]
     gains: tuple[Gain, ...]
     peaks: tuple[Peak | None, ...]
     stock_peaks: tuple[Peak | None, ...]
@@ -339,6 +342,30 @@ def _notes(function: FunctionReport) -> Iterator[str]:
         yield "values that live from one region to the next lie in no slab, but in the peak."
 
 
+def _budget_notes(report: Report, function: FunctionReport) -> Iterator[str]:
+    if report.budget is None or function.budget is None:
+        return
+    budget = report.budget.bytes
+    if function.budget.met:
+        used = ", ".join(function.used) or "nothing, the stock compiler's result fits"
+        yield (
+            f"it keeps to its budget of {budget:,} bytes with no more than is needed: {used}; "
+            "without a budget the least that can be found is compiled."
+        )
+    elif function.budget.met is False:
+        yield f"it misses its budget of {budget:,} bytes by {function.budget.over_bytes:,}."
+        if function.budget.region is None:
+            return
+        buffers = function.regions[function.budget.region].buffers
+        shrink = ", ".join(
+            f"{short_name(buffers[entry.buffer].name)} by {entry.shrink_bytes:,}"
+            for entry in function.budget.buffers
+            if entry.shrink_bytes
+        )
+        if shrink:
+            yield f"to fit in this order, buffers would have to shrink: {shrink} bytes."
+
+
 def explain(report: Report) -> tuple[Explanation, ...]:
     """Explains every function of a report but initializers, in the report's order."""
     return tuple(
@@ -348,10 +375,11 @@ def explain(report: Report) -> tuple[Explanation, ...]:
             transient_peak_bytes=function.transient_peak_bytes,
             stock_transient_peak_bytes=function.stock_transient_peak_bytes,
             chosen=next((c.name for c in function.candidates if c.chosen), None),
+            used=function.used,
             gains=gains_of(function),
             peaks=tuple(peak_of(region) for region in function.regions),
             stock_peaks=tuple(peak_of(region) for region in function.stock_regions),
-            notes=tuple(_notes(function)),
+            notes=(*_notes(function), *_budget_notes(report, function)),
         )
         for function in report.functions
         if not function.initializer

@@ -269,3 +269,47 @@ def test_command_errors(tmp_path: Path) -> None:
 def test_limits_are_told(changes: dict[str, Any], told: str) -> None:
     (entry,) = explaining.explain(parse_report(report(regions=[region(**changes)])))
     assert any(told in note for note in entry.notes)
+
+
+def budget(met: bool | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "met": met,
+        "over_bytes": 0,
+        "region": None,
+        "step": None,
+        "operations": [],
+        "buffers": [],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("used", "of_function", "told"),
+    [
+        (["offsets", "order"], budget(True), ["no more than is needed: offsets, order;"]),
+        ([], budget(True), ["the stock compiler's result fits"]),
+        (["order"], budget(None), []),
+        (
+            ["order"],
+            budget(
+                False,
+                over_bytes=56,
+                region=0,
+                step=1,
+                buffers=[
+                    {"buffer": 2, "bytes": 128, "shrink_bytes": 0, "live_at_peak": True},
+                    {"buffer": 1, "bytes": 64, "shrink_bytes": 56, "live_at_peak": True},
+                ],
+            ),
+            ["budget of 200 bytes by 56.", "have to shrink: right by 56 bytes."],
+        ),
+    ],
+)
+def test_budgets_are_told(used: list[str], of_function: dict[str, Any], told: list[str]) -> None:
+    data = report(used=used, budget=of_function)
+    data["budget"] = {"bytes": 200, "policy": "warn", "met": of_function["met"], "used": used}
+    (entry,) = explaining.explain(parse_report(data))
+    assert entry.used == tuple(used)
+    notes = [note for note in entry.notes if "budget" in note or "shrink" in note]
+    assert len(notes) == len(told)
+    assert all(part in note for part, note in zip(told, notes, strict=True))

@@ -89,7 +89,8 @@ def examples(source: Path) -> tuple[list[str], list[Example]]:
     found = []
     whole = source.read_text(encoding="utf-8")
     prefixes = {"CHECK", *",".join(_PREFIXES.findall(whole)).split(",")} - {""}
-    check = re.compile(rf"^\s*//\s*(?:{'|'.join(sorted(prefixes))})(?:-[A-Z]+)?(?:{{LITERAL}})?:")
+    names = "|".join(sorted(prefixes))
+    check = re.compile(rf"^\s*//\s*(?:{names})(?:-[A-Z]+(?:-\d+)?)?(?:{{LITERAL}})?:")
     for part in re.split(r"(?m)^// -----\n", whole):
         text: list[str] = []
         checks: list[str] = []
