@@ -36,7 +36,6 @@ public:
     compile();
     upperBound = options.upperBound;
     threshold = std::max(options.lowerBound, startBytes);
-    rng = options.seed;
     // With long masks looking for chains costs more than it saves.
     useForcedChains = options.forcedSets && n <= 256;
   }
@@ -407,28 +406,14 @@ private:
       pending[blocked].push_back(state);
       ++pendingCount;
     }
-    if (options.seed) {
-      for (size_t i = children.size(); i > 1; --i) {
-        std::swap(children[i - 1], children[nextRandom() % i]);
-      }
-    } else {
-      // Least memory on top of the stack.
-      std::stable_sort(
-          children.begin(), children.end(),
-          [](const Child &a, const Child &b) { return a.mem > b.mem; });
-    }
+    // Least memory on top of the stack.
+    std::stable_sort(
+        children.begin(), children.end(),
+        [](const Child &a, const Child &b) { return a.mem > b.mem; });
     for (const Child &child : children) {
       stack.push_back(child.state);
     }
     return kNone;
-  }
-
-  uint64_t nextRandom() {
-    rng += 0x9e3779b97f4a7c15ull;
-    uint64_t z = rng;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
   }
 
   // --- store ----------------------------------------------------------------
@@ -571,7 +556,6 @@ private:
   uint32_t goal = kNone;
   std::vector<uint32_t> stack;
   std::vector<NodeId> foundOrder;
-  uint64_t rng = 0;
 
   std::vector<std::unique_ptr<uint64_t[]>> chunks;
   std::vector<uint32_t> table;

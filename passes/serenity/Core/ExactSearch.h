@@ -21,8 +21,6 @@ struct SearchOptions {
   bool forcedMoves = true;
   /// The same for a chain of two or three nodes.
   bool forcedSets = true;
-  /// 0: the most promising child first; otherwise a random one.
-  uint64_t seed = 0;
   /// Reaching a state of less memory ends the search, too: `order()` is then
   /// the way to it.
   int64_t valleyBelow = INT64_MIN;

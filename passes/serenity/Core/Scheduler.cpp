@@ -10,6 +10,7 @@
 #include "serenity/Core/Improve.h"
 #include "serenity/Core/LowerBound.h"
 #include "serenity/Core/Modules.h"
+#include "serenity/Core/OrderWalk.h"
 #include "serenity/Core/Reductions.h"
 #include "serenity/Core/SerenityDp.h"
 #include "serenity/Core/Simulator.h"
@@ -751,41 +752,13 @@ private:
 
   // --- variants -------------------------------------------------------------
 
-  /// Replaces every part by another order within the peak found. Odd variants
-  /// search the reduced graph, even ones the whole part, where there are more
-  /// orders and more states.
+  /// Walks from the order found to others within its peak.
   void diversify() {
-    constexpr int64_t kStates = 50000;
-    int64_t peak = maximum(bestPeaks);
-    std::vector<Part> parts = extractParts(graph, topo, cuts);
-    for (size_t p = 0; p < parts.size(); ++p) {
-      const Part &part = parts[p];
-      if (part.graph.size() > ExactSearch::kMaxNodes ||
-          (p > 0 && shouldStop())) {
-        return;
-      }
-      Graph reduced = part.graph;
-      if (options.variant % 2 != 0) {
-        reduce(reduced, reductionOptions());
-      }
-      SearchOptions searchOptions;
-      searchOptions.lowerBound = peak;
-      searchOptions.upperBound = peak + 1;
-      searchOptions.seed = options.variant * 1000003 + p + 1;
-      std::unique_ptr<ExactSearch> search =
-          ExactSearch::create(reduced, searchOptions);
-      ExactSearch::Budget budget;
-      budget.states = kStates;
-      budget.memoryBytes = options.memoryLimitBytes;
-      if (search->run(budget) != ExactSearch::Status::Found) {
-        continue;
-      }
-      numStates += search->states();
-      std::vector<NodeId> order = expandOrder(reduced, search->order());
-      for (size_t i = 0; i < order.size(); ++i) {
-        bestOrder[cuts[p] + i] = part.nodes[order[i]];
-      }
-    }
+    constexpr int kMovesPerOperation = 4;
+    OrderWalk walk(problem, bestOrder, options.variant);
+    const int operations =
+        static_cast<int>(std::min<size_t>(bestOrder.size(), 1000));
+    bestOrder = walk.walk(kMovesPerOperation * operations);
   }
 
   static constexpr int32_t kLargestWindow = 1024;

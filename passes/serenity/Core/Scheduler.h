@@ -60,7 +60,7 @@ struct SchedulerOptions {
   std::vector<OpId> givenOrder;
   /// 0: as above. Otherwise a seed: another order of the same quality may be
   /// returned, a different one for different seeds where there are several, and
-  /// `givenOrder` is not preferred. Used to retry when offsets are not tight.
+  /// `givenOrder` is not preferred.
   uint64_t variant = 0;
   /// Called now and then; returning false interrupts: the incumbent is kept.
   std::function<bool(const ScheduleProgress &)> onProgress;

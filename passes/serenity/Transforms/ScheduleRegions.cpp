@@ -33,6 +33,7 @@
 //   }                        // 8256           } {serenity.peak_bytes = 4224}
 //===----------------------------------------------------------------------===//
 
+#include "serenity/Core/OrderWalk.h"
 #include "serenity/Core/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Passes.h"
@@ -55,9 +56,13 @@ constexpr size_t maxOperationsForLocalChoice = 600;
 /// without this limit.
 constexpr int64_t statesPerEvaluation = 200000;
 /// Other orders of equal peak that are tried when offsets are not tight.
-constexpr int maxVariants = 16;
-/// Nodes of the search for offsets per order; serenity-pack has more.
-constexpr int64_t packNodesPerOrder = 5000;
+constexpr int maxOtherOrders = 40;
+/// Moves from one to the next, and what they may cost in moves times commands.
+constexpr int movesPerOrder = 100;
+constexpr int64_t walkWorkPerOrder = 100000;
+/// The same for the search for offsets, in nodes times buffers. serenity-pack
+/// has more for the one order that remains.
+constexpr int64_t packWorkPerOrder = 120000;
 
 double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
@@ -96,14 +101,15 @@ private:
     }
     return result;
   }
-  PackOptions packOptions() const {
+  PackOptions packOptions(size_t buffers) const {
+    const int64_t nodes =
+        std::clamp<int64_t>(packWorkPerOrder / int64_t(buffers + 1), 100, 5000);
     PackOptions result;
     result.algorithm = options.offsets;
     result.timeLimitSeconds =
         std::max(0.0, options.timeLimitSeconds - secondsSince(start));
-    result.nodeLimit = options.stateLimit
-                           ? std::min(options.stateLimit, packNodesPerOrder)
-                           : packNodesPerOrder;
+    result.nodeLimit =
+        options.stateLimit ? std::min(options.stateLimit, nodes) : nodes;
     result.offsetAlignment = config.offsetAlignment;
     result.rangeAlignment = config.rangeAlignment;
     return result;
@@ -116,7 +122,9 @@ private:
   /// The least peak with these placements.
   int64_t evaluate(const std::vector<bool> &wanted);
   std::vector<bool> choosePlacements();
-  void packSchedule(Solution &solution) const;
+  /// With `tight`, looks for a height equal to the peak alone.
+  void packSchedule(Solution &solution, bool tight) const;
+  void tryOtherOrders(Solution &best) const;
 
   const RegionModel &model;
   const Options &options;
@@ -196,7 +204,7 @@ std::vector<bool> RegionScheduler::choosePlacements() {
   return best;
 }
 
-void RegionScheduler::packSchedule(Solution &solution) const {
+void RegionScheduler::packSchedule(Solution &solution, bool tight) const {
   Simulation simulation =
       simulate(solution.plan.problem, solution.schedule.order);
   solution.slices.clear();
@@ -210,7 +218,36 @@ void RegionScheduler::packSchedule(Solution &solution) const {
       solution.slices.push_back(slice);
     }
   }
-  solution.packing = pack(solution.slices, packOptions());
+  PackOptions limits = packOptions(solution.slices.size());
+  if (tight) {
+    limits.capacity = solution.schedule.peakBytes;
+  }
+  solution.packing = pack(solution.slices, limits);
+}
+
+/// Where the offsets are not tight, those of another order of the same peak may
+/// be: which buffers follow which is what decides whether the memory that one
+/// leaves is in one piece when another needs it.
+void RegionScheduler::tryOtherOrders(Solution &best) const {
+  const int64_t peak = best.schedule.peakBytes;
+  if (best.packing.heightBytes <= peak ||
+      options.offsets != PackAlgorithm::Exact) {
+    return;
+  }
+  const int64_t moves = std::clamp<int64_t>(
+      walkWorkPerOrder / int64_t(best.schedule.order.size() + 1), 1,
+      movesPerOrder);
+  OrderWalk walk(best.plan.problem, best.schedule.order, /*seed=*/1);
+  Solution candidate = best;
+  for (int tried = 0; tried < maxOtherOrders && !outOfTime() &&
+                      best.packing.heightBytes > peak;
+       ++tried) {
+    candidate.schedule.order = walk.walk(static_cast<int>(moves));
+    packSchedule(candidate, /*tight=*/true);
+    if (candidate.packing.heightBytes < best.packing.heightBytes) {
+      best = candidate;
+    }
+  }
 }
 
 Solution RegionScheduler::solve() {
@@ -218,26 +255,8 @@ Solution RegionScheduler::solve() {
   best.plan = planRegion(model, choosePlacements(), config.rangeAlignment);
   best.schedule =
       schedule(best.plan.problem, schedulerOptions(options.stateLimit));
-  packSchedule(best);
-  // Offsets are not tight: another order of the same peak may be.
-  for (int variant = 1; variant <= maxVariants && !outOfTime() &&
-                        best.packing.heightBytes > best.schedule.peakBytes &&
-                        options.offsets == PackAlgorithm::Exact;
-       ++variant) {
-    SchedulerOptions other = schedulerOptions(options.stateLimit);
-    other.variant = variant;
-    Solution candidate;
-    candidate.plan = best.plan;
-    candidate.schedule = schedule(best.plan.problem, other);
-    if (candidate.schedule.peakBytes > best.schedule.peakBytes) {
-      continue;
-    }
-    candidate.schedule.states += best.schedule.states;
-    packSchedule(candidate);
-    if (candidate.packing.heightBytes < best.packing.heightBytes) {
-      best = std::move(candidate);
-    }
-  }
+  packSchedule(best, /*tight=*/false);
+  tryOtherOrders(best);
   best.schedule.seconds = secondsSince(start);
   return best;
 }
