@@ -10,7 +10,7 @@ backslash; one that fails is followed by ``echo $?``.
 
 from __future__ import annotations
 
-import importlib.util
+import itertools
 import os
 import re
 import subprocess
@@ -34,15 +34,15 @@ class Command:
 
 
 def blocks(page: str) -> list[tuple[str, list[Command]]]:
-    """Returns the commands of every console block, with the heading that it stands under."""
+    """Returns the commands of every console block, with the second-level heading above it."""
     found: list[tuple[str, list[Command]]] = []
     heading = ""
     lines = page.splitlines()
     number = 0
     while number < len(lines):
         line = lines[number]
-        if line.startswith("#"):
-            heading = line.lstrip("# ")
+        if line.startswith("## "):
+            heading = line.removeprefix("## ")
         if line.strip() != "```console":
             number += 1
             continue
@@ -85,9 +85,14 @@ def test_the_comparison_can_fail() -> None:
     assert not matches(("52,224",), ["52.224"])
 
 
+def test_every_block_belongs_to_a_tested_part() -> None:
+    headings = {heading for heading, _ in blocks(PAGE.read_text("utf-8"))}
+    assert headings == {"From PyTorch", "At the command line"}
+
+
 def test_blocks_are_found() -> None:
-    page = "# One\n\n```console\n$ a\nx\n\n$ b\n```\n## Two\n```text\n$ no\n```\n"
-    assert blocks(page) == [("One", [Command(4, "a", ("x", "")), Command(7, "b", ())])]
+    page = "## One\n\n### Part\n\n```console\n$ a\nx\n\n$ b\n```\n## Two\n```text\n$ no\n```\n"
+    assert blocks(page) == [("One", [Command(6, "a", ("x", "")), Command(9, "b", ())])]
     ((_, (continued,)),) = blocks("```console\n$ a \\\n    b\nx\n```\n")
     assert continued == Command(2, "a \\\n    b", ("x",))
     assert sum(len(commands) for _, commands in blocks(PAGE.read_text("utf-8"))) >= 8
@@ -106,44 +111,37 @@ def test_the_picture_is_of_the_same_report() -> None:
     assert all(f"slab: {size}" in picture for size in sizes)
 
 
-#: Packages that the commands under a heading need beside the package's own.
-NEEDS = {"From PyTorch": ("torch", "iree.turbine")}
-
-
-def is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # of a parent
-        return False
-
-
 @pytest.mark.slow
-def test_tutorial(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("heading", "needs"),
+    [("From PyTorch", ("torch", "iree.turbine")), ("At the command line", ())],
+)
+def test_tutorial(heading: str, needs: tuple[str, ...], tmp_path: Path) -> None:
+    for module in needs:
+        pytest.importorskip(module, reason=f"{module} is not installed")
     (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "COLUMNS": "200",
     }
     environment.pop("SERENITY_DISABLE", None)
+    parts = [part for title, part in blocks(PAGE.read_text("utf-8")) if title == heading]
+    assert parts
     code = 0
-    for heading, commands in blocks(PAGE.read_text("utf-8")):
-        if not all(map(is_installed, NEEDS.get(heading, ()))):
-            continue
-        for command, following in zip(commands, [*commands[1:], None], strict=True):
-            process = subprocess.run(
-                ["bash", "-c", f"(exit {code}); {command.text}"],
-                cwd=tmp_path,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=900,
-                check=False,
-            )
-            code = process.returncode
-            where = f"{PAGE.name}:{command.line}: {command.text}"
-            told = f"{where}\n{process.stdout}"
-            assert matches(command.expected, process.stdout.splitlines()), told
-            # Whoever copies the commands must see a failure coming.
-            assert code == 0 or (following and following.text == "echo $?"), told
+    for command, following in itertools.pairwise([*itertools.chain(*parts), None]):
+        assert command is not None
+        process = subprocess.run(
+            ["bash", "-c", f"(exit {code}); {command.text}"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        code = process.returncode
+        told = f"{PAGE.name}:{command.line}: {command.text}\n{process.stdout}"
+        assert matches(command.expected, process.stdout.splitlines()), told
+        # Whoever copies the commands must see a failure coming.
+        assert code == 0 or (following and following.text == "echo $?"), told
