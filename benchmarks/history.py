@@ -3,15 +3,16 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Quality over time: the bytes of every network, release by release, and a check against the last.
 
-    python benchmarks/history.py append [--release VERSION] [NETWORK...]
+    python benchmarks/history.py append [--release VERSION] [--replace] [NETWORK...]
     python benchmarks/history.py check [--quick] [NETWORK...]
 
 ``history.jsonl`` has one line per network, release of serenity_mlir and release of IREE. ``append``
 compiles the networks (all without names) that have no line for the installed releases yet, and adds
-theirs. ``check`` compiles (all that have a line, the `QUICK` ones, or those named) and exits with 1
-if one needs more bytes than in its last line for this IREE release, lost its proof, or needs more
-states for the same bytes. Bytes and states are exact: nothing is timed, and the searches end by
-states, never by the clock.
+theirs; with ``--replace`` it measures those of this release anew, so that a change that is meant
+shows in the diff. ``check`` compiles (all that have a line, the `QUICK` ones, or those named) and
+exits with 1 if one needs more bytes than in its last line for this IREE release, lost its proof, or
+needs more states for the same bytes. Bytes and states are exact: nothing is timed, and the searches
+end by states, never by the clock.
 
 Columns, in bytes of transient memory of a call (the slab; inputs and results not counted; float32,
 batch 1, weights from seed 0, IREE's llvm-cpu for a generic CPU):
@@ -144,16 +145,29 @@ def regressions(old: Line, new: Line) -> list[str]:
     return found
 
 
-def append(names: Sequence[str], release: str) -> int:
-    """Adds the missing lines; each is on disk as soon as it is known."""
+def append(names: Sequence[str], release: str, replace: bool = False) -> int:
+    """Adds the missing lines; each is on disk as soon as it is known.
+
+    Args:
+      names: of the networks.
+      release: of serenity_mlir, for the lines.
+      replace: measure anew what has a line for this release.
+    """
+
+    def same(line: Line, name: str) -> bool:
+        key = (line["network"], line["serenity"], line["iree"])
+        return key == (name, release, iree_version())
+
     for name in names:
-        old = last(read(), name, iree_version())
-        if old and (old["serenity"], old["iree"]) == (release, iree_version()):
-            print(f"{name}: has a line for {old['serenity']} with IREE {old['iree']}", flush=True)
+        if not replace and any(same(line, name) for line in read()):
+            print(f"{name}: has a line for {release} with IREE {iree_version()}", flush=True)
             continue
         line = measure(name, release)
-        with HISTORY.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+        kept = [old for old in read() if not same(old, name)]
+        text = "".join(json.dumps(entry) + "\n" for entry in [*kept, line])
+        temporary = HISTORY.with_suffix(".new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(HISTORY)
         print(json.dumps(line), flush=True)
     return 0
 
@@ -190,6 +204,7 @@ def main() -> int:
         default=serenity_version(),
         help="of serenity_mlir, for append (default: that installed, %(default)s)",
     )
+    parser.add_argument("--replace", action="store_true", help="measure this release's anew")
     parser.add_argument("--quick", action="store_true", help="only those that take seconds")
     options = parser.parse_intermixed_args()
     unknown = set(options.networks) - set(networks.names())
@@ -197,7 +212,7 @@ def main() -> int:
         parser.error(f"unknown networks {sorted(unknown)}; known are {', '.join(networks.names())}")
     names = options.networks or (QUICK if options.quick else networks.names())
     if options.command == "append":
-        return append(names, options.release)
+        return append(names, options.release, options.replace)
     if not options.networks and not options.quick:
         known = {line["network"] for line in read()}
         names = [name for name in names if name in known]

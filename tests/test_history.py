@@ -104,6 +104,16 @@ def test_append_writes_a_line_per_release_once(monkeypatch, tmp_path):
         ("swiftnet_b", "1.1.0"),
         ("swiftnet_c", "1.1.0"),
     ]
+    monkeypatch.setattr(
+        history,
+        "measure",
+        lambda name, release: line(network=name, serenity=release, default_bytes=7),
+    )
+    assert history.append(["swiftnet_b"], "1.0.0", replace=True) == 0
+    found = read(path)
+    assert len(found) == 4
+    assert [entry["default_bytes"] for entry in found if entry["serenity"] == "1.0.0"] == [200, 7]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["history.jsonl"]
 
 
 def test_the_committed_history_is_of_known_networks_and_covers_the_quick_ones():
