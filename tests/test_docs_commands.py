@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The commands of the tutorial do what the tutorial says: they are run as written.
+"""The commands of the tutorial and of how-to pages are run as written, and print what they say.
 
 A block of ``console`` holds lines that begin with ``$``, each followed by what it prints. A line of
 ``...`` alone stands for any lines, ``...`` within a line for any text. A command may go on behind a
@@ -21,7 +21,15 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGE = REPOSITORY / "docs" / "tutorial.md"
+DOCS = REPOSITORY / "docs"
+PAGE = DOCS / "tutorial.md"
+
+#: Pages with commands, by second-level heading, and packages needed beside the package's own.
+PARTS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("tutorial.md", "From PyTorch"): ("torch", "iree.turbine"),
+    ("tutorial.md", "At the command line"): (),
+    ("howto/architecture_search.md", "An example"): (),
+}
 
 
 @dataclass(frozen=True)
@@ -86,8 +94,12 @@ def test_the_comparison_can_fail() -> None:
 
 
 def test_every_block_belongs_to_a_tested_part() -> None:
-    headings = {heading for heading, _ in blocks(PAGE.read_text("utf-8"))}
-    assert headings == {"From PyTorch", "At the command line"}
+    found = {
+        (str(page.relative_to(DOCS)), heading)
+        for page in DOCS.rglob("*.md")
+        for heading, _ in blocks(page.read_text("utf-8"))
+    }
+    assert found == set(PARTS)
 
 
 def test_blocks_are_found() -> None:
@@ -112,12 +124,9 @@ def test_the_picture_is_of_the_same_report() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("heading", "needs"),
-    [("From PyTorch", ("torch", "iree.turbine")), ("At the command line", ())],
-)
-def test_tutorial(heading: str, needs: tuple[str, ...], tmp_path: Path) -> None:
-    for module in needs:
+@pytest.mark.parametrize(("page", "heading"), PARTS)
+def test_commands(page: str, heading: str, tmp_path: Path) -> None:
+    for module in PARTS[page, heading]:
         pytest.importorskip(module, reason=f"{module} is not installed")
     (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
     environment = {
@@ -125,7 +134,8 @@ def test_tutorial(heading: str, needs: tuple[str, ...], tmp_path: Path) -> None:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
     environment.pop("SERENITY_DISABLE", None)
-    parts = [part for title, part in blocks(PAGE.read_text("utf-8")) if title == heading]
+    text = (DOCS / page).read_text("utf-8")
+    parts = [part for title, part in blocks(text) if title == heading]
     assert parts
     code = 0
     for command, following in itertools.pairwise([*itertools.chain(*parts), None]):
@@ -141,7 +151,7 @@ def test_tutorial(heading: str, needs: tuple[str, ...], tmp_path: Path) -> None:
             check=False,
         )
         code = process.returncode
-        told = f"{PAGE.name}:{command.line}: {command.text}\n{process.stdout}"
+        told = f"{page}:{command.line}: {command.text}\n{process.stdout}"
         assert matches(command.expected, process.stdout.splitlines()), told
         # Whoever copies the commands must see a failure coming.
         assert code == 0 or (following and following.text == "echo $?"), told
