@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ from serenity_mlir.importing import load_model, model_name
 from serenity_mlir.latency import Latency, measure_latencies
 from serenity_mlir.measurement import CallMemory, Measurement, Value, measure
 from serenity_mlir.signatures import Signature, random_inputs, read_signatures
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "CheckResult",
@@ -472,14 +475,17 @@ def check(
         signatures = _select(read_signatures(source, flags), functions)
 
         modules = directory / "stock.vmfb", directory / "serenity.vmfb"
+        _log.info("compiling %s with the stock compiler", model_name(model))
         start = time.perf_counter()
         compile_model(source, modules[0], common, None)
+        _log.info("compiling %s with serenity", model_name(model))
         middle = time.perf_counter()
         report = compile_model(source, modules[1], [*common, *serenity_flags], options)
         end = time.perf_counter()
 
         checks = []
         for signature in signatures:
+            _log.info("running %s of %s both ways", signature.name, model_name(model))
             given = shapes or {}
             inputs = random_inputs(
                 signature,

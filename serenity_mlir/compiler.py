@@ -9,11 +9,13 @@ compiler's global options can be set once per process only.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ __all__ = [
     "compile_str",
     "target_flags",
 ]
+
+_log = logging.getLogger(__name__)
 
 PASSES = ("serenity-rewrite", "serenity-schedule", "serenity-schedule-regions", "serenity-pack")
 
@@ -185,6 +189,8 @@ def stock_compiler() -> str:
 
 def _run(command: list[str], input_bytes: bytes | None, environment: dict[str, str]) -> bytes:
     quoted = shlex.join(command)
+    _log.debug("running %s", quoted)
+    start = time.perf_counter()
     try:
         process = subprocess.run(
             command,
@@ -199,6 +205,7 @@ def _run(command: list[str], input_bytes: bytes | None, environment: dict[str, s
             f"cannot run the compiler: {error}\nCommand: {quoted}", exit_code=1, command=quoted
         ) from error
     errors = process.stderr.decode("utf-8", errors="replace")
+    _log.debug("exit code %d after %.2f s", process.returncode, time.perf_counter() - start)
     if process.returncode == 0:
         # Warnings and remarks, as IREE's own functions pass them on.
         sys.stderr.write(errors)

@@ -60,6 +60,7 @@ def load_model(model: Any, directory: Path, args: Sequence[Any] | None = None) -
         (exit code 1).
     """
     importer = _importer(model)
+    _log.info("importing %s", model_name(model))
     if importer in (_import_torch_module, _import_jax_function):
         if args is None:
             raise SerenityError(
@@ -222,6 +223,7 @@ def _import_onnx(source: Path, target: Path) -> Path:
         "-o",
         str(target),
     ]
+    _log.debug("running %s", shlex.join(command))
     process = subprocess.run(
         command, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False
     )

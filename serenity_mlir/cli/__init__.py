@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The command line tool ``serenity``.
 
-One module per command, named like it, with a `typer.Typer(add_completion=False)`
-named ``app`` (one function for a plain command, several for a group). A module is imported when
-its command is used, so that ``serenity --help`` does not wait for numpy, ONNX
-or IREE. To add a command: write the module, add a row to `COMMANDS`.
+One module per command, named like it, with a `typer.Typer` named ``app`` (one function for a plain
+command, several for a group). A module is imported when its command is used, so that
+``serenity --help`` does not wait for numpy, ONNX or IREE. To add a command: write the module, add a
+row to `COMMANDS`. Its epilog has a line ``Example: serenity ...``; the exit codes are added here,
+those of a module's ``EXIT_CODES`` beside the common ones. ``--json`` prints one JSON value on
+standard output. Errors, logs and progress go to standard error.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from serenity_mlir.cli._terminal import configure_logging
 from serenity_mlir.errors import SerenityError
 
 __all__ = ["app", "main"]
@@ -25,6 +28,7 @@ __all__ = ["app", "main"]
 #: Name and one line of help of every command.
 COMMANDS: dict[str, str] = {
     "check": "Compile a model stock and with serenity, run both, and compare bytes and outputs.",
+    "peak": "Say how much memory models will need, without making code for them.",
     "networks": "List and build networks: those of the paper's evaluation and others.",
     "schedule": "Find the order of least peak memory of a graph instance.",
     "pack": "Assign offsets to buffers with known lifetimes.",
@@ -35,11 +39,28 @@ COMMANDS: dict[str, str] = {
 
 INTERRUPTED = 130
 
+#: What the exit codes mean (DESIGN.md, section 7; docs/cli.md).
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    1: "a model cannot be imported, compiled or run",
+    2: "wrong usage, or a file that cannot be read",
+    3: "memory budget or capacity missed",
+    4: "a check or comparison failed",
+    INTERRUPTED: "interrupted",
+}
+
+_COMMON_CODES = (0, 2, INTERRUPTED)
+
 
 def _load(name: str) -> Any:
     """Import a command's module and return the command."""
     module = importlib.import_module(f"serenity_mlir.cli.{name}")
-    return typer.main.get_command(module.app)
+    command = typer.main.get_command(module.app)
+    codes = sorted({*_COMMON_CODES, *getattr(module, "EXIT_CODES", ())})
+    told = "Exit codes: " + "; ".join(f"{code} {EXIT_CODES[code]}" for code in codes) + "."
+    for one in (command, *getattr(command, "commands", {}).values()):
+        one.epilog = "\n\n".join(filter(None, [one.epilog, told]))
+    return command
 
 
 class _LazyGroup(TyperGroup):
@@ -69,8 +90,10 @@ app = typer.Typer(
     name="serenity",
     help="Less peak memory for MLIR/IREE modules: schedule, pack, compile, check.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    epilog="Example: serenity check swiftnet_c\n\nExit codes: "
+    + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    + ".",
 )
 
 
@@ -90,8 +113,12 @@ def _options(
             "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
         ),
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on standard error what is being done.")
+    ] = False,
 ) -> None:
     """Less peak memory for MLIR/IREE modules: schedule, pack, compile, check."""
+    configure_logging(verbose)
 
 
 def _placeholder() -> None:

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from serenity_mlir.cli import _many
+from serenity_mlir.cli._terminal import working
+from serenity_mlir.errors import SerenityError
 
 if TYPE_CHECKING:
     from serenity_mlir.checking import CheckResult, FunctionCheck
 
 #: Exit code of a check that failed (DESIGN: 4 check or comparison failed).
 DISAGREES = 4
+
+#: Beside those of every command.
+EXIT_CODES = (1, 3, DISAGREES)
 
 app = typer.Typer(add_completion=False)
 
@@ -57,16 +65,15 @@ def _parse_shapes(texts: list[str]) -> dict[str, dict[int, tuple[int, ...]]]:
     return shapes
 
 
-@app.command("check", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def check_model(
+@app.command(
+    "check",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: serenity check model.onnx --iree-opt-level=O2\n\n"
+    "Example: serenity check models/ --results checked.jsonl --jobs 4",
+)
+def check_command(
     context: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .mlir, .mlirbc or .onnx file, or a name from `serenity networks list`.",
-        ),
-    ],
+    models: _many.ModelsArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     timing: Annotated[
         bool, typer.Option("--time", help="Measure latency too, in turn, with one and two threads.")
@@ -90,42 +97,127 @@ def check_model(
     report: Annotated[
         Path | None, typer.Option(help="Keep serenity's report of the compilation here.")
     ] = None,
+    results: _many.ResultsOption = None,
+    jobs: _many.JobsOption = None,
+    dask: _many.DaskOption = None,
 ) -> None:
-    """Compile a model stock and with serenity, run both, and compare bytes and outputs.
+    """Compile models stock and with serenity, run both, and compare bytes and outputs.
 
-    Also takes the compiler's own --iree-* and --mlir-* flags, for both
-    compilations, and --serenity-* flags. Exits with 4 when the prediction for
-    any class of memory and the runtime's allocation disagree or outputs differ.
+    Also takes the compiler's own --iree-* and --mlir-* flags, for both compilations, and
+    --serenity-* flags. The check fails when the prediction for any class of memory and the
+    runtime's allocation disagree, or outputs differ. Of several models each is a process; a failing
+    one does not stop the others.
     """
-    ours, compiler = _split_flags(list(context.args))
-    shapes = _parse_shapes(shape or [])
+    # An argument that takes many values takes unknown options, too.
+    extra = [*(model for model in models if model.startswith("-")), *context.args]
+    named = [model for model in models if not model.startswith("-")]
+    ours, compiler = _split_flags(extra)
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "flags": [*(flag or []), *compiler],
+        "serenity_flags": ours,
+        "dynamic_size": dynamic_size,
+        "shapes": _parse_shapes(shape or []),
+        "functions": function or [],
+        "timing": timing,
+    }
+    from serenity_mlir.running import find_models
 
-    from serenity_mlir import networks
+    found = find_models(named)
+    if not found:
+        raise typer.BadParameter("no model given", param_hint="MODEL")
+    if len(found) == 1 and found == named and not (results or dask):
+        _check_one(found[0], settings, as_json, report)
+        return
+    if report is not None:
+        raise typer.BadParameter("several models have several reports", param_hint="--report")
+    if timing and jobs is None:
+        jobs = 1  # Others would disturb the times.
+    records = _many.run(
+        partial(check_of, settings=settings),
+        found,
+        settings=settings,
+        results=results,
+        jobs=jobs,
+        dask=dask,
+    )
+    failed = sum(record.result is not None and not record.result["ok"] for record in records)
+    if as_json:
+        typer.echo(json.dumps([record.to_dict() for record in records], indent=2))
+    else:
+        _print_many(records, failed)
+    if failed:
+        raise typer.Exit(DISAGREES)
+    if code := _many.exit_code(records):
+        raise typer.Exit(code)
+
+
+def check_of(model: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Work for `run_many`: `serenity_mlir.check` as JSON."""
     from serenity_mlir.checking import check
 
-    with tempfile.TemporaryDirectory(prefix="serenity-") as directory:
-        path = Path(model)
-        if not path.exists() and model in networks.names():
-            path = Path(directory) / f"{model}.onnx"
-            path.write_bytes(networks.build(model).SerializeToString())
-        result = check(
-            path,
-            seed=seed,
-            flags=[*(flag or []), *compiler],
-            serenity_flags=ours,
-            dynamic_size=dynamic_size,
-            shapes=shapes,
-            functions=function or [],
-            timing=timing,
-        )
+    return check(model, **settings).to_dict()
+
+
+def _check_one(model: str, settings: dict[str, Any], as_json: bool, report: Path | None) -> None:
+    from serenity_mlir.checking import check
+
+    with working(f"checking {model}"):
+        result = check(model, **settings)
     if report is not None:
-        report.write_text(json.dumps(result.report, indent=1) + "\n", "utf-8")
+        try:
+            report.write_text(json.dumps(result.report, indent=1) + "\n", "utf-8")
+        except OSError as error:
+            raise SerenityError(f"{report}: {error.strerror}", exit_code=2) from None
     if as_json:
-        typer.echo(json.dumps({**result.to_dict(), "model": model}, indent=2))
+        typer.echo(json.dumps(result.to_dict(), indent=2))
     else:
         _print(result, model)
     if not result.ok:
         raise typer.Exit(DISAGREES)
+
+
+def _print_many(records: Sequence[Any], failed: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("transient peak, bytes", overflow="fold")
+    for heading in ("IREE", "serenity", "ratio", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for record in records:
+        if record.result is None:
+            table.add_row(record.model, "-", "-", "-", "error")
+            continue
+        functions = record.result["functions"]
+        for entry in functions:
+            stock = entry["stock"]["transient_peak_bytes"]
+            ours = entry["serenity"]["transient_peak_bytes"]
+            name = record.model if len(functions) == 1 else f"{record.model}: {entry['name']}"
+            table.add_row(
+                name,
+                f"{stock:,}",
+                f"{ours:,}",
+                f"{stock / ours:.2f}" if ours else "-",
+                "DISAGREES" if entry["disagreements"] else "ok",
+            )
+    console = Console()
+    console.print(table)
+    for record in records:
+        for entry in record.result["functions"] if record.result else ():
+            for problem in entry["disagreements"]:
+                console.print(
+                    f"{record.model}: {problem}", markup=False, highlight=False, soft_wrap=True
+                )
+        if record.error is not None:
+            typer.echo(f"error: {record.error}", err=True)
+    errors = sum(record.error is not None for record in records)
+    console.print(
+        f"{len(records)} models: {len(records) - failed - errors} hold, {failed} disagree, "
+        f"{errors} failed",
+        highlight=False,
+    )
 
 
 def _bytes(value: int | None) -> str:

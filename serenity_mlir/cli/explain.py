@@ -16,7 +16,10 @@ from serenity_mlir.errors import SerenityError
 from serenity_mlir.explaining import Explanation, LiveBuffer, Peak, explain, short_name
 from serenity_mlir.reporting import ReportError, load_report
 
-app = typer.Typer(help="Say in words what is live at the peak, why, and what was gained by what.")
+app = typer.Typer(
+    help="Say in words what is live at the peak, why, and what was gained by what.",
+    add_completion=False,
+)
 
 _USAGE = 2
 

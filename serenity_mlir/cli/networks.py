@@ -31,7 +31,7 @@ def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(text if n == 1 else f"{n} of {text}" for text, n in counts.items())
 
 
-@app.command("list")
+@app.command("list", epilog="Example: serenity networks list --set paper")
 def list_networks(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     sets: Annotated[
@@ -75,11 +75,12 @@ def list_networks(
     Console().print(table)
 
 
-@app.command("build")
+@app.command("build", epilog="Example: serenity networks build swiftnet_a -o swiftnet_a.onnx")
 def build_network(
     name: Annotated[str, typer.Argument(help="A name from `serenity networks list`.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The ONNX file to write.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a network as an ONNX file with weights drawn from a seed."""
     if name not in networks.names():
@@ -101,4 +102,7 @@ def build_network(
     except BaseException:
         os.unlink(temporary)
         raise
-    typer.echo(f"{output}: {len(data):,} bytes")
+    if as_json:
+        typer.echo(json.dumps({"output": str(output), "bytes": len(data), "seed": seed}))
+    else:
+        typer.echo(f"{output}: {len(data):,} bytes")

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.offsets import (
     RULES,
@@ -24,10 +25,12 @@ from serenity_mlir.offsets import (
     write_csv,
 )
 
-app = typer.Typer(help="Assign offsets to buffers with known lifetimes.")
+app = typer.Typer(help="Assign offsets to buffers with known lifetimes.", add_completion=False)
 
 _USAGE = 2
 _CAPACITY_MISSED = 3
+
+EXIT_CODES = (_CAPACITY_MISSED,)
 
 
 class _Algorithm(str, Enum):
@@ -53,7 +56,7 @@ def _read(path: Path, free: bool) -> Buffers:
         raise SerenityError(f"{path}: {error.strerror}", exit_code=_USAGE) from None
 
 
-@app.command()
+@app.command(epilog="Example: serenity pack buffers.csv --capacity 1048576 --json")
 def pack(
     buffers_file: Annotated[
         Path,
@@ -96,21 +99,22 @@ def pack(
 ) -> None:
     """Assign offsets of least height to buffers with known lifetimes.
 
-    Exit status: 0 done, 2 the input is malformed (the message names the line), 3 nothing was found
-    that fits into --capacity ("infeasible" in the JSON tells whether that is proved).
+    If nothing is found that fits into --capacity, "infeasible" in the JSON tells whether that is
+    proved.
     """
     buffers = _read(buffers_file, free)
     try:
-        packing = pack_buffers(
-            buffers,
-            algorithm=algorithm.value,
-            capacity=capacity,
-            offset_alignment=alignment,
-            range_alignment=range_alignment,
-            time_limit=time_limit,
-            node_limit=node_limit,
-            disable=disable or (),
-        )
+        with working(f"placing the buffers of {buffers_file}"):
+            packing = pack_buffers(
+                buffers,
+                algorithm=algorithm.value,
+                capacity=capacity,
+                offset_alignment=alignment,
+                range_alignment=range_alignment,
+                time_limit=time_limit,
+                node_limit=node_limit,
+                disable=disable or (),
+            )
     except OffsetsError as error:
         raise SerenityError(f"{buffers_file}: {error}", exit_code=_USAGE) from None
     missed = capacity is not None and packing.height_bytes > capacity

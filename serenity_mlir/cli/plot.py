@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from serenity_mlir import plotting
+from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 
-app = typer.Typer(help="Draw memory over time, before and after, as SVG, PNG or a page of HTML.")
+app = typer.Typer(
+    help="Draw memory over time, before and after, as SVG, PNG or a page of HTML.",
+    add_completion=False,
+)
 
 _USAGE = 2
 
@@ -33,6 +38,7 @@ def plot(
     time_limit: Annotated[
         float, typer.Option(help="Seconds for the exact search (CSV).", min=0)
     ] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Draw live bytes, the slab and the operations over time, before and after.
 
@@ -47,13 +53,18 @@ def plot(
             exit_code=_USAGE,
         )
     try:
-        rows = plotting.plot(source, output, time_limit=time_limit)
+        with working(f"drawing {source}"):
+            rows = plotting.plot(source, output, time_limit=time_limit)
     except OSError as error:
         raise SerenityError(f"{error.filename}: {error.strerror}", exit_code=_USAGE) from None
     except ValueError as error:  # also OffsetsError and ReportError, which name file and place
         raise SerenityError(
             str(error) if str(source) in str(error) else f"{source}: {error}", exit_code=_USAGE
         ) from None
+    if as_json:
+        panels = [{"title": one.title, "bytes": one.height_bytes} for row in rows for one in row]
+        typer.echo(json.dumps({"output": str(output), "panels": panels}, indent=2))
+        return
     for row in rows:
         for panel in row:
             typer.echo(f"{panel.title}: {panel.height_bytes:,} bytes")

@@ -27,7 +27,9 @@ from serenity_mlir.scheduling import (
 )
 from serenity_mlir.scheduling import schedule as solve
 
-app = typer.Typer(help="Find the order of least peak memory of a graph instance.")
+app = typer.Typer(
+    help="Find the order of least peak memory of a graph instance.", add_completion=False
+)
 
 _INTERRUPTED = 130
 _USAGE = 2
@@ -90,7 +92,7 @@ def _count_orders(problem: Problem, output: Path, title: str) -> PeakDistributio
     return found
 
 
-@app.command()
+@app.command(epilog="Example: serenity schedule graph.json --json")
 def schedule(
     graph: Annotated[
         Path, typer.Argument(help="Graph instance in JSON; - for standard input.", metavar="GRAPH")

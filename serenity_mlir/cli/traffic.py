@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from serenity_mlir import traffic
+from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.reporting import ReportError, load_report
 
@@ -36,7 +37,7 @@ def _name(size: int) -> str:
     return f"{size // 1024} KiB" if size % 1024 == 0 else f"{size:,} B"
 
 
-@app.command()
+@app.command(epilog="Example: serenity traffic report.json --capacity 64KiB")
 def count(
     source: Annotated[
         Path, typer.Argument(help="The JSON of --serenity-report.", metavar="REPORT")
@@ -61,9 +62,11 @@ def count(
     capacities = [_size(text, "--capacity") for text in capacity or ()] or list(traffic.CAPACITIES)
     block_bytes = _size(block, "--block")
     try:
-        found = traffic.traffic_of_report(
-            load_report(source), capacities=capacities, block_bytes=block_bytes, external=external
-        )
+        report = load_report(source)
+        with working(f"replaying {source}"):
+            found = traffic.traffic_of_report(
+                report, capacities=capacities, block_bytes=block_bytes, external=external
+            )
     except OSError as error:
         raise SerenityError(f"{source}: {error.strerror}", exit_code=_USAGE) from None
     except (ReportError, traffic.TrafficError) as error:
