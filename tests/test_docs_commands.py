@@ -102,6 +102,16 @@ def test_every_block_belongs_to_a_tested_part() -> None:
     assert found == set(PARTS)
 
 
+@pytest.mark.parametrize(("page", "heading"), PARTS)
+def test_examples_are_shown_as_they_are_run(page: str, heading: str) -> None:
+    text = (DOCS / page).read_text("utf-8")
+    commands = itertools.chain(*(part for title, part in blocks(text) if title == heading))
+    for name in re.findall(r"python (examples/\w+\.py)", "\n".join(c.text for c in commands)):
+        # From the docstring on. Formatters of Python take the marker for an expression.
+        assert f'--8<-- "{name}:4"' in text.splitlines()
+        assert (REPOSITORY / name).read_text("utf-8").splitlines()[3].startswith('"""')
+
+
 def test_blocks_are_found() -> None:
     page = "## One\n\n### Part\n\n```console\n$ a\nx\n\n$ b\n```\n## Two\n```text\n$ no\n```\n"
     assert blocks(page) == [("One", [Command(6, "a", ("x", "")), Command(9, "b", ())])]
