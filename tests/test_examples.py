@@ -19,7 +19,14 @@ EXAMPLES = REPOSITORY / "examples"
 #: Example, the framework's module, how many times less memory at least, kinds of rewrites that
 #: must have been applied. The networks were not used for tuning.
 CASES = [
-    pytest.param("onnx", "onnx", 4, {"channel-wise", "kernel-wise"}, id="onnx"),
+    pytest.param(
+        "onnx",
+        "onnx",
+        4,
+        {"channel-wise", "kernel-wise"},
+        id="onnx",
+        marks=pytest.mark.slow,
+    ),
     pytest.param("mlir", "iree.compiler", 6, set(), id="mlir"),
     pytest.param(
         "pytorch",

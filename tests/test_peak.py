@@ -18,7 +18,9 @@ from serenity_mlir.errors import SerenityError
 from serenity_mlir.peak_memory import peak
 
 
-@pytest.mark.parametrize(("effort", "rewrite"), [("fast", "off"), ("full", None)])
+@pytest.mark.parametrize(
+    ("effort", "rewrite"), [("fast", "off"), pytest.param("full", None, marks=pytest.mark.slow)]
+)
 def test_the_peak_is_what_the_compiled_module_allocates(effort, rewrite):
     model = MODELS["jax_nhwc"]()
     found = peak(model, effort=effort)
