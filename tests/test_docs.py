@@ -45,6 +45,14 @@ def test_links_to_files_resolve(page: str) -> None:
             assert target.exists() or target in made, link
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    """As ``mkdocs build --strict`` demands, for those who have not installed it."""
+    listed = re.findall(r"(?m)^ +- .+: (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text("utf-8"))
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    made = {f"passes/{folder}.md" for folder in HOOK.PASSES} | {"commands.md"}
+    assert sorted(listed) == sorted(pages | made)
+
+
 def test_a_lit_test_is_taken_apart(tmp_path: Path) -> None:
     path = tmp_path / "two_parts.mlir"
     path.write_text(
