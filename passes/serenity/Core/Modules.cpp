@@ -449,9 +449,12 @@ bool serenity::detail::linearizeModules(Graph &graph,
         order.push_back(v);
       }
     }
-    // Only differences count.
-    Part part = extractWindow(graph, order, position, begin, end,
-                              startBytes(graph) * 2 + 1);
+    Player player(graph);
+    for (int32_t i = 0; i < begin; ++i) {
+      player.play(order[i]);
+    }
+    Part part =
+        extractWindow(graph, order, position, begin, end, player.live());
     std::optional<Profile> profile = profileOf(part.graph, options);
     if (!profile) {
       continue;

@@ -744,7 +744,9 @@ private:
     }
     ++leaf.seed;
     leaf.window = 24;
-    leaf.windowStates *= 4;
+    // Some 25 fruitless rounds on a small graph would leave 64 bits.
+    constexpr int64_t kMaxWindowStates = int64_t(1) << 40;
+    leaf.windowStates = std::min(leaf.windowStates * 4, kMaxWindowStates);
     if (switches.liveCutBound) {
       cut(leaf);
     }
