@@ -75,7 +75,8 @@ struct PackOptions {
   int64_t nodeLimit = 0;
   /// Every offset is a multiple of it, in addition to `Slice::alignment`.
   int64_t offsetAlignment = 1;
-  /// Every size is rounded up to a multiple of it before packing.
+  /// Every size is rounded up to a multiple of it before packing, and every
+  /// window of a gap outwards.
   int64_t rangeAlignment = 1;
   /// If set: decide whether a packing of at most this height exists.
   std::optional<int64_t> capacity;
@@ -86,7 +87,8 @@ struct PackOptions {
 
 struct PackResult {
   std::vector<int64_t> offsets; // per slice
-  int64_t heightBytes = 0;      // max of offset + aligned size
+  /// Maximum of offset + aligned size; rounded to `rangeAlignment` by `Iree`.
+  int64_t heightBytes = 0;
   int64_t lowerBoundBytes = 0;
   bool optimal = false; // only when proved
   /// With `capacity`: proved that nothing fits.

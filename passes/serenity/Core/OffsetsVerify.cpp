@@ -75,8 +75,11 @@ std::optional<std::string> verifyOffsets(const std::vector<Slice> &slices,
         rectangles.push_back({time, gap.lower, offset, size, i});
       }
       if (gap.windowLower < gap.windowUpper) {
-        rectangles.push_back({gap.lower, gap.upper, offset + gap.windowLower,
-                              offset + gap.windowUpper, i});
+        int64_t windowBegin =
+            gap.windowLower - gap.windowLower % options.rangeAlignment;
+        int64_t windowEnd = roundUp(gap.windowUpper, options.rangeAlignment);
+        rectangles.push_back({gap.lower, gap.upper, offset + windowBegin,
+                              offset + windowEnd, i});
       }
       time = gap.upper;
     }
