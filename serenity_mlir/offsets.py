@@ -451,7 +451,13 @@ def parse_csv(text: str, *, source: str = "<string>", fixed: bool = True) -> Buf
     rows: list[tuple[int, int, int, int, int]] = []
     gaps: list[tuple[Gap, ...]] = []
     reader = csv.reader(text.splitlines())
-    for record in reader:
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise _Line(source, reader.line_num).error(f"not CSV: {error}") from None
         line = _Line(source, reader.line_num)
         if not any(value.strip() for value in record):
             continue

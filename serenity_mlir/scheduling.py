@@ -210,6 +210,16 @@ def _checked_bytes(value: Any, where: str) -> int:
     return int(value)
 
 
+def _check_name(name: Any, where: str) -> None:
+    if not isinstance(name, str):
+        raise ProblemError(f"{where}: 'name' must be a string, not {name!r}")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, which JSON can spell and no file can hold.
+        raise ProblemError(f"{where}: 'name' is no Unicode text: {name!r}") from None
+
+
 class Problem:
     """Buffers and operations; the input of `schedule`.
 
@@ -292,8 +302,7 @@ class Problem:
         return name
 
     def _append_buffer(self, buffer: Buffer, where: str) -> None:
-        if not isinstance(buffer.name, str):
-            raise ProblemError(f"{where}: 'name' must be a string, not {buffer.name!r}")
+        _check_name(buffer.name, where)
         where = f"{where} ('{buffer.name}')"
         first = self._buffer_index.get(buffer.name)
         if first is not None:
@@ -304,8 +313,7 @@ class Problem:
         self._native = None
 
     def _append_operation(self, operation: Operation, where: str) -> None:
-        if not isinstance(operation.name, str):
-            raise ProblemError(f"{where}: 'name' must be a string, not {operation.name!r}")
+        _check_name(operation.name, where)
         where = f"{where} ('{operation.name}')"
         first = self._operation_index.get(operation.name)
         if first is not None:
@@ -420,7 +428,7 @@ class Problem:
           ProblemError: Malformed JSON (with line and column) or not a well-formed instance.
         """
         try:
-            data = json.loads(text, object_pairs_hook=_unique_keys)
+            data = json.loads(text, object_pairs_hook=_unique_keys, parse_int=_json_integer)
         except json.JSONDecodeError as error:
             raise ProblemError(
                 f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}"
@@ -590,6 +598,13 @@ class Problem:
             for before in operation.after:
                 graph.add_edge(before, operation.name)
         return graph
+
+
+def _json_integer(text: str) -> int:
+    # Python itself refuses thousands of digits, with an error of another kind.
+    if len(text) > 20:
+        raise ProblemError(f"an integer exceeds 64 bits: {text[:20]}...")
+    return int(text)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
