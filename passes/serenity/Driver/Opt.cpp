@@ -1081,6 +1081,7 @@ void allowDeepNesting() {
 } // namespace serenity
 
 int main(int argc, char **argv) {
+  serenity::failAtFileSizeLimit();
   serenity::allowDeepNesting();
   return serenity::runTool(std::vector<std::string>(argv, argv + argc));
 }

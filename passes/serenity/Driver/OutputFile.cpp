@@ -6,10 +6,13 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,12 +45,56 @@ static std::string resolve(std::string path) {
   return path;
 }
 
-AtomicFile::~AtomicFile() {
-  if (fd >= 0) {
-    close(fd);
+constexpr std::string_view kTemporaryPrefix = ".serenity-";
+constexpr std::string_view kTemporarySuffix = ".tmp";
+
+/// The `attempt`th temporary name of this process. It does not grow with the
+/// target's name, which may be as long as names can be.
+static std::string temporaryName(const std::string &directory, int attempt) {
+  std::string name = directory + "/";
+  name += kTemporaryPrefix;
+  name += std::to_string(getpid()) + "-" + std::to_string(attempt);
+  name += kTemporarySuffix;
+  return name;
+}
+
+/// Removes what killed processes have left in `directory`: files of ours that
+/// nobody has locked. Where locks are not supported nothing is removed.
+static void removeStale(const std::string &directory) {
+  DIR *stream = opendir(directory.c_str());
+  if (!stream) {
+    return;
   }
+  int folder = dirfd(stream);
+  while (const dirent *entry = readdir(stream)) {
+    std::string_view name = entry->d_name;
+    if (name.size() <= kTemporaryPrefix.size() + kTemporarySuffix.size() ||
+        name.substr(0, kTemporaryPrefix.size()) != kTemporaryPrefix ||
+        name.substr(name.size() - kTemporarySuffix.size()) !=
+            kTemporarySuffix) {
+      continue;
+    }
+    int fd = openat(folder, entry->d_name,
+                    O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+      unlinkat(folder, entry->d_name, 0);
+    }
+    if (fd >= 0) {
+      close(fd);
+    }
+  }
+  closedir(stream);
+}
+
+AtomicFile::~AtomicFile() {
+  // While it is locked, so that nobody else takes it for a stale one.
   if (!temporary.empty()) {
     unlink(temporary.c_str());
+  }
+  if (fd >= 0) {
+    close(fd);
   }
 }
 
@@ -70,8 +117,10 @@ bool AtomicFile::handles(const std::string &path) {
 bool AtomicFile::open(const std::string &name) {
   path = name;
   target = resolve(path);
-  // What could not be overwritten in place must not be replaced either.
-  if (access(target.c_str(), F_OK) == 0 && access(target.c_str(), W_OK) != 0) {
+  // What could not be overwritten in place must not be replaced either, and a
+  // name that can be none (too long, in no folder) is a mistake of the call.
+  if (access(target.c_str(), F_OK) == 0 ? access(target.c_str(), W_OK) != 0
+                                        : errno != ENOENT) {
     return fail("cannot open output file");
   }
   fd =
@@ -82,16 +131,54 @@ bool AtomicFile::open(const std::string &name) {
   if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) {
     return fail("cannot open output file");
   }
-  temporary = target + ".XXXXXX";
-  fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) {
-    temporary.clear();
-    return fail("cannot open output file");
+  return openNamed();
+}
+
+/// Opens a file with a temporary name, for file systems without O_TMPFILE.
+bool AtomicFile::openNamed() {
+  std::string directory = directoryOf(target);
+  removeStale(directory);
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    std::string name = temporaryName(directory, attempt);
+    fd = ::open(name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+    if (fd < 0) {
+      if (errno == EEXIST) {
+        continue;
+      }
+      return fail("cannot open output file");
+    }
+    // Another process may have removed it before it was locked.
+    struct stat status;
+    (void)flock(fd, LOCK_EX | LOCK_NB);
+    if (fstat(fd, &status) != 0 || status.st_nlink > 0) {
+      temporary = name;
+      return true;
+    }
+    close(fd);
+    fd = -1;
   }
-  mode_t mask = umask(0);
-  umask(mask);
-  (void)fchmod(fd, 0666 & ~mask);
-  return true;
+  errno = EEXIST;
+  return fail("cannot open output file");
+}
+
+/// Gives a file without a name a temporary one: linkat does not replace.
+bool AtomicFile::nameTemporary() {
+  std::string directory = directoryOf(target);
+  std::string self = "/proc/self/fd/" + std::to_string(fd);
+  removeStale(directory);
+  (void)flock(fd, LOCK_EX | LOCK_NB);
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    std::string name = temporaryName(directory, attempt);
+    if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(),
+               AT_SYMLINK_FOLLOW) == 0) {
+      temporary = name;
+      return true;
+    }
+    if (errno != EEXIST) {
+      break;
+    }
+  }
+  return fail("cannot write output file");
 }
 
 bool AtomicFile::commit() {
@@ -111,16 +198,8 @@ bool AtomicFile::commit() {
         return fail("cannot write output file");
       }
     }
-    // linkat does not replace: name it beside the target first.
-    for (int attempt = 0; attempt < 1000 && temporary.empty(); ++attempt) {
-      std::string name = target + "." + std::to_string(getpid()) + "." +
-                         std::to_string(attempt);
-      if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(),
-                 AT_SYMLINK_FOLLOW) == 0) {
-        temporary = name;
-      } else if (errno != EEXIST) {
-        return fail("cannot write output file");
-      }
+    if (!nameTemporary()) {
+      return false;
     }
   }
   if (rename(temporary.c_str(), target.c_str()) != 0) {
@@ -128,6 +207,14 @@ bool AtomicFile::commit() {
   }
   temporary.clear();
   return true;
+}
+
+void failAtFileSizeLimit() {
+  // Blocked rather than ignored: LLVM installs a handler of its own later.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 std::optional<std::string> writeOutputFile(const std::string &path,

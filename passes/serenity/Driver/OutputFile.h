@@ -14,8 +14,11 @@ namespace serenity {
 /// A file that appears under its name complete or not at all.
 ///
 /// It is written without a name (O_TMPFILE) where the file system can do that,
-/// so that nothing is left behind however the process ends; elsewhere under a
-/// temporary name beside the target.
+/// so that nothing is left behind however the process ends. Elsewhere, and for
+/// the moment in which it replaces an older file, it is called
+/// `.serenity-PID-N.tmp` beside the target and locked. What a killed process
+/// leaves under such a name has no lock any more; the next to need a name in
+/// that folder removes it.
 class AtomicFile {
 public:
   AtomicFile() = default;
@@ -36,6 +39,8 @@ public:
 
 private:
   bool fail(const std::string &what);
+  bool openNamed();
+  bool nameTemporary();
 
   std::string path;      // as given
   std::string target;    // links resolved
@@ -43,6 +48,11 @@ private:
   std::string message;
   int fd = -1;
 };
+
+/// From now on a write beyond the limit on the size of files (RLIMIT_FSIZE)
+/// fails like one to a full disk, instead of ending the process with a stack
+/// trace. To be called before threads are started.
+void failAtFileSizeLimit();
 
 /// Writes `text` to `path` atomically, or to standard output if it is "-";
 /// pipes and devices are written to as they are. Returns an error, or nothing.

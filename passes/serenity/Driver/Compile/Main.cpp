@@ -309,6 +309,7 @@ ireeCompilerOutputDestroy(iree_compiler_output_t *output) {
 }
 
 int main(int argc, char **argv) {
+  failAtFileSizeLimit();
   Driver &state = driver();
   std::vector<std::string> args(argv, argv + argc);
   ResponseFiles files = expandResponseFiles(args);
