@@ -2,65 +2,25 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Random problems against brute force: SchedulerTest [problems] [first seed].
-// Meant for long runs and sanitizers; pytest covers the same through Python.
+#ifndef SERENITY_TESTS_CORE_RANDOMPROBLEM_H
+#define SERENITY_TESTS_CORE_RANDOMPROBLEM_H
 
-#include "serenity/Core/Scheduler.h"
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Problem.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
+#include <cstdint>
 #include <random>
-#include <string>
 #include <vector>
 
-using namespace serenity;
+namespace serenity::test {
 
-namespace {
-
-/// Least peak over all orders, from the definition of liveness.
-int64_t leastPeak(const Problem &problem) {
-  int numOps = static_cast<int>(problem.operations.size());
-  std::vector<unsigned> users(problem.buffers.size(), 0);
-  std::vector<unsigned> before(numOps, 0);
-  for (int o = 0; o < numOps; ++o) {
-    for (BufferId b : problem.operations[o].uses) {
-      users[b] |= 1u << o;
-    }
-    for (OpId pred : problem.operations[o].after) {
-      before[o] |= 1u << pred;
-    }
-  }
-  std::vector<int64_t> best(size_t(1) << numOps, INT64_MAX);
-  best[0] = 0;
-  for (unsigned done = 0; done + 1 < best.size(); ++done) {
-    if (best[done] == INT64_MAX) {
-      continue;
-    }
-    for (int o = 0; o < numOps; ++o) {
-      if ((done >> o & 1) || (before[o] & ~done)) {
-        continue;
-      }
-      int64_t live = problem.operations[o].workspaceBytes;
-      for (size_t b = 0; b < users.size(); ++b) {
-        const Buffer &buffer = problem.buffers[b];
-        bool hasBegun = buffer.liveIn || (users[b] & (done | 1u << o));
-        bool hasEnded = !buffer.liveOut && !(users[b] & ~done);
-        bool isLive =
-            users[b] ? hasBegun && !hasEnded : buffer.liveIn || buffer.liveOut;
-        live += isLive ? buffer.bytes : 0;
-      }
-      unsigned next = done | 1u << o;
-      best[next] = std::min(best[next], std::max(best[done], live));
-    }
-  }
-  return best.back();
-}
-
-class Generator {
+/// Random problems of three kinds: arbitrary uses, dataflow with values that
+/// are overwritten in place, and nested modules. Equal seeds give equal
+/// problems.
+class RandomProblem {
 public:
-  explicit Generator(unsigned seed) : random(seed) {}
+  /// The first two kinds have up to `maxOps` operations, the third up to 14.
+  RandomProblem(uint64_t seed, int maxOps) : random(seed), maxOps(maxOps) {}
 
   Problem make() {
     problem = Problem();
@@ -101,7 +61,7 @@ private:
 
   /// Uses that have nothing to do with the edges.
   void makeArbitrary() {
-    int numOps = range(1, 10);
+    int numOps = range(maxOps > 10 ? 11 : 1, maxOps);
     int numBuffers = range(1, 12);
     int density = range(5, 60);
     for (int b = 0; b < numBuffers; ++b) {
@@ -126,7 +86,7 @@ private:
 
   /// Results that are read, some overwritten in place.
   void makeDataflow() {
-    int numOps = range(1, 10);
+    int numOps = range(maxOps > 10 ? 11 : 1, maxOps);
     std::vector<BufferId> resultOf;
     for (int o = 0; o < numOps; ++o) {
       Operation op;
@@ -218,55 +178,12 @@ private:
     addReader(ends);
   }
 
-  std::mt19937 random;
+  std::mt19937_64 random;
+  int maxOps;
   Problem problem;
   int largest = 1;
 };
 
-bool test(unsigned seed) {
-  Problem problem = Generator(seed).make();
-  if (std::optional<std::string> error = check(problem)) {
-    std::printf("seed %u: %s\n", seed, error->c_str());
-    return false;
-  }
-  int64_t expected = leastPeak(problem);
-  for (int run = 0; run < 5; ++run) {
-    SchedulerOptions options;
-    options.variant = run == 1 || run == 2 ? run : 0;
-    if (run >= 3) {
-      // Leave all to search and modules, or to the search alone.
-      options.switches.heuristics = false;
-      options.switches.footprintBound = false;
-      options.switches.liveCutBound = false;
-      options.switches.modules = run == 3;
-    }
-    ScheduleResult result = schedule(problem, options);
-    std::optional<std::string> error = verifyOrder(problem, result.order);
-    if (error || result.peakBytes != expected || !result.optimal ||
-        simulate(problem, result.order).peakBytes != expected) {
-      std::printf("seed %u, run %d: expected %lld, got %lld (bound %lld, "
-                  "optimal %d, %s) %s\n",
-                  seed, run, static_cast<long long>(expected),
-                  static_cast<long long>(result.peakBytes),
-                  static_cast<long long>(result.lowerBoundBytes),
-                  result.optimal, result.provedBy.c_str(),
-                  error ? error->c_str() : "");
-      return false;
-    }
-  }
-  return true;
-}
+} // namespace serenity::test
 
-} // namespace
-
-int main(int argc, char **argv) {
-  unsigned count = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 3000;
-  unsigned first = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1;
-  for (unsigned seed = first; seed < first + count; ++seed) {
-    if (!test(seed)) {
-      return 1;
-    }
-  }
-  std::printf("%u problems agree with brute force\n", count);
-  return 0;
-}
+#endif // SERENITY_TESTS_CORE_RANDOMPROBLEM_H
