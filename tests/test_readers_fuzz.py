@@ -35,6 +35,6 @@ def test_found_by_mutants() -> None:
     with pytest.raises(ProblemError, match="an integer exceeds 64 bits: 99999999999999999999"):
         Problem.from_json(f'{{"version":1,"buffers":[{{"name":"a","bytes":{digits}}}]}}')
     with pytest.raises(ProblemError, match="'name' is no Unicode text"):
-        Problem.from_json('{"version":1,"operations":[{"name":"\\ud800"}]}')
+        Problem.from_json('{"version":1,"buffers":[],"operations":[{"name":"\\ud800"}]}')
     with pytest.raises(OffsetsError, match=r"^<string>:2: not CSV: field larger than"):
         parse_csv("id,lower,upper,size\n" + "x" * 140_000 + ",0,1,1\n")
