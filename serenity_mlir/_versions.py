@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -76,12 +77,25 @@ def check_iree(version: str | None) -> None:
         )
 
 
+def _is_own_command() -> bool:
+    """Whether this process is one of the package's programs, rather than a user of the package."""
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""
+    as_module = program == "-m" and "serenity_mlir" in sys.orig_argv
+    return as_module or program in ("serenity", "serenity-compile", "serenity-opt")
+
+
 def check_environment() -> None:
     """Checks the platform and the installed IREE.
 
     Raises:
       UnsupportedEnvironmentError: With what was found, what is supported and the command that mends
         it.
+      SystemExit: The same in one line and exit code 1, if this is a program of the package.
     """
-    check_platform(sys.platform, platform.machine())
-    check_iree(iree_version())
+    try:
+        check_platform(sys.platform, platform.machine())
+        check_iree(iree_version())
+    except UnsupportedEnvironmentError as error:
+        if _is_own_command():
+            sys.exit(f"error: {error}")
+        raise
