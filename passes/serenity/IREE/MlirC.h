@@ -150,12 +150,17 @@ void mlirLocationPrint(MlirLocation location, MlirStringCallback callback,
 MlirIdentifier mlirIdentifierGet(MlirContext context, MlirStringRef str);
 MlirStringRef mlirIdentifierStr(MlirIdentifier ident);
 bool mlirLocationIsAName(MlirLocation location);
+MlirLocation mlirLocationNameGet(MlirContext context, MlirStringRef name,
+                                 MlirLocation childLoc);
+MlirIdentifier mlirLocationNameGetName(MlirLocation location);
 MlirLocation mlirLocationNameGetChildLoc(MlirLocation location);
 bool mlirLocationIsACallSite(MlirLocation location);
+MlirLocation mlirLocationCallSiteGet(MlirLocation callee, MlirLocation caller);
 MlirLocation mlirLocationCallSiteGetCallee(MlirLocation location);
 MlirLocation mlirLocationCallSiteGetCaller(MlirLocation location);
 bool mlirLocationIsAFused(MlirLocation location);
 unsigned mlirLocationFusedGetNumLocations(MlirLocation location);
+MlirAttribute mlirLocationFusedGetMetadata(MlirLocation location);
 void mlirLocationFusedGetLocations(MlirLocation location,
                                    MlirLocation *locationsCPtr);
 void mlirContextEnableMultithreading(MlirContext context, bool enable);

@@ -50,6 +50,8 @@ const char *rewriteKindName(RewriteKind kind) {
     return "sum";
   case RewriteKind::Stream:
     return "stream";
+  case RewriteKind::Overwrite:
+    return "overwrite";
   }
   return "";
 }
@@ -133,6 +135,48 @@ static void estimate(const Structured &op, const StructuredSplit &split,
       largest + (split.resultDim < 0 ? produced : produced / extent * widest);
 }
 
+/// The pad in front of the operand that is cut piece by piece.
+static MlirOperation padOf(const Structured &op, const StructuredSplit &plan) {
+  auto at = std::find(plan.cuts.begin(), plan.cuts.end(), OperandCut::Stream);
+  return definingOp(operand(op.op, at - plan.cuts.begin()));
+}
+
+/// Whether the result can take the place of what is padded: nothing else reads
+/// that, it is computed here, and of the same type.
+static bool takesPlace(const Structured &op, MlirOperation pad) {
+  MlirValue source = operand(pad, 0);
+  MlirOperation producer = definingOp(source);
+  return !isNull(producer) && structured(producer) &&
+         uses(source).size() == 1 &&
+         mlirTypeEqual(mlirValueGetType(source),
+                       mlirValueGetType(result(op.op)));
+}
+
+/// The largest piece of the padded value and of the result.
+static int64_t pieceBytes(const Structured &op, const StructuredSplit &plan) {
+  int64_t extent =
+      std::accumulate(plan.sizes.begin(), plan.sizes.end(), int64_t(0));
+  int64_t widest = *std::max_element(plan.sizes.begin(), plan.sizes.end());
+  return (bytesOf(mlirValueGetType(result(padOf(op, plan)))) +
+          bytesOf(mlirValueGetType(result(op.op)))) /
+         extent * widest;
+}
+
+/// Of an overwrite site: what is padded (if it lives on), the padded value and
+/// the result before; what is padded, the result (if it is another tensor) and
+/// a piece of both after.
+static void estimateOverwrite(const Structured &op, const StructuredSplit &plan,
+                              RewriteSite &site) {
+  MlirOperation pad = padOf(op, plan);
+  MlirValue source = operand(pad, 0);
+  int64_t produced = bytesOf(mlirValueGetType(result(op.op)));
+  int64_t padded = bytesOf(mlirValueGetType(result(pad)));
+  int64_t kept = bytesOf(mlirValueGetType(source));
+  site.bytesBefore = (uses(source).size() > 1 ? kept : 0) + padded + produced;
+  site.bytesAfter =
+      kept + (takesPlace(op, pad) ? 0 : produced) + pieceBytes(op, plan);
+}
+
 /// All functions of `module`: its direct children with a body.
 static std::vector<MlirOperation> functions(MlirOperation module) {
   std::vector<MlirOperation> found;
@@ -187,6 +231,17 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
         candidate.site.parts = pieces->sizes.size();
         estimate(*loops, *pieces, candidate.site);
         found.push_back(candidate);
+      }
+      std::optional<StructuredSplit> window =
+          split.split ? std::nullopt
+                      : splitter.windowSplit(*loops, defaultPieces);
+      if (window) {
+        candidate.site.kind = RewriteKind::Overwrite;
+        candidate.site.parts = window->sizes.size();
+        estimateOverwrite(*loops, *window, candidate.site);
+        if (candidate.site.bytesAfter < candidate.site.bytesBefore) {
+          found.push_back(candidate);
+        }
       }
       if (refused && !split.split && split.refusal != RewriteRefusal::None) {
         refused->push_back({candidate.site.function, std::string(name(op)),
@@ -307,6 +362,54 @@ static void rewriteKernelWise(const Structured &op,
   mlirValueReplaceAllUsesOfWith(result(op.op), result(concat));
 }
 
+static void rewriteOverwrite(const Structured &op, const StructuredSplit &plan,
+                             Splitter &splitter) {
+  MlirOperation pad = padOf(op, plan);
+  bool inPlace = takesPlace(op, pad);
+  MlirValue whole = operand(pad, 0);
+  if (inPlace) {
+    // It must be there as a whole: fused into its slices, what it is computed
+    // from would live on.
+    whole = insertBarrier(whole, op.op);
+  }
+  MlirType type = mlirValueGetType(result(op.op));
+  std::vector<MlirValue> parts;
+  int64_t offset = 0;
+  for (int64_t size : plan.sizes) {
+    std::vector<MlirValue> values;
+    for (size_t i = 0; i < op.maps.size(); ++i) {
+      MlirValue value = operand(op.op, i);
+      int64_t dim = plan.dims[i];
+      if (plan.cuts[i] == OperandCut::Stream) {
+        MlirValue piece = extractSlice(whole, dim, offset, size, op.op);
+        value = result(clonePart(
+            pad, {piece}, withDim(mlirValueGetType(value), dim, size), op.op));
+      } else if (plan.cuts[i] == OperandCut::Slice) {
+        value = splitter.slice(value, dim, offset, size, op.op);
+      }
+      values.push_back(value);
+    }
+    MlirValue part = result(
+        clonePart(op.op, values, withDim(type, plan.resultDim, size), op.op));
+    if (inPlace) {
+      // The next piece is read from here, so that nobody reads the old value
+      // any more.
+      whole = insertSlice(part, whole, plan.resultDim, offset, op.op);
+    }
+    parts.push_back(part);
+    offset += size;
+  }
+  if (!inPlace) {
+    MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(op.op), 64);
+    MlirOperation concat =
+        create("tensor.concat", mlirOperationGetLocation(op.op), parts, {type},
+               {{"dim", mlirIntegerAttrGet(i64, plan.resultDim)}});
+    insertBefore(op.op, concat);
+    whole = result(concat);
+  }
+  mlirValueReplaceAllUsesOfWith(result(op.op), whole);
+}
+
 /// Puts the parts of elementwise operations that still have whole users
 /// together again, so that nothing is computed twice.
 static void rejoin(Splitter &splitter) {
@@ -394,6 +497,8 @@ private:
   }
   bool split(const Candidate &candidate, const std::vector<int64_t> &given);
   bool stream(const Candidate &candidate);
+  std::optional<StructuredSplit> windowOf(const Candidate &candidate);
+  bool overwrite(const Candidate &candidate);
   void add(MlirOperation op, Chain chain, bool isFree) {
     chainOf[op.ptr] = chains.size();
     for (MlirOperation step : chain.steps) {
@@ -485,6 +590,27 @@ bool FunctionRewriter::stream(const Candidate &candidate) {
   return any;
 }
 
+std::optional<StructuredSplit>
+FunctionRewriter::windowOf(const Candidate &candidate) {
+  // A chain may have taken the place of the operation.
+  if (candidate.site.kind != RewriteKind::Overwrite ||
+      !position.count(candidate.op.ptr)) {
+    return std::nullopt;
+  }
+  return splitter.windowSplit(*structured(candidate.op), options.pieces);
+}
+
+bool FunctionRewriter::overwrite(const Candidate &candidate) {
+  std::optional<StructuredSplit> plan = windowOf(candidate);
+  if (!plan) {
+    return false;
+  }
+  rewriteOverwrite(*structured(candidate.op), *plan, splitter);
+  dead.push_back(candidate.op);
+  splitter.invalidate();
+  return true;
+}
+
 void FunctionRewriter::clean() {
   // Later operations may use earlier ones, never the other way round.
   std::reverse(dead.begin(), dead.end());
@@ -521,16 +647,22 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
                            const std::vector<bool> &enabled,
                            std::vector<bool> *applied) {
   static const std::vector<int64_t> noOrder;
-  auto forEach = [&](bool streams, auto &&apply) {
+  // Sites of one operation, or of one and its operand, exclude each other: the
+  // earlier phase takes it.
+  auto phaseOf = [](RewriteKind kind) {
+    return kind == RewriteKind::Overwrite ? 2
+           : kind == RewriteKind::Stream  ? 1
+                                          : 0;
+  };
+  auto forEach = [&](int phase, auto &&apply) {
     for (size_t i = 0; i < candidates.size(); ++i) {
-      bool isStream = candidates[i].site.kind == RewriteKind::Stream;
-      if (enabled[i] && isStream == streams && inFunction(candidates[i].op) &&
-          apply(i) && applied) {
+      if (enabled[i] && phaseOf(candidates[i].site.kind) == phase &&
+          inFunction(candidates[i].op) && apply(i) && applied) {
         (*applied)[i] = true;
       }
     }
   };
-  forEach(false, [&](size_t i) {
+  forEach(0, [&](size_t i) {
     if (!split(candidates[i],
                i < options.orders.size() ? options.orders[i] : noOrder)) {
       return false;
@@ -540,7 +672,7 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
     return true;
   });
   clean();
-  forEach(true, [&](size_t i) { return stream(candidates[i]); });
+  forEach(1, [&](size_t i) { return stream(candidates[i]); });
   clean();
   if (options.solveOrder) {
     std::vector<Chain> free;
@@ -549,8 +681,22 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
         free.push_back(chains[i]);
       }
     }
-    orderChains(function, free, options.stateLimit);
+    PiecewiseOps piecewise;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      std::optional<StructuredSplit> plan =
+          enabled[i] ? windowOf(candidates[i]) : std::nullopt;
+      if (plan) {
+        Structured loops = *structured(candidates[i].op);
+        MlirOperation pad = padOf(loops, *plan);
+        piecewise[candidates[i].op.ptr] = {pad, takesPlace(loops, pad),
+                                           pieceBytes(loops, *plan)};
+      }
+    }
+    orderChains(function, free, piecewise, options.stateLimit);
   }
+  // Last, so that the search for an order has a single operation to place.
+  forEach(2, [&](size_t i) { return overwrite(candidates[i]); });
+  clean();
 }
 
 bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
@@ -583,12 +729,13 @@ bool runRewrite(MlirOperation module, const Options &options,
   std::vector<RewriteSite> sites = findRewriteSites(module, &refused);
   std::vector<bool> enabled;
   for (const RewriteSite &site : sites) {
-    // Without a prediction of the peak, what the site itself says. Streams
-    // trade a temporary for a longer life of their accumulator, which only a
-    // prediction can judge.
-    enabled.push_back(site.kind != RewriteKind::Stream &&
-                      (options.rewrite == RewriteMode::Always ||
-                       site.bytesAfter < site.bytesBefore));
+    // Without a prediction of the peak, what the site itself says. Pieces trade
+    // a temporary for more dispatches and, in streams, a longer life of their
+    // accumulator, which only a prediction can judge.
+    bool pieces =
+        site.kind == RewriteKind::Stream || site.kind == RewriteKind::Overwrite;
+    enabled.push_back(options.rewrite == RewriteMode::Always ||
+                      (!pieces && site.bytesAfter < site.bytesBefore));
   }
   std::vector<bool> applied;
   if (!applyRewrites(module, enabled, {}, &applied)) {

@@ -4,7 +4,7 @@
 
 // Identity graph rewriting: other operations for the same function, with a
 // lower peak. Ahn et al., "Ordering Chaos" (SERENITY), MLSys 2020, section 3.3,
-// and two relatives that the paper does not have.
+// and three relatives that the paper does not have.
 //
 //   channel-wise   conv(concat(x_1, ..., x_n), W)
 //                    -> y = conv(x_1, W_1); y += conv(x_2, W_2); ...
@@ -16,6 +16,10 @@
 //   stream         conv(depthwise(x)) -> y = conv(depthwise(x_1), W_1);
 //                  y += conv(depthwise(x_2), W_2); ... where x_i are slices of
 //                  x, so that no more than a slice of what lies between exists
+//
+//   overwrite      depthwise(pad(x)) -> x_1 = depthwise(pad(x_1)); x_2 = ...
+//                  piece by piece in the place of x, where x dies with it; or
+//                  into a new tensor, where x lives on
 //
 // A channel-wise site needs max_i(x_i + y) bytes at a time instead of
 // sum_i(x_i) + y, because every part of the concatenation dies as soon as it
@@ -33,9 +37,9 @@
 
 namespace serenity {
 
-enum class RewriteKind { ChannelWise, KernelWise, Sum, Stream };
+enum class RewriteKind { ChannelWise, KernelWise, Sum, Stream, Overwrite };
 
-/// "channel-wise", "kernel-wise", "sum" or "stream".
+/// "channel-wise", "kernel-wise", "sum", "stream" or "overwrite".
 const char *rewriteKindName(RewriteKind kind);
 
 /// Why an operation over a concatenation is left as it is.
@@ -110,7 +114,7 @@ struct RewriteOptions {
   bool solveOrder = true;
   /// Cut-off of that search, in states.
   int64_t stateLimit = 200000;
-  /// Stream sites are cut into about as many pieces.
+  /// Stream and overwrite sites are cut into about as many pieces.
   int64_t pieces = 4;
   /// Per site (indexed like `enabled`): the order in which its parts are
   /// accumulated, as a permutation; empty or missing: as above.

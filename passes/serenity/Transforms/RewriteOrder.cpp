@@ -6,6 +6,7 @@
 
 #include "serenity/Core/Scheduler.h"
 #include "serenity/Core/Simulator.h"
+#include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/RewriteSplit.h"
 
 #include <algorithm>
@@ -41,7 +42,8 @@ bool isPure(MlirOperation op) {
 /// A function as a scheduling problem with free accumulations.
 class Model {
 public:
-  Model(MlirBlock block, const std::vector<Chain> &chains);
+  Model(MlirBlock block, const std::vector<Chain> &chains,
+        const PiecewiseOps &piecewise);
 
   Problem problem;
   /// Per operation of the problem: what it stands for, in program order.
@@ -71,6 +73,8 @@ private:
   void visitPartial(size_t chain, size_t step);
 
   const std::vector<Chain> &chains;
+  const PiecewiseOps &piecewise;
+  std::set<const void *> piecewisePads;
   std::map<const void *, Origin> origins;
   std::map<const void *, std::pair<size_t, size_t>> stepOf;
   /// Values of which nothing is stored: constants and what folds into users.
@@ -207,7 +211,25 @@ void Model::visit(MlirOperation op) {
       opName == "arith.constant" || opName == "util.global.load") {
     return;
   }
-  if (isView(opName)) {
+  auto pieces = piecewise.find(op.ptr);
+  if (pieces != piecewise.end()) {
+    OpId unit = addOperation(op);
+    heavy[unit] = true;
+    read(op, unit);
+    problem.operations[unit].workspaceBytes = pieces->second.workspaceBytes;
+    Origin made;
+    made.buffer = pieces->second.inPlace
+                      ? origin(operand(pieces->second.pad, 0)).buffer
+                      : -1;
+    if (made.buffer < 0) {
+      made.buffer = addBuffer(result(op));
+    }
+    made.ready.insert(unit);
+    use(unit, made);
+    origins[key(result(op))] = made;
+    return;
+  }
+  if (isView(opName) || piecewisePads.count(op.ptr)) {
     origins[key(result(op))] = origin(operand(op, 0));
     if (foldable.count(key(operand(op, 0)))) {
       foldable.insert(key(result(op)));
@@ -238,6 +260,9 @@ void Model::visit(MlirOperation op) {
         continue;
       }
       int64_t before = problem.buffers[source.buffer].bytes;
+      if (tensorBytes(mlirValueGetType(value)).value_or(0) != before) {
+        continue; // a slice
+      }
       int64_t after = tensorBytes(mlirValueGetType(result(op))).value_or(0);
       bool sameSize = before == after && elementwise;
       bool padsElementwise = opName == "tensor.pad" &&
@@ -318,8 +343,12 @@ void Model::visit(MlirOperation op) {
   }
 }
 
-Model::Model(MlirBlock block, const std::vector<Chain> &chains)
-    : chains(chains) {
+Model::Model(MlirBlock block, const std::vector<Chain> &chains,
+             const PiecewiseOps &piecewise)
+    : chains(chains), piecewise(piecewise) {
+  for (const auto &item : piecewise) {
+    piecewisePads.insert(item.second.pad.ptr);
+  }
   for (size_t i = 0; i < chains.size(); ++i) {
     accumulates.emplace_back(chains[i].numParts(), -1);
     for (size_t j = 0; j < chains[i].steps.size(); ++j) {
@@ -362,52 +391,8 @@ static void rethread(Chain &chain, const std::vector<int64_t> &order) {
   }
 }
 
-namespace {
-/// Puts the operations of a block into another order.
-class Reorder {
-public:
-  explicit Reorder(MlirBlock block) : block(block) {
-    for (MlirOperation op : operations(block)) {
-      inBlock.insert(op.ptr);
-    }
-  }
-  /// Puts `op` next, behind what it needs.
-  void emit(MlirOperation op) {
-    if (!inBlock.count(op.ptr) || !emitted.insert(op.ptr).second) {
-      return;
-    }
-    walk(op, [&](MlirOperation inner) {
-      for (MlirValue value : operands(inner)) {
-        MlirOperation source = definingOp(value);
-        if (!isNull(source)) {
-          emit(source);
-        }
-      }
-    });
-    order.push_back(op);
-  }
-  void apply() {
-    MlirOperation terminator = mlirBlockGetTerminator(block);
-    for (MlirOperation op : operations(block)) {
-      emit(op);
-    }
-    for (MlirOperation op : order) {
-      if (!mlirOperationEqual(op, terminator)) {
-        mlirOperationMoveBefore(op, terminator);
-      }
-    }
-  }
-
-private:
-  MlirBlock block;
-  std::set<const void *> inBlock;
-  std::set<const void *> emitted;
-  std::vector<MlirOperation> order;
-};
-} // namespace
-
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
-                 int64_t stateLimit) {
+                 const PiecewiseOps &piecewise, int64_t stateLimit) {
   std::vector<MlirBlock> all = blocks(function);
   if (chains.empty() || all.size() != 1) {
     return false;
@@ -428,7 +413,7 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
     }
   }
 
-  Model model(all.front(), chains);
+  Model model(all.front(), chains, piecewise);
   if (check(model.problem)) {
     return false;
   }

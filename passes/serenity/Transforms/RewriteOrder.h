@@ -11,6 +11,7 @@
 #include "serenity/IREE/Ir.h"
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 namespace serenity::rewrite {
@@ -31,6 +32,18 @@ struct Chain {
   int64_t numParts() const { return steps.size() + (isSum() ? 1 : 0); }
 };
 
+/// An operation over a pad that will be computed piece by piece.
+struct Piecewise {
+  MlirOperation pad;
+  /// The result takes the place of what is padded.
+  bool inPlace = false;
+  /// A piece of the padded value and of the result.
+  int64_t workspaceBytes = 0;
+};
+
+/// By the address of the operation.
+using PiecewiseOps = std::map<const void *, Piecewise>;
+
 /// Chooses the order of the parts of all `chains` together, such that the peak
 /// of the function is least, threads the chains accordingly and puts the
 /// operations of the function into the order that this assumes.
@@ -39,13 +52,14 @@ struct Chain {
 /// an operation that touches its own buffer and the accumulator, and no order
 /// is given among the parts of one accumulator. Operations are taken together
 /// as dispatch formation will do it (elementwise epilogues with their
-/// producer). The solver is the one that orders the flow operations; it stops
+/// producer); those in `piecewise` need a piece of their operand at a time. The
+/// solver is the one that orders the flow operations; it stops
 /// after `stateLimit` states, so that the answer is deterministic.
 ///
 /// Functions of several blocks, or with side effects between their tensor
 /// operations, are left in their order. Returns whether anything changed.
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
-                 int64_t stateLimit);
+                 const PiecewiseOps &piecewise, int64_t stateLimit);
 
 } // namespace serenity::rewrite
 

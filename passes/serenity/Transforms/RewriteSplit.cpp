@@ -850,6 +850,55 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, int64_t offset,
 
 // --- streams ----------------------------------------------------------------
 
+/// The offsets, sizes and strides of a part of a tensor of `whole` along `dim`.
+static std::vector<NamedAttr> sliceAttrs(MlirContext context,
+                                         std::vector<int64_t> sizes,
+                                         int64_t dim, int64_t offset,
+                                         int64_t size) {
+  std::vector<int64_t> offsets(sizes.size(), 0);
+  std::vector<int64_t> strides(sizes.size(), 1);
+  offsets[dim] = offset;
+  sizes[dim] = size;
+  auto array = [&](const std::vector<int64_t> &values) {
+    return mlirDenseI64ArrayGet(context, values.size(), values.data());
+  };
+  return {{"static_offsets", array(offsets)},
+          {"static_sizes", array(sizes)},
+          {"static_strides", array(strides)}};
+}
+
+MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
+                       int64_t size, MlirOperation before) {
+  MlirType type = mlirValueGetType(value);
+  MlirContext context = mlirOperationGetContext(before);
+  const int32_t segments[] = {1, 0, 0, 0};
+  std::vector<NamedAttr> attrs =
+      sliceAttrs(context, shape(type), dim, offset, size);
+  attrs.push_back(
+      {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 4, segments)});
+  MlirOperation cut =
+      create("tensor.extract_slice", mlirOperationGetLocation(before), {value},
+             {withDim(type, dim, size)}, attrs);
+  insertBefore(before, cut);
+  return result(cut);
+}
+
+MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
+                      int64_t offset, MlirOperation before) {
+  MlirType type = mlirValueGetType(whole);
+  MlirContext context = mlirOperationGetContext(before);
+  const int32_t segments[] = {1, 1, 0, 0, 0};
+  std::vector<NamedAttr> attrs = sliceAttrs(context, shape(type), dim, offset,
+                                            shape(mlirValueGetType(part))[dim]);
+  attrs.push_back(
+      {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 5, segments)});
+  MlirOperation put =
+      create("tensor.insert_slice", mlirOperationGetLocation(before),
+             {part, whole}, {type}, attrs);
+  insertBefore(before, put);
+  return result(put);
+}
+
 static bool isTensor(MlirValue value) {
   return mlirTypeIsARankedTensor(mlirValueGetType(value));
 }
@@ -921,24 +970,7 @@ MlirValue Splitter::stream(MlirValue value, int64_t dim, int64_t offset,
   }
   bool pads = !isNull(op) && isa(op, "tensor.pad");
   if (!pads && !streams(value, dim)) {
-    std::vector<int64_t> sizes = shape(type);
-    std::vector<int64_t> offsets(sizes.size(), 0);
-    std::vector<int64_t> strides(sizes.size(), 1);
-    offsets[dim] = offset;
-    MlirContext context = mlirOperationGetContext(before);
-    auto array = [&](const std::vector<int64_t> &values) {
-      return mlirDenseI64ArrayGet(context, values.size(), values.data());
-    };
-    const int32_t segments[] = {1, 0, 0, 0};
-    MlirOperation cut = create(
-        "tensor.extract_slice", mlirOperationGetLocation(before), {value},
-        {type},
-        {{"static_offsets", array(offsets)},
-         {"static_sizes", array(sizes)},
-         {"static_strides", array(strides)},
-         {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 4, segments)}});
-    insertBefore(before, cut);
-    return result(cut);
+    return extractSlice(value, dim, offset, size, before);
   }
   if (pads) {
     MlirValue source = stream(operand(op, 0), dim, offset, size, before);
@@ -1014,6 +1046,68 @@ std::optional<StructuredSplit> Splitter::streamSplit(const Structured &op,
         } else {
           plan.cuts.push_back(OperandCut::Slice);
           fits &= sliceRefusal(operand(op.op, j), *at) == RewriteRefusal::None;
+        }
+      }
+      if (fits) {
+        return plan;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+/// Nothing lies between the elements of a part along `dim`.
+static bool isContiguous(MlirType type, int64_t dim) {
+  std::vector<int64_t> extents = shape(type);
+  return std::all_of(extents.begin(), extents.begin() + dim,
+                     [](int64_t extent) { return extent == 1; });
+}
+
+std::optional<StructuredSplit> Splitter::windowSplit(const Structured &op,
+                                                     int64_t pieces) {
+  MlirType resultType = mlirValueGetType(result(op.op));
+  if (!op.hasReduction() || !isStatic(resultType)) {
+    return std::nullopt;
+  }
+  for (int64_t i = 0; i < op.numInputs; ++i) {
+    MlirValue value = operand(op.op, i);
+    MlirOperation pad = definingOp(value);
+    if (isNull(pad) || !isa(pad, "tensor.pad") || uses(value).size() != 1 ||
+        mlirOperationGetNumOperands(pad) != 1 ||
+        operations(body(pad)).size() != 1 ||
+        !isStatic(mlirValueGetType(value)) ||
+        !isStatic(mlirValueGetType(operand(pad, 0)))) {
+      continue;
+    }
+    std::vector<int64_t> extents = shape(mlirValueGetType(value));
+    for (int64_t dim = 0; dim < int64_t(extents.size()); ++dim) {
+      MlirAffineExpr expr = mlirAffineMapGetResult(op.maps[i], dim);
+      if (extents[dim] < 2 * pieces || !mlirAffineExprIsADim(expr) ||
+          intArray(attr(pad, "static_low"))[dim] != 0 ||
+          intArray(attr(pad, "static_high"))[dim] != 0 ||
+          !isContiguous(mlirValueGetType(value), dim)) {
+        continue;
+      }
+      StructuredSplit plan;
+      plan.loop = mlirAffineDimExprGetPosition(expr);
+      plan.sizes = pieceSizes(extents[dim], pieces);
+      std::optional<int64_t> at = op.dimOfLoop(op.numInputs, plan.loop);
+      if (op.isReduction(plan.loop) || readsIndex(op, plan.loop) || !at ||
+          *at < 0 || !isContiguous(resultType, *at)) {
+        continue;
+      }
+      plan.resultDim = *at;
+      bool fits = true;
+      for (int64_t j = 0; fits && j <= op.numInputs; ++j) {
+        at = op.dimOfLoop(j, plan.loop);
+        fits = at.has_value() &&
+               (*at < 0 || j == i ||
+                sliceRefusal(operand(op.op, j), *at) == RewriteRefusal::None);
+        if (fits) {
+          plan.dims.push_back(*at);
+          plan.cuts.push_back(*at < 0  ? OperandCut::Whole
+                              : j == i ? OperandCut::Stream
+                                       : OperandCut::Slice);
         }
       }
       if (fits) {

@@ -53,6 +53,13 @@ struct Structured {
 /// one result.
 std::optional<Structured> structured(MlirOperation op);
 
+/// Cuts `size` elements from `offset` on out of `value` along `dim`.
+MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
+                       int64_t size, MlirOperation before);
+/// Puts `part` at `offset` along `dim` in the place of what `whole` has there.
+MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
+                      int64_t offset, MlirOperation before);
+
 /// What happens to an operand of an operation that is split along a loop.
 enum class OperandCut { Whole, Parts, Slice, Stream };
 
@@ -110,6 +117,13 @@ public:
   /// piece by piece, in about `pieces` pieces; nothing if it has no such input.
   /// Accumulators are not looked through: see `pin`.
   std::optional<StructuredSplit> streamSplit(const Structured &op,
+                                             int64_t pieces);
+
+  /// How `op`, which works channel by channel through a window (a depthwise
+  /// convolution, a pool), would be cut in about `pieces` pieces that lie
+  /// contiguously in memory, so that its padded operand (cut as
+  /// `OperandCut::Stream`) exists piece by piece; nothing if it has none.
+  std::optional<StructuredSplit> windowSplit(const Structured &op,
                                              int64_t pieces);
 
   /// Marks a step of an accumulation, which stays whole.

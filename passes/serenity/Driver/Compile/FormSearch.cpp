@@ -24,6 +24,9 @@ constexpr size_t maxForms = 18;
 /// So many of the best by the estimate at flow level are taken to their slabs.
 constexpr size_t maxPlacedForms = 4;
 
+/// Rounds in which producers are kept apart.
+constexpr int maxApartRounds = 3;
+
 /// States per estimate; the chosen form is solved without this limit.
 constexpr int64_t statesPerEstimate = 10000;
 
@@ -86,7 +89,7 @@ void FormSearch::forget() {
     }
   }
   candidates.clear();
-  fullForm.reset();
+  promising.clear();
   maker.reset();
   if (preprocessed.ptr) {
     mlirOperationDestroy(preprocessed);
@@ -290,7 +293,7 @@ void FormSearch::refine(Tried &entry) {
 Form FormSearch::search(RewriteMode mode) {
   Form best; // the stock form, placed already
   asked = {best};
-  fullForm.reset();
+  promising.clear();
   if (!maker) {
     return best;
   }
@@ -348,12 +351,29 @@ Form FormSearch::search(RewriteMode mode) {
       // The paper's kinds and sums first, then products piece by piece too.
       tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
                           RewriteKind::Sum}));
-      // Its order of accumulations may improve with more states: keep it in.
-      fullForm = best;
-      Form form = best;
-      form.inPlace = Form::LastUse;
-      form.sites.assign(numSites, true);
-      better(form);
+      promising.push_back(best);
+      const std::vector<bool> split = best.sites;
+      for (std::vector<RewriteKind> kinds :
+           {std::vector<RewriteKind>{RewriteKind::Overwrite},
+            {RewriteKind::Stream},
+            {RewriteKind::Stream, RewriteKind::Overwrite}}) {
+        std::vector<bool> pieces = sitesOf(kinds);
+        Form form = best;
+        form.inPlace = Form::LastUse;
+        form.sites = split;
+        form.sites.resize(numSites);
+        bool any = false;
+        for (size_t i = 0; i < numSites; ++i) {
+          any |= pieces[i];
+          form.sites[i] = form.sites[i] || pieces[i];
+        }
+        if (any) {
+          better(form);
+          if (kinds.front() == RewriteKind::Overwrite) {
+            promising.push_back(form);
+          }
+        }
+      }
     }
     if (!rewrite || numRewrites(best) == 0) {
       tryFusions({});
@@ -365,7 +385,7 @@ Form FormSearch::search(RewriteMode mode) {
     better(form);
   }
   if (!rewrite || mode == RewriteMode::Always) {
-    return placeBest(rewrite);
+    return keepApartAtPeak(placeBest(rewrite));
   }
   // Fewer rewrites at the same peak, or a lower peak with fewer.
   auto without = [&](const std::vector<size_t> &drop) {
@@ -379,8 +399,9 @@ Form FormSearch::search(RewriteMode mode) {
     }
     return any && better(form);
   };
-  for (RewriteKind kind : {RewriteKind::Stream, RewriteKind::Sum,
-                           RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+  for (RewriteKind kind :
+       {RewriteKind::Stream, RewriteKind::Overwrite, RewriteKind::Sum,
+        RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
     std::vector<bool> ofKind = sitesOf({kind});
     std::vector<size_t> group;
     for (size_t i = 0; i < numSites; ++i) {
@@ -411,7 +432,75 @@ Form FormSearch::search(RewriteMode mode) {
       break;
     }
   }
-  return placeBest(false);
+  return keepApartAtPeak(placeBest(false));
+}
+
+/// The producers that could be kept apart and that have to do with what is live
+/// at the peak: they, or what they were fused with, run there or write a buffer
+/// that lives across it.
+std::set<std::string> FormSearch::producersAtPeak(const Tried &entry) const {
+  MlirOperation module = mlirOperationClone(entry.placed);
+  ModuleReport packed;
+  runPack(module, options, &packed);
+  mlirOperationDestroy(module);
+  std::set<std::string> places;
+  for (const FunctionReport &function : packed.functions) {
+    for (const RegionReport &region : function.regions) {
+      auto peak =
+          std::max_element(region.liveBytes.begin(), region.liveBytes.end());
+      int64_t step = peak - region.liveBytes.begin();
+      auto live = [&](int64_t index) {
+        const BufferReport &buffer = region.buffers[index];
+        return buffer.first <= step && step <= buffer.last;
+      };
+      for (const OperationReport &operation : region.operations) {
+        bool matters = operation.step == step;
+        for (const AccessReport &access : operation.defs) {
+          matters |= operation.step <= step && live(access.buffer);
+        }
+        if (matters) {
+          places.insert(operation.location);
+        }
+      }
+    }
+  }
+  std::set<std::string> found;
+  for (const std::string &site : maker->apartSites()) {
+    // A fused dispatch may carry the locations of all that it is made of.
+    std::string bare = site.substr(4, site.size() - 5);
+    for (const std::string &place : places) {
+      if (place.find(bare) != std::string::npos) {
+        found.insert(site);
+        break;
+      }
+    }
+  }
+  return found;
+}
+
+/// Fusion at the level of single operations: keeps producers apart that have to
+/// do with the peak, as long as that lowers it.
+Form FormSearch::keepApartAtPeak(Form best) {
+  for (int round = 0; round < maxApartRounds; ++round) {
+    Tried *known = placed(best);
+    if (!known || !known->cost) {
+      break;
+    }
+    Form form = best;
+    for (const std::string &site : producersAtPeak(*known)) {
+      form.apart.insert(site);
+    }
+    if (form.apart.size() == best.apart.size() || !asked.insert(form).second) {
+      break;
+    }
+    estimateForm(form);
+    std::optional<int64_t> bytes = placeForm(form);
+    if (!bytes || *bytes >= *known->cost) {
+      break;
+    }
+    best = form;
+  }
+  return best;
 }
 
 /// The form of least cost among the best estimates and the stock form; with
@@ -431,9 +520,11 @@ Form FormSearch::placeBest(bool rewritten) {
                      return costA != costB ? costA < costB
                                            : numRewrites(*a) < numRewrites(*b);
                    });
-  if (fullForm && candidates.count(*fullForm)) {
-    auto full = candidates.find(*fullForm);
-    auto at = std::find(order.begin(), order.end(), &full->first);
+  for (const Form &form : promising) {
+    auto known = candidates.find(form);
+    auto at = known != candidates.end()
+                  ? std::find(order.begin(), order.end(), &known->first)
+                  : order.end();
     if (at != order.end() && at - order.begin() >= int(maxPlacedForms)) {
       std::rotate(order.begin(), at, at + 1);
     }

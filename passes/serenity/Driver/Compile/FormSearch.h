@@ -19,6 +19,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 namespace serenity {
@@ -83,6 +84,8 @@ private:
   bool remake(const Form &form, Tried &entry, int64_t stateLimit);
   std::optional<int64_t> placeForm(const Form &form);
   Form placeBest(bool rewritten);
+  Form keepApartAtPeak(Form best);
+  std::set<std::string> producersAtPeak(const Tried &entry) const;
   std::optional<int64_t> cost(const Peaks &peaks) const;
 
   iree_compiler_session_t *session;
@@ -99,8 +102,10 @@ private:
   std::map<Form, Tried> candidates;
   /// Those that the present search has asked for.
   std::set<Form> asked;
-  /// All sites of the paper's kinds and sums, in the better fusion.
-  std::optional<Form> fullForm;
+  /// Forms whose order of accumulations may improve with more states than an
+  /// estimate has: all sites of the paper's kinds and sums in the better
+  /// fusion, and with operands overwritten piece by piece too.
+  std::vector<Form> promising;
 };
 
 } // namespace serenity

@@ -6,6 +6,8 @@
 
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/KeepApart.h"
+#include "serenity/Transforms/ProgramOrder.h"
 
 #include <algorithm>
 #include <tuple>
@@ -22,7 +24,8 @@ size_t numRewrites(const Form &form) {
 }
 
 bool Form::isStock() const {
-  return !fuseMultiUse && inPlace == None && numRewrites(*this) == 0;
+  return !fuseMultiUse && inPlace == None && apart.empty() &&
+         numRewrites(*this) == 0;
 }
 
 std::string Form::name() const {
@@ -36,6 +39,10 @@ std::string Form::name() const {
   if (inPlace != None) {
     add(inPlace == SingleUse ? "in place" : "in place at the last use");
   }
+  if (!apart.empty()) {
+    add(std::to_string(apart.size()) +
+        (apart.size() == 1 ? " producer apart" : " producers apart"));
+  }
   if (size_t count = numRewrites(*this)) {
     add(std::to_string(count) + (count == 1 ? " rewrite" : " rewrites"));
   }
@@ -44,7 +51,7 @@ std::string Form::name() const {
 
 bool Form::operator<(const Form &other) const {
   auto key = [](const Form &form) {
-    return std::tie(form.fuseMultiUse, form.inPlace, form.sites);
+    return std::tie(form.fuseMultiUse, form.inPlace, form.apart, form.sites);
   };
   return key(*this) < key(other);
 }
@@ -53,7 +60,8 @@ FormMaker::FormMaker(iree_compiler_session_t *session,
                      const std::map<std::string, std::string> &flags,
                      MlirOperation preprocessed)
     : session(session), flags(flags), preprocessed(preprocessed),
-      rewriteSites(findRewriteSites(preprocessed)) {}
+      rewriteSites(findRewriteSites(preprocessed)),
+      producers(findApartSites(preprocessed)) {}
 
 bool FormMaker::setFlag(const std::string &name, const std::string &value) {
   std::string text = "--" + name + "=" + value;
@@ -79,6 +87,10 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     RewriteOptions options;
     options.stateLimit = stateLimit;
     ok = applyRewrites(module, form.sites, options, applied);
+  }
+  keepApart(module, form.apart);
+  if (numRewrites(form) > 0) {
+    tagProgramOrder(module); // the order that accumulations assume
   }
   std::vector<std::string> changed;
   auto override = [&](const char *name, const std::optional<bool> &value) {
@@ -111,6 +123,9 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     return MlirOperation{nullptr};
   }
   removeBarriers(module);
+  if (numRewrites(form) > 0) {
+    restoreProgramOrder(module);
+  }
   if (form.inPlace != Form::None) {
     updateInPlace(module, form.inPlace == Form::SingleUse);
   }

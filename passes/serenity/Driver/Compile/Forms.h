@@ -14,6 +14,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct Form {
   /// Let dispatches overwrite operands that die with them: not at all, where
   /// they have no other reader, or also where they are the last one.
   enum InPlace { None, SingleUse, LastUse } inPlace = None;
+  /// Locations of producers that are not fused with their users.
+  std::set<std::string> apart;
 
   bool isStock() const;
   /// "multi-use fusion off, in place, 12 rewrites", or "stock".
@@ -50,6 +53,8 @@ public:
             MlirOperation preprocessed);
 
   const std::vector<RewriteSite> &sites() const { return rewriteSites; }
+  /// Locations of the producers that may be kept apart.
+  const std::set<std::string> &apartSites() const { return producers; }
 
   /// What becomes of expressions of constants, such as the factors of a batch
   /// normalization: IREE compiles and runs them, or, much faster and enough for
@@ -73,6 +78,7 @@ private:
   const std::map<std::string, std::string> &flags;
   MlirOperation preprocessed;
   std::vector<RewriteSite> rewriteSites;
+  std::set<std::string> producers;
 };
 
 } // namespace serenity

@@ -1,0 +1,108 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Transforms/KeepApart.h"
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/RewriteSplit.h"
+#include "serenity/Transforms/RewriteSum.h"
+
+#include <vector>
+
+namespace serenity {
+
+using namespace ir;
+using namespace rewrite;
+
+/// A tensor that is computed at run time.
+static bool isComputed(MlirValue value) {
+  MlirOperation op = definingOp(value);
+  return mlirTypeIsARankedTensor(mlirValueGetType(value)) &&
+         !(op.ptr && (isa(op, "arith.constant") || isa(op, "tensor.empty") ||
+                      isa(op, "util.global.load") || isa(op, "linalg.fill")));
+}
+
+/// Whether `user` is elementwise and reads a computed tensor besides `value`.
+static bool waitsForAnother(MlirOperation user, MlirValue value) {
+  std::optional<Structured> loops = structured(user);
+  if (!loops || loops->hasReduction()) {
+    return false;
+  }
+  for (int64_t i = 0; i < loops->numInputs; ++i) {
+    MlirValue other = operand(user, i);
+    if (!mlirValueEqual(other, value) && isComputed(other)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool isSite(MlirOperation op) {
+  std::optional<Structured> loops = structured(op);
+  if (!loops || !tensorBytes(mlirValueGetType(result(op)))) {
+    return false;
+  }
+  bool computed = false;
+  for (int64_t i = 0; i < loops->numInputs; ++i) {
+    computed |= isComputed(operand(op, i));
+  }
+  if (!computed) {
+    return false; // costs nothing to have, wherever it is computed
+  }
+  std::vector<Use> users = uses(result(op));
+  for (const Use &use : users) {
+    if (isa(use.owner, "tensor.pad")) {
+      return true;
+    }
+  }
+  if (loops->hasReduction()) {
+    return users.size() == 1 && waitsForAnother(users[0].owner, result(op));
+  }
+  return users.size() > 1;
+}
+
+/// A name for `op` that outlives rewriting; empty if it has none.
+static std::string placeOf(MlirOperation op) {
+  std::string text = toString(mlirOperationGetLocation(op));
+  return text == "loc(unknown)" ? "" : text;
+}
+
+static std::vector<MlirOperation> sites(MlirOperation module) {
+  std::vector<MlirOperation> found;
+  walk(module, [&](MlirOperation op) {
+    if (name(op).substr(0, 7) == "linalg." && isSite(op)) {
+      found.push_back(op);
+    }
+  });
+  return found;
+}
+
+std::set<std::string> findApartSites(MlirOperation module) {
+  std::set<std::string> places;
+  for (MlirOperation op : sites(module)) {
+    places.insert(placeOf(op));
+  }
+  places.erase("");
+  return places;
+}
+
+int64_t keepApart(MlirOperation module,
+                  const std::set<std::string> &locations) {
+  int64_t count = 0;
+  for (MlirOperation op : sites(module)) {
+    if (!locations.count(placeOf(op))) {
+      continue;
+    }
+    std::vector<Use> users = uses(result(op));
+    MlirOperation next = mlirOperationGetNextInBlock(op);
+    MlirValue kept = insertBarrier(result(op), next);
+    for (const Use &use : users) {
+      mlirOperationSetOperand(use.owner, use.operandNumber, kept);
+    }
+    ++count;
+  }
+  return count;
+}
+
+} // namespace serenity
