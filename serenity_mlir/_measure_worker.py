@@ -41,6 +41,12 @@ def _snapshot(device: Any) -> dict[str, int]:
     }
 
 
+def _allocate(device: Any, size: int) -> Any:
+    return device.allocator.allocate_buffer(
+        memory_type=_DEVICE_MEMORY, allowed_usage=_DEVICE_USAGE, allocation_size=size
+    )
+
+
 def _raise_live_to_peak(device: Any) -> tuple[Any, int]:
     """Allocate a filler such that the next growth shows in the peak.
 
@@ -52,21 +58,72 @@ def _raise_live_to_peak(device: Any) -> tuple[Any, int]:
     missing = now["peak"] - now["live"]
     if missing <= 0:
         return None, 0
-    filler = device.allocator.allocate_buffer(
-        memory_type=_DEVICE_MEMORY, allowed_usage=_DEVICE_USAGE, allocation_size=missing
-    )
+    filler = _allocate(device, missing)
     return filler, _snapshot(device)["live"] - now["live"]
 
 
-def _push_inputs(
-    device: Any, directory: Path, requests: list[dict[str, Any]], arguments: Any
-) -> list[Any]:
-    views = []
+def _arena_query(module: Any, function: str) -> tuple[Any, int | None]:
+    """Return the function that tells the size of the arena, and the size if constant.
+
+    It is named in the reflection of the function that does the work: of
+    NAME$async where that exists.
+    """
+    names = module.function_names
+    for name in (function, f"{function}$async"):
+        if name not in names:
+            continue
+        reflection = module.lookup_function(name).reflection
+        query = reflection.get("iree.abi.transients.size")
+        if query in names:
+            constant = reflection.get("iree.abi.transients.size.constant")
+            return module.lookup_function(query), None if constant is None else int(constant)
+    return None, None
+
+
+def _push(arguments: Any, value: Any) -> None:
+    if isinstance(value, int):
+        arguments.push_int(value)
+    elif isinstance(value, float):
+        arguments.push_float(value)
+    else:
+        arguments.push_ref(value)
+
+
+def _ask_arena_size(context: Any, module: Any, function: str, inputs: list[Any]) -> int:
+    """Ask the module how large the arena must be for these inputs, in bytes.
+
+    Raises:
+      ValueError: the module has no answer, or two.
+    """
+    query, constant = _arena_query(module, function)
+    if query is None:
+        raise ValueError(
+            f"{function} was given an arena, but the module does not tell its size "
+            "(iree.abi.transients.size)"
+        )
+    # It takes what the function takes, of which it reads shapes at most.
+    arguments = rt.VmVariantList(len(inputs) + 2)
+    for value in inputs:
+        _push(arguments, value)
+    if f"{function}$async" in module.function_names:
+        for _ in range(2):
+            arguments.push_ref(rt.HalFence(0))
+    results = rt.VmVariantList(1)
+    context.invoke(query, arguments, results)
+    size = int(results.get_variant(0))
+    if constant not in (None, size):
+        raise ValueError(f"the module's reflection says {constant} bytes, its function {size}")
+    return size
+
+
+def _make_inputs(device: Any, directory: Path, requests: list[dict[str, Any]]) -> list[Any]:
+    """Return the arguments; for an arena an empty buffer."""
+    inputs: list[Any] = []
     for index, request in enumerate(requests):
-        if request["kind"] == "int":
-            arguments.push_int(request["value"])
-        elif request["kind"] == "float":
-            arguments.push_float(request["value"])
+        if request["kind"] in ("int", "float"):
+            inputs.append(request["value"])
+        elif request["kind"] == "arena":
+            inputs.append(_allocate(device, 0))
         else:
             raw = np.fromfile(directory / f"input{index}.bin", dtype=request["storage"])
             view = device.allocator.allocate_buffer_copy(
@@ -76,9 +133,8 @@ def _push_inputs(
                 buffer=raw.reshape(request["shape"]),
                 element_type=request["element_type"],
             )
-            arguments.push_ref(view)
-            views.append(view)
-    return views
+            inputs.append(view)
+    return inputs
 
 
 def _write_results(directory: Path, call: int, results: Any) -> list[dict[str, Any]]:
@@ -124,8 +180,12 @@ def _run(directory: Path) -> dict[str, Any]:
     answer["loaded"] = _snapshot(device)
 
     exported = [name for name in module.function_names if not name.startswith("__")]
-    # NAME$async takes fences; its wrapper NAME is what a caller uses.
-    names = [name for name in exported if not name.endswith("$async")]
+    # NAME$async takes fences; its wrapper NAME is what a caller uses. Those that
+    # tell the size of an arena are not entry points of the model.
+    queries = {
+        module.lookup_function(name).reflection.get("iree.abi.transients.size") for name in exported
+    }
+    names = [name for name in exported if not name.endswith("$async") and name not in queries]
     answer["functions"] = names
     wanted = request["function"]
     if wanted is None:
@@ -140,8 +200,17 @@ def _run(directory: Path) -> dict[str, Any]:
     answer["calls"] = []
     for call in range(request["calls"]):
         before_inputs = _snapshot(device)
-        arguments = rt.VmVariantList(len(request["inputs"]))
-        views = _push_inputs(device, directory, request["inputs"], arguments)
+        inputs = _make_inputs(device, directory, request["inputs"])
+        without_arena = _snapshot(device)
+        for index, item in enumerate(request["inputs"]):
+            if item["kind"] == "arena":
+                size = item["bytes"]
+                if size is None:
+                    size = _ask_arena_size(context, module, wanted, inputs)
+                inputs[index] = _allocate(device, size)
+        arguments = rt.VmVariantList(len(inputs))
+        for value in inputs:
+            _push(arguments, value)
         with_inputs = _snapshot(device)
         filler, filler_bytes = _raise_live_to_peak(device)
         results = rt.VmVariantList(1)
@@ -154,11 +223,12 @@ def _run(directory: Path) -> dict[str, Any]:
         with_results = _snapshot(device)
         del results
         released = _snapshot(device)
-        del arguments, views
+        del arguments, inputs, value
         answer["calls"].append(
             {
                 "before": before_inputs["live"],
                 "with_inputs": with_inputs["live"],
+                "arena": with_inputs["live"] - without_arena["live"],
                 "peak": called["peak"] - filler_bytes,
                 "with_results": with_results["live"],
                 "released": released["live"],

@@ -25,9 +25,24 @@ import numpy.typing as npt
 
 from serenity_mlir.errors import SerenityError
 
-__all__ = ["CallMemory", "Measurement", "MeasurementError", "measure"]
+__all__ = ["Arena", "CallMemory", "Measurement", "MeasurementError", "measure"]
 
-Value = npt.NDArray[Any] | int | float
+
+@dataclass(frozen=True)
+class Arena:
+    """Stands for the buffer in which a function keeps its transient memory.
+
+    Functions compiled with ``--iree-torch-externalize-transients``, or with an
+    argument ``!hal.buffer {iree.abi.transients}``, take one from the caller.
+
+    Attributes:
+      bytes: its size; None for what the module asks for.
+    """
+
+    bytes: int | None = None
+
+
+Value = npt.NDArray[Any] | int | float | Arena
 
 #: iree_hal_element_type_t of every dtype that numpy (or ml_dtypes) can hold.
 #: The values are part of IREE's runtime ABI.
@@ -63,13 +78,15 @@ class CallMemory:
 
     Attributes:
       before_bytes: live before the inputs were made: what the module holds.
-      input_bytes: allocated for the inputs.
+      input_bytes: allocated for the inputs, without an arena.
       result_bytes: freed when the results were dropped. A result that lives
         in an input's buffer or in a variable of the module counts 0.
       peak_bytes: largest sum alive at one time during the call, with all that
         was alive before it.
       retained_bytes: what the call left behind in the module (a variable that
         got its first buffer); may be negative.
+      arena_bytes: the buffer that the caller provides for transient memory, 0
+        if the function allocates by itself. It is part of the transient peak.
     """
 
     before_bytes: int
@@ -77,6 +94,7 @@ class CallMemory:
     result_bytes: int
     peak_bytes: int
     retained_bytes: int
+    arena_bytes: int = 0
 
     @property
     def external_bytes(self) -> int:
@@ -163,6 +181,9 @@ def _numpy_dtype(element_type: int) -> np.dtype[Any]:
 def _write_inputs(directory: Path, inputs: Sequence[Value]) -> list[dict[str, Any]]:
     requests: list[dict[str, Any]] = []
     for index, value in enumerate(inputs):
+        if isinstance(value, Arena):
+            requests.append({"kind": "arena", "bytes": value.bytes})
+            continue
         if isinstance(value, bool | int | np.integer | np.bool_) and np.ndim(value) == 0:
             requests.append({"kind": "int", "value": int(value)})
             continue
@@ -221,7 +242,8 @@ def measure(
     Args:
       vmfb: the module, or a path to it.
       inputs: arrays become device buffers of exactly their size; Python
-        numbers are passed as they are.
+        numbers are passed as they are; an `Arena` becomes a buffer of the size
+        that the module asks for, or of its own.
       function: name of an exported function; may be left out where the module
         has one.
       driver: the runtime's HAL driver. The memory model of this package was
@@ -293,10 +315,11 @@ def measure(
             calls=tuple(
                 CallMemory(
                     before_bytes=call["before"],
-                    input_bytes=call["with_inputs"] - call["before"],
+                    input_bytes=call["with_inputs"] - call["before"] - call["arena"],
                     result_bytes=call["with_results"] - call["released"],
                     peak_bytes=call["peak"],
                     retained_bytes=call["released"] - call["with_inputs"],
+                    arena_bytes=call["arena"],
                 )
                 for call in answer["calls"]
             ),

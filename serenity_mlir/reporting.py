@@ -281,6 +281,8 @@ class FunctionReport:
       used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
         ``"fusion"`` and ``"rewriting"``.
       budget: How it stands to the memory budget, None without one.
+      caller_arena_bytes: What of the transient peak lies in an arena that the caller provides;
+        None if the function allocates by itself.
     """
 
     name: str
@@ -297,6 +299,7 @@ class FunctionReport:
     stock_regions: tuple[RegionReport, ...] = ()
     used: tuple[str, ...] = ()
     budget: FunctionBudget | None = None
+    caller_arena_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -591,6 +594,7 @@ def _function(value: Any, place: str) -> FunctionReport:
         stock_regions=item.added_items("stock_regions", _region),
         used=item.added_items("used", _text),
         budget=item.added_optional("budget", _function_budget),
+        caller_arena_bytes=item.added_optional("caller_arena_bytes", _count),
     )
     _check_budget(function, place)
     return function

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serenity_mlir.errors import SerenityError, parse_diagnostics
+from serenity_mlir.measurement import Arena, Value
 
 __all__ = [
     "ArgumentType",
@@ -52,10 +53,12 @@ class ArgumentType:
     Attributes:
       element: MLIR's name of the element type, ``f32`` for example.
       shape: extents of a tensor, None where dynamic; None for a scalar.
+      arena: it is the buffer in which the function keeps its transient memory.
     """
 
     element: str
     shape: tuple[int | None, ...] | None
+    arena: bool = False
 
     def __str__(self) -> str:
         """The type as MLIR prints it."""
@@ -101,6 +104,10 @@ def _function_signature(function: Any) -> tuple[str, Signature]:
     for argument in entry.arguments:
         kind = str(argument.type)
         if kind == "!hal.fence":
+            continue
+        users = [use.owner.operation.name for use in argument.uses]
+        if "hal.tensor.transients" in users:
+            arguments.append(ArgumentType(kind, None, arena=True))
             continue
         if kind != "!hal.buffer_view":
             arguments.append(ArgumentType(kind, None))
@@ -201,11 +208,12 @@ def random_inputs(
     *,
     dynamic_size: int = 1,
     shapes: Mapping[int, tuple[int, ...]] | None = None,
-) -> list[npt.NDArray[Any] | int | float]:
+) -> list[Value]:
     """Draw inputs for an entry point.
 
     Floats are standard normal, int8 covers its range, wider integers are 0 to
-    3 (they may be indices), scalar integers 1 to 3.
+    3 (they may be indices), scalar integers 1 to 3. An arena is as large as
+    the module asks for.
 
     Args:
       signature: the entry point.
@@ -219,9 +227,12 @@ def random_inputs(
     """
     rng = np.random.default_rng(seed)
     chosen = dict(shapes or {})
-    values: list[npt.NDArray[Any] | int | float] = []
+    values: list[Value] = []
     for position, argument in enumerate(signature.arguments):
         given = chosen.pop(position, None)
+        if argument.arena:
+            values.append(Arena())
+            continue
         if argument.shape is None:
             if given is not None:
                 raise SerenityError(

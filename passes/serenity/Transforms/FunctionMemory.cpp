@@ -538,7 +538,28 @@ bool Interpreter::visitCall(MlirOperation op, State &state) {
 std::optional<CallMemory> callMemory(MlirOperation module,
                                      MlirOperation function,
                                      const SlabLayout &layout) {
-  return Interpreter(module, layout).run(function);
+  std::optional<CallMemory> memory = Interpreter(module, layout).run(function);
+  MlirAttribute reflection = ir::attr(function, "iree.reflection");
+  if (!memory || ir::isNull(reflection) ||
+      !mlirAttributeIsADictionary(reflection)) {
+    return memory;
+  }
+  auto find = [&](const char *name) {
+    return mlirDictionaryAttrGetElementByName(reflection, ir::strRef(name));
+  };
+  // The first names the function that tells the size, the second is there if
+  // that is a constant.
+  if (ir::isNull(find("iree.abi.transients.size"))) {
+    return memory;
+  }
+  MlirAttribute size = find("iree.abi.transients.size.constant");
+  if (ir::isNull(size) || !mlirAttributeIsAInteger(size)) {
+    return std::nullopt;
+  }
+  memory->callerArenaBytes = mlirIntegerAttrGetValueInt(size);
+  memory->transientPeakBytes += *memory->callerArenaBytes;
+  memory->peakBytes += *memory->callerArenaBytes;
+  return memory;
 }
 
 std::optional<int64_t> inputBytes(MlirOperation function) {
@@ -578,6 +599,9 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
   ir::walk(function, [&](MlirOperation op) {
     if (!ir::isa(op, "stream.tensor.import")) {
       return;
+    }
+    if (kindOf(mlirValueGetType(ir::result(op))) == Kind::Transient) {
+      return; // the caller's arena
     }
     --views;
     std::optional<int64_t> size;

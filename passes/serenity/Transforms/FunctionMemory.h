@@ -26,6 +26,9 @@ struct CallMemory {
   int64_t resultBytes = 0;
   /// Allocated for good: variables and computed globals of an initializer.
   int64_t persistentBytes = 0;
+  /// What of the transient peak lies in an arena that the caller provides
+  /// (`iree.abi.transients`); nothing if the function allocates all by itself.
+  std::optional<int64_t> callerArenaBytes;
   /// False if the peak depends on a branch or a trip count; then the numbers
   /// are the largest over the branches, with loops run three times.
   bool exact = true;
@@ -41,14 +44,17 @@ struct SlabLayout {
 
 /// Plays the allocations (`stream.resource.alloca`, `.alloc`) and releases of
 /// `function` (or initializer), following `scf` and `cf` control flow and
-/// calls. Nothing if a size is not constant, if the control flow has other
+/// calls. An arena of the caller's counts as long as the function runs; its size
+/// is in the IR from the commands on, before that the allocations are. Nothing if
+/// a size is not constant, if the control flow has other
 /// operations with allocations inside, too many paths or recursion.
 std::optional<CallMemory> callMemory(MlirOperation module,
                                      MlirOperation function,
                                      const SlabLayout &layout);
 
 /// Bytes of the inputs that the exported `function` declares
-/// (`iree.abi.declaration`), or that it imports. Nothing if one is dynamic.
+/// (`iree.abi.declaration`), or that it imports. Nothing if one is dynamic. The
+/// caller's arena is no input.
 std::optional<int64_t> inputBytes(MlirOperation function);
 
 } // namespace serenity

@@ -119,6 +119,9 @@ struct FunctionReport {
   bool initializer = false;
   std::optional<int64_t> transientPeakBytes; // empty: not static
   std::optional<int64_t> stockTransientPeakBytes;
+  /// What of the transient peak lies in an arena that the caller provides;
+  /// empty: nothing.
+  std::optional<int64_t> callerArenaBytes;
   /// Inputs and results.
   std::optional<int64_t> externalBytes;
   /// Everything at the worst moment: persistent, external and transient. Less

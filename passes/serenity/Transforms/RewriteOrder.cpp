@@ -327,7 +327,8 @@ void Model::visit(MlirOperation op) {
     use(unit, made);
     origins[key(value)] = made;
   }
-  if (!producesTensor || opName == "hal.tensor.barrier") {
+  if (!producesTensor || opName == "hal.tensor.barrier" ||
+      opName == "hal.tensor.transients") {
     // Exported: outside of the slab.
     for (MlirValue value : operands(op)) {
       Origin source = origin(value);

@@ -67,6 +67,7 @@ void describeFunctions(MlirOperation module, const Options &options,
       entry.transientPeakBytes = std::nullopt;
       if (memory) {
         entry.transientPeakBytes = memory->transientPeakBytes;
+        entry.callerArenaBytes = memory->callerArenaBytes;
         entry.peakIsExact = memory->exact;
         if (inputs) {
           entry.externalBytes = *inputs + memory->resultBytes;
