@@ -80,13 +80,14 @@ def _arena_query(module: Any, function: str) -> tuple[Any, int | None]:
     return None, None
 
 
-def _push(arguments: Any, value: Any) -> None:
-    if isinstance(value, int):
-        arguments.push_int(value)
-    elif isinstance(value, float):
-        arguments.push_float(value)
-    else:
-        arguments.push_ref(value)
+def _push_all(arguments: Any, values: list[Any]) -> None:
+    for value in values:
+        if isinstance(value, int):
+            arguments.push_int(value)
+        elif isinstance(value, float):
+            arguments.push_float(value)
+        else:
+            arguments.push_ref(value)
 
 
 def _ask_arena_size(context: Any, module: Any, function: str, inputs: list[Any]) -> int:
@@ -103,8 +104,7 @@ def _ask_arena_size(context: Any, module: Any, function: str, inputs: list[Any])
         )
     # It takes what the function takes, of which it reads shapes at most.
     arguments = rt.VmVariantList(len(inputs) + 2)
-    for value in inputs:
-        _push(arguments, value)
+    _push_all(arguments, inputs)
     if f"{function}$async" in module.function_names:
         for _ in range(2):
             arguments.push_ref(rt.HalFence(0))
@@ -209,8 +209,7 @@ def _run(directory: Path) -> dict[str, Any]:
                     size = _ask_arena_size(context, module, wanted, inputs)
                 inputs[index] = _allocate(device, size)
         arguments = rt.VmVariantList(len(inputs))
-        for value in inputs:
-            _push(arguments, value)
+        _push_all(arguments, inputs)
         with_inputs = _snapshot(device)
         filler, filler_bytes = _raise_live_to_peak(device)
         results = rt.VmVariantList(1)
@@ -223,7 +222,7 @@ def _run(directory: Path) -> dict[str, Any]:
         with_results = _snapshot(device)
         del results
         released = _snapshot(device)
-        del arguments, inputs, value
+        del arguments, inputs
         answer["calls"].append(
             {
                 "before": before_inputs["live"],

@@ -27,7 +27,7 @@ from serenity_mlir.compiler import SerenityOptions, compile_file, target_flags
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.importing import load_model, model_name
 from serenity_mlir.latency import Latency, measure_latencies
-from serenity_mlir.measurement import CallMemory, Measurement, Value, measure
+from serenity_mlir.measurement import Arena, CallMemory, Measurement, Value, measure
 from serenity_mlir.signatures import Signature, random_inputs, read_signatures
 
 _log = logging.getLogger(__name__)
@@ -503,7 +503,9 @@ def check(
             problems += _output_problems(difference, rewritten)
             latencies = None
             if timing:
-                measured = measure_latencies(modules, signature.name, inputs)
+                arena = Arena(max(stock.call.arena_bytes, ours.call.arena_bytes))
+                timed = [arena if isinstance(value, Arena) else value for value in inputs]
+                measured = measure_latencies(modules, signature.name, timed)
                 latencies = {setting: (of[0], of[1]) for setting, of in measured.items()}
             checks.append(
                 FunctionCheck(
@@ -527,7 +529,7 @@ def _flatten(measurement: Measurement) -> list[Value]:
 def _describe(value: Value) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype.name}[{','.join(map(str, value.shape))}]"
-    return repr(value)
+    return "arena" if isinstance(value, Arena) else repr(value)
 
 
 def _select(signatures: list[Signature], wanted: Sequence[str]) -> list[Signature]:

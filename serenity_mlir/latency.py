@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measurement import Value
+from serenity_mlir.measurement import Arena, Value
 
 __all__ = ["SETTINGS", "Latency", "measure_latencies"]
 
@@ -70,6 +70,8 @@ def _input_flags(inputs: Sequence[Value], directory: Path) -> list[str]:
             kind = _ELEMENT_TYPES.get(name, f"{value.dtype.kind}{8 * value.dtype.itemsize}")
             shape = "".join(f"{extent}x" for extent in value.shape)
             flags.append(f"--input={shape}{kind}=@{path}")
+        elif isinstance(value, Arena):
+            flags.append(f"--input=&{value.bytes or 0}xi8")
         else:
             flags.append(f"--input={value}")
     return flags

@@ -44,10 +44,10 @@ struct SlabLayout {
 
 /// Plays the allocations (`stream.resource.alloca`, `.alloc`) and releases of
 /// `function` (or initializer), following `scf` and `cf` control flow and
-/// calls. An arena of the caller's counts as long as the function runs; its size
-/// is in the IR from the commands on, before that the allocations are. Nothing if
-/// a size is not constant, if the control flow has other
-/// operations with allocations inside, too many paths or recursion.
+/// calls. An arena of the caller's counts as long as the function runs; its
+/// size is in the IR from the commands on, before that the allocations are.
+/// Nothing if a size is not constant, if the control flow has other operations
+/// with allocations inside, too many paths or recursion.
 std::optional<CallMemory> callMemory(MlirOperation module,
                                      MlirOperation function,
                                      const SlabLayout &layout);
