@@ -226,13 +226,13 @@ class _Interrupt:
             raise KeyboardInterrupt
 
 
-def _attempt(work: Work, model: str, fingerprint: str) -> Record:
-    """Do the work in this process; only an interruption is raised."""
+def _attempt(work: Work, model: str, fingerprint: str, path: str | None = None) -> Record:
+    """Do the work in this process, on `path` if given; only an interruption is raised."""
     start = time.perf_counter()
     record = Record(model, fingerprint, 0.0)
     _Interrupt.busy = True
     try:
-        result = dict(work(model))
+        result = dict(work(path or model))
         json.dumps(result)
         record = replace(record, result=result)
     except SerenityError as error:
@@ -318,7 +318,17 @@ def _on_dask(work: Work, tasks: Sequence[Task], address: str) -> Iterator[Record
         raise SerenityError(f"no Dask scheduler at {address}: {error}", exit_code=2) from None
     with client:
         # Not pure: the same task of another run must not be answered from the cluster's memory.
-        futures = {client.submit(_attempt, work, *task, pure=False): task for task in tasks}
+        # Nor need its workers have been started in the same folder as this process.
+        futures = {
+            client.submit(
+                _attempt,
+                work,
+                *task,
+                os.path.abspath(task[0]) if os.path.exists(task[0]) else None,
+                pure=False,
+            ): task
+            for task in tasks
+        }
         try:
             for future in as_completed(list(futures), loop=client.loop):
                 failure = future.exception()

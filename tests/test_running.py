@@ -229,13 +229,22 @@ def test_nothing_found_is_wrong_usage(tmp_path):
 # --- Dask -----------------------------------------------------------------------
 
 
-def test_a_dask_cluster_does_the_same(models, tmp_path):
+def where(path: str) -> dict[str, str]:
+    return {"path": path}
+
+
+def test_a_dask_cluster_does_the_same(models, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
     file = tmp_path / "results.jsonl"
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
     ) as cluster:
         found = by_name(run_many(length, models, results=file, dask=cluster.scheduler_address))
+        # Workers may have been started elsewhere.
+        monkeypatch.chdir(tmp_path)
+        (near, name) = run_many(where, ["one.mlir", "swiftnet_c"], dask=cluster.scheduler_address)
+    assert {near.model, name.model} == {"one.mlir", "swiftnet_c"}
+    assert {near.result["path"], name.result["path"]} == {models[0], "swiftnet_c"}
     assert {name for name, record in found.items() if record.result} == {"one", "three", "five"}
     assert found["failing"].exit_code == 3
     again = by_name(run_many(length, models[:1], results=file, jobs=1))
