@@ -442,10 +442,12 @@ PackResult ExactDriver::run() {
     if (instance.items.size() > 600) {
       std::vector<int64_t> better =
           improveOrder(instance, firstFit, order, result.heightBytes, target,
-                       /*iterations=*/100 + 400000 / int(order.size()), limits);
+                       /*iterations=*/100000 / int(order.size()), limits);
       if (!better.empty()) {
         accept(better);
       }
+      accept(repair(instance, options.rules, firstFit, result.offsets, target,
+                    limits));
     }
     minimise();
   }

@@ -15,61 +15,126 @@ namespace offsets {
 // IREE
 //===----------------------------------------------------------------------===//
 
-std::vector<int64_t> packLikeIree(const std::vector<Slice> &slices,
-                                  const PackOptions &options) {
-  struct Placed {
-    size_t slice;
-    int64_t begin;
-    int64_t end;
-  };
-  auto together = [&](const Slice &a, const Slice &b) {
-    // Gaps are unknown to IREE; using the whole lifetime is safe.
-    return a.lower < b.upper && b.lower < a.upper;
-  };
-  std::vector<int64_t> offsets(slices.size(), 0);
-  std::vector<Placed> placed; // ascending begin
-  auto insert = [&](size_t slice, int64_t begin, int64_t end) {
-    auto where = std::lower_bound(
-        placed.begin(), placed.end(), begin,
-        [](const Placed &entry, int64_t value) { return entry.begin < value; });
-    placed.insert(where, {slice, begin, end});
-    offsets[slice] = begin;
-  };
-  for (size_t i = 0; i < slices.size(); ++i) {
-    if (slices[i].fixedOffset) {
-      insert(i, *slices[i].fixedOffset,
-             *slices[i].fixedOffset +
-                 alignUp(slices[i].bytes, options.rangeAlignment));
+namespace {
+
+/// The slices placed so far, found by time. A segment tree over the moments at
+/// which lifetimes begin or end holds each slice at the nodes that its lifetime
+/// consists of; slices that begin later than the moment asked for come from a
+/// list sorted by their beginning.
+class PlacedSlices {
+public:
+  explicit PlacedSlices(const std::vector<Slice> &slices)
+      : slices(slices), age(slices.size(), -1), byLower(slices.size()) {
+    for (const Slice &slice : slices) {
+      times.push_back(slice.lower);
+      times.push_back(slice.upper);
+    }
+    std::sort(times.begin(), times.end());
+    times.erase(std::unique(times.begin(), times.end()), times.end());
+    nodes.resize(2 * times.size());
+    std::iota(byLower.begin(), byLower.end(), 0);
+    std::stable_sort(byLower.begin(), byLower.end(), [&](size_t a, size_t b) {
+      return slices[a].lower < slices[b].lower;
+    });
+  }
+
+  void insert(size_t slice) {
+    age[slice] = count++;
+    size_t begin = indexOf(slices[slice].lower) + times.size();
+    size_t end = indexOf(slices[slice].upper) + times.size();
+    for (; begin < end; begin /= 2, end /= 2) {
+      if (begin % 2 != 0) {
+        nodes[begin++].push_back(slice);
+      }
+      if (end % 2 != 0) {
+        nodes[--end].push_back(slice);
+      }
     }
   }
+
+  /// Those that are live at some moment of the lifetime of `slice`.
+  void collect(const Slice &slice, std::vector<size_t> &result) const {
+    result.clear();
+    for (size_t node = indexOf(slice.lower) + times.size(); node > 0;
+         node /= 2) {
+      result.insert(result.end(), nodes[node].begin(), nodes[node].end());
+    }
+    auto later = std::upper_bound(
+        byLower.begin(), byLower.end(), slice.lower,
+        [&](int64_t time, size_t other) { return time < slices[other].lower; });
+    for (; later != byLower.end() && slices[*later].lower < slice.upper;
+         ++later) {
+      if (age[*later] >= 0) {
+        result.push_back(*later);
+      }
+    }
+  }
+
+  /// The larger, the later it was placed.
+  int64_t ageOf(size_t slice) const { return age[slice]; }
+
+private:
+  size_t indexOf(int64_t time) const {
+    return static_cast<size_t>(
+        std::lower_bound(times.begin(), times.end(), time) - times.begin());
+  }
+
+  const std::vector<Slice> &slices;
+  std::vector<int64_t> age; // -1: not placed
+  int64_t count = 0;
+  std::vector<size_t> byLower;
+  std::vector<int64_t> times;
+  std::vector<std::vector<size_t>> nodes; // leaves from times.size() on
+};
+
+} // namespace
+
+std::vector<int64_t> packLikeIree(const std::vector<Slice> &slices,
+                                  const PackOptions &options) {
+  // Gaps are unknown to IREE; using the whole lifetime is safe.
+  std::vector<int64_t> offsets(slices.size(), 0);
+  auto sizeOf = [&](size_t i) {
+    return alignUp(slices[i].bytes, options.rangeAlignment);
+  };
+  PlacedSlices placed(slices);
+  for (size_t i = 0; i < slices.size(); ++i) {
+    if (slices[i].fixedOffset) {
+      offsets[i] = *slices[i].fixedOffset;
+      placed.insert(i);
+    }
+  }
+  std::vector<size_t> together;
   for (size_t i = 0; i < slices.size(); ++i) {
     const Slice &slice = slices[i];
     if (slice.fixedOffset) {
       continue;
     }
-    int64_t alignment = slice.alignment /
-                        std::gcd(slice.alignment, options.offsetAlignment) *
-                        options.offsetAlignment;
-    int64_t size = alignUp(slice.bytes, options.rangeAlignment);
+    const int64_t alignment =
+        slice.alignment / std::gcd(slice.alignment, options.offsetAlignment) *
+        options.offsetAlignment;
+    const int64_t size = sizeOf(i);
+    placed.collect(slice, together);
+    // Of equal offsets IREE sees the newest first.
+    std::sort(together.begin(), together.end(), [&](size_t a, size_t b) {
+      return offsets[a] != offsets[b] ? offsets[a] < offsets[b]
+                                      : placed.ageOf(a) > placed.ageOf(b);
+    });
     int64_t best = -1;
     int64_t bestGap = std::numeric_limits<int64_t>::max();
     int64_t free = 0; // end of what is in use below
-    for (const Placed &entry : placed) {
-      if (!together(slices[entry.slice], slice)) {
-        continue;
-      }
-      int64_t candidate = alignUp(free, alignment);
+    for (size_t other : together) {
+      const int64_t candidate = alignUp(free, alignment);
       // IREE compares the gap after alignment with gaps before alignment; the
       // difference decides between gaps and has to be kept.
-      if (candidate + size <= entry.begin &&
-          entry.begin - candidate < bestGap) {
+      if (candidate + size <= offsets[other] &&
+          offsets[other] - candidate < bestGap) {
         best = candidate;
-        bestGap = entry.begin - free;
+        bestGap = offsets[other] - free;
       }
-      free = std::max(free, entry.end);
+      free = std::max(free, offsets[other] + sizeOf(other));
     }
-    insert(i, best >= 0 ? best : alignUp(free, alignment),
-           (best >= 0 ? best : alignUp(free, alignment)) + size);
+    offsets[i] = best >= 0 ? best : alignUp(free, alignment);
+    placed.insert(i);
   }
   return offsets;
 }

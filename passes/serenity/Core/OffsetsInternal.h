@@ -224,6 +224,13 @@ private:
   Impl *impl;
 };
 
+/// Lowers a packing by solving the neighbourhoods of what ends highest, until
+/// `bound` is met, nothing helps, or the limits say so.
+std::vector<int64_t> repair(const Instance &instance, const PackRules &rules,
+                            const FirstFit &firstFit,
+                            std::vector<int64_t> offsets, int64_t bound,
+                            Limits &limits);
+
 } // namespace offsets
 } // namespace serenity
 
