@@ -26,10 +26,12 @@ __all__ = [
     "Gain",
     "LiveBuffer",
     "Peak",
+    "buffer_labels",
     "dataflow",
     "explain",
     "format_bytes",
     "gains_of",
+    "operation_labels",
     "peak_of",
     "short_name",
 ]
@@ -59,6 +61,50 @@ def format_bytes(count: int) -> str:
     return f"{count / 1024**2:,.1f} MiB"
 
 
+def buffer_labels(region: RegionReport) -> tuple[str, ...]:
+    """Returns what to call the buffers of a region, one label each.
+
+    A buffer is called like the first entry point that writes it. One that copies and fills alone
+    write has no such name; it is called after the first entry point that reads it.
+    """
+    labels = []
+    for index, buffer in enumerate(region.buffers):
+        if not buffer.name.startswith("stream.cmd."):
+            labels.append(short_name(buffer.name))
+            continue
+        copies = 0
+        reader = ""
+        for operation in region.operations:
+            written = any(access.buffer == index for access in operation.defs)
+            copies += written and operation.name == "stream.cmd.copy"
+            read = any(access.buffer == index for access in operation.uses)
+            if read and not reader and operation.name.startswith("@"):
+                reader = f" for {short_name(operation.name)}"
+        kind = "concatenation" if copies > 1 else short_name(buffer.name)
+        labels.append(kind + reader)
+    return tuple(labels)
+
+
+def operation_labels(region: RegionReport) -> tuple[str, ...]:
+    """Returns what to call the operations of a region: copies and fills by what they write."""
+    buffers = buffer_labels(region)
+    labels = []
+    for operation in region.operations:
+        label = short_name(operation.name)
+        if operation.name.startswith("stream.cmd."):
+            if operation.defs:
+                into = buffers[operation.defs[0].buffer]
+                # "copy into copy for x" would say it twice.
+                same = into == label or into.startswith(f"{label} ")
+                the = "the " if into.startswith("concatenation") else ""
+                label = into if same else f"{label} into {the}{into}"
+            elif operation.external_defs:
+                kind = region.externals[operation.external_defs[0].buffer].kind
+                label = f"{label} into the result" if kind == "result" else label
+        labels.append(label)
+    return tuple(labels)
+
+
 @dataclass(frozen=True)
 class LiveBuffer:
     """A buffer that is live at a peak.
@@ -66,19 +112,21 @@ class LiveBuffer:
     Attributes:
       buffer: Its index in the region.
       name: The entry point or command that writes it first.
+      label: The same for people (`buffer_labels`).
       bytes: Its size.
       first: The step at which it begins.
       last: The last step at which it is live.
       role: What the peak's step does with it: ``"reads"``, ``"writes"``, ``"updates"`` or
         ``"holds"`` (nothing: it waits for a later operation).
-      next_use: Name of the next operation after the peak that touches it, None if there is none.
+      next_use: Label of the next operation after the peak that touches it, None if there is none.
       next_step: The step of that operation.
-      last_use: Name of the last operation that touches it, None if no operation is known to.
+      last_use: Label of the last operation that touches it, None if no operation is known to.
       later_uses: How many operations after the peak touch it.
     """
 
     buffer: int
     name: str
+    label: str
     bytes: int
     first: int
     last: int
@@ -97,7 +145,7 @@ class Peak:
       step: When.
       steps: The number of steps of the region.
       bytes: The live bytes, sizes rounded up to the alignment of the slab.
-      operations: Names of the operations of that step: several if they form a wave, none where a
+      operations: Labels of the operations of that step: several if they form a wave, none where a
         buffer begins that is written in parts later, and in reports of older releases.
       buffers: What is live, the largest first.
     """
@@ -201,6 +249,8 @@ def peak_of(region: RegionReport) -> Peak | None:
     if not region.live_bytes or not region.buffers:
         return None
     step = max(range(len(region.live_bytes)), key=lambda i: region.live_bytes[i])
+    names = buffer_labels(region)
+    called = operation_labels(region)
     touching: list[list[int]] = [[] for _ in region.buffers]
     for number, operation in enumerate(region.operations):
         for touched in operation.buffers:
@@ -210,22 +260,23 @@ def peak_of(region: RegionReport) -> Peak | None:
         if not buffer.first <= step <= buffer.last:
             continue
         now = [region.operations[i] for i in touching[index] if region.operations[i].step == step]
-        later = [region.operations[i] for i in touching[index] if region.operations[i].step > step]
+        later = [i for i in touching[index] if region.operations[i].step > step]
         read = any(access.buffer == index for operation in now for access in operation.uses)
         written = any(access.buffer == index for operation in now for access in operation.defs)
         live.append(
             LiveBuffer(
                 buffer=index,
                 name=buffer.name,
+                label=names[index],
                 bytes=buffer.bytes,
                 first=buffer.first,
                 last=buffer.last,
                 role=("updates" if read and written else "reads" if read else "writes")
                 if now
                 else "holds",
-                next_use=later[0].name if later else None,
-                next_step=later[0].step if later else None,
-                last_use=region.operations[touching[index][-1]].name if touching[index] else None,
+                next_use=called[later[0]] if later else None,
+                next_step=region.operations[later[0]].step if later else None,
+                last_use=called[touching[index][-1]] if touching[index] else None,
                 later_uses=len(later),
             )
         )
@@ -234,7 +285,11 @@ def peak_of(region: RegionReport) -> Peak | None:
         step=step,
         steps=len(region.live_bytes),
         bytes=region.live_bytes[step],
-        operations=tuple(o.name for o in region.operations if o.step == step),
+        operations=tuple(
+            label
+            for operation, label in zip(region.operations, called, strict=True)
+            if operation.step == step
+        ),
         buffers=tuple(live),
     )
 
@@ -356,9 +411,9 @@ def _budget_notes(report: Report, function: FunctionReport) -> Iterator[str]:
         yield f"it misses its budget of {budget:,} bytes by {function.budget.over_bytes:,}."
         if function.budget.region is None:
             return
-        buffers = function.regions[function.budget.region].buffers
+        labels = buffer_labels(function.regions[function.budget.region])
         shrink = ", ".join(
-            f"{short_name(buffers[entry.buffer].name)} by {entry.shrink_bytes:,}"
+            f"{labels[entry.buffer]} by {entry.shrink_bytes:,}"
             for entry in function.budget.buffers
             if entry.shrink_bytes
         )

@@ -31,7 +31,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.explaining import dataflow, explain, format_bytes, short_name
+from serenity_mlir.explaining import (
+    buffer_labels,
+    dataflow,
+    explain,
+    format_bytes,
+    operation_labels,
+    short_name,
+)
 from serenity_mlir.offsets import Buffers, pack, pack_buffers, read_csv
 from serenity_mlir.reporting import OperationReport, RegionReport, Report, load_report
 from serenity_mlir.scheduling import PeakDistribution
@@ -91,6 +98,8 @@ class Panel:
         they are added up.
       operations: What runs, in order of execution; empty where that is not known.
       edges: Which operation reads what which other wrote: (writer, reader, buffer).
+      labels: What to call the buffers, n of them, or empty for their names.
+      operation_labels: What to call the operations, one each, or empty for their names.
     """
 
     title: str
@@ -104,6 +113,18 @@ class Panel:
     live: tuple[int, ...] = ()
     operations: tuple[OperationReport, ...] = ()
     edges: tuple[tuple[int, int, int], ...] = ()
+    labels: tuple[str, ...] = ()
+    operation_labels: tuple[str, ...] = ()
+
+    def label(self, buffer: int) -> str:
+        """What to call a buffer."""
+        return self.labels[buffer] if self.labels else short_name(self.names[buffer])
+
+    def operation_label(self, operation: int) -> str:
+        """What to call an operation."""
+        if self.operation_labels:
+            return self.operation_labels[operation]
+        return short_name(self.operations[operation].name)
 
 
 def rectangles(panel: Panel) -> list[tuple[int, int, int, int, int]]:
@@ -219,6 +240,8 @@ def _region_panel(title: str, region: RegionReport) -> Panel:
         live=region.live_bytes,
         operations=region.operations,
         edges=tuple(dataflow(region)),
+        labels=buffer_labels(region),
+        operation_labels=operation_labels(region),
     )
 
 
@@ -252,6 +275,8 @@ def _greedy_panel(title: str, region: RegionReport) -> Panel:
         live=region.live_bytes,
         operations=region.operations,
         edges=tuple(dataflow(region)),
+        labels=buffer_labels(region),
+        operation_labels=operation_labels(region),
     )
 
 
@@ -346,7 +371,7 @@ def _list_peak(axes: Axes, panel: Panel) -> None:
     lines = [f"live at the peak: {len(buffers)} buffer{'' if len(buffers) == 1 else 's'}"]
     for i in buffers[:_LISTED]:
         lines.append(
-            f"{format_bytes(int(panel.size[i])):>12}  {short_name(panel.names[i])}, {word} "
+            f"{format_bytes(int(panel.size[i])):>12}  {panel.label(i)}, {word} "
             f"{int(panel.lower[i])} to {int(panel.upper[i]) - 1}"
         )
     if len(buffers) > _LISTED:
@@ -362,11 +387,14 @@ def _list_peak(axes: Axes, panel: Panel) -> None:
 
 def _label(panel: Panel, i: int, width: float, height: float) -> tuple[str, int] | None:
     """The longest name of a buffer that fits into so many inches, and its rotation."""
-    name = short_name(panel.names[i])
+    name = panel.label(i)
     high = _SMALL * 1.25 / 72
-    for text in (name, "#" + name.rpartition("#")[2] if "#" in name else ""):
-        if not text:
-            continue
+    texts = [name]
+    if " for " in name:
+        texts.append(name.partition(" for ")[0])
+    elif "#" in name:
+        texts.append("#" + name.rpartition("#")[2])
+    for text in texts:
         long = _text_width(text, _SMALL) + 0.03
         if long <= width and high <= height:
             return text, 0
@@ -659,7 +687,7 @@ def _page_data(panels: Iterable[Panel]) -> list[dict[str, Any]]:
                 "live": [[int(t), _exact(int(b))] for t, b in zip(times, live, strict=True)],
                 "buffers": [
                     {
-                        "name": short_name(name),
+                        "name": panel.label(i),
                         "full": name,
                         "first": int(panel.lower[i]),
                         "last": int(panel.upper[i]) - 1,
@@ -671,14 +699,14 @@ def _page_data(panels: Iterable[Panel]) -> list[dict[str, Any]]:
                 ],
                 "operations": [
                     {
-                        "name": short_name(operation.name),
+                        "name": panel.operation_label(k),
                         "full": operation.name,
                         "location": operation.location,
                         "step": operation.step,
                         "uses": sorted({access.buffer for access in operation.uses}),
                         "defs": sorted({access.buffer for access in operation.defs}),
                     }
-                    for operation in panel.operations
+                    for k, operation in enumerate(panel.operations)
                 ],
             }
         )

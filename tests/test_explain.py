@@ -121,12 +121,43 @@ def test_dataflow_ends_where_a_value_is_overwritten() -> None:
 def test_peak() -> None:
     peak = explaining.peak_of(parsed())
     assert peak is not None
-    assert (peak.step, peak.steps, peak.bytes, peak.operations) == (1, 6, 256, ("@right",))
+    assert (peak.step, peak.steps, peak.bytes, peak.operations) == (1, 6, 256, ("right",))
     whole, left, right = peak.buffers
-    assert (whole.name, whole.bytes, whole.role) == ("stream.cmd.copy", 128, "holds")
-    assert (whole.next_use, whole.next_step, whole.later_uses) == ("stream.cmd.copy", 2, 3)
-    assert (left.role, left.next_step, left.last_use) == ("holds", 2, "@again")
-    assert (right.role, right.next_use, right.next_step) == ("writes", "stream.cmd.copy", 3)
+    assert (whole.name, whole.label) == ("stream.cmd.copy", "concatenation for whole")
+    assert (whole.bytes, whole.role) == (128, "holds")
+    copy = "copy into the concatenation for whole"
+    assert (whole.next_use, whole.next_step, whole.later_uses) == (copy, 2, 3)
+    assert (left.role, left.next_step, left.last_use) == ("holds", 2, "again")
+    assert (right.role, right.next_use, right.next_step) == ("writes", copy, 3)
+
+
+def test_labels_say_what_copies_are_for() -> None:
+    operations = [
+        operation("stream.cmd.fill", 0, [], [access(0)]),
+        operation("@pad", 1, [access(0)], [access(0)]),
+        operation("stream.cmd.copy", 2, [access(0)], [access(1)]),
+        operation("@user", 3, [access(1)], []),
+        operation("stream.cmd.fill", 4, [], [access(2)]),
+        {
+            **operation("stream.cmd.copy", 5, [access(2)], []),
+            "external_defs": [access(0)],
+        },
+    ]
+    buffers = [
+        {"name": name, "first": 0, "last": 5, "bytes": 64, "offset": 64 * i}
+        for i, name in enumerate(["@pad", "stream.cmd.copy", "stream.cmd.fill"])
+    ]
+    externals = [{"name": None, "kind": "result", "bytes": 64}]
+    found = parsed(operations=operations, buffers=buffers, externals=externals)
+    assert explaining.buffer_labels(found) == ("pad", "copy for user", "fill")
+    assert explaining.operation_labels(found) == (
+        "fill into pad",
+        "pad",
+        "copy for user",
+        "user",
+        "fill",
+        "copy into the result",
+    )
 
 
 def test_peak_without_operations_or_buffers() -> None:
@@ -239,8 +270,12 @@ def test_command(tmp_path: Path) -> None:
     words = " ".join(result.stdout.split())
     assert "main: 256 bytes of transient memory; stock: 512, 2.00 times as much." in words
     assert "The peak is step 1 of 6 (right): 256 bytes in 3 buffers." in words
-    assert "64 right from step 1 written here; copy needs it at step 3" in words
-    assert "64 left from step 0 copy needs it at step 2 (2 later uses, the last at step 5)" in words
+    assert (
+        "64 right from step 1 written here; copy into the concatenation for whole needs it at step 3"
+        in words
+    )
+    assert "128 concatenation for whole from step 1" in words
+    assert "at step 2 (2 later uses, the last at step 5)" in words
     assert "256 -244 order" in words
     (data,) = json.loads(run(str(path), "--json").stdout)
     assert data["peaks"][0]["bytes"] == 256

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.explaining import Explanation, LiveBuffer, Peak, explain, short_name
+from serenity_mlir.explaining import Explanation, LiveBuffer, Peak, explain
 from serenity_mlir.reporting import ReportError, load_report
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ def _reason(live: LiveBuffer) -> str:
     later = f"{live.later_uses} later use{'' if live.later_uses == 1 else 's'}"
     waits = ""
     if live.next_use is not None:
-        waits = f"{short_name(live.next_use)} needs it at step {live.next_step}"
+        waits = f"{live.next_use} needs it at step {live.next_step}"
         if live.later_uses > 1:
             waits += f" ({later}, the last at step {live.last})"
     doing = {
@@ -47,19 +47,20 @@ def _reason(live: LiveBuffer) -> str:
 
 
 def _print_peak(peak: Peak) -> None:
-    names = " and ".join(short_name(name) for name in peak.operations)
+    names = " and ".join(peak.operations)
+    if not names:
+        # Where a buffer begins that is written in parts later.
+        names = ", ".join(f"{b.label} begins" for b in peak.buffers if b.first == peak.step)
     runs = f" ({names})" if names else ""
     count = len(peak.buffers)
     typer.echo(
         f"  The peak is step {peak.step} of {peak.steps}{runs}: {peak.bytes:,} bytes in "
         f"{count} buffer{'' if count == 1 else 's'}."
     )
-    width = max((len(short_name(live.name)) for live in peak.buffers), default=0)
+    width = max((len(live.label) for live in peak.buffers), default=0)
     for live in peak.buffers:
-        name = short_name(live.name)
-        typer.echo(
-            f"  {live.bytes:>13,}  {name:<{width}}  from step {live.first:<4}  {_reason(live)}"
-        )
+        since = f"from step {live.first:<4}"
+        typer.echo(f"  {live.bytes:>13,}  {live.label:<{width}}  {since}  {_reason(live)}")
 
 
 def _print(explanation: Explanation) -> None:
