@@ -270,10 +270,8 @@ def test_command(tmp_path: Path) -> None:
     words = " ".join(result.stdout.split())
     assert "main: 256 bytes of transient memory; stock: 512, 2.00 times as much." in words
     assert "The peak is step 1 of 6 (right): 256 bytes in 3 buffers." in words
-    assert (
-        "64 right from step 1 written here; copy into the concatenation for whole needs it at step 3"
-        in words
-    )
+    into = "copy into the concatenation for whole"
+    assert f"64 right from step 1 written here; {into} needs it at step 3" in words
     assert "128 concatenation for whole from step 1" in words
     assert "at step 2 (2 later uses, the last at step 5)" in words
     assert "256 -244 order" in words
