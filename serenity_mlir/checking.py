@@ -472,7 +472,7 @@ def check(
         directory = Path(name)
         source = load_model(model, directory, args)
         common = target_flags(flags)
-        signatures = _select(read_signatures(source, flags), functions)
+        signatures = _select(read_signatures(source, flags), functions, model_name(model))
 
         modules = directory / "stock.vmfb", directory / "serenity.vmfb"
         _log.info("compiling %s with the stock compiler", model_name(model))
@@ -532,14 +532,14 @@ def _describe(value: Value) -> str:
     return "arena" if isinstance(value, Arena) else repr(value)
 
 
-def _select(signatures: list[Signature], wanted: Sequence[str]) -> list[Signature]:
+def _select(signatures: list[Signature], wanted: Sequence[str], model: str) -> list[Signature]:
     known = [signature.name for signature in signatures]
     for name in wanted:
         if name not in known:
             raise SerenityError(
-                f"no entry point {name!r}; the module has {', '.join(known) or 'none'}",
+                f"{model}: no entry point {name!r}; the module has {', '.join(known) or 'none'}",
                 exit_code=2,
             )
     if not known:
-        raise SerenityError("the module exports no function to run", exit_code=2)
+        raise SerenityError(f"{model}: the module exports no function to run", exit_code=2)
     return [signature for signature in signatures if not wanted or signature.name in wanted]

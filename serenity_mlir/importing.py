@@ -40,6 +40,9 @@ MODEL_KINDS = (
 #: Opset that older ONNX models are brought to; IREE's importer knows fewer operators before it.
 _OPSET = 17
 
+#: What MLIR's bytecode begins with.
+_BYTECODE = b"ML\xefR"
+
 _log = logging.getLogger(__name__)
 
 
@@ -160,7 +163,7 @@ def _import_path(path: str | os.PathLike[str], directory: Path) -> Path:
     path = Path(path)
     if path.is_file():
         if path.suffix in (".mlir", ".mlirbc"):
-            return path
+            return _checked_mlir(path)
         if path.suffix == ".onnx":
             return _import_onnx(path, directory / f"{path.stem}.mlir")
         if path.suffix == ".pt2":
@@ -178,6 +181,18 @@ def _import_path(path: str | os.PathLike[str], directory: Path) -> Path:
             exit_code=2,
         )
     raise SerenityError(f"{path}: no such file", exit_code=2)
+
+
+def _checked_mlir(path: Path) -> Path:
+    """Return `path` unless it cannot be MLIR: the compiler would print what it found there."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(1 << 12)
+    except OSError as error:
+        raise SerenityError(f"{path}: {error.strerror}", exit_code=2) from None
+    if not head.startswith(_BYTECODE) and b"\0" in head:
+        raise SerenityError(f"{path}: neither MLIR text nor bytecode")
+    return path
 
 
 def _write_mlir(text: str | bytes, directory: Path) -> Path:

@@ -189,6 +189,14 @@ def test_other_files_and_folders(tmp_path):
         assert error.exit_code == 2 and str(error).startswith(f"{path}: {text}")
 
 
+@pytest.mark.parametrize("name", ["junk.mlir", "junk.mlirbc"])
+def test_files_that_cannot_be_mlir(name, tmp_path):
+    (tmp_path / name).write_bytes(b"\x89PNG\r\n\0\0")
+    error = refusal(tmp_path / name, tmp_path)
+    assert str(error) == f"{tmp_path / name}: neither MLIR text nor bytecode"
+    assert error.exit_code == 1
+
+
 def test_other_objects(tmp_path):
     for model in (7, None, [ADD_MODULE], dict):
         error = refusal(model, tmp_path)
