@@ -21,6 +21,11 @@ namespace {
 /// best.
 constexpr size_t maxForms = 18;
 
+/// IREE's time for a form grows with its dispatches. Of large modules fewer
+/// forms are tried: none after so many dispatches in all, but always a few.
+constexpr int64_t maxDispatches = 5000;
+constexpr size_t minForms = 8;
+
 /// So many of the best by the estimate at flow level are taken to their slabs.
 constexpr size_t maxPlacedForms = 4;
 
@@ -179,6 +184,9 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
   entry.flow = maker->make(form, statesPerOrder, &entry.applied,
                            FormMaker::Constants::Symbolic);
   if (entry.flow.ptr) {
+    ir::walk(entry.flow, [&](MlirOperation op) {
+      entry.numDispatches += ir::isa(op, "flow.dispatch");
+    });
     entry.symbolic = maker->evaluates() && hasInitializer(entry.flow);
     entry.estimate = estimate(entry.flow);
   }
@@ -293,17 +301,24 @@ void FormSearch::refine(Tried &entry) {
 Form FormSearch::search(RewriteMode mode) {
   Form best; // the stock form, placed already
   asked = {best};
+  askedDispatches = 0;
   promising.clear();
   if (!maker) {
     return best;
   }
   std::optional<int64_t> bestEstimate = candidates[best].estimate;
+  auto enough = [&] {
+    return asked.size() >= maxForms ||
+           (asked.size() >= minForms && askedDispatches > maxDispatches);
+  };
   auto better = [&](const Form &form) {
-    if (asked.size() >= maxForms && !asked.count(form)) {
+    if (enough() && !asked.count(form)) {
       return false;
     }
-    asked.insert(form);
     std::optional<int64_t> known = estimateForm(form);
+    if (asked.insert(form).second) {
+      askedDispatches += candidates[form].numDispatches;
+    }
     if (!known || (bestEstimate && *known > *bestEstimate) ||
         (bestEstimate && *known == *bestEstimate &&
          numRewrites(form) >= numRewrites(best))) {
@@ -412,7 +427,7 @@ Form FormSearch::search(RewriteMode mode) {
     without(group);
   }
   // Halves, quarters, ... of the sites that are left.
-  for (size_t parts = 2; asked.size() < maxForms; parts *= 2) {
+  for (size_t parts = 2; !enough(); parts *= 2) {
     std::vector<size_t> left;
     for (size_t i = 0; i < best.sites.size(); ++i) {
       if (best.sites[i]) {

@@ -29,6 +29,7 @@ public:
   struct Tried {
     MlirOperation flow = {};   // null if IREE refused the form
     bool symbolic = false;     // flow has constants left to evaluate
+    int64_t numDispatches = 0; // in flow
     MlirOperation placed = {}; // with laid out slabs; null if not taken so far
     Peaks peaks;
     std::optional<int64_t> estimate; // at flow level
@@ -100,8 +101,9 @@ private:
   /// Per function, the least peak without our order.
   Peaks bestStock;
   std::map<Form, Tried> candidates;
-  /// Those that the present search has asked for.
+  /// Those that the present search has asked for, and their dispatches.
   std::set<Form> asked;
+  int64_t askedDispatches = 0;
   /// Forms whose order of accumulations may improve with more states than an
   /// estimate has: all sites of the paper's kinds and sums in the better
   /// fusion, and with operands overwritten piece by piece too.
