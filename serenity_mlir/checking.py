@@ -70,7 +70,9 @@ class Prediction:
       slab_bytes: the largest slab of the function's regions.
       lower_bound_bytes: no order of that region's operations needs less.
       optimal: whether all regions' orders are proved to be best.
-      rewritten: whether a rewrite changed what the function computes.
+      rewritten: whether floats may round otherwise than in stock: sums were
+        rewritten, or dispatches formed otherwise, which IREE's code generator
+        may round differently.
       regions: number of execution regions.
     """
 
@@ -280,7 +282,8 @@ def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | No
         slab_bytes=_common([region.get("slab_bytes") for region in regions], max),
         lower_bound_bytes=_common([region.get("lower_bound_bytes") for region in regions], max),
         optimal=all(region.get("optimal") for region in regions) if regions else None,
-        rewritten=bool(found.get("rewrites") or report.get("rewrites")),
+        rewritten=bool(found.get("rewrites") or report.get("rewrites"))
+        or "fusion" in found.get("used", []),
         regions=len(regions),
     )
 

@@ -153,6 +153,15 @@ def test_prediction_is_read_from_the_function_not_the_initializer():
     assert read_prediction(REPORT, "other") is None
 
 
+@pytest.mark.parametrize(("used", "expected"), [(["order"], False), (["order", "fusion"], True)])
+def test_kernels_that_are_fused_otherwise_may_round_otherwise(used, expected):
+    report = copy.deepcopy(REPORT)
+    for function in report["functions"]:
+        function["used"] = used
+    found = read_prediction(report, "main")
+    assert found is not None and found.rewritten is expected
+
+
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [

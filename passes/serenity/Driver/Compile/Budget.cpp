@@ -344,7 +344,8 @@ std::vector<std::string> meansOf(Variant variant, const Form &form,
     return means;
   }
   means.push_back("order");
-  if (form.fuseMultiUse || form.inPlace != Form::None) {
+  if (form.fuseMultiUse || form.inPlace != Form::None ||
+      !form.apart.empty()) {
     means.push_back("fusion");
   }
   auto tried = forms.tried().find(form);
