@@ -62,3 +62,32 @@ util.func public @condition(%x: tensor<16xf32>, %cond: i1) -> (tensor<16xf32>, t
   %4 = flow.dispatch @ex::@use(%1) : (tensor<1024xf32>) -> tensor<16xf32>
   util.return %2, %4 : tensor<16xf32>, tensor<16xf32>
 }
+
+// -----
+
+// Tests that imports stay before all operations after them and exports after
+// all before them, even though a late import would leave the order of @use_0
+// and @use_1 open: one in their midst would cut the execution region in two.
+
+// CHECK-LABEL: @imports_first
+//       CHECK: hal.tensor.import %{{.*}} "first"
+//       CHECK: hal.tensor.import %{{.*}} "second"
+//       CHECK: @ex::@make_1
+//       CHECK: @ex::@use_1
+//       CHECK: @ex::@make_0
+//       CHECK: @ex::@use_0
+//       CHECK: @ex::@last
+//       CHECK: hal.tensor.export
+//       CHECK: hal.tensor.export
+util.func public @imports_first(%x: !hal.buffer_view, %y: !hal.buffer_view) -> (!hal.buffer_view, !hal.buffer_view) {
+  %0 = hal.tensor.import %x "first" : !hal.buffer_view -> tensor<16xf32>
+  %1 = hal.tensor.import %y "second" : !hal.buffer_view -> tensor<16xf32>
+  %2 = flow.dispatch @ex::@make_0(%0) : (tensor<16xf32>) -> tensor<1024xf32>
+  %3 = flow.dispatch @ex::@make_1(%0) : (tensor<16xf32>) -> tensor<4096xf32>
+  %4 = flow.dispatch @ex::@use_1(%3, %0) : (tensor<4096xf32>, tensor<16xf32>) -> tensor<16xf32>
+  %5 = flow.dispatch @ex::@use_0(%2, %1) : (tensor<1024xf32>, tensor<16xf32>) -> tensor<16xf32>
+  %6 = flow.dispatch @ex::@last(%5, %4) : (tensor<16xf32>, tensor<16xf32>) -> tensor<16xf32>
+  %7 = hal.tensor.export %6 : tensor<16xf32> -> !hal.buffer_view
+  %8 = hal.tensor.export %4 : tensor<16xf32> -> !hal.buffer_view
+  util.return %7, %8 : !hal.buffer_view, !hal.buffer_view
+}

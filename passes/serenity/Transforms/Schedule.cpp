@@ -123,6 +123,10 @@ private:
     MlirValue target;
   };
   std::vector<Write> writes;
+  /// What brings tensors in from the host, the last one so far, and the
+  /// operations since the last one that hands a tensor out.
+  OpId lastEntry = -1;
+  std::vector<OpId> sinceExit;
   std::unordered_set<const void *> placed;
 };
 
@@ -277,6 +281,20 @@ bool FlowModel::readNode(MlirOperation op) {
   problem.operations.emplace_back();
   std::string_view name = ir::name(op);
   problem.operations[node].name = std::string(name);
+  // Work stays between what brings its tensors in and what hands its results
+  // out: an import or export in its midst would cut the execution region there.
+  if (lastEntry >= 0) {
+    problem.operations[node].after.push_back(lastEntry);
+  }
+  if (name == "hal.tensor.import" || name == "util.global.load") {
+    lastEntry = node;
+  } else if (name == "hal.tensor.export" || name == "hal.tensor.barrier" ||
+             name == "util.global.store") {
+    std::vector<OpId> &after = problem.operations[node].after;
+    after.insert(after.end(), sinceExit.begin(), sinceExit.end());
+    sinceExit.clear();
+  }
+  sinceExit.push_back(node);
   std::vector<MlirValue> operands = ir::operands(op);
 
   if (name == "flow.dispatch" || name == "flow.tensor.update") {

@@ -138,7 +138,7 @@ void FormSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
   Tried &entry = candidates[Form()];
   entry.placed = mlirOperationClone(flow);
   if (stream.toSlabs(entry.placed, &options, &entry.report, false)) {
-    entry.peaks = transientPeaks(entry.placed, options, options.offsets);
+    entry.peaks = stream.peaks(entry.placed, options, options.offsets);
     entry.cost = cost(entry.peaks);
     MlirOperation copy = mlirOperationClone(flow);
     ir::SilenceDiagnostics silence(context);
@@ -261,7 +261,7 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
                          ? std::min(options.stateLimit, statesPerPlacedForm)
                          : statesPerPlacedForm;
   if (stream.toSlabs(entry.placed, &quick, &entry.report, false)) {
-    entry.peaks = transientPeaks(entry.placed, options, options.offsets);
+    entry.peaks = stream.peaks(entry.placed, options, options.offsets);
     entry.cost = cost(entry.peaks);
   }
   return entry.cost;
@@ -284,7 +284,7 @@ void FormSearch::refine(Tried &entry) {
   Tried again;
   MlirOperation module = mlirOperationClone(entry.flow);
   if (stream.toSlabs(module, &options, &again.report, false)) {
-    again.peaks = transientPeaks(module, options, options.offsets);
+    again.peaks = stream.peaks(module, options, options.offsets);
     again.cost = cost(again.peaks);
     if (again.cost && entry.cost && *again.cost <= *entry.cost) {
       std::swap(module, entry.placed);

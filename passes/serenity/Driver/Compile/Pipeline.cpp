@@ -173,8 +173,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
     stockOk = stream.toSlabs(stock, nullptr, nullptr, false);
     if (stockOk) {
-      stockPeaks = transientPeaks(stock, options, PackAlgorithm::Iree);
-      offsetPeaks = transientPeaks(stock, options, options.offsets);
+      stockPeaks = stream.peaks(stock, options, PackAlgorithm::Iree);
+      offsetPeaks = stream.peaks(stock, options, options.offsets);
       stockSlabs = describeStock(stock);
     }
   }
@@ -467,7 +467,11 @@ bool Pipeline::runStream(FormSearch &forms) {
     if (!stream.toCommands(state.module)) {
       return false;
     }
-    describeFunctions(state.module, options, report);
+    MlirOperation settled = stream.withReuse(state.module);
+    describeFunctions(settled.ptr ? settled : state.module, options, report);
+    if (settled.ptr) {
+      mlirOperationDestroy(settled);
+    }
     if (!stream.toEnd(state.module)) {
       return false;
     }

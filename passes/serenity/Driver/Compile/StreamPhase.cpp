@@ -16,6 +16,10 @@ namespace {
 
 constexpr const char *partitioningAttr = "stream.partitioning";
 
+/// The first pass after the commands: what is released serves a later
+/// allocation of the same size, and stays allocated in between.
+constexpr const char *reuse = "iree-stream-reuse-allocations";
+
 /// Forms no waves of concurrent dispatches where the order is ours.
 void setPartitioning(MlirOperation module, bool on) {
   MlirContext context = mlirOperationGetContext(module);
@@ -165,6 +169,35 @@ bool StreamPhase::toCommands(MlirOperation module) {
   return true;
 }
 
+Peaks StreamPhase::peaks(MlirOperation module, const Options &options,
+                         PackAlgorithm algorithm) {
+  bool several = false;
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    int allocations = 0;
+    ir::walk(function, [&](MlirOperation op) {
+      allocations += ir::isa(op, "stream.resource.alloca");
+    });
+    several |= allocations > 2; // the slab's and the results'
+  }
+  if (several) {
+    Peaks exact = runtimePeaks(module, options, algorithm);
+    if (!exact.empty()) {
+      return exact;
+    }
+  }
+  return transientPeaks(module, options, algorithm);
+}
+
+MlirOperation StreamPhase::withReuse(MlirOperation module) {
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(module));
+  MlirOperation clone = mlirOperationClone(module);
+  if (!runIree(clone, reuse, /*visible=*/false)) {
+    mlirOperationDestroy(clone);
+    return {nullptr};
+  }
+  return clone;
+}
+
 Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
                                 PackAlgorithm algorithm) {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(module));
@@ -176,7 +209,8 @@ Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
       runIree(clone,
               "iree-stream-cmd-transformation-pipeline" +
                   streamOptions(/*visible=*/false),
-              /*visible=*/false)) {
+              /*visible=*/false) &&
+      runIree(clone, reuse, /*visible=*/false)) {
     peaks = transientPeaks(clone, packing, algorithm);
   }
   mlirOperationDestroy(clone);

@@ -47,6 +47,12 @@ public:
   /// have been placed. The module stays as it is.
   Peaks runtimePeaks(MlirOperation module, const Options &options,
                      PackAlgorithm algorithm);
+  /// The same, at less cost where all functions have a single slab.
+  Peaks peaks(MlirOperation module, const Options &options,
+              PackAlgorithm algorithm);
+  /// A copy of a module with commands in which released allocations serve later
+  /// ones, as at the end of the phase: the peaks rise. Null if that fails.
+  MlirOperation withReuse(MlirOperation module);
 
   bool runOwn(const char *pass, MlirOperation module, const Options &options,
               ModuleReport *into, bool visible);
