@@ -14,6 +14,8 @@ element types, because numpy files know no bfloat16.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -239,14 +241,46 @@ def _run(directory: Path) -> dict[str, Any]:
     return answer
 
 
-def main() -> int:
-    """Serve the request in the directory named by the first argument."""
-    directory = Path(sys.argv[1])
+def _serve_one(directory: Path) -> None:
     try:
         answer = _run(directory)
     except Exception as error:  # the parent turns it into a MeasurementError
         answer = {"error": f"{type(error).__name__}: {error}"}
     (directory / "answer.json").write_text(json.dumps(answer), "utf-8")
+
+
+def _serve() -> int:
+    """Fork for every request on standard input; print what became of each child.
+
+    A request is a line of JSON, [directory, seconds or null]. No device is made here, so that every
+    child has an allocator, and statistics, of its own.
+    """
+    for line in sys.stdin:
+        name, timeout = json.loads(line)
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with open(Path(name) / "stderr.txt", "wb") as errors:
+                    os.dup2(errors.fileno(), 2)
+                os.dup2(2, 1)  # the answers' pipe is not for what a module prints
+                if timeout is not None:
+                    signal.setitimer(signal.ITIMER_REAL, timeout)
+                _serve_one(Path(name))
+                code = 0
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+    return 0
+
+
+def main() -> int:
+    """Serve the request in the directory named by the first argument, or many (``--serve``)."""
+    if sys.argv[1] == "--serve":
+        return _serve()
+    _serve_one(Path(sys.argv[1]))
     return 0
 
 

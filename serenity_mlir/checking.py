@@ -351,7 +351,12 @@ def _call_problems(prediction: Prediction, call: CallMemory) -> list[str]:
         "external", prediction.external_bytes, call.external_bytes, exact=exact
     )
     if prediction.peak_bytes is not None:
-        problems += _compare_class("peak", prediction.peak_bytes, call.peak_bytes, exact=exact)
+        # Less is alive where a variable's first buffer was larger than its later ones; if more is,
+        # an earlier call has left something behind.
+        persistent = prediction.persistent_bytes
+        missing = 0 if persistent is None else max(persistent - call.before_bytes, 0)
+        peak = prediction.peak_bytes - missing
+        problems += _compare_class("peak", peak, call.peak_bytes, exact=exact)
         if not (exact and prediction.additive):
             return problems  # The runtime shows transient memory only within the peak.
     return problems + _compare_class(

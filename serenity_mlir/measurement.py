@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,14 @@ import numpy.typing as npt
 
 from serenity_mlir.errors import SerenityError
 
-__all__ = ["Arena", "CallMemory", "Measurement", "MeasurementError", "measure"]
+__all__ = [
+    "Arena",
+    "CallMemory",
+    "Measurement",
+    "MeasurementError",
+    "MeasurementServer",
+    "measure",
+]
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,9 @@ class CallMemory:
         A result is allocated together with the slab of its region, and a
         variable's new value too, so both count as alive at the peak.
         """
-        return self.peak_bytes - self.before_bytes - self.external_bytes - self.retained_bytes
+        # What the call gives back in the end (a variable's larger old buffer) was alive too.
+        kept = max(self.retained_bytes, 0)
+        return self.peak_bytes - self.before_bytes - self.external_bytes - kept
 
 
 @dataclass(frozen=True)
@@ -233,6 +243,7 @@ def measure(
     *,
     calls: int = 1,
     timeout: float | None = None,
+    server: MeasurementServer | None = None,
 ) -> Measurement:
     """Run a module in a process of its own and read the allocator's statistics.
 
@@ -251,6 +262,7 @@ def measure(
       calls: number of calls, each with buffers of its own; more than one
         shows what state does.
       timeout: seconds after which the process is ended; None waits.
+      server: where many measurements are made: what starts the process.
 
     Returns:
       Outputs and bytes by class of memory.
@@ -280,51 +292,120 @@ def measure(
         }
         (directory / "request.json").write_text(json.dumps(request), "utf-8")
 
-        # The child must find this very package, whatever the parent did to its
-        # path; and no variable of the caller may move the compiler or tools.
-        environment = dict(os.environ)
-        root = str(Path(__file__).resolve().parent.parent)
-        search_path = [root, environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, search_path))
-        command = [sys.executable, "-m", "serenity_mlir._measure_worker", str(directory)]
-        try:
-            process = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=timeout
-            )
-        except subprocess.TimeoutExpired:
-            raise MeasurementError(f"the module ran longer than {timeout} seconds") from None
-        answer_path = directory / "answer.json"
-        if process.returncode != 0 or not answer_path.exists():
-            raise MeasurementError(
-                f"the measuring process ended with code {process.returncode}: "
-                f"{process.stderr.strip() or 'no message'}",
-                stderr=process.stderr,
-                exit_code=process.returncode or 1,
-            )
-        answer = json.loads(answer_path.read_text("utf-8"))
-        if "error" in answer:
-            raise MeasurementError(answer["error"], stderr=process.stderr)
+        start = _start_process if server is None else server.run
+        code, said = start(directory, timeout)
+        return _read_answer(directory, code, said)
 
-        return Measurement(
-            function=answer["function"],
-            functions=tuple(answer["functions"]),
-            persistent_bytes=answer["loaded"]["live"],
-            load_peak_bytes=answer["loaded"]["peak"],
-            peak_bytes=max([answer["loaded"]["peak"]] + [call["peak"] for call in answer["calls"]]),
-            host_peak_bytes=answer["finished"]["host_peak"],
-            calls=tuple(
-                CallMemory(
-                    before_bytes=call["before"],
-                    input_bytes=call["with_inputs"] - call["before"] - call["arena"],
-                    result_bytes=call["with_results"] - call["released"],
-                    peak_bytes=call["peak"],
-                    retained_bytes=call["released"] - call["with_inputs"],
-                    arena_bytes=call["arena"],
-                )
-                for call in answer["calls"]
-            ),
-            call_outputs=tuple(
-                _read_results(directory, index, call["results"])
-                for index, call in enumerate(answer["calls"])
-            ),
+
+def _worker_environment() -> dict[str, str]:
+    # The child must find this very package, whatever the parent did to its
+    # path; and no variable of the caller may move the compiler or tools.
+    environment = dict(os.environ)
+    root = str(Path(__file__).resolve().parent.parent)
+    search_path = [root, environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, search_path))
+    return environment
+
+
+def _start_process(directory: Path, timeout: float | None) -> tuple[int, str]:
+    """Serve a request in a new process; return its exit code and standard error."""
+    command = [sys.executable, "-m", "serenity_mlir._measure_worker", str(directory)]
+    try:
+        process = subprocess.run(
+            command, env=_worker_environment(), capture_output=True, text=True, timeout=timeout
         )
+    except subprocess.TimeoutExpired:
+        raise _too_long(timeout) from None
+    return process.returncode, process.stderr
+
+
+def _too_long(timeout: float | None) -> MeasurementError:
+    return MeasurementError(f"the module ran longer than {timeout} seconds")
+
+
+class MeasurementServer:
+    """Processes for many measurements without the time that Python and numpy take to start.
+
+    One process imports what a measurement needs and makes no device; it is forked for every
+    measurement, so that each has a process, and statistics, of its own. Use it as a context
+    manager and hand it to `measure`. Not for several threads at a time.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> MeasurementServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process; the next measurement starts another."""
+        if self._process is not None:
+            assert self._process.stdin is not None and self._process.stdout is not None
+            self._process.stdin.close()
+            self._process.stdout.close()
+            self._process.wait()
+            self._process = None
+
+    def run(self, directory: Path, timeout: float | None) -> tuple[int, str]:
+        """Serve the request in `directory`; return the exit code and standard error."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "serenity_mlir._measure_worker", "--serve"],
+                env=_worker_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps([str(directory), timeout]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            self._process = None
+            raise MeasurementError(f"the server of measurements ended with code {code}")
+        code = int(line)
+        if code == -signal.SIGALRM:
+            raise _too_long(timeout)
+        said = directory / "stderr.txt"
+        return code, said.read_text("utf-8", "replace") if said.exists() else ""
+
+
+def _read_answer(directory: Path, code: int, said: str) -> Measurement:
+    answer_path = directory / "answer.json"
+    if code != 0 or not answer_path.exists():
+        raise MeasurementError(
+            f"the measuring process ended with code {code}: {said.strip() or 'no message'}",
+            stderr=said,
+            exit_code=code or 1,
+        )
+    answer = json.loads(answer_path.read_text("utf-8"))
+    if "error" in answer:
+        raise MeasurementError(answer["error"], stderr=said)
+
+    return Measurement(
+        function=answer["function"],
+        functions=tuple(answer["functions"]),
+        persistent_bytes=answer["loaded"]["live"],
+        load_peak_bytes=answer["loaded"]["peak"],
+        peak_bytes=max([answer["loaded"]["peak"]] + [call["peak"] for call in answer["calls"]]),
+        host_peak_bytes=answer["finished"]["host_peak"],
+        calls=tuple(
+            CallMemory(
+                before_bytes=call["before"],
+                input_bytes=call["with_inputs"] - call["before"] - call["arena"],
+                result_bytes=call["with_results"] - call["released"],
+                peak_bytes=call["peak"],
+                retained_bytes=call["released"] - call["with_inputs"],
+                arena_bytes=call["arena"],
+            )
+            for call in answer["calls"]
+        ),
+        call_outputs=tuple(
+            _read_results(directory, index, call["results"])
+            for index, call in enumerate(answer["calls"])
+        ),
+    )

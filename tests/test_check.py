@@ -186,6 +186,33 @@ def test_the_second_call_is_compared_too():
     assert problems(mixed)
 
 
+def test_a_variable_that_shrinks_in_the_first_call():
+    # 192 bytes at load, rounded up; 144 from then on, which are exact.
+    report = {
+        "schema": 1,
+        "persistent_bytes": 192,
+        "functions": [
+            {
+                **REPORT["functions"][1],
+                "external_bytes": 288,
+                "transient_peak_bytes": 144,
+                "stock_transient_peak_bytes": 144,
+                "peak_bytes": 624,
+            }
+        ],
+    }
+    calls = CallMemory(192, 144, 144, 624, -48), CallMemory(144, 144, 144, 576, 0)
+    assert [call.transient_peak_bytes for call in calls] == [144, 144]
+    found = Measurement("main", ("main",), 192, 192, 624, 0, calls, ((), ()))
+    assert problems(found, report, found) == []
+    # Something that an earlier call has left behind is another matter.
+    grown = dataclasses.replace(calls[1], before_bytes=208, peak_bytes=640)
+    grew = dataclasses.replace(found, calls=(calls[0], grown))
+    assert problems(grew, report, found) == [
+        "call 2, peak: predicted 624 bytes, the runtime took 640"
+    ]
+
+
 def test_a_wrong_prediction_for_the_stock_compiler():
     found = problems(measurement(), stock=measurement(transient=801))
     assert found == [

@@ -15,7 +15,7 @@ from models import MODELS
 
 from serenity_mlir.compiler import LOCAL_FLAGS, compile_str
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measurement import MeasurementError, measure
+from serenity_mlir.measurement import MeasurementError, MeasurementServer, measure
 from serenity_mlir.signatures import ArgumentType, Signature, random_inputs, read_signatures
 
 
@@ -114,6 +114,29 @@ def test_a_variables_new_value_is_transient(module):
     reset = model.run("reset", [])
     assert reset.transient_peak_bytes == variable
     assert reset.outputs == ()
+
+
+def test_a_server_gives_every_measurement_a_process_of_its_own(module):
+    model = module("mutable_global")
+    inputs = random_inputs(read_signatures(model.source)[0], 3)
+    alone = measure(model.vmfb, inputs, "main", calls=2)
+    with MeasurementServer() as server:
+        several = [measure(model.vmfb, inputs, "main", calls=2, server=server) for _ in range(2)]
+        with pytest.raises(MeasurementError, match="no function 'absent'"):
+            measure(model.vmfb, inputs, "absent", server=server)
+        several.append(measure(model.vmfb, inputs, "main", calls=2, server=server))
+    for found in several:
+        assert found.calls == alone.calls
+        assert found.peak_bytes == alone.peak_bytes
+        np.testing.assert_array_equal(found.outputs[0], alone.outputs[0])
+
+
+def test_a_server_ends_what_takes_too_long(module):
+    model = module("no_tensors")
+    with MeasurementServer() as server:
+        with pytest.raises(MeasurementError, match="longer than"):
+            measure(model.vmfb, [1, 2], timeout=1e-6, server=server)
+        assert measure(model.vmfb, [1, 2], server=server).outputs == (3,)
 
 
 def test_calls_see_the_state_of_the_calls_before_and_processes_do_not(module):

@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say in words what is live at the peak, why, and what was gained by what.",
     "traffic": "Count off-chip traffic before and after from a report.",
     "plot": "Draw the memory of a compiled module over time from its report.",
+    "fuzz": "Compile random programs stock and with serenity, and compare.",
 }
 
 INTERRUPTED = 130

@@ -1,0 +1,168 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Compiles a program with both compilers, runs both modules, and compares results and bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serenity_mlir.checking import compare_outputs, find_disagreements, read_prediction
+from serenity_mlir.fuzzing.program import Function, Program, Type
+from serenity_mlir.fuzzing.structure import (
+    REFUSED,
+    TARGETS,
+    Problem,
+    Tools,
+    diagnose_failure,
+)
+from serenity_mlir.measurement import Measurement, MeasurementError, MeasurementServer, measure
+
+__all__ = ["DATA", "compare_execution", "draw_inputs"]
+
+#: Kinds of inputs. Sums of small integers are exact in whatever order they are taken (in narrow
+#: types mostly), so that a rewritten program has no rounding to hide behind; real numbers show a
+#: change of order where none is allowed.
+DATA = ("integers", "reals")
+
+#: Seconds for the calls of one function: these programs take milliseconds.
+_RUN_TIMEOUT = 120.0
+
+_DTYPES = {"f32": np.float32, "f16": np.float16, "i8": np.int8, "i32": np.int32}
+
+
+def draw_inputs(function: Function, data: str, key: str) -> list[npt.NDArray[Any] | int]:
+    """Draw arguments of a function.
+
+    Args:
+      function: an entry point.
+      data: one of `DATA`.
+      key: what the numbers depend on, beside function and data.
+
+    Returns:
+      An array per tensor; small natural numbers for scalars, which are conditions and trip counts.
+    """
+    rng = random.Random(f"inputs {key} {function.name} {data}")
+    dynamic = rng.randrange(1, 8)
+    values: list[npt.NDArray[Any] | int] = []
+    for argument in function.body.arguments:
+        if argument.type.shape is None:
+            values.append(rng.randrange(4))
+            continue
+        values.append(_draw(argument.type, dynamic, data, rng))
+    return values
+
+
+def _draw(of: Type, dynamic: int, data: str, rng: random.Random) -> npt.NDArray[Any]:
+    shape = tuple(dynamic if extent is None else extent for extent in of.dims)
+    count = int(np.prod(shape, dtype=np.int64))
+    if data == "integers" or not of.is_float:
+        limit = 2 if data == "integers" else 100
+        numbers: list[float] = [rng.randrange(-limit, limit + 1) for _ in range(count)]
+    else:
+        numbers = [rng.uniform(-1, 1) for _ in range(count)]
+    if of.element == "bf16":
+        import ml_dtypes
+
+        return np.array(numbers, np.float32).astype(ml_dtypes.bfloat16).reshape(shape)
+    return np.array(numbers, _DTYPES[of.element]).reshape(shape)
+
+
+def compare_execution(
+    program: Program,
+    mode: str,
+    backend: str,
+    tools: Tools,
+    server: MeasurementServer,
+    key: str,
+    flags: Sequence[str] = (),
+) -> list[Problem]:
+    """Compile and run a program both ways.
+
+    Args:
+      program: what to run.
+      mode: of ``--serenity-rewrite``.
+      backend: a key of `TARGETS`.
+      tools: the compilers.
+      server: of the measurements.
+      key: of the inputs.
+      flags: more flags for both compilers.
+
+    Returns:
+      What is not as promised.
+    """
+    with tempfile.TemporaryDirectory(prefix="serenity-fuzz-") as name:
+        directory = Path(name)
+        source = directory / "program.mlir"
+        source.write_text(program.text(), "utf-8")
+        stock, ours = directory / "stock.vmfb", directory / "ours.vmfb"
+        report = directory / "report.json"
+        common = [str(source), *TARGETS[backend], *flags]
+        code, said = tools.run(tools.stock, [*common, "-o", str(stock)])
+        if code != 0:
+            return [Problem(REFUSED, diagnose_failure(code, said).text)]
+        code, said = tools.run(
+            tools.ours,
+            [*common, f"--serenity-rewrite={mode}", f"--serenity-report={report}", "-o", str(ours)],
+        )
+        if code != 0 or "please report" in said:
+            return [diagnose_failure(code, said)]
+        data = json.loads(report.read_text("utf-8"))
+        if ours.read_bytes() == stock.read_bytes() and not data["functions"]:
+            return []  # Nothing to schedule, and nothing done.
+        problems: list[Problem] = []
+        for function in program.entry_points:
+            prediction = read_prediction(data, function.name)
+            rewritten = prediction is not None and prediction.rewritten
+            if rewritten and mode == "off":
+                problems.append(Problem("rewritten", f"{function.name}: rewrites though off"))
+            for kind in DATA:
+                try:
+                    # State shows from the second call on.
+                    calls = 2 if any(item.mutable for item in program.globals) else 1
+                    inputs = draw_inputs(function, kind, key)
+                    theirs = measure(
+                        stock, inputs, function.name, calls=calls, timeout=_RUN_TIMEOUT,
+                        server=server,
+                    )  # fmt: skip
+                except MeasurementError as error:
+                    return [Problem(REFUSED, f"the stock module does not run: {error}")]
+                try:
+                    mine = measure(
+                        ours, inputs, function.name, calls=calls, timeout=_RUN_TIMEOUT,
+                        server=server,
+                    )  # fmt: skip
+                except MeasurementError as error:
+                    problems.append(Problem("run", f"{function.name}: {error}"))
+                    break
+                where = f"{function.name}, {kind}"
+                problems += [
+                    Problem("memory", f"{where}: {text}")
+                    for text in find_disagreements(prediction, theirs, mine)
+                ]
+                problems += _compare_results(where, theirs, mine, rewritten)
+        return problems
+
+
+def _compare_results(
+    where: str, theirs: Measurement, mine: Measurement, rewritten: bool
+) -> list[Problem]:
+    difference = compare_outputs(
+        [value for outputs in theirs.call_outputs for value in outputs],
+        [value for outputs in mine.call_outputs for value in outputs],
+    )
+    if difference.problem is not None:
+        return [Problem("results", f"{where}: {difference.problem}")]
+    if not rewritten and not difference.bitwise:
+        return [Problem("results", f"{where}: not bitwise equal, by up to {difference.largest:g}")]
+    if not difference.tolerable:
+        return [Problem("results", f"{where}: differ by up to {difference.largest:g}")]
+    return []

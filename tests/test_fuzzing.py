@@ -1,0 +1,335 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The fuzzer: what it generates, that it finds what is wrong, and a share of its work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from serenity_mlir._native import iree_library_directory
+from serenity_mlir.cli import app
+from serenity_mlir.fuzzing import Program, Settings, generate, run_batch
+from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs
+from serenity_mlir.fuzzing.program import EMITTERS, Block, Function, Operation, Type, Value
+from serenity_mlir.fuzzing.reducing import reduce_program
+from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
+from serenity_mlir.fuzzing.structure import REFUSED, Tools, _compare_function, compare_structure
+from serenity_mlir.measurement import MeasurementServer
+
+
+def _kinds(program: Program) -> list[str]:
+    return [op.kind for function in program.functions for op in function.body.walk()]
+
+
+# --- what is generated ----------------------------------------------------------
+
+
+def test_programs_depend_on_seed_and_number_alone() -> None:
+    def digest(hash_seed: str) -> str:
+        code = (
+            "import hashlib\n"
+            "from serenity_mlir.fuzzing import generate\n"
+            "from serenity_mlir.fuzzing.execution import draw_inputs\n"
+            "d = hashlib.sha256()\n"
+            "for i in range(60):\n"
+            "    program = generate(7, i)\n"
+            "    d.update(program.text().encode())\n"
+            "    for function in program.entry_points:\n"
+            "        for data in ('integers', 'reals'):\n"
+            "            for value in draw_inputs(function, data, f'7 {i}'):\n"
+            "                d.update(value.tobytes() if hasattr(value, 'tobytes') else b'0')\n"
+            "print(d.hexdigest())\n"
+        )
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    assert digest("1") == digest("2")
+    assert generate(7, 3).text() != generate(8, 3).text()
+
+
+def test_all_kinds_of_operations_occur() -> None:
+    kinds: Counter[str] = Counter()
+    elements: Counter[str] = Counter()
+    dynamic = several = rewritable = 0
+    for index in range(400):
+        program = generate(11, index)
+        found = set(_kinds(program))
+        kinds.update(found)
+        arguments = [v.type for f in program.entry_points for v in f.body.arguments]
+        elements.update({of.element for of in arguments})
+        dynamic += any(of.dynamic for of in arguments)
+        several += len(program.entry_points) > 1
+        rewritable += bool({"concat", "named"} <= found)
+    assert set(kinds) == set(EMITTERS)
+    assert {"f32", "f16", "bf16", "i8", "i32"} <= set(elements)
+    assert dynamic >= 10 and several >= 30
+    assert rewritable >= 60
+
+
+def test_programs_are_valid(tmp_path: Path) -> None:
+    iree_opt = str(Path(iree_library_directory()) / "iree-opt")
+    source = tmp_path / "programs.mlir"
+    source.write_text("// -----\n".join(generate(12, i).text() for i in range(150)))
+    process = subprocess.run(
+        [iree_opt, "--split-input-file", str(source), "-o", os.devnull],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[:2000]
+
+
+def test_backends_without_half_floats_get_none() -> None:
+    for index in range(60):
+        text = generate(13, index, vmvx=True).text()
+        assert not any(word in text for word in ("f16", "arith.negf", "math.absf"))
+
+
+# --- what reads the stream phase -------------------------------------------------
+
+_STREAM = """
+module {
+  util.func public @straight(%arg0: !hal.buffer_view) -> !hal.buffer_view {
+    %c64 = arith.constant 64 : index
+    %c128 = arith.constant 128 : index
+    %c200 = arith.constant 200 : index
+    %result, %t = stream.resource.alloca uninitialized : !stream.resource<external>{%c200} => !stream.timepoint
+    %result_0, %t_1 = stream.resource.alloca uninitialized : !stream.resource<transient>{%c128} => !stream.timepoint
+    %3 = stream.resource.dealloca await(%2) => %result_0 : !stream.resource<transient>{%c128} => !stream.timepoint
+    %result_2, %t_3 = stream.resource.alloca uninitialized await(%3) => !stream.resource<variable>{%c64} => !stream.timepoint
+    %result_4, %t_5 = stream.resource.alloca uninitialized await(%3) => !stream.resource<transient>{%c128} => !stream.timepoint
+  }
+  util.func private @branch(%arg0: i1) {
+    %c64 = arith.constant 64 : index
+    cf.cond_br %arg0, ^bb1, ^bb2
+  ^bb1:
+    %result, %t = stream.resource.alloca uninitialized : !stream.resource<transient>{%c64} => !stream.timepoint
+  }
+  util.func public @dynamic(%arg0: index) {
+    %result, %t = stream.resource.alloca uninitialized : !stream.resource<transient>{%arg0} => !stream.timepoint
+  }
+}
+"""  # noqa: E501
+
+
+def test_reads_transient_memory() -> None:
+    # First 128 alone; then the variable's 64 with another 128. Results do not count.
+    assert read_stream_ir(_STREAM) == {
+        "straight": FunctionMemory((128, 128), True, 192),
+        "branch": FunctionMemory((64,), False, None),
+        "dynamic": FunctionMemory((None,), True, None),
+    }
+
+
+# --- that it finds what is wrong ---------------------------------------------------
+
+
+def _entry(**changes: object) -> dict[str, object]:
+    region = {
+        "location": None,
+        "predicted_bytes": 128,
+        "slab_bytes": 128,
+        "lower_bound_bytes": 128,
+        "optimal": True,
+        "live_bytes": [64, 128],
+        "buffers": [
+            {"name": "a", "first": 0, "last": 1, "bytes": 60, "offset": 0},
+            {"name": "b", "first": 1, "last": 1, "bytes": 64, "offset": 64},
+        ],
+    }
+    entry = {
+        "transient_peak_bytes": 128,
+        "stock_transient_peak_bytes": 192,
+        "candidates": [{"name": "stock", "transient_peak_bytes": 192, "chosen": True}],
+        "regions": [region],
+    }
+    for key, value in changes.items():
+        (region if key in region else entry)[key] = value
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, None),
+        ({"transient_peak_bytes": 64}, "peak"),
+        ({"stock_transient_peak_bytes": 256}, "stock peak"),
+        ({"transient_peak_bytes": 256}, "worse"),
+        ({"slab_bytes": 192}, "slab"),
+        ({"lower_bound_bytes": 64}, "region"),
+        ({"predicted_bytes": 256}, "region"),
+        ({"live_bytes": [128, 128]}, "region"),
+        (
+            {
+                "buffers": [
+                    {"name": n, "first": 0, "last": 1, "bytes": 64, "offset": 0} for n in "ab"
+                ]
+            },
+            "region",
+        ),
+        (
+            {"candidates": [{"name": "stock", "transient_peak_bytes": 1, "chosen": False}]},
+            "candidates",
+        ),
+    ],
+)
+def test_finds_figures_that_disagree(changes: dict[str, object], kind: str | None) -> None:
+    stock, ours = FunctionMemory((192,), True, 192), FunctionMemory((128,), True, 128)
+    kinds = [problem.kind for problem in _compare_function(stock, ours, _entry(**changes))]
+    assert kinds == [] if kind is None else kind in kinds
+
+
+def test_finds_a_larger_slab_whatever_the_report_says() -> None:
+    stock, ours = FunctionMemory((64,), True, 64), FunctionMemory((128,), True, 128)
+    entry = _entry(stock_transient_peak_bytes=128)
+    assert "worse" in [problem.kind for problem in _compare_function(stock, ours, entry)]
+
+
+class _Deceived(Tools):
+    """The stock compiler is given another program."""
+
+    def run(self, tool: str, arguments: Sequence[str]) -> tuple[int | None, str]:
+        if tool != self.stock:
+            return super().run(tool, arguments)
+        source = Path(arguments[0])
+        text = source.read_text()
+        source.write_text(text.replace("arith.addf", "arith.subf"))
+        try:
+            return super().run(tool, arguments)
+        finally:
+            source.write_text(text)
+
+
+def _sum_program() -> Program:
+    """(2x + 2x) * w with other results beside."""
+    of = Type((4, 4), "f32")
+    x = Value(of)
+
+    def step(kind: str, *operands: Value, **attributes: object) -> Operation:
+        return Operation(kind, list(operands), [Value(of)], dict(attributes))
+
+    doubled = step("elementwise", x, x, function="add", style="generic")
+    negated = step("elementwise", x, function="relu", style="generic")
+    weight = step("constant", data=[float(i % 3) for i in range(16)])
+    product = step("named", doubled.results[0], weight.results[0], name="matmul")
+    operations = [doubled, negated, weight, product]
+    results = [product.results[0], negated.results[0]]
+    return Program([Function("main", Block([x], operations, results))])
+
+
+def test_finds_and_reduces_wrong_results(tmp_path: Path) -> None:
+    tools = _Deceived()
+    with MeasurementServer() as server:
+
+        def kinds(program: Program) -> set[str]:
+            return {p.kind for p in compare_execution(program, "off", "vmvx", tools, server, "0")}
+
+        program = _sum_program()
+        assert kinds(program) == {"results"}
+        small = reduce_program(program, lambda p: "results" in kinds(p))
+        assert _kinds(small) == ["elementwise"]
+        assert "arith.addf" in small.text()
+        # With the stock compiler as it is, nothing is wrong.
+        tools = Tools()  # type: ignore[assignment]
+        assert kinds(program) == set()
+
+
+def test_reducing_takes_control_flow_apart() -> None:
+    found = [i for i in range(300) if {"if", "for"} & set(_kinds(generate(14, i)))]
+    assert len(found) >= 10
+    for index in found[:10]:
+        program = generate(14, index)
+        text = program.text()
+        target = "constant" if "constant" in _kinds(program) else "elementwise"
+        if target not in _kinds(program):
+            continue
+        small = reduce_program(program, lambda p, target=target: target in _kinds(p))  # type: ignore[misc]
+        assert program.text() == text
+        assert small.count() <= 3, small.text()
+
+
+def test_lays_refusals_to_their_program() -> None:
+    bad = _sum_program()
+    # Columns that the weight does not have.
+    bad.functions[0].body.operations[3].results[0].type = Type((4, 3), "f32")
+    good = _sum_program()
+    answers = compare_structure({5: good, 6: bad, 7: good}, "off", Tools())
+    assert [p.kind for p in answers[6]] == [REFUSED]
+    assert answers[5] == answers[7] == []
+
+
+# --- a share of its work -----------------------------------------------------------
+
+
+def _no_failures(result: dict[str, object], programs: int) -> None:
+    assert result["failures"] == []
+    assert result["programs"] == programs
+    refused = result["refused"]
+    assert isinstance(refused, list) and len(refused) <= max(1, programs // 20)
+
+
+@pytest.mark.parametrize("mode", ["off", "auto", "always"])
+def test_structure_of_random_programs(mode: str) -> None:
+    settings = Settings(seed=20, rewrite=mode, group=8)
+    _no_failures(run_batch("seed 20: 0 to 7", settings), 8)
+
+
+@pytest.mark.parametrize("mode", ["off", "auto", "always"])
+def test_runs_of_random_programs(mode: str) -> None:
+    _no_failures(run_batch("seed 21: 0 to 2", Settings(seed=21, run="vmvx", rewrite=mode)), 3)
+
+
+@pytest.mark.slow
+def test_structure_of_more_random_programs() -> None:
+    for first in (0, 40):
+        settings = Settings(seed=22, group=10)
+        _no_failures(run_batch(f"seed 22: {first} to {first + 39}", settings), 40)
+
+
+@pytest.mark.slow
+def test_runs_of_more_random_programs() -> None:
+    _no_failures(run_batch("seed 23: 0 to 23", Settings(seed=23, run="vmvx")), 24)
+    _no_failures(run_batch("seed 24: 0 to 5", Settings(seed=24, run="llvm-cpu")), 6)
+
+
+def test_command_line(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    command = ["fuzz", "--seed", "25", "--count", "3", "--group", "3", "--json"]
+    command += ["--results", str(results), "--keep", str(tmp_path / "keep")]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    answer = json.loads(first.stdout)
+    assert answer["programs"] == 3 and answer["failures"] == []
+    before = hashlib.sha256(results.read_bytes()).digest()
+    again = CliRunner().invoke(app, command)
+    assert json.loads(again.stdout) == answer
+    assert hashlib.sha256(results.read_bytes()).digest() == before
+
+
+def test_inputs_fit_the_types() -> None:
+    for index in range(40):
+        for function in generate(26, index).entry_points:
+            for data in ("integers", "reals"):
+                values = draw_inputs(function, data, "0")
+                for argument, value in zip(function.body.arguments, values, strict=True):
+                    if argument.type.shape is None:
+                        assert value in range(4)
+                    else:
+                        assert isinstance(value, int) is False
+                        assert len(value.shape) == argument.type.rank  # type: ignore[union-attr]
