@@ -220,24 +220,43 @@ def _import_onnx_model(model: Any, directory: Path, name: str = "model") -> Path
 
 
 def _import_onnx(source: Path, target: Path) -> Path:
-    """Run IREE's importer. Weights in external files are found beside the model only."""
+    """Import as ``iree-import-onnx`` does, without the half second that the program's start takes.
+
+    Weights in external files are found beside the model only.
+    """
     onnx = _require("onnx", "an ONNX model", "onnx")
-    # The importer reads a damaged file as an empty model, and fails on that in some later step.
+    from iree.compiler import ir
+    from iree.compiler.extras import onnx_importer
+
     with _exporting(f"{source}: reading the ONNX model"):
-        model = onnx.load(source, load_external_data=False)
-    opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+        model = onnx.load(source)
+    # A damaged file may read as an empty model.
     if not model.HasField("graph") or not model.opset_import:
         raise SerenityError(f"{source}: not an ONNX model, or cut short: it has no graph")
-    upgrade = [f"--opset-version={_OPSET}"] if opsets and opsets[0] < _OPSET else []
-    command = [
-        sys.executable,
-        "-m",
-        "iree.compiler.tools.import_onnx",
-        str(source),
-        *upgrade,
-        "-o",
-        str(target),
-    ]
+    opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    upgrade = bool(opsets) and opsets[0] < _OPSET
+    with _exporting(f"{source}: the ONNX import"):
+        try:
+            if upgrade:
+                model = onnx.version_converter.convert_version(model, _OPSET)
+            onnx.checker.check_model(model)
+            model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        except ValueError:  # More than a message of 2 GB holds: that needs files.
+            return _import_large_onnx(source, target, upgrade)
+        info = onnx_importer.ModelInfo(model)
+        module = info.create_module(context=ir.Context()).operation
+        onnx_importer.NodeImporter.define_function(info.main_graph, module).import_all()
+        module.verify()
+        target.write_text(module.get_asm(assume_verified=True) + "\n", "utf-8")
+    return target
+
+
+def _import_large_onnx(source: Path, target: Path, upgrade: bool) -> Path:
+    """Run IREE's program."""
+    command = [sys.executable, "-m", "iree.compiler.tools.import_onnx", str(source)]
+    command += ["-o", str(target)]
+    if upgrade:
+        command.append(f"--opset-version={_OPSET}")
     _log.debug("running %s", shlex.join(command))
     process = subprocess.run(
         command, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False

@@ -94,13 +94,27 @@ def test_a_corrupt_onnx_file_gives_one_line(content, reason, tmp_path):
     assert error.exit_code == 1
 
 
-def test_an_invalid_onnx_model_gives_one_line(tmp_path):
+def test_an_invalid_onnx_model_is_refused_with_onnx_s_reason(tmp_path):
     model = relu_model()
     model.graph.node[0].input[0] = "z"
     error = refusal(model, tmp_path)
-    assert "the ONNX import failed: " in str(error) and "ValidationError" in str(error)
-    assert "Traceback" not in str(error) and "Traceback" in error.stderr
-    assert "model.onnx" in error.command and error.exit_code == 1
+    assert "model.onnx: the ONNX import failed: ValidationError: " in str(error)
+    assert error.exit_code == 1
+
+
+def test_onnx_is_imported_as_iree_s_program_does(tmp_path):
+    from serenity_mlir.importing import _import_large_onnx
+
+    for opset in (9, 17):
+        source = tmp_path / "net.onnx"
+        source.write_bytes(relu_model(opset).SerializeToString())
+        ours = load_model(source, tmp_path).read_text()
+        assert ours == _import_large_onnx(source, tmp_path / "theirs.mlir", opset < 17).read_text()
+    source.write_bytes(b"junk")
+    with pytest.raises(SerenityError, match=r"the ONNX import failed: .*DecodeError") as caught:
+        _import_large_onnx(source, tmp_path / "theirs.mlir", False)
+    assert "\n" not in str(caught.value) and "Traceback" in caught.value.stderr
+    assert "import_onnx" in caught.value.command
 
 
 def test_a_truncated_onnx_file_gives_one_line(tmp_path):
