@@ -18,6 +18,9 @@ from serenity_mlir.errors import SerenityError
 #: Exit code of a comparison that failed (DESIGN: 4 check or comparison failed).
 DISAGREES = 4
 
+#: Beside those of every command.
+EXIT_CODES = (1, DISAGREES)
+
 app = typer.Typer(add_completion=False)
 
 
@@ -34,7 +37,7 @@ class _Rewrite(str, Enum):
     always = "always"
 
 
-@app.command("fuzz")
+@app.command("fuzz", epilog="Example: serenity fuzz --count 200 --seed 1 --keep failing/")
 def fuzz(
     count: Annotated[int, typer.Option(min=1, help="How many programs.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of the programs.")] = 0,
@@ -69,8 +72,7 @@ def fuzz(
     """Compile random programs stock and with serenity, and compare.
 
     Without --run, the modules of the stream phase: slabs as predicted, never larger than stock's.
-    With it, runs both: outputs and the runtime's allocations. Exits with 4 if a program is not as
-    promised. What the stock compiler does not take is counted, and no failure.
+    With it, runs both: outputs and the runtime's allocations. What the stock compiler does not take is counted, and no failure.
     """
     from serenity_mlir.fuzzing import Settings, Totals, batches, run_batch
     from serenity_mlir.running import run_many
