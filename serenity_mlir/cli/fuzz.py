@@ -72,7 +72,8 @@ def fuzz(
     """Compile random programs stock and with serenity, and compare.
 
     Without --run, the modules of the stream phase: slabs as predicted, never larger than stock's.
-    With it, runs both: outputs and the runtime's allocations. What the stock compiler does not take is counted, and no failure.
+    With it, runs both: outputs and the runtime's allocations. What the stock compiler does not take
+    is counted, and no failure.
     """
     from serenity_mlir.fuzzing import Settings, Totals, batches, run_batch
     from serenity_mlir.running import run_many
