@@ -3,15 +3,17 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Offset packing beside others: height above the bound, and time.
 
-    python benchmarks/offsets.py [hard] [cut] [large] [--runs N] [--limit SECONDS] [--no-cp-sat]
+    python benchmarks/offsets.py [PART ...] [--runs N] [--limit SECONDS] [--cp-sat-limit SECONDS]
 
-hard   the published instances of benchmarks/instances/offsets, deciding their capacity
-cut    rectangles cut into 50 to 500 buffers: the least height is known
-large  1,000, 10,000 and 60,000 buffers with lifetimes like those of activations
+hard      the published instances of benchmarks/instances/offsets, deciding their capacity
+family    larger ones made of them, mirrored in time and with buffers cut in two
+networks  the slabs of the networks: benchmarks/instances/graphs/compiler in the order of least peak
+cut       rectangles cut into 50 to 500 buffers: the least height is known
+large     1,000, 10,000 and 60,000 buffers with lifetimes like those of activations, and denser
 
-Everything is seeded. Every packing is verified. The limit is wall-clock time; the time printed is
-that of the process, so that a busy machine does not show. CP-SAT (NoOverlap2D) is run on the hard
-instances where OR-Tools is installed, on one core.
+Everything is seeded. Every packing is verified. The limits are wall-clock time; the time printed is
+that of the process, so that a busy machine does not show. CP-SAT (NoOverlap2D) is one worker; it
+takes part where OR-Tools is installed (pip install serenity-mlir[bench]), up to 1,000 buffers.
 """
 
 from __future__ import annotations
@@ -27,9 +29,13 @@ import numpy as np
 import numpy.typing as npt
 
 from serenity_mlir.offsets import Buffers, maximum_live_bytes, pack_buffers, read_csv, verify
+from serenity_mlir.scheduling import Problem, schedule, simulate
 
 INSTANCES = Path(__file__).parent / "instances" / "offsets"
+COMPILER = Path(__file__).parent / "instances" / "graphs" / "compiler"
 Int64s = npt.NDArray[np.int64]
+#: Name, buffers, capacity.
+Instance = tuple[str, Buffers, "int | None"]
 Packer = Callable[[Buffers, float, int | None], "Int64s | None"]
 
 
@@ -106,14 +112,19 @@ def iree(buffers: Buffers, limit: float, capacity: int | None) -> Int64s:
 
 
 def cp_sat(buffers: Buffers, limit: float, capacity: int | None) -> Int64s | None:
-    """OR-Tools CP-SAT: rectangles with fixed times, NoOverlap2D, one worker."""
+    """OR-Tools CP-SAT: rectangles with fixed times, NoOverlap2D, one worker. It is given the bound,
+    the greedy packing as a hint and as an upper bound, the sizes in units of their common divisor,
+    and the redundant cumulative constraint; it ends when the capacity or the bound is met."""
     try:
         from ortools.sat.python import cp_model
     except ImportError:
         return None
     unit = int(np.gcd.reduce(buffers.size))
-    bound = maximum_live_bytes(buffers) // unit
-    top = int(capacity // unit) if capacity else int(greedy_height(buffers) // unit)
+    start = pack_buffers(buffers, algorithm="greedy")
+    bound = max(maximum_live_bytes(buffers), capacity or 0) // unit
+    top = start.height_bytes // unit
+    if top <= bound:
+        return start.offsets
     model = cp_model.CpModel()
     height = model.new_int_var(bound, top, "height")
     xs, ys, offsets = [], [], []
@@ -124,21 +135,19 @@ def cp_sat(buffers: Buffers, limit: float, capacity: int | None) -> Int64s | Non
         xs.append(model.new_fixed_size_interval_var(begin, length, f"x{i}"))
         ys.append(model.new_fixed_size_interval_var(offset, size, f"y{i}"))
         model.add(offset + size <= height)
+        model.add_hint(offset, int(start.offsets[i]) // unit)
         offsets.append(offset)
+    model.add_hint(height, top)
     model.add_no_overlap_2d(xs, ys)
-    if capacity is None:
-        model.minimize(height)
+    model.add_cumulative(xs, [int(size) // unit for size in buffers.size], height)
+    model.minimize(height)
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = limit
     solver.parameters.num_workers = 1
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return None
+        return start.offsets
     return np.array([solver.value(offset) * unit for offset in offsets], dtype=np.int64)
-
-
-def greedy_height(buffers: Buffers) -> int:
-    return pack_buffers(buffers, algorithm="greedy").height_bytes
 
 
 def serenity_greedy(buffers: Buffers, limit: float, capacity: int | None) -> Int64s:
@@ -183,6 +192,66 @@ def cut_rectangle(n: int, seed: int, horizon: int, height: int) -> Buffers:
     return make(table[:, 0], table[:, 1], table[:, 3] - table[:, 2])
 
 
+def spirals(n: int, seed: int, horizon: int, height: int) -> Buffers:
+    """Cuts rectangles into five that wind about the fifth, so that no straight cut parts them."""
+    rng = np.random.default_rng(seed)
+    parts = [(0, horizon, 0, height)]
+    while len(parts) < n:
+        weights = np.array([(b - a) * (d - c) for a, b, c, d in parts], dtype=float)
+        k = int(rng.choice(len(parts), p=weights / weights.sum()))
+        a, b, c, d = parts[k]
+        if b - a < 3 or d - c < 3:
+            continue
+        x1, x2 = map(int, np.sort(rng.choice(np.arange(a + 1, b), 2, replace=False)))
+        y1, y2 = (int(y) for y in np.sort(rng.integers(c + 1, d, 2)))
+        if y1 == y2:
+            continue
+        parts[k] = (x1, x2, y1, y2)
+        parts += [(a, x2, c, y1), (x2, b, c, y2), (x1, b, y2, d), (a, x1, y1, d)]
+    table = np.array(parts, dtype=np.int64)[rng.permutation(len(parts))]
+    return make(table[:, 0], table[:, 1], table[:, 3] - table[:, 2])
+
+
+def family(buffers: Buffers, n: int, seed: int) -> Buffers:
+    """Cuts buffers in two, in time or in size, until there are n; time runs backwards. What fitted
+    into a capacity still does."""
+    rng = np.random.default_rng(seed)
+    unit = int(np.gcd.reduce(buffers.size))
+    parts = [
+        (-int(upper), -int(lower), int(size))
+        for lower, upper, size in zip(buffers.lower, buffers.upper, buffers.size, strict=True)
+    ]
+    while len(parts) < n:
+        k = int(rng.integers(len(parts)))
+        a, b, size = parts[k]
+        if rng.random() < 0.5 and b - a > 1:
+            cut = int(rng.integers(a + 1, b))
+            parts[k] = (a, cut, size)
+            parts.append((cut, b, size))
+        elif size > unit:
+            low = unit * int(rng.integers(1, size // unit))
+            parts[k] = (a, b, low)
+            parts.append((a, b, size - low))
+    table = np.array(parts, dtype=np.int64)[rng.permutation(n)]
+    return make(table[:, 0] - table[:, 0].min(), table[:, 1] - table[:, 0].min(), table[:, 2])
+
+
+def network(path: Path) -> Buffers:
+    """Lifetimes in an order of least peak; several have no packing without loss."""
+    problem = Problem.from_file(path)
+    live = simulate(problem, schedule(problem).order)
+    size = np.array([buffer.bytes for buffer in problem.buffers], dtype=np.int64)
+    used = (live.first >= 0) & (size > 0)
+    return make(live.first[used], live.last[used] + 1, size[used])
+
+
+def dense(n: int, seed: int) -> Buffers:
+    """Forty buffers live at a time on average, of all sizes."""
+    rng = np.random.default_rng(seed)
+    lower = np.sort(rng.integers(0, n, n))
+    return make(lower, lower + rng.geometric(1 / 40, n), rng.integers(1, 1000, n) * 64)
+
+
 def activations(n: int, seed: int) -> Buffers:
     """One buffer per operation, most of them short-lived, a tenth kept for a skip connection."""
     rng = np.random.default_rng(seed)
@@ -217,61 +286,108 @@ def row(name: str, cells: list[str]) -> None:
 
 
 def table(
-    instances: list[tuple[str, Buffers, int | None]], packers: list[str], limit: float
+    instances: list[Instance],
+    packers: list[str],
+    limit: float,
+    cp_sat_limit: float,
 ) -> None:
     row("instance (buffers)", packers)
     for name, buffers, capacity in instances:
         cells = []
         for packer in packers:
-            answer, seconds = run(PACKERS[packer], buffers, limit, capacity)
+            # The Python ones are quadratic.
+            largest = {"cp-sat": 1000, "by size": 10000, "by breadth": 10000}.get(packer)
+            if largest is not None and len(buffers) > largest:
+                cells.append("")
+                continue
+            seconds_allowed = cp_sat_limit if packer == "cp-sat" else limit
+            answer, seconds = run(PACKERS[packer], buffers, seconds_allowed, capacity)
             cells.append(f"{answer} {seconds:.3f}s")
         row(f"{name} ({len(buffers):,})", cells)
 
 
+def published() -> list[Instance]:
+    return [
+        (path.stem.split(".")[0], read_csv(path), int(path.stem.split(".")[1]))
+        for path in sorted(INSTANCES.glob("*.csv"))
+    ]
+
+
+def derived() -> list[Instance]:
+    result: list[Instance] = []
+    for seed, (name, buffers, capacity) in enumerate(published()):
+        for n in (310, 450):
+            if n > len(buffers):
+                made = family(buffers, n, 100 * seed + n)
+                result.append((f"{name} cut to {n}", made, capacity))
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("parts", nargs="*", default=["hard", "cut", "large"])
+    parts = ["hard", "family", "networks", "cut", "large"]
+    parser.add_argument("parts", nargs="*", default=parts, help=", ".join(parts))
     parser.add_argument("--runs", type=int, default=20, help="cut rectangles per size")
     parser.add_argument("--limit", type=float, default=10.0, help="seconds (cut: a tenth of it)")
-    parser.add_argument("--no-cp-sat", action="store_true")
+    parser.add_argument("--cp-sat-limit", type=float, default=20.0, help="seconds; 0: without it")
     options = parser.parse_args()
-    packers = [name for name in PACKERS if name != "cp-sat" or not options.no_cp_sat]
+    packers = [name for name in PACKERS if name != "cp-sat" or options.cp_sat_limit > 0]
+    limits = (options.limit, options.cp_sat_limit)
 
+    print("Height above the maximum of live bytes, or that the capacity is kept; CPU time")
     if "hard" in options.parts:
-        print("Height above the maximum of live bytes, or whether the capacity is kept; CPU time")
-        table(
-            [
-                (path.stem, read_csv(path), int(path.stem.split(".")[1]))
-                for path in sorted(INSTANCES.glob("*.csv"))
-            ],
-            packers,
-            options.limit,
-        )
+        table(published(), packers, *limits)
+    if "family" in options.parts:
+        print("\nMade of them")
+        table(derived(), packers, *limits)
+    if "networks" in options.parts:
+        print("\nNetworks, first order of least peak (the compiler tries others where one loses)")
+        instances: list[Instance] = [
+            (path.name.split(".")[0], network(path), None)
+            for path in sorted(COMPILER.glob("*.region.json"))
+        ]
+        table(instances, packers, *limits)
     if "cut" in options.parts:
         print("\nRectangles cut into n buffers: solved to the bound by the exact search")
-        for n in (50, 100, 200, 500):
-            for horizon in (10 * n, 50):
-                times = []
-                for seed in range(options.runs):
-                    buffers = cut_rectangle(n, 1000 * n + seed, horizon, 1 << 20)
-                    start = time.process_time()
-                    packing = pack_buffers(buffers, time_limit=options.limit / 10)
-                    times.append((packing.height_bytes == 1 << 20, time.process_time() - start))
-                    assert verify(buffers, packing.offsets) is None
-                solved = sum(met for met, _ in times)
-                median = statistics.median(seconds for _, seconds in times)
-                print(
-                    f"{n:>6} buffers, times to {horizon:>5}: {solved:>3} of {len(times)}, "
-                    f"CPU median {median:.4f} s, most {max(seconds for _, seconds in times):.3f} s",
-                    flush=True,
-                )
+        for cutter in (cut_rectangle, spirals):
+            for n in (50, 100, 200, 500):
+                for horizon, height in ((10 * n, 1 << 20), (50, 1 << 20), (100, 1000)):
+                    cut(cutter, n, horizon, height, options.runs, options.limit / 10)
+        print("\nTwo of them")
+        two: list[Instance] = [
+            (f"cut {n}", cut_rectangle(n, 1000 * n, 50, 1 << 20), None) for n in (50, 100)
+        ]
+        table(two, packers, *limits)
     if "large" in options.parts:
-        print("\nLifetimes like those of activations")
-        large = [name for name in packers if name != "cp-sat"]
-        for n in (1000, 10000, 60000):
-            # The Python ones are quadratic.
-            names = large if n <= 10000 else ["greedy", "exact"]
-            table([(f"activations-{n}", activations(n, 1), None)], names, options.limit)
+        print("\nLifetimes like those of activations, and dense ones")
+        sizes = (1000, 10000, 60000)
+        large: list[Instance] = [(f"activations-{n}", activations(n, 1), None) for n in sizes]
+        large += [(f"dense-{n}", dense(n, 5), None) for n in sizes]
+        table(large, packers, *limits)
+
+
+def cut(
+    cutter: Callable[[int, int, int, int], Buffers],
+    n: int,
+    horizon: int,
+    height: int,
+    runs: int,
+    limit: float,
+) -> None:
+    times = []
+    for seed in range(runs):
+        buffers = cutter(n, 1000 * n + seed, horizon, height)
+        start = time.process_time()
+        packing = pack_buffers(buffers, time_limit=limit)
+        times.append((packing.height_bytes == height, time.process_time() - start))
+        assert verify(buffers, packing.offsets) is None
+    seconds = [second for _, second in times]
+    print(
+        f"{cutter.__name__:<14}{n:>4} buffers, times to {horizon:>5}, height {height:>8}: "
+        f"{sum(met for met, _ in times):>3} of {runs}, "
+        f"CPU median {statistics.median(seconds):.4f} s, most {max(seconds):.3f} s",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

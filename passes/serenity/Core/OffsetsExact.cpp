@@ -80,6 +80,8 @@ struct Strategy {
 /// States of more items hardly ever come back.
 constexpr size_t kMaxRememberedItems = 300;
 constexpr size_t kMaxRemembered = size_t(4) << 20;
+/// Pairs of more items in one section take longer to compare than they save.
+constexpr size_t kMaxPrecedence = 24;
 
 } // namespace
 
@@ -646,7 +648,7 @@ bool ExactSearch::Impl::propagateLate(int32_t s) {
     if (rules.releaseBound && top > (mirrored ? -floor[s] : ceiling[s])) {
       return false;
     }
-    if (!rules.precedence) {
+    if (!rules.precedence || count > kMaxPrecedence) {
       continue;
     }
 

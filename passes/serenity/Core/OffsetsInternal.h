@@ -178,8 +178,9 @@ struct Joint {
 /// A packing of it is one of the original; nothing else is the same.
 class JoinedInstance {
 public:
-  /// Joins items across sections without a spare byte of the capacity. Seeds
-  /// other than 0 choose otherwise where several ways are equally likely.
+  /// Joins items across sections without a spare byte of the capacity; odd
+  /// seeds also across others. Seeds other than 0 choose otherwise where
+  /// several ways are equally likely.
   JoinedInstance(const Instance &original, int64_t capacity, uint64_t seed,
                  Limits &limits);
 

@@ -245,7 +245,8 @@ Joiner::Joiner(const Instance &instance, int64_t capacity, uint64_t seed,
   std::partial_sum(live.begin(), live.end(), live.begin());
   seam.assign(sections, 0);
   for (int32_t s = 0; s + 1 < sections; ++s) {
-    seam[s] = live[s] == capacity && live[s + 1] == capacity;
+    // Where bytes are spare, sizes may fit together for the same reason.
+    seam[s] = seed % 2 == 1 || (live[s] == capacity && live[s + 1] == capacity);
   }
   beginning.resize(sections);
   ending.resize(sections);
