@@ -36,7 +36,13 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-PASSES = ("serenity-rewrite", "serenity-schedule", "serenity-schedule-regions", "serenity-pack")
+PASSES = (
+    "serenity-rewrite",
+    "serenity-schedule",
+    "serenity-schedule-regions",
+    "serenity-waves",
+    "serenity-pack",
+)
 
 #: How modules are compiled where the caller names no target: for this machine's CPU.
 LOCAL_FLAGS = (
@@ -49,6 +55,7 @@ _CHOICES = {
     "rewrite": ("auto", "off", "always"),
     "offsets": ("exact", "greedy", "iree"),
     "scheduler": ("exact", "serenity", "heuristic"),
+    "waves": ("auto", "off"),
     "budget_policy": ("error", "warn"),
 }
 
@@ -67,6 +74,8 @@ class SerenityOptions:
       offsets: ``--serenity-offsets=``. ``"exact"``, ``"greedy"`` or ``"iree"`` (``"exact"``).
       scheduler: ``--serenity-scheduler=``. ``"exact"``, ``"serenity"`` (the paper's own algorithm)
         or ``"heuristic"`` (``"exact"``).
+      waves: ``--serenity-waves=``. ``"auto"``: neighbouring commands run concurrently where the slab
+        stays the same; ``"off"``: one after the other (``"auto"``).
       time_limit: ``--serenity-time-limit=``. Seconds per function, after which the best answer so
         far is taken; 0 leaves the heuristics only (10).
       state_limit: ``--serenity-state-limit=``. States of a search; unlike the time limit it gives
@@ -88,6 +97,7 @@ class SerenityOptions:
     rewrite: str | None = None
     offsets: str | None = None
     scheduler: str | None = None
+    waves: str | None = None
     time_limit: float | None = None
     state_limit: int | None = None
     memory_budget: int | str | None = None
@@ -125,6 +135,7 @@ class SerenityOptions:
             "rewrite": self.rewrite,
             "offsets": self.offsets,
             "scheduler": self.scheduler,
+            "waves": self.waves,
             "time-limit": None if self.time_limit is None else f"{self.time_limit:.15g}",
             "state-limit": self.state_limit,
             "memory-budget": self.memory_budget,

@@ -152,6 +152,8 @@ class RegionReport:
       buffers: The buffers of the slab.
       operations: Its commands in order of execution; empty in reports of older releases.
       externals: What they touch outside of the slab.
+      waves: Groups of commands that may run at the same time; 0 in reports of older releases.
+      concurrent_operations: The commands in them.
     """
 
     location: str | None
@@ -168,6 +170,8 @@ class RegionReport:
     buffers: tuple[BufferReport, ...]
     operations: tuple[OperationReport, ...] = ()
     externals: tuple[ExternalReport, ...] = ()
+    waves: int = 0
+    concurrent_operations: int = 0
 
 
 @dataclass(frozen=True)
@@ -489,6 +493,8 @@ def _region(value: Any, place: str) -> RegionReport:
         buffers=item.items("buffers", _buffer),
         operations=item.added_items("operations", _operation),
         externals=item.added_items("externals", _external),
+        waves=item.added_optional("waves", _count) or 0,
+        concurrent_operations=item.added_optional("concurrent_operations", _count) or 0,
     )
     for number, operation in enumerate(region.operations):
         for field, count in (

@@ -20,6 +20,7 @@ PASSES = {
     "rewrite": ("serenity-rewrite", "Rewrite.cpp"),
     "schedule": ("serenity-schedule", "Schedule.cpp"),
     "schedule_regions": ("serenity-schedule-regions", "ScheduleRegions.cpp"),
+    "waves": ("serenity-waves", "Waves.cpp"),
     "pack": ("serenity-pack", "Pack.cpp"),
 }
 

@@ -126,7 +126,7 @@ const std::vector<std::string> &optionNames(const std::string &pass) {
   if (pass == "serenity-rewrite") {
     return rewrite;
   }
-  if (pass == "serenity-pack") {
+  if (pass == "serenity-pack" || pass == "serenity-waves") {
     return pack;
   }
   return pass == "serenity-schedule-regions" ? regions : order;

@@ -20,6 +20,8 @@ struct Options {
   Algorithm scheduler = Algorithm::Exact;
   PackAlgorithm offsets = PackAlgorithm::Exact;
   RewriteMode rewrite = RewriteMode::Auto;
+  /// Form waves of concurrent commands again where they cost nothing.
+  bool waves = true;
   /// Per function, for ordering and again for offsets.
   double timeLimitSeconds = 10;
   /// Deterministic cut-off of the searches in states; 0: none.

@@ -71,10 +71,6 @@ std::optional<PackModel> readPack(MlirOperation op) {
   return model;
 }
 
-namespace {
-
-/// Whether the slab of this pack is transient memory of a region: allocated as
-/// `stream.resource.alloca ... !stream.resource<transient>{%total}`.
 bool isTransientSlab(MlirOperation pack) {
   for (const ir::Use &use : ir::uses(ir::result(pack, 0))) {
     if (ir::isa(use.owner, "stream.resource.alloca") &&
@@ -85,6 +81,23 @@ bool isTransientSlab(MlirOperation pack) {
   }
   return false;
 }
+
+PackOptions slabPackOptions(MlirOperation pack, const Options &options) {
+  ResourceConfig config = lookupResourceConfig(pack, options.defaultAlignment);
+  PackOptions packing;
+  packing.algorithm = options.offsets;
+  packing.timeLimitSeconds = options.timeLimitSeconds;
+  packing.nodeLimit =
+      options.stateLimit ? options.stateLimit : options.packNodeLimit;
+  packing.offsetAlignment = config.offsetAlignment;
+  packing.rangeAlignment = config.rangeAlignment;
+  if (options.cancelled) {
+    packing.onProgress = [&options] { return !options.cancelled(); };
+  }
+  return packing;
+}
+
+namespace {
 
 MlirValue addOffset(MlirOperation before, MlirValue base, MlirValue value) {
   MlirOperation sum = ir::create("arith.addi", mlirOperationGetLocation(before),
@@ -170,11 +183,11 @@ std::vector<int64_t> liveBytes(const std::vector<Slice> &slices,
 
 void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
                 const PackModel &model, const PackResult &packing,
-                const ResourceConfig &config) {
+                int64_t rangeAlignment) {
   const std::vector<Slice> &slices = model.slices;
   region.slabBytes = packing.heightBytes;
   region.offsetsOptimal = packing.optimal;
-  region.liveBytes = liveBytes(slices, config.rangeAlignment);
+  region.liveBytes = liveBytes(slices, rangeAlignment);
   region.buffers.clear();
   for (size_t i = 0; i < slices.size(); ++i) {
     BufferReport buffer;
@@ -252,20 +265,9 @@ bool runPack(MlirOperation module, const Options &options,
                        "sizes are dynamic");
         continue;
       }
-      ResourceConfig config =
-          lookupResourceConfig(op, options.defaultAlignment);
-      PackOptions packOptions;
-      packOptions.algorithm =
-          ir::stringAttr(function, "serenity.variant") == "stock"
-              ? PackAlgorithm::Iree
-              : options.offsets;
-      packOptions.timeLimitSeconds = options.timeLimitSeconds;
-      packOptions.nodeLimit =
-          options.stateLimit ? options.stateLimit : options.packNodeLimit;
-      packOptions.offsetAlignment = config.offsetAlignment;
-      packOptions.rangeAlignment = config.rangeAlignment;
-      if (options.cancelled) {
-        packOptions.onProgress = [&options] { return !options.cancelled(); };
+      PackOptions packOptions = slabPackOptions(op, options);
+      if (ir::stringAttr(function, "serenity.variant") == "stock") {
+        packOptions.algorithm = PackAlgorithm::Iree;
       }
       std::optional<std::string> invalid = check(model->slices, packOptions);
       if (invalid) {
@@ -283,7 +285,8 @@ bool runPack(MlirOperation module, const Options &options,
       }
       if (report && transient) {
         RegionReport &region = entry->regions[regionOf[index]];
-        fillReport(region, function, op, *model, packing, config);
+        fillReport(region, function, op, *model, packing,
+                   packOptions.rangeAlignment);
         if (region.predictedBytes == 0 || !region.leftAlone.empty()) {
           region.predictedBytes = maximumLiveBytes(model->slices, packOptions);
           if (region.location.empty()) {

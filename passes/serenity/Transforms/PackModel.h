@@ -7,6 +7,7 @@
 
 #include "serenity/Core/Offsets.h"
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Options.h"
 
 #include <optional>
 #include <vector>
@@ -25,6 +26,13 @@ struct PackModel {
 
 /// Nothing if the operation does not look as expected.
 std::optional<PackModel> readPack(MlirOperation op);
+
+/// Whether the slab of this pack is transient memory of a region: allocated as
+/// `stream.resource.alloca ... !stream.resource<transient>{%total}`.
+bool isTransientSlab(MlirOperation pack);
+
+/// How the slices of this pack are laid out. `options` must outlive the answer.
+PackOptions slabPackOptions(MlirOperation pack, const Options &options);
 
 } // namespace serenity
 

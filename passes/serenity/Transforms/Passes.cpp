@@ -19,6 +19,10 @@ const std::vector<PassInfo> &passTable() {
       {"serenity-schedule-regions",
        "Order the commands of stream.async.execute for least peak memory",
        runScheduleRegions},
+      {"serenity-waves",
+       "Let neighbouring commands run concurrently where the slab stays the "
+       "same",
+       runWaves},
       {"serenity-pack",
        "Give the slices of stream.resource.pack offsets of least height",
        runPack},

@@ -40,6 +40,8 @@ bool runSchedule(MlirOperation module, const Options &options,
                  ModuleReport *report);
 bool runScheduleRegions(MlirOperation module, const Options &options,
                         ModuleReport *report);
+bool runWaves(MlirOperation module, const Options &options,
+              ModuleReport *report);
 bool runPack(MlirOperation module, const Options &options,
              ModuleReport *report);
 

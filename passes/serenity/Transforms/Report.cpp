@@ -227,6 +227,8 @@ void writeRegion(Writer &json, const RegionReport &region) {
   json.key("seconds");
   json.seconds(region.seconds);
   json.fieldOrNull("left_alone", region.leftAlone);
+  json.field("waves", region.waves);
+  json.field("concurrent_operations", region.concurrentOperations);
   json.key("live_bytes");
   json.open('[', /*flatInside=*/true);
   for (int64_t bytes : region.liveBytes) {

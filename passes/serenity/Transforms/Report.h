@@ -65,6 +65,10 @@ struct RegionReport {
   bool offsetsOptimal = false;
   int64_t states = 0;
   double seconds = 0;
+  /// Groups of commands that may run at the same time, and the commands in
+  /// them.
+  int64_t waves = 0;
+  int64_t concurrentOperations = 0;
   std::vector<int64_t> liveBytes; // per step
   std::vector<BufferReport> buffers;
   std::vector<OperationReport> operations; // in order of execution

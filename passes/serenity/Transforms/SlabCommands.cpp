@@ -84,6 +84,7 @@ private:
   int external(MlirValue argument);
   void assignSteps();
   void nameBuffers();
+  void countWaves();
 
   MlirOperation pack;
   RegionReport &region;
@@ -355,8 +356,26 @@ void Reader::read(MlirOperation found) {
     readOperation(op, command);
     command += region.operations.size() > before;
   }
+  countWaves();
   assignSteps();
   nameBuffers();
+}
+
+/// Commands with the same number run at the same time.
+void Reader::countWaves() {
+  region.waves = 0;
+  region.concurrentOperations = 0;
+  for (size_t i = 0; i < commandOf.size();) {
+    size_t end = i + 1;
+    while (end < commandOf.size() && commandOf[end] == commandOf[i]) {
+      ++end;
+    }
+    if (end - i > 1) {
+      ++region.waves;
+      region.concurrentOperations += int64_t(end - i);
+    }
+    i = end;
+  }
 }
 
 } // namespace

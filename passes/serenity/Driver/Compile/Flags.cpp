@@ -84,6 +84,11 @@ const std::vector<Flag> &flagTable() {
            {{"exact", Algorithm::Exact},
             {"serenity", Algorithm::Serenity},
             {"heuristic", Algorithm::Heuristic}})},
+      {"waves", "auto|off",
+       "Let neighbouring commands run concurrently again where the slab stays "
+       "the same (default auto), or run them one after the other.",
+       choice<bool>([](CompileFlags &f) -> bool & { return f.options.waves; },
+                    {{"auto", true}, {"off", false}})},
       {"time-limit", "SECONDS",
        "Limit of each search, per function (default 10); 0: heuristics only.",
        [](CompileFlags &flags, const std::string &text) {

@@ -78,6 +78,7 @@ private:
   bool scheduleStream(FormSearch &forms);
   void remarkOnUserFlags();
   ModuleReport describeStock(MlirOperation stock) const;
+  bool finishSlabs(MlirOperation module, bool visible);
   void adopt(MlirOperation clone);
   void takeModule();
 
@@ -304,8 +305,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     adopt(own->placed);
     own->placed.ptr = nullptr;
     keepRegions(own->report);
-    Stopwatch watch(report, "offsets");
-    return stream.runOwn("serenity-pack", flow, options, &report, false);
+    return finishSlabs(flow, /*visible=*/false);
   }
   if (takeOver && !form.isStock()) {
     adopt(own->flow);
@@ -354,8 +354,21 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
     keepRegions(again);
   }
+  return finishSlabs(flow, watched);
+}
+
+/// From slabs in the order that was chosen to offsets. Functions in IREE's
+/// order are marked, and keep IREE's waves.
+bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
+  bool waves = options.waves && !user.has("iree-stream-partitioning-favor");
+  if (waves && flags.schedule) {
+    Stopwatch watch(report, "waves");
+    if (!stream.runOwn("serenity-waves", module, options, &report, visible)) {
+      return false;
+    }
+  }
   Stopwatch watch(report, "offsets");
-  return stream.runOwn("serenity-pack", flow, options, &report, watched);
+  return stream.runOwn("serenity-pack", module, options, &report, visible);
 }
 
 /// Removes our annotations, so that later phases see what stock would give

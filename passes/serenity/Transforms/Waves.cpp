@@ -1,0 +1,342 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+//===----------------------------------------------------------------------===//
+// serenity-waves
+//
+// Lets neighbouring commands that do not depend on one another run at the same
+// time (`stream.cmd.concurrent`) where that costs no byte of the slab.
+//
+// Assumes regions in our order, one command after the other, as
+// serenity-schedule-regions and iree-stream-schedule-allocation leave them. In
+// a wave all buffers of its commands are live together, so the lifetimes in
+// `stream.resource.pack` are written anew, in steps of waves. A command joins
+// the wave before it only if then neither the live bytes of any step nor the
+// slab grow; for the slab the search for offsets is asked.
+//
+// Afterwards waves hold commands that neither write what another one of them
+// touches nor share bytes of the slab. Functions that stay as IREE made them
+// (`serenity.variant`), regions that have waves already, and regions with
+// commands other than dispatches, copies and fills are left as they are.
+//
+// Place in the pipeline: after iree-stream-schedule-allocation, before
+// serenity-pack.
+//
+//   pack slices([0, 1] = %c64, [1, 3] = %c64, [2, 3] = %c64)
+//   dispatch @a -> slice 0
+//   dispatch @b(slice 0) -> slice 1
+//   dispatch @c -> slice 2
+//   dispatch @d(slice 1, slice 2)
+// =>
+//   pack slices([0, 1] = %c64, [1, 2] = %c64, [1, 2] = %c64)   // if it still
+//   fits dispatch @a -> slice 0 concurrent { dispatch @b(slice 0) -> slice 1;
+//   dispatch @c -> slice 2 } dispatch @d(slice 1, slice 2)
+//===----------------------------------------------------------------------===//
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/PackModel.h"
+#include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/SlabCommands.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace serenity {
+
+namespace {
+
+/// Searches for offsets per region; beyond it the waves found so far.
+constexpr int maxPackings = 512;
+/// Limit of one of them, in nodes times buffers.
+constexpr int64_t packWork = 100000;
+
+bool overlap(const AccessReport &a, const AccessReport &b) {
+  if (!a.offset || !a.bytes || !b.offset || !b.bytes) {
+    return true; // not constant
+  }
+  return *a.offset < *b.offset + *b.bytes && *b.offset < *a.offset + *a.bytes;
+}
+
+/// Whether one of the commands writes what the other one touches.
+class Conflicts {
+public:
+  explicit Conflicts(const RegionReport &region) : region(region) {}
+
+  bool between(const OperationReport &a, const OperationReport &b) const {
+    return writesInto(a, b) || writesInto(b, a);
+  }
+
+private:
+  bool writesInto(const OperationReport &a, const OperationReport &b) const {
+    for (const AccessReport &def : a.defs) {
+      for (const auto *list : {&b.uses, &b.defs}) {
+        for (const AccessReport &other : *list) {
+          if (def.buffer == other.buffer && overlap(def, other)) {
+            return true;
+          }
+        }
+      }
+    }
+    for (const AccessReport &def : a.externalDefs) {
+      for (const auto *list : {&b.externalUses, &b.externalDefs}) {
+        for (const AccessReport &other : *list) {
+          if (def.buffer == other.buffer
+                  ? overlap(def, other)
+                  : mayAlias(region.externals[size_t(def.buffer)],
+                             region.externals[size_t(other.buffer)])) {
+            return true;
+          }
+        }
+      }
+    }
+    return false;
+  }
+  /// Allocations of the function and arguments are apart, as IREE takes them to
+  /// be; views of a resource and variables may be parts of one another.
+  static bool mayAlias(const ExternalReport &a, const ExternalReport &b) {
+    auto isView = [](const ExternalReport &external) {
+      return external.kind == "other" || external.kind == "variable";
+    };
+    return a.kind != "constant" && b.kind != "constant" &&
+           (isView(a) || isView(b));
+  }
+
+  const RegionReport &region;
+};
+
+/// The region of a slab, as far as waves are concerned.
+struct SlabRegion {
+  MlirOperation execute = {};
+  std::vector<MlirOperation> commands;
+  RegionReport report; // with one operation per command
+};
+
+/// Nothing if waves are not to be formed there.
+std::optional<SlabRegion> readSlabRegion(MlirOperation function,
+                                         MlirOperation pack,
+                                         const PackModel &model) {
+  SlabRegion region;
+  // The slab is captured by the region it was made for.
+  for (const ir::Use &use : ir::uses(ir::result(pack, 0))) {
+    if (!ir::isa(use.owner, "stream.resource.alloca")) {
+      continue;
+    }
+    for (const ir::Use &capture : ir::uses(ir::result(use.owner, 0))) {
+      if (!ir::isa(capture.owner, "stream.cmd.execute")) {
+        continue;
+      }
+      if (!ir::isNull(region.execute) &&
+          !mlirOperationEqual(region.execute, capture.owner)) {
+        return std::nullopt;
+      }
+      region.execute = capture.owner;
+    }
+  }
+  if (ir::isNull(region.execute)) {
+    return std::nullopt;
+  }
+  for (MlirOperation op : ir::operations(ir::body(region.execute))) {
+    std::string_view name = ir::name(op);
+    if (name.substr(0, 11) != "stream.cmd.") {
+      continue;
+    }
+    if (name != "stream.cmd.dispatch" && name != "stream.cmd.copy" &&
+        name != "stream.cmd.fill") {
+      return std::nullopt;
+    }
+    for (MlirValue operand : ir::operands(op)) {
+      bool isResource = ir::toString(mlirValueGetType(operand))
+                            .rfind("!stream.resource", 0) == 0;
+      if (isResource && !mlirValueIsABlockArgument(operand)) {
+        return std::nullopt; // nothing is known about it
+      }
+    }
+    region.commands.push_back(op);
+  }
+  for (const Slice &slice : model.slices) {
+    BufferReport buffer;
+    buffer.first = slice.lower;
+    buffer.last = slice.upper - 1;
+    buffer.bytes = slice.bytes;
+    region.report.buffers.push_back(buffer);
+  }
+  describeCommands(function, pack, model.fixed, region.report);
+  if (region.report.operations.size() != region.commands.size()) {
+    return std::nullopt;
+  }
+  return region;
+}
+
+/// Forms the waves of one region.
+class WaveBuilder {
+public:
+  WaveBuilder(const SlabRegion &region, const PackModel &model,
+              const PackOptions &packing)
+      : region(region), slices(model.slices), packing(packing) {}
+
+  /// Per command, the number of its wave; empty if there is no wave of two.
+  std::vector<int> build();
+  const std::vector<Slice> &packedSlices() const { return slices; }
+
+private:
+  /// Lifetimes in steps of waves; false if a slice has no command.
+  bool lifetimes(const std::vector<int> &waves,
+                 std::vector<Slice> &found) const;
+
+  const SlabRegion &region;
+  std::vector<Slice> slices;
+  PackOptions packing;
+};
+
+bool WaveBuilder::lifetimes(const std::vector<int> &waves,
+                            std::vector<Slice> &found) const {
+  found = slices;
+  for (Slice &slice : found) {
+    slice.lower = INT64_MAX;
+    slice.upper = -1;
+  }
+  for (size_t i = 0; i < waves.size(); ++i) {
+    const OperationReport &operation = region.report.operations[i];
+    for (const auto *list : {&operation.uses, &operation.defs}) {
+      for (const AccessReport &access : *list) {
+        Slice &slice = found[size_t(access.buffer)];
+        slice.lower = std::min<int64_t>(slice.lower, waves[i]);
+        slice.upper = std::max<int64_t>(slice.upper, waves[i] + 1);
+      }
+    }
+  }
+  return std::all_of(found.begin(), found.end(),
+                     [](const Slice &slice) { return slice.upper > 0; });
+}
+
+std::vector<int> WaveBuilder::build() {
+  size_t count = region.commands.size();
+  std::vector<int> waves(count);
+  for (size_t i = 0; i < count; ++i) {
+    waves[i] = int(i);
+  }
+  std::vector<Slice> merged;
+  if (!lifetimes(waves, merged)) {
+    return {};
+  }
+  int64_t liveBytes = maximumLiveBytes(slices, packing);
+  int64_t slabBytes = pack(slices, packing).heightBytes;
+  PackOptions quick = packing;
+  quick.nodeLimit = std::min<int64_t>(
+      packing.nodeLimit,
+      std::max<int64_t>(packWork / int64_t(slices.size() + 1), 50));
+  Conflicts conflicts(region.report);
+  int packings = 0;
+  bool any = false;
+  size_t first = 0; // of the present wave
+  for (size_t i = 1; i < count && packings < maxPackings; ++i) {
+    bool apart = true;
+    for (size_t other = first; other < i && apart; ++other) {
+      apart = !conflicts.between(region.report.operations[other],
+                                 region.report.operations[i]);
+    }
+    if (apart) {
+      std::vector<int> joined = waves;
+      for (size_t later = i; later < count; ++later) {
+        --joined[later];
+      }
+      if (lifetimes(joined, merged) &&
+          maximumLiveBytes(merged, packing) <= liveBytes) {
+        ++packings;
+        if (pack(merged, quick).heightBytes <= slabBytes) {
+          waves = std::move(joined);
+          any = true;
+          continue;
+        }
+      }
+    }
+    first = i;
+  }
+  if (!any) {
+    return {};
+  }
+  lifetimes(waves, merged);
+  slices = std::move(merged);
+  return waves;
+}
+
+/// Moves the commands of every wave of two and more into one operation.
+void writeWaves(const SlabRegion &region, const std::vector<int> &waves) {
+  MlirLocation location = mlirOperationGetLocation(region.execute);
+  for (size_t first = 0; first < waves.size();) {
+    size_t end = first + 1;
+    while (end < waves.size() && waves[end] == waves[first]) {
+      ++end;
+    }
+    if (end - first >= 2) {
+      MlirOperationState state =
+          mlirOperationStateGet(ir::strRef("stream.cmd.concurrent"), location);
+      MlirRegion body = mlirRegionCreate();
+      MlirBlock block = mlirBlockCreate(0, nullptr, nullptr);
+      mlirRegionAppendOwnedBlock(body, block);
+      mlirOperationStateAddOwnedRegions(&state, 1, &body);
+      MlirOperation wave = mlirOperationCreate(&state);
+      ir::insertBefore(region.commands[first], wave);
+      for (size_t i = first; i < end; ++i) {
+        mlirOperationRemoveFromParent(region.commands[i]);
+        mlirBlockAppendOwnedOperation(block, region.commands[i]);
+      }
+      mlirBlockAppendOwnedOperation(
+          block, ir::create("stream.yield", location, {}, {}));
+    }
+    first = end;
+  }
+}
+
+void setLifetimes(MlirOperation pack, const std::vector<Slice> &slices) {
+  MlirContext context = mlirOperationGetContext(pack);
+  MlirType index = mlirIndexTypeGet(context);
+  std::vector<MlirAttribute> bounds;
+  for (const Slice &slice : slices) {
+    bounds.push_back(mlirIntegerAttrGet(index, slice.lower));
+    bounds.push_back(mlirIntegerAttrGet(index, slice.upper - 1));
+  }
+  mlirOperationSetAttributeByName(
+      pack, ir::strRef("lifetime_intervals"),
+      mlirArrayAttrGet(context, intptr_t(bounds.size()), bounds.data()));
+}
+
+} // namespace
+
+bool runWaves(MlirOperation module, const Options &options, ModuleReport *) {
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if ((!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) ||
+        ir::stringAttr(function, "serenity.variant")) {
+      continue;
+    }
+    std::vector<MlirOperation> packs;
+    ir::walk(function, [&](MlirOperation op) {
+      if (ir::isa(op, "stream.resource.pack") && isTransientSlab(op)) {
+        packs.push_back(op);
+      }
+    });
+    for (MlirOperation op : packs) {
+      std::optional<PackModel> model = readPack(op);
+      if (!model || model->slices.empty() || !model->dynamic.empty()) {
+        continue;
+      }
+      PackOptions packing = slabPackOptions(op, options);
+      std::optional<SlabRegion> region = readSlabRegion(function, op, *model);
+      if (!region || check(model->slices, packing)) {
+        continue;
+      }
+      WaveBuilder builder(*region, *model, packing);
+      std::vector<int> waves = builder.build();
+      if (!waves.empty()) {
+        setLifetimes(op, builder.packedSlices());
+        writeWaves(*region, waves);
+      }
+    }
+  }
+  return true;
+}
+
+} // namespace serenity
