@@ -74,8 +74,8 @@ class SerenityOptions:
       offsets: ``--serenity-offsets=``. ``"exact"``, ``"greedy"`` or ``"iree"`` (``"exact"``).
       scheduler: ``--serenity-scheduler=``. ``"exact"``, ``"serenity"`` (the paper's own algorithm)
         or ``"heuristic"`` (``"exact"``).
-      waves: ``--serenity-waves=``. ``"auto"``: neighbouring commands run concurrently where the slab
-        stays the same; ``"off"``: one after the other (``"auto"``).
+      waves: ``--serenity-waves=``. ``"auto"``: neighbouring commands run concurrently where that
+        costs no byte; ``"off"``: one after the other (``"auto"``).
       time_limit: ``--serenity-time-limit=``. Seconds per function, after which the best answer so
         far is taken; 0 leaves the heuristics only (10).
       state_limit: ``--serenity-state-limit=``. States of a search; unlike the time limit it gives

@@ -30,6 +30,7 @@ PASSES = (
     "--serenity-rewrite",
     "--serenity-schedule",
     "--serenity-schedule-regions",
+    "--serenity-waves",
     "--serenity-pack",
 )
 
@@ -136,6 +137,7 @@ def test_list_of_passes() -> None:
         "serenity-rewrite",
         "serenity-schedule",
         "serenity-schedule-regions",
+        "serenity-waves",
         "serenity-pack",
     ]
     assert text.count("options: ") == len(names)

@@ -82,7 +82,9 @@ def test_waves_are_free_and_safe(name: str, compilers: Compilers, tmp_path: Path
         assert function.transient_peak_bytes == other.transient_peak_bytes
         for region, alone in zip(function.regions, other.regions, strict=True):
             assert region.slab_bytes == alone.slab_bytes
-            assert max(region.live_bytes, default=0) == region.predicted_bytes == alone.predicted_bytes
+            assert (
+                max(region.live_bytes, default=0) == region.predicted_bytes == alone.predicted_bytes
+            )
             formed = waves(region)
             assert len(formed) == region.waves
             assert sum(map(len, formed)) == region.concurrent_operations
