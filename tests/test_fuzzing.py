@@ -14,18 +14,27 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import serenity_mlir
 from serenity_mlir._native import iree_library_directory
+from serenity_mlir.checking import read_prediction
 from serenity_mlir.cli import app
 from serenity_mlir.fuzzing import Program, Settings, generate, run_batch
 from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs
 from serenity_mlir.fuzzing.program import EMITTERS, Block, Function, Operation, Type, Value
 from serenity_mlir.fuzzing.reducing import reduce_program
 from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
-from serenity_mlir.fuzzing.structure import REFUSED, Tools, _compare_function, compare_structure
-from serenity_mlir.measurement import MeasurementServer
+from serenity_mlir.fuzzing.structure import (
+    REFUSED,
+    TARGETS,
+    Tools,
+    _compare_function,
+    compare_structure,
+)
+from serenity_mlir.measurement import MeasurementServer, measure
 
 
 def _kinds(program: Program) -> list[str]:
@@ -333,3 +342,47 @@ def test_inputs_fit_the_types() -> None:
                     else:
                         assert isinstance(value, int) is False
                         assert len(value.shape) == argument.type.rank  # type: ignore[union-attr]
+
+
+# --- what it has found ---------------------------------------------------------------
+
+_LOOP_FROM_A_RESULT = """
+func.func @main(%x: tensor<8x6xf32>, %trips: i32) -> (tensor<8x6xf32>, tensor<8x6xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %tanh = math.tanh %x : tensor<8x6xf32>
+  %e = tensor.empty() : tensor<8x6xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<8x6xf32>) -> tensor<8x6xf32>
+  %relu = arith.maximumf %x, %f : tensor<8x6xf32>
+  %count = arith.index_cast %trips : i32 to index
+  %out = scf.for %i = %c0 to %count step %c1 iter_args(%v = %relu) -> (tensor<8x6xf32>) {
+    %next = math.tanh %v : tensor<8x6xf32>
+    scf.yield %next : tensor<8x6xf32>
+  }
+  return %tanh, %out : tensor<8x6xf32>, tensor<8x6xf32>
+}
+"""
+
+
+def test_a_result_beside_the_start_of_a_loop_is_kept(tmp_path: Path) -> None:
+    """Both are packed in one allocation, of which the loop drops its part alone."""
+    report, module = tmp_path / "report.json", tmp_path / "module.vmfb"
+    serenity_mlir.compile_str(
+        _LOOP_FROM_A_RESULT,
+        output_file=str(module),
+        extra_args=list(TARGETS["vmvx"]),
+        serenity=serenity_mlir.SerenityOptions(rewrite="off", report=str(report)),
+    )
+    prediction = read_prediction(json.loads(report.read_text()), "main")
+    assert prediction is not None and not prediction.exact
+    # The input and one result; with an iteration the other result, packed with nothing, too.
+    one = 8 * 6 * 4
+    x = np.zeros((8, 6), np.float32)
+    with MeasurementServer() as server:
+        found = [measure(module, [x, trips], server=server) for trips in range(4)]
+    assert [call.external_bytes for call in found] == [3 * one] + 3 * [4 * one]
+    for call in found:
+        assert prediction.external_bytes is not None and prediction.peak_bytes is not None
+        assert call.external_bytes <= prediction.external_bytes
+        assert call.peak_bytes <= prediction.peak_bytes

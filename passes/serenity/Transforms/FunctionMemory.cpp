@@ -422,19 +422,65 @@ bool Interpreter::visitBranch(MlirOperation op, States &states) {
   return states.size() <= maxStates;
 }
 
+/// Whether `value`, defined outside of `loop`, is needed when the loop is over.
+/// What cannot be placed counts as needed: the numbers are upper bounds then.
+bool isUsedAfter(MlirValue value, MlirOperation loop) {
+  MlirBlock block = mlirOperationGetBlock(loop);
+  for (const ir::Use &use : ir::uses(value)) {
+    MlirOperation owner = use.owner;
+    while (owner.ptr && !mlirBlockEqual(mlirOperationGetBlock(owner), block)) {
+      owner = mlirOperationGetParentOperation(owner);
+    }
+    if (!owner.ptr || mlirOperationIsBeforeInBlock(loop, owner)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool Interpreter::visitLoop(MlirOperation op, States &states) {
   exact = false;
   bool counted = ir::isa(op, "scf.for");
   size_t firstInit = counted ? 3 : 0; // bounds and step
   size_t firstArgument = counted ? 1 : 0;
   std::vector<MlirValue> operands = ir::operands(op);
+  // In another loop or branch more may be needed than this block shows.
+  MlirOperation parent = mlirOperationGetParentOperation(op);
+  bool nested = !ir::isa(parent, "util.func") && !ir::isa(parent, "func.func");
   States done;
   for (State &start : states) {
     States current = {start};
     ++current[0].loopDepth;
     std::vector<std::vector<int>> carried(1);
+    bool fromOutside = false;
     for (size_t i = firstInit; i < operands.size(); ++i) {
       carried[0].push_back(start.find(operands[i]));
+      fromOutside |= carried[0].back() >= 0;
+    }
+    // What was there before the loop stays where something after it has a hold
+    // on it, by whatever name.
+    std::set<int> held;
+    for (const auto &item : start.bound) {
+      MlirValue value = {const_cast<void *>(item.first)};
+      if (nested || isUsedAfter(value, op)) {
+        held.insert(item.second);
+      }
+    }
+    auto drop = [&](State &state, int allocation,
+                    const std::vector<int> &kept) {
+      if (allocation >= 0 && !held.count(allocation) &&
+          std::find(kept.begin(), kept.end(), allocation) == kept.end()) {
+        state.release(allocation);
+      }
+    };
+    if (counted && fromOutside) {
+      // No iteration at all hands out what was there before.
+      State none = start;
+      std::vector<MlirValue> results = ir::results(op);
+      for (size_t r = 0; r < results.size() && r < carried[0].size(); ++r) {
+        none.bind(results[r], carried[0][r]);
+      }
+      done.push_back(std::move(none));
     }
     for (int iteration = 0; iteration < loopIterations; ++iteration) {
       for (intptr_t region = 0; region < (counted ? 1 : 2); ++region) {
@@ -448,10 +494,9 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
           for (size_t i = 0; i < carried[s].size(); ++i) {
             MlirValue argument =
                 mlirBlockGetArgument(block, intptr_t(i + offset));
-            int old = iteration ? state.find(argument) : -1;
-            if (old >= 0 && std::find(carried[s].begin(), carried[s].end(),
-                                      old) == carried[s].end()) {
-              state.release(old); // the value of the iteration before
+            if (iteration) {
+              // The value of the iteration before.
+              drop(state, state.find(argument), carried[s]);
             }
             state.bind(argument, carried[s][i]);
           }
@@ -483,11 +528,7 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
         MlirBlock block =
             mlirRegionGetFirstBlock(mlirOperationGetRegion(op, region));
         for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
-          int old = state.find(mlirBlockGetArgument(block, i));
-          if (old >= 0 && std::find(carried[s].begin(), carried[s].end(),
-                                    old) == carried[s].end()) {
-            state.release(old);
-          }
+          drop(state, state.find(mlirBlockGetArgument(block, i)), carried[s]);
         }
       }
       std::vector<MlirValue> results = ir::results(op);
