@@ -251,9 +251,11 @@ BudgetLadder::leastChange(const std::string &function) const {
 }
 
 bool BudgetLadder::fitsInStockOrder() const {
-  return std::all_of(together.begin(), together.end(), [&](const auto &item) {
-    return leastChange(item.first).has_value();
-  });
+  // Without a measure nothing is known to fit.
+  return !together.empty() &&
+         std::all_of(together.begin(), together.end(), [&](const auto &item) {
+           return leastChange(item.first).has_value();
+         });
 }
 
 bool BudgetLadder::formFits(const Form &form, const FormSearch::Tried &tried) {
@@ -344,8 +346,7 @@ std::vector<std::string> meansOf(Variant variant, const Form &form,
     return means;
   }
   means.push_back("order");
-  if (form.fuseMultiUse || form.inPlace != Form::None ||
-      !form.apart.empty()) {
+  if (form.fuseMultiUse || form.inPlace != Form::None || !form.apart.empty()) {
     means.push_back("fusion");
   }
   auto tried = forms.tried().find(form);

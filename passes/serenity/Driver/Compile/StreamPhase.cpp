@@ -18,7 +18,7 @@ constexpr const char *partitioningAttr = "stream.partitioning";
 
 /// The first pass after the commands: what is released serves a later
 /// allocation of the same size, and stays allocated in between.
-constexpr const char *reuse = "iree-stream-reuse-allocations";
+constexpr const char *reuse = "any(iree-stream-reuse-allocations)";
 
 /// Forms no waves of concurrent dispatches where the order is ours.
 void setPartitioning(MlirOperation module, bool on) {
