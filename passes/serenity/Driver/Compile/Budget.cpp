@@ -201,10 +201,8 @@ std::string sayShrinking(const FunctionBudget &miss, const RegionReport &region,
 BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
                            const Options &options, StreamPhase &stream)
     : budgetBytes(budgetBytes), options(options), stream(stream) {
-  peaks[size_t(Variant::Stock)] =
-      stream.runtimePeaks(stock, options, PackAlgorithm::Iree);
-  peaks[size_t(Variant::Offsets)] =
-      stream.runtimePeaks(stock, options, options.offsets);
+  peaks[size_t(Variant::Stock)] = measure(stock, PackAlgorithm::Iree);
+  peaks[size_t(Variant::Offsets)] = measure(stock, options.offsets);
   for (const auto &item : peaks[size_t(Variant::Stock)]) {
     together[item.first].insert(item.first);
   }
@@ -229,6 +227,12 @@ BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
       }
     });
   }
+}
+
+/// As the runtime will see them; before the releases if that cannot be told.
+Peaks BudgetLadder::measure(MlirOperation module, PackAlgorithm algorithm) {
+  Peaks found = stream.runtimePeaks(module, options, algorithm);
+  return found.empty() ? transientPeaks(module, options, algorithm) : found;
 }
 
 std::optional<Variant>
@@ -259,7 +263,7 @@ bool BudgetLadder::fitsInStockOrder() const {
 }
 
 bool BudgetLadder::formFits(const Form &form, const FormSearch::Tried &tried) {
-  Peaks found = stream.runtimePeaks(tried.placed, options, options.offsets);
+  Peaks found = measure(tried.placed, options.offsets);
   if (form.isStock()) {
     peaks[size_t(Variant::Ours)] = found;
   }

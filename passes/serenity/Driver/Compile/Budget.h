@@ -50,6 +50,7 @@ public:
   std::optional<Variant> leastChange(const std::string &function) const;
 
 private:
+  Peaks measure(MlirOperation module, PackAlgorithm algorithm);
   bool fits(const std::optional<int64_t> &peak) const {
     return peak && *peak <= budgetBytes; // an unknown one is no promise
   }
