@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Measures the schedulers: ``python benchmarks/scheduling.py [table ...]``.
 
-Tables: ``paper`` (optima of the paper's cells, and its own algorithm), ``networks``, ``compiler``
-(what the passes hand over), ``wirings``, ``stacks``, ``large``, ``gap`` (over time), ``ablation``
-(states, time and peak per switch). Times
-are CPU time of the thread that calls `schedule` (no reading, no conversion of the problem), so that
-other load on the machine counts little; the time limits of ``large`` and ``gap`` are wall-clock.
+Tables: ``networks``, ``compiler`` (what the passes hand over), ``wirings``, ``stacks``, ``large``,
+``gap`` (over time), ``ablation`` (states, time and peak per switch). The paper's graphs and its own
+algorithm are in ``serenity bench``. Times are CPU time of the thread that calls `schedule` (no
+reading, no conversion of the problem), so that other load on the machine counts little; the time
+limits of ``large`` and ``gap`` are wall-clock.
 """
 
 from __future__ import annotations
@@ -38,25 +38,6 @@ def _median(problem: Problem, repetitions: int = 5, **options: object) -> tuple[
 
 def _proof(result: Schedule) -> str:
     return result.proved_by if result.optimal else "not proved"
-
-
-def paper() -> None:
-    """Known optima, and the paper's dynamic programming beside them."""
-    print(
-        "| graph | operations | optimum, bytes | found | proved by | ms | paper's DP, ms | ratio |"
-    )
-    print("|---|---:|---:|---:|---|---:|---:|---:|")
-    rows = list(instances.cells())
-    rows.append(("darts_normal", instances.darts(False), 903168))
-    rows.append(("darts_normal_conv", instances.darts(True), 752640))
-    for name, problem, optimum in rows:
-        seconds, result = _median(problem)
-        dp_seconds, dp = _median(problem, 3, scheduler="serenity", time_limit=60.0)
-        dp_text = f"{1e3 * dp_seconds:.1f}" + ("" if dp.peak_bytes == optimum else " (worse)")
-        print(
-            f"| {name} | {len(problem.operations)} | {optimum:,} | {result.peak_bytes:,} | "
-            f"{_proof(result)} | {1e3 * seconds:.2f} | {dp_text} | {dp_seconds / seconds:.0f} |"
-        )
 
 
 def network_table() -> None:
@@ -206,7 +187,6 @@ def ablation() -> None:
 
 
 TABLES: dict[str, Callable[[], None]] = {
-    "paper": paper,
     "networks": network_table,
     "compiler": compiler,
     "wirings": wirings,

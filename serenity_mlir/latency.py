@@ -46,16 +46,19 @@ _MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 
 @dataclass(frozen=True)
 class Latency:
-    """Wall-clock milliseconds of single calls.
+    """Milliseconds of single calls.
 
     Attributes:
-      minimum: the shortest of them.
+      minimum: the shortest of them, wall clock.
       median: of all.
+      processor: the least processor time of a call, over all threads. Time in which other work had
+        the processor is not in it, so this compares modules on a busy machine too.
       calls: how many were measured.
     """
 
     minimum: float
     median: float
+    processor: float
     calls: int
 
 
@@ -77,8 +80,8 @@ def _input_flags(inputs: Sequence[Value], directory: Path) -> list[str]:
     return flags
 
 
-def _calls(command: Sequence[str], calls: int) -> list[float]:
-    """Run the tool once and return the milliseconds of `calls` single calls."""
+def _calls(command: Sequence[str], calls: int) -> list[tuple[float, float]]:
+    """Run the tool once; return wall and processor milliseconds of `calls` single calls."""
     # The first call meets cold caches and memory that was never touched: it is not counted.
     process = subprocess.run(
         [
@@ -98,8 +101,9 @@ def _calls(command: Sequence[str], calls: int) -> list[float]:
             stderr=process.stderr,
         )
     rows = json.loads(text[text.index("{") :])["benchmarks"]
+    scale = _MILLISECONDS
     times = [
-        row["real_time"] * _MILLISECONDS[row["time_unit"]]
+        (row["real_time"] * scale[row["time_unit"]], row["cpu_time"] * scale[row["time_unit"]])
         for row in rows
         if row.get("run_type") == "iteration"
     ]
@@ -107,15 +111,20 @@ def _calls(command: Sequence[str], calls: int) -> list[float]:
 
 
 def _measure(commands: Sequence[Sequence[str]]) -> list[Latency]:
-    slowest = max(statistics.median(_calls(command, FEWEST_CALLS)) for command in commands)
+    # By processor time: a busy machine shall not lead to fewer calls.
+    slowest = max(min(cpu for _, cpu in _calls(command, FEWEST_CALLS)) for command in commands)
     fitting = math.ceil(SECONDS_PER_ROUND * 1e3 / max(slowest, 1e-3))
     calls = min(max(fitting, FEWEST_CALLS), MOST_CALLS)
-    samples: list[list[float]] = [[] for _ in commands]
+    samples: list[list[tuple[float, float]]] = [[] for _ in commands]
     for turn in range(ROUNDS):
         which = range(len(commands))
         for index in which if turn % 2 == 0 else reversed(which):
             samples[index] += _calls(commands[index], calls)
-    return [Latency(min(of), statistics.median(of), len(of)) for of in samples]
+    latencies = []
+    for of in samples:
+        walls, processors = zip(*of, strict=True)
+        latencies.append(Latency(min(walls), statistics.median(walls), min(processors), len(of)))
+    return latencies
 
 
 def measure_latencies(

@@ -25,8 +25,11 @@ with open({log!r}, "a") as log:
 calls = int(flags["benchmark_repetitions"])
 base = 2.0 if "second" in flags["module"] else 1.0
 times = [100.0, *(base + i for i in range(1, calls))]
-rows = [{{"run_type": "iteration", "real_time": 1e3 * t, "time_unit": "us"}} for t in times]
-rows.append({{"run_type": "aggregate", "real_time": 0.5, "time_unit": "us"}})
+rows = [
+    {{"run_type": "iteration", "real_time": 1e3 * t, "cpu_time": 500 * t, "time_unit": "us"}}
+    for t in times
+]
+rows.append({{"run_type": "aggregate", "real_time": 0.5, "cpu_time": 0.5, "time_unit": "us"}})
 print("a line of another library")
 print(json.dumps({{"benchmarks": rows}}))
 """
@@ -52,6 +55,7 @@ def test_modules_run_in_turn_and_the_first_call_is_not_counted(fake):
         # 1 ms + number of the call; the hundred of the first call and the aggregate are left out.
         assert (first.minimum, second.minimum) == (2.0, 3.0)
         assert first.median == second.median - 1 < 100
+        assert (first.processor, second.processor) == (1.0, 1.5)
         assert first.calls == second.calls == latency.ROUNDS * latency.MOST_CALLS
     flags = fake()
     assert {(f["function"], f["input"]) for f in flags} == {("main", "7")}
@@ -84,4 +88,5 @@ def test_a_real_module_runs(tmp_path, monkeypatch):
     found = latency.measure_latencies([module], "main", [ones, ones])
     for (of,) in found.values():
         assert 0 < of.minimum <= of.median
+        assert of.processor > 0
         assert of.calls == latency.ROUNDS * 3

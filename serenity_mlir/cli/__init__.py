@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "traffic": "Count off-chip traffic before and after from a report.",
     "plot": "Draw the memory of a compiled module over time from its report.",
     "fuzz": "Compile random programs stock and with serenity, and compare.",
+    "bench": "Measure every figure of the documentation again, and other systems, on this machine.",
 }
 
 INTERRUPTED = 130

@@ -268,7 +268,7 @@ def _rows(check: FunctionCheck, result: CheckResult) -> list[tuple[str, str, str
         ),
     ]
     for setting, (before, after) in (check.latencies or {}).items():
-        for which in ("minimum", "median"):
+        for which in ("minimum", "median", "processor"):
             times = (getattr(latency, which) for latency in (before, after))
             stock_ms, our_ms = (f"{time:.3f}" for time in times)
             rows.append((f"latency, {setting}, {which}, ms", stock_ms, "", our_ms))
@@ -299,7 +299,8 @@ def _print(result: CheckResult, model: str) -> None:
         for setting, (before, after) in (check.latencies or {}).items():
             console.print(
                 f"  latency, {setting}: {after.minimum / before.minimum:.2f} of IREE's "
-                f"({after.median / before.median:.2f} in the median)",
+                f"({after.median / before.median:.2f} in the median, "
+                f"{after.processor / before.processor:.2f} of the processor time)",
                 **plain,
             )
         equal = " (bitwise equal)" if check.difference.bitwise else ""

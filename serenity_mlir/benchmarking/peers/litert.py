@@ -36,6 +36,9 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from . import protocol
 
+#: Looked for in the working directory.
+_PICTURES = "calibration_image_sample_data_20x128x128x3_float32.npy"
+
 _TRANSPOSE = 39  # BuiltinOperator in LiteRT's schema.
 
 
@@ -61,6 +64,9 @@ def _drop_final_transposes(model: Any) -> None:
 def _convert(request: protocol.Request) -> bytes:
     # A copy, because onnx2tf writes the simplified model over its input.
     copy = shutil.copy(request.model, request.directory / "model.onnx")
+    # For graphs with three channels onnx2tf runs its checks on pictures that it would download.
+    pictures = np.random.default_rng(0).random((20, 128, 128, 3), dtype=np.float32)
+    np.save(_PICTURES, pictures)
     keras = onnx2tf.convert(
         input_onnx_file_path=str(copy),
         output_folder_path=str(request.directory / "onnx2tf"),

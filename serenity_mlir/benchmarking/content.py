@@ -1,0 +1,502 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What a report says: results as headings, sentences and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from serenity_mlir.benchmarking.paper import PEAKS
+from serenity_mlir.benchmarking.peer_runs import PEERS
+from serenity_mlir.benchmarking.report import Heading, Part, Picture, Table, Text
+from serenity_mlir.benchmarking.results import (
+    IREE,
+    OURS,
+    Counting,
+    Results,
+    geometric_mean,
+)
+from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
+from serenity_mlir.explaining import peak_of, short_name
+from serenity_mlir.reporting import FunctionReport, ReportError, load_report
+from serenity_mlir.traffic import CAPACITIES, DEFAULT_BLOCK_BYTES, TrafficError, traffic_of_function
+
+__all__ = ["compose", "load_function"]
+
+_COUNTED: dict[Counting, str] = {
+    "without_io": "without inputs and outputs",
+    "with_io": "with inputs and outputs",
+}
+
+_SET_TITLES: dict[str | None, str] = {
+    "paper": "the paper's networks",
+    "more": "other networks",
+    "held-out": "networks held out (chosen before the compiler was run on any of them)",
+    None: "files",
+}
+
+
+def _bytes(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _join(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def load_function(reports: Path, network: str) -> FunctionReport | None:
+    """Returns what the compiler's report says of a network's function; None if there is none."""
+    try:
+        report = load_report(reports / f"{network}.json")
+    except (OSError, ReportError):
+        return None
+    functions = [function for function in report.functions if not function.initializer]
+    return functions[0] if len(functions) == 1 else None
+
+
+# --- parts -----------------------------------------------------------------------
+
+
+def _types(results: Results) -> str:
+    found = {name for sizes in results.sizes.values() for name in sizes["element_types"]}
+    return _join(sorted(found)) or "no"
+
+
+def _introduction(results: Results) -> Iterator[Part]:
+    yield Heading(1, "Results")
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(results.versions.items()))
+    yield Text(
+        f"Written by `serenity bench` on {results.date}; {results.machine}. Versions: {versions}."
+    )
+    yield Text(
+        f"Every size is in bytes unless it says KB, which is 1000 bytes. Elements are "
+        f"{_types(results)}, batch 1, weights and inputs from seed 0; weights are not counted. "
+        "**Slab** is the transient memory of one call: one allocation of the height of the layout, "
+        "so offsets are in it, and not a sum of live tensors. Inputs and outputs are not counted "
+        "unless a table says so; where it does, they are for every system. Code is generated for "
+        "this machine's CPU (`llvm-cpu`)."
+    )
+
+
+def _means(results: Results) -> Iterator[Part]:
+    """Geometric means of all systems over ours."""
+    cells = [name for name in results.in_sets("paper") if name in PEAKS]
+    every = results.in_sets("paper", "more", "held-out", None)
+    groups = [
+        ("nine cells", cells),
+        ("others", [name for name in every if name not in cells]),
+        ("held out", results.in_sets("held-out")),
+    ]
+    groups = [(title, names) for title, names in groups if names]
+    titles = [IREE, *(figure.title for figure in results.figures())]
+    yield Heading(2, "In one table")
+    yield Text(
+        "How many times the bytes of serenity another system needs for the same ONNX files: "
+        "geometric means, with the number of networks where both have a figure in brackets. The "
+        "tables behind it follow. 'Others' are all networks but the nine cells; those held out "
+        "are among them."
+    )
+    columns = ["system"]
+    for counting in _COUNTED:
+        columns += [f"{title}, {_COUNTED[counting]}" for title, _ in groups]
+    rows = []
+    for title in titles:
+        row = [title]
+        for counting in _COUNTED:
+            for _, names in groups:
+                ratios = results.ratios(title, names, counting)
+                mean = geometric_mean(ratios)
+                row.append("-" if mean is None else f"{mean:.2f} ({len(ratios)})")
+        rows.append(row)
+    yield Table(columns, rows)
+
+
+def _sizes(results: Results) -> Iterator[Part]:
+    cells = [name for name in results.in_sets("paper") if name in PEAKS]
+    yield Heading(2, "Slabs: IREE, ordering, rewriting")
+    yield Text(
+        "`IREE` is the default of `iree-compile`; `order` is `--serenity-rewrite=off`, whose "
+        "outputs are bitwise those of IREE; `serenity` is the default, with rewriting. Slabs, "
+        "without inputs and outputs. `ran` says whether IREE's runtime was seen to allocate "
+        "exactly the predicted bytes of every class, with equal outputs; the others are the "
+        "allocations in the compiled program. An asterisk marks an order that is not proved to be "
+        "of least peak."
+    )
+    columns = ["network", "i/o", "IREE", "order", "serenity", "IREE / order", "IREE / serenity"]
+
+    def row(name: str) -> list[str]:
+        sizes = results.sizes[name]
+        peaks = sizes["transient_peak_bytes"]
+        stock, order, ours = (peaks[key] for key in ("stock", "order", "serenity"))
+        run = results.runs.get(name)
+        ran = "-" if run is None else ("no" if run["disagreements"] else "yes")
+        return [
+            name,
+            _bytes(sizes["external_bytes"]),
+            _bytes(stock),
+            _bytes(order) + ("" if sizes["order_optimal"] else " *"),
+            _bytes(ours) + ("" if sizes["optimal"] else " *"),
+            _ratio(stock / order if order else None),
+            _ratio(stock / ours if ours else None),
+            ran,
+        ]
+
+    def mean(names: Sequence[str]) -> list[str]:
+        rows = [results.sizes[name]["transient_peak_bytes"] for name in names]
+        ratios = [
+            geometric_mean([of["stock"] / of[key] for of in rows if of[key]])
+            for key in ("order", "serenity")
+        ]
+        return ["geometric mean", "", "", "", "", *map(_ratio, ratios), ""]
+
+    if cells:
+        yield Text(
+            "The paper's columns are its own measurements, in KB = 1000 bytes: uint8 for SwiftNet, "
+            "TensorFlow Lite of 2020, inputs and outputs counted, and other RandWire graphs of the "
+            "same family (its own are not published). They are to be compared by their ratios."
+        )
+        extra = ["TFLite, paper", "SERENITY", "+ rewriting", "ratio, paper"]
+        paper = [PEAKS[name] for name in cells]
+        rows = [
+            [
+                *row(name),
+                f"{of.tflite:,} KB",
+                f"{of.scheduled:,} KB",
+                f"{of.rewritten:,} KB",
+                _ratio(of.tflite / of.rewritten),
+            ]
+            for name, of in zip(cells, paper, strict=True)
+        ]
+        published = geometric_mean([of.tflite / of.rewritten for of in paper])
+        rows.append([*mean(cells), "", "", "", _ratio(published)])
+        yield Table([*columns, "ran", *extra], rows)
+    for of_set in ("paper", "more", "held-out", None):
+        names = [name for name in results.in_sets(of_set) if name not in cells]
+        if names:
+            yield Heading(3, _SET_TITLES[of_set].capitalize())
+            rows = [row(name) for name in names]
+            yield Table([*columns, "ran"], [*rows, *([mean(names)] if len(names) > 1 else [])])
+
+
+def _systems_table(results: Results, names: Sequence[str], counting: Counting) -> Table:
+    titles = [OURS, IREE, *(figure.title for figure in results.figures())]
+    rows = []
+    for name in names:
+        of = results.systems(name, counting)
+        least = min(of.values(), default=0)
+        rows.append(
+            [
+                name,
+                *(
+                    f"**{of[title]:,}**" if of.get(title) == least else _bytes(of.get(title))
+                    for title in titles
+                ),
+            ]
+        )
+    means = [geometric_mean(results.ratios(title, names, counting)) for title in titles]
+    rows.append(["geometric mean / serenity", *map(_ratio, means)])
+    return Table(["network", *titles], rows)
+
+
+def _systems(results: Results) -> Iterator[Part]:
+    if not results.figures():
+        return
+    yield Heading(2, "Against other systems")
+    yield Text(
+        "The same ONNX file for every system. Bytes of activations, without and with the graph's "
+        "inputs and outputs, counted alike on every side; the least of a row is in bold. IREE and "
+        "serenity never use the memory of an input again, so theirs is slab + inputs + outputs; "
+        "others' is what they really hold at the worst moment."
+    )
+    cells = [name for name in results.in_sets("paper") if name in PEAKS]
+    groups = [
+        ("Nine cells", cells),
+        (
+            "Other networks",
+            [n for n in results.in_sets("paper", "more", "held-out", None) if n not in cells],
+        ),
+    ]
+    for title, names in groups:
+        if not names:
+            continue
+        for counting, counted in _COUNTED.items():
+            yield Heading(3, f"{title}, {counted}")
+            yield _systems_table(results, names, counting)
+
+
+def _peak_in_words(function: FunctionReport | None) -> str:
+    """Says what is live at the peak: the reason for the number."""
+    if function is None:
+        return "no report"
+    regions = [region for region in function.regions if region.buffers]
+    if not regions:
+        return "no slab"
+    region = max(regions, key=lambda of: of.slab_bytes)
+    peak = peak_of(region)
+    if peak is None:
+        return "no slab"
+    counts: dict[int, int] = {}
+    for buffer in peak.buffers:
+        counts[buffer.bytes] = counts.get(buffer.bytes, 0) + 1
+    live = ", ".join(f"{n} x {size:,}" for size, n in sorted(counts.items(), reverse=True)[:4])
+    if len(counts) > 4:
+        live += " and smaller ones"
+    at = short_name(peak.operations[0]) if peak.operations else "a concatenation"
+    proof = (
+        "no order of IREE's dispatches needs less"
+        if region.optimal
+        else f"the search ended at a bound of {region.lower_bound_bytes:,}"
+    )
+    lost = region.slab_bytes - region.predicted_bytes
+    packed = f"; {lost:,} lost between buffers" if lost else ""
+    return f"at {at} {live} are live; {proof}{packed}"
+
+
+def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
+    if not results.figures():
+        return
+    yield Heading(2, "Where serenity is not the smallest")
+    rows = []
+    for counting, counted in _COUNTED.items():
+        for name, systems in results.not_smallest(counting).items():
+            of = results.systems(name, counting)
+            best = min(systems, key=lambda system: of[system])
+            rows.append(
+                [
+                    name,
+                    counted,
+                    _bytes(of[OURS]),
+                    f"{best}: {of[best]:,}",
+                    _ratio(of[OURS] / of[best]),
+                    _peak_in_words(load_function(reports, name)),
+                ]
+            )
+    if not rows:
+        yield Text("It is the smallest on every network where another system has a figure.")
+        return
+    yield Text(
+        "Reasons are read from the compiler's reports: what is live in our program at its peak. "
+        "Where that is proved to be the least for IREE's dispatches, the other system has other "
+        "operations: fused further, without padded copies, or with an input's memory used again."
+    )
+    yield Table(
+        ["network", "counted", "serenity", "least", "serenity / least", "why"], rows, left=2
+    )
+
+
+def _schedulers(results: Results) -> Iterator[Part]:
+    if not results.schedulers:
+        return
+    yield Heading(2, "Schedulers")
+    yield Text(
+        "The paper's algorithm (re-implemented here: `--serenity-scheduler=serenity`) in its three "
+        "steps, and ours, on the graphs of the paper's model: a concatenation is a free view of "
+        "its inputs, activations run with their neighbour, partial convolutions accumulate in "
+        "place; the live sum of tensors, no offsets, the graph's input counted; SwiftNet in one "
+        "byte per element, the others in four. `conv` partitions convolutions over "
+        "concatenations, `all` depthwise ones too. Processor milliseconds of the search alone. The "
+        "paper's seconds are those of its own implementation on its own machine. 'no' did not end "
+        "with a proof within the limits of time and memory."
+    )
+    columns = ["graph", "rewriting", "operations", "peak, bytes", "proved optimum", *ABLATION]
+    rows = []
+    for name, of in results.schedulers.items():
+        for graph in of["graphs"]:
+            runs: dict[str, Any] = graph["runs"]
+            seconds = PEAKS[name].seconds if name in PEAKS else None
+            if graph["rewriting"] != "none":
+                seconds = PEAKS[name].rewritten_seconds if name in PEAKS else None
+            rows.append(
+                [
+                    name,
+                    graph["rewriting"],
+                    f"{graph['operations']}",
+                    _bytes(runs["ours"]["peak_bytes"]),
+                    _bytes(graph["published_optimum"]),
+                    *(
+                        f"{1e3 * runs[step]['seconds']:.2f}" if runs[step]["optimal"] else "no"
+                        for step in ABLATION
+                    ),
+                    "-" if seconds is None or graph["rewriting"] == "conv" else f"{seconds:g} s",
+                ]
+            )
+    yield Table([*columns, "paper"], rows, left=2)
+
+
+def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterator[Part]:
+    rows = []
+    ratios: dict[int, list[float]] = {capacity: [] for capacity in CAPACITIES}
+    for name in results.in_sets("paper"):
+        function = load_function(reports, name)
+        if function is None:
+            continue
+        try:
+            traffic = traffic_of_function(function)
+        except TrafficError:
+            continue
+        if traffic.stock is None:
+            continue
+        row = [name]
+        for capacity in CAPACITIES:
+            before, after = traffic.stock[capacity], traffic.serenity[capacity]
+            row += [_bytes(before.total_bytes), _bytes(after.total_bytes)]
+            ratio = traffic.ratio(capacity)
+            if ratio:
+                ratios[capacity].append(ratio)
+        rows.append(row)
+    if not rows:
+        return
+    yield Heading(2, "Traffic off the chip")
+    yield Text(
+        "Bytes of activations between two memories, reads and writes, when so much fits on the "
+        f"chip (KiB = 1024 bytes), in blocks of {DEFAULT_BLOCK_BYTES:,} bytes under Belady's "
+        "replacement: IREE / serenity. Inputs, outputs and weights are not counted. The model "
+        "is in `serenity_mlir/traffic.py`; `serenity traffic REPORT.json` gives these figures for "
+        "any module."
+    )
+    columns = ["network"]
+    means = ["geometric mean of ratios"]
+    for capacity in CAPACITIES:
+        columns += [f"IREE, {capacity // 1024} KiB", "serenity"]
+        mean = geometric_mean(ratios[capacity])
+        means += ["", f"{_ratio(mean)} ({len(ratios[capacity])})"]
+    yield Table(columns, [*rows, means])
+    yield Text(
+        "The means leave out networks that need no traffic any more; in brackets how many remain."
+    )
+    if "traffic" in drawn:
+        yield Picture("traffic", "Traffic off the chip, sum over the paper's networks.")
+
+
+def _times(results: Results) -> Iterator[Part]:
+    timed = {name: run for name, run in results.runs.items() if run.get("milliseconds")}
+    if not results.runs:
+        return
+    yield Heading(2, "Time")
+    if timed:
+        yield Text(
+            "Milliseconds of single calls of the stock module and ours, in turn (`serenity check "
+            "--time`): least wall-clock time / median / least processor time of all threads "
+            "together. On a busy machine only the last says something; the ratio is that of it."
+        )
+        settings = list(next(iter(timed.values()))["milliseconds"])
+        columns = ["network"]
+        for setting in settings:
+            columns += [f"IREE, {setting}", "serenity", "ratio"]
+        ratios: dict[str, list[float]] = {setting: [] for setting in settings}
+        rows = []
+        for name, run in timed.items():
+            row = [name]
+            for setting in settings:
+                stock, ours = (run["milliseconds"][setting][key] for key in ("stock", "serenity"))
+                ratios[setting].append(ours["processor"] / stock["processor"])
+                row += [
+                    " / ".join(f"{of[key]:.2f}" for key in ("minimum", "median", "processor"))
+                    for of in (stock, ours)
+                ]
+                row.append(_ratio(ratios[setting][-1]))
+            rows.append(row)
+        means = ["geometric mean"]
+        for setting in settings:
+            means += ["", "", _ratio(geometric_mean(ratios[setting]))]
+        yield Table(columns, [*rows, means])
+    yield Text(
+        "Seconds of one whole compilation each, wall clock, code generation included: what other "
+        "work on the machine takes is in it. `docs/overhead.md` has the costs of our parts."
+    )
+    compiled = []
+    rows = []
+    for name, run in results.runs.items():
+        stock, ours = (run["compile_seconds"][key] for key in ("stock", "serenity"))
+        compiled.append(ours / stock)
+        rows.append([name, f"{stock:.1f}", f"{ours:.1f}", _ratio(compiled[-1])])
+    rows.append(["geometric mean", "", "", _ratio(geometric_mean(compiled))])
+    yield Table(["network", "IREE", "serenity", "ratio"], rows)
+
+
+def _pictures(drawn: Collection[str]) -> Iterator[Part]:
+    captions = {
+        "slabs": "Slab relative to IREE's default: ordering alone, and with rewriting.",
+        "systems": "Bytes of activations of other systems over those of serenity, without inputs "
+        "and outputs (LiteRT's arena: with). To the right of 1 they need more.",
+        "over_time": "Live bytes over the steps of a call: IREE's default and serenity.",
+        "distribution": "All orders of SwiftNet's cell A in the paper's model, counted exactly by "
+        "dynamic programming over down-sets: bytes of uint8 tensors, live sum, input counted.",
+    }
+    yield Heading(2, "Pictures")
+    for name, caption in captions.items():
+        if name in drawn:
+            yield Picture(name, caption)
+
+
+def _peers(results: Results) -> Iterator[Part]:
+    yield Heading(2, "What is read of the other systems")
+    rows = []
+    worst: list[float] = []
+    for name, peer in PEERS.items():
+        answers = results.peers.get(name, {})
+        for answer in answers.values():
+            if answer["relative_difference"] is not None:
+                worst.append(answer["relative_difference"])
+        versions = next(iter(answers.values()), {}).get("versions", {})
+        for figure in peer.figures if answers else ():
+            told = ", ".join(f"{key} {value}" for key, value in versions.items())
+            rows.append([figure.title, figure.meaning, told])
+    if rows:
+        told = ""
+        if worst:
+            told = (
+                f" Outputs were compared with IREE's (of networks that were not run, with the "
+                f"first other system's): the largest relative difference was {max(worst):.1g}, "
+                f"and {SAME_FUNCTION:g} would have been a failure."
+            )
+        yield Text(
+            f"Each ran in a process of its own, on one thread.{told} `docs/peers.md` has more."
+        )
+        yield Table(["figure", "what it is", "versions"], rows, left=3)
+    for reason in results.skipped.values():
+        yield Text(f"Skipped: {reason}.")
+
+
+def _failures(results: Results) -> Iterator[Part]:
+    yield Heading(2, "What failed")
+    wrong = [
+        [name, "prediction", problem]
+        for name, run in results.runs.items()
+        for problem in run["disagreements"]
+    ]
+    rows = [[f.network, f.title, f.reason] for f in results.failures]
+    if rows or wrong:
+        yield Table(["network", "measurement", "reason"], [*wrong, *rows], left=3)
+    else:
+        yield Text("Nothing.")
+
+
+def compose(results: Results, reports: Path, drawn: Collection[str]) -> list[Part]:
+    """Returns the report.
+
+    Args:
+      results: what was measured.
+      reports: folder of the compiler's reports, ``NAME.json``.
+      drawn: names of the pictures that exist.
+    """
+    return [
+        *_introduction(results),
+        *_means(results),
+        *_sizes(results),
+        *_systems(results),
+        *_not_smallest(results, reports),
+        *_pictures(drawn),
+        *_traffic(results, reports, drawn),
+        *_schedulers(results),
+        *_times(results),
+        *_peers(results),
+        *_failures(results),
+    ]

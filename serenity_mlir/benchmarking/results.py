@@ -1,0 +1,229 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Records put together, and what is computed from them: one way of counting for every system."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from serenity_mlir._versions import iree_version, serenity_version
+from serenity_mlir.benchmarking import work
+from serenity_mlir.benchmarking.peer_runs import PEERS, Figure
+from serenity_mlir.benchmarking.session import Options
+from serenity_mlir.running import Record
+
+__all__ = ["IREE", "OURS", "Counting", "Failure", "Results", "collect", "geometric_mean"]
+
+#: Whether a graph's inputs and outputs are counted, for all systems alike.
+Counting = Literal["without_io", "with_io"]
+
+IREE = "IREE default"
+OURS = "serenity"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A measurement that gave no figure.
+
+    Attributes:
+      step: name of the step.
+      title: the same for people.
+      network: what it was of.
+      reason: why.
+    """
+
+    step: str
+    title: str
+    network: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that was measured; sizes in bytes, times in seconds unless their name says otherwise.
+
+    Attributes:
+      date: of the report, UTC.
+      versions: by package.
+      machine: processor and system.
+      networks: names, in order.
+      sizes: result of `work.measure_bytes` by network.
+      runs: of `work.measure_run`.
+      schedulers: of `work.measure_scheduling`.
+      peers: of `work.measure_peer`, by peer and network.
+      failures: what gave no result.
+      skipped: why peers were not asked.
+    """
+
+    date: str
+    versions: Mapping[str, str]
+    machine: str
+    networks: Sequence[str]
+    sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    schedulers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    peers: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the results as JSON data."""
+        return {
+            "schema": 1,
+            "date": self.date,
+            "versions": dict(self.versions),
+            "machine": self.machine,
+            "networks": list(self.networks),
+            "bytes": dict(self.sizes),
+            "runs": dict(self.runs),
+            "schedulers": dict(self.schedulers),
+            "peers": dict(self.peers),
+            "systems": {
+                counting: {name: dict(self.systems(name, counting)) for name in self.networks}
+                for counting in ("without_io", "with_io")
+            },
+            "failures": [vars(failure) for failure in self.failures],
+            "skipped": dict(self.skipped),
+        }
+
+    @property
+    def our_failures(self) -> dict[str, str]:
+        """What went wrong on our side, by network: no figure, or a prediction that did not hold."""
+        found = {
+            failure.network: failure.reason
+            for failure in self.failures
+            if not failure.step.startswith("peer-")
+        }
+        for name, run in self.runs.items():
+            if run["disagreements"]:
+                found[name] = "; ".join(run["disagreements"])
+        return found
+
+    def in_sets(self, *sets: str | None) -> list[str]:
+        """Returns the networks of these sets that have figures; None is for files."""
+        return [n for n in self.networks if n in self.sizes and self.sizes[n]["set"] in sets]
+
+    def figures(self) -> list[Figure]:
+        """Returns what is read of the peers that gave any result."""
+        return [f for name, peer in PEERS.items() if self.peers.get(name) for f in peer.figures]
+
+    def systems(self, network: str, counting: Counting) -> dict[str, int]:
+        """Returns the bytes of activations of every system that has a figure for a network."""
+        found: dict[str, int] = {}
+        sizes = self.sizes.get(network)
+        if sizes is not None:
+            external = sizes["external_bytes"] if counting == "with_io" else 0
+            for system, key in ((IREE, "stock"), (OURS, "serenity")):
+                if sizes["transient_peak_bytes"][key] is not None and external is not None:
+                    found[system] = sizes["transient_peak_bytes"][key] + external
+        for name, of_peer in self.peers.items():
+            answer = of_peer.get(network)
+            if answer is None:
+                continue
+            for figure in PEERS[name].figures:
+                values = [
+                    answer["figures"][setting][counting]
+                    for setting in figure.settings
+                    if setting in answer["figures"]
+                ]
+                known = [value for value in values if value is not None]
+                if known:
+                    found[figure.title] = min(known)
+        return found
+
+    def ratios(self, system: str, networks: Iterable[str], counting: Counting) -> list[float]:
+        """Returns a system's bytes over ours, for the networks where both are known."""
+        found = []
+        for network in networks:
+            of = self.systems(network, counting)
+            if system in of and of.get(OURS):
+                found.append(of[system] / of[OURS])
+        return found
+
+    def not_smallest(self, counting: Counting) -> dict[str, list[str]]:
+        """Returns the systems that need less than ours does, by network."""
+        found = {}
+        for network in self.networks:
+            of = self.systems(network, counting)
+            smaller = [system for system, size in of.items() if OURS in of and size < of[OURS]]
+            if smaller:
+                found[network] = smaller
+        return found
+
+
+def geometric_mean(values: Sequence[float]) -> float | None:
+    """Returns the geometric mean, None of nothing."""
+    return statistics.geometric_mean(values) if values else None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _last_line(text: str | None) -> str:
+    lines = [line for line in (text or "").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no message"
+
+
+_TITLES = {
+    "bytes": "compilation to memory",
+    "runs": "compilation and run",
+    "scheduling": "schedulers",
+}
+
+
+def collect(
+    options: Options,
+    records: Mapping[str, Mapping[str, Record]],
+    skipped: Mapping[str, str],
+) -> Results:
+    """Puts the records of all steps together, under the date of today.
+
+    Args:
+      options: what was asked for.
+      records: by step and network, from `session.run`.
+      skipped: from `session.plan`.
+    """
+    failures = []
+    by_step: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for step, of_step in records.items():
+        kept = by_step.setdefault(step, {})
+        peer = PEERS.get(step.removeprefix("peer-"))
+        title = peer.title if peer is not None else _TITLES.get(step, step)
+        for name, record in of_step.items():
+            if record.result is None:
+                failures.append(Failure(step, title, name, _last_line(record.error)))
+            else:
+                kept[name] = record.result
+    peers = {name: by_step[f"peer-{name}"] for name in PEERS if f"peer-{name}" in by_step}
+    versions = {"serenity-mlir": serenity_version(), "iree-base-compiler": iree_version() or "?"}
+    for of_peer in peers.values():
+        for answer in of_peer.values():
+            versions.update(answer["versions"])
+    system = f"{platform.system()} {platform.machine()}"
+    return Results(
+        date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        versions=versions,
+        machine=f"{_processor()}, {len(os.sched_getaffinity(0))} processors, {system}",
+        networks=[work.model_name(model) for model in options.models],
+        sizes=by_step.get("bytes", {}),
+        runs=by_step.get("runs", {}),
+        schedulers=by_step.get("scheduling", {}),
+        peers=peers,
+        failures=failures,
+        skipped=skipped,
+    )

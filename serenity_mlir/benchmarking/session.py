@@ -1,0 +1,254 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Which measurements there are, and doing them: one file of records per step, resumable."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from serenity_mlir import networks
+from serenity_mlir._native import native_tool
+from serenity_mlir.benchmarking import work
+from serenity_mlir.benchmarking.paper import GRAPHS
+from serenity_mlir.benchmarking.peer_runs import (
+    PEERS,
+    PeerMissingError,
+    default_python,
+    peer_versions,
+)
+from serenity_mlir.errors import SerenityError
+from serenity_mlir.running import Record, Work, run_many
+
+#: Time limit of one search of the ablation.
+SCHEDULING_SECONDS = 10.0
+
+__all__ = ["Options", "Step", "plan", "run", "select_models", "select_runs"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+      models: names of networks, and paths of ONNX files.
+      peers: names out of `peer_runs.PEERS`.
+      peer_python: interpreters by peer; the key ``""`` is for all that have no key of their own.
+      runs: models that are compiled to the end and run, too.
+      timing: measure the latency of these.
+      scheduling: time the paper's scheduler and ours.
+      seconds: time limit per network and step.
+      jobs: networks at a time. More than one disturbs latencies.
+    """
+
+    models: Sequence[str]
+    peers: Sequence[str] = ()
+    peer_python: Mapping[str, str] = field(default_factory=dict)
+    runs: Sequence[str] = ()
+    timing: bool = True
+    scheduling: bool = True
+    seconds: float = 600.0
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One measurement, of several networks.
+
+    Attributes:
+      name: of its file of records.
+      title: for people.
+      work: what is done for each model.
+      models: which.
+      settings: what results depend on beside model, work and versions.
+    """
+
+    name: str
+    title: str
+    work: Work
+    models: Sequence[str]
+    settings: Mapping[str, Any]
+
+
+def select_models(
+    names: Sequence[str] = (), sets: Sequence[str] = (), families: Sequence[str] = ()
+) -> list[str]:
+    """Returns the networks of the package that are named, or of the sets and families.
+
+    Args:
+      names: names and paths of ONNX files; those that are given are taken as they are.
+      sets: out of `networks.SETS`; all if empty.
+      families: as ``serenity networks list`` shows them, in any case; all if empty.
+
+    Raises:
+      SerenityError: something is unknown, or nothing is left (exit code 2).
+    """
+    known = networks.names()
+    for name in names:
+        if name not in known and not (name.endswith(".onnx") and Path(name).is_file()):
+            raise SerenityError(
+                f"{name!r} is neither an ONNX file nor a network; see `serenity networks list`",
+                exit_code=2,
+            )
+    for name in sets:
+        if name not in networks.SETS:
+            raise SerenityError(
+                f"no set {name!r}; known are: {', '.join(networks.SETS)}", exit_code=2
+            )
+    if names:
+        if sets or families:
+            raise SerenityError("name networks, or sets and families, not both", exit_code=2)
+        return list(dict.fromkeys(names))
+    infos = [networks.info(name) for name in known]
+    every = sorted({info.family for info in infos})
+    wanted = {family.lower() for family in families}
+    if unknown := wanted - {family.lower() for family in every}:
+        raise SerenityError(
+            f"no family {min(unknown)!r}; known are: {', '.join(every)}", exit_code=2
+        )
+    return [
+        info.name
+        for info in infos
+        if (not sets or info.set in sets) and (not wanted or info.family.lower() in wanted)
+    ]
+
+
+def _set_of(model: str) -> str | None:
+    return networks.info(model).set if model in networks.names() else None
+
+
+def select_runs(models: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Returns those of `models` that are named or of a set that is named; all if nothing is.
+
+    Raises:
+      SerenityError: a name is neither (exit code 2).
+    """
+    chosen = set()
+    for name in wanted:
+        if name not in models and name not in networks.SETS:
+            raise SerenityError(f"--run {name}: neither a chosen network nor a set", exit_code=2)
+        chosen |= {name} if name in models else {m for m in models if _set_of(m) == name}
+    return [model for model in models if not wanted or model in chosen]
+
+
+def _compiler_digest() -> str:
+    """Returns what tells one build of the compiler from another of the same version."""
+    return hashlib.sha256(Path(native_tool("serenity-compile")).read_bytes()).hexdigest()[:16]
+
+
+def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
+    """Returns the steps, and why peers are skipped.
+
+    Raises:
+      SerenityError: an interpreter that was named does not exist (exit code 2).
+    """
+    digest = _compiler_digest()
+    shared = {"compiler": digest, "seed": work.SEED}
+    steps = [
+        Step(
+            "bytes",
+            "bytes",
+            functools.partial(work.measure_bytes, output=str(output), seconds=options.seconds),
+            options.models,
+            shared,
+        )
+    ]
+    if options.runs:
+        steps.append(
+            Step(
+                "runs",
+                "runs",
+                functools.partial(
+                    work.measure_run,
+                    output=str(output),
+                    timing=options.timing,
+                    seconds=options.seconds,
+                ),
+                options.runs,
+                {**shared, "timing": options.timing},
+            )
+        )
+    graphs = [model for model in options.models if model in GRAPHS]
+    if options.scheduling and graphs:
+        limit = SCHEDULING_SECONDS
+        steps.append(
+            Step(
+                "scheduling",
+                "schedulers",
+                functools.partial(work.measure_scheduling, seconds=limit),
+                graphs,
+                {"compiler": digest, "seconds": limit},
+            )
+        )
+    skipped = {}
+    for name in options.peers:
+        peer = PEERS[name]
+        python = default_python(name, options.peer_python)
+        try:
+            versions = peer_versions(peer, python)
+        except PeerMissingError as error:
+            skipped[name] = str(error)
+            continue
+        steps.append(
+            Step(
+                f"peer-{name}",
+                peer.title,
+                functools.partial(
+                    work.measure_peer,
+                    peer=name,
+                    python=python,
+                    output=str(output),
+                    seconds=options.seconds,
+                ),
+                options.models,
+                {"peer": name, "versions": versions, "seed": work.SEED},
+            )
+        )
+    return steps, skipped
+
+
+def run(
+    steps: Sequence[Step],
+    output: Path,
+    jobs: int = 1,
+    progress: Callable[[Step, Record], None] | None = None,
+) -> dict[str, dict[str, Record]]:
+    """Does what is missing and returns all records, by step and name of the model.
+
+    Args:
+      steps: from `plan`.
+      output: folder; ``records/STEP.jsonl`` in it hold what was done before.
+      jobs: models at a time.
+      progress: called with every record, as it comes.
+
+    Raises:
+      SerenityError: the folder cannot be written, or another run is writing there (exit code 2).
+    """
+    records = output / "records"
+    try:
+        records.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SerenityError(f"{records}: {error.strerror}", exit_code=2) from None
+    found: dict[str, dict[str, Record]] = {}
+    for step in steps:
+        of_step = found.setdefault(step.name, {})
+        for record in _run_step(step, records, jobs):
+            of_step[work.model_name(record.model)] = record
+            if progress is not None:
+                progress(step, record)
+    return found
+
+
+def _run_step(step: Step, records: Path, jobs: int) -> Iterator[Record]:
+    yield from run_many(
+        step.work,
+        step.models,
+        settings=step.settings,
+        results=records / f"{step.name}.jsonl",
+        jobs=jobs,
+    )

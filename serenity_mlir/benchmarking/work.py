@@ -1,0 +1,330 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What is measured of one network. Each function is work for `running.run_many`.
+
+They take the name of a network of the package or the path of an ONNX file, return what JSON can
+hold, and raise `SerenityError` with the reason where something cannot be measured. All sizes are
+in bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serenity_mlir.benchmarking.peer_runs import PEERS, run_peer
+from serenity_mlir.checking import check, compile_model
+from serenity_mlir.compiler import SerenityOptions, target_flags
+from serenity_mlir.errors import SerenityError
+from serenity_mlir.importing import load_model
+from serenity_mlir.signatures import ArgumentType, Signature, random_inputs
+
+__all__ = [
+    "ABLATION",
+    "measure_bytes",
+    "measure_peer",
+    "measure_run",
+    "measure_scheduling",
+    "model_name",
+]
+
+#: The paper's scheduler in its three steps, and ours: options of `scheduling.schedule`.
+ABLATION: dict[str, dict[str, Any]] = {
+    "dynamic programming": {"scheduler": "serenity", "disable": ("cut_points", "soft_budget")},
+    "+ divide and conquer": {"scheduler": "serenity", "disable": ("soft_budget",)},
+    "+ soft budget": {"scheduler": "serenity"},
+    "ours": {},
+}
+
+#: Seed of the weights and of the inputs.
+SEED = 0
+
+
+#: Largest difference of a peer's outputs, relative to the largest magnitude, at which it computes
+#: the same function: rounding of another order of sums, through all layers.
+SAME_FUNCTION = 1e-3
+
+
+def model_name(model: str) -> str:
+    """Returns the name under which a model's results are kept."""
+    return Path(model).stem
+
+
+@contextlib.contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """Raises SerenityError in the main thread when the time is over; subprocesses end with it."""
+
+    def expire(*_: object) -> None:
+        raise SerenityError(f"took longer than {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _onnx_file(model: str, directory: Path) -> Path:
+    """Returns the ONNX file of a network or of a path."""
+    if model.endswith(".onnx"):
+        path = Path(model)
+        if not path.is_file():
+            raise SerenityError(f"{path}: no such file", exit_code=2)
+        return path
+    from serenity_mlir import networks
+
+    path = directory / f"{model}.onnx"
+    path.write_bytes(networks.build(model, seed=SEED).SerializeToString())
+    return path
+
+
+def _signature(path: Path) -> tuple[Signature, int, int, list[str]]:
+    """Returns the entry point of an ONNX file, bytes of inputs and of outputs, element types."""
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    arguments: list[ArgumentType] = []
+    sizes = [0, 0]
+    types: set[str] = set()
+    values = [(0, value) for value in graph.input if value.name not in constants]
+    for which, value in [*values, *((1, value) for value in graph.output)]:
+        tensor = value.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        shape = tuple(int(extent.dim_value) for extent in tensor.shape.dim)
+        if not all(extent.HasField("dim_value") for extent in tensor.shape.dim):
+            raise SerenityError(f"{path}: {value.name} has a dynamic shape", exit_code=2)
+        sizes[which] += int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        short = f"{'f' if dtype.kind == 'f' else 'i'}{8 * dtype.itemsize}"
+        types.add(dtype.name)
+        if which == 0:
+            arguments.append(ArgumentType("i1" if dtype.kind == "b" else short, shape))
+    return Signature(graph.name, tuple(arguments)), sizes[0], sizes[1], sorted(types)
+
+
+def _inputs(path: Path) -> list[npt.NDArray[Any]]:
+    values = random_inputs(_signature(path)[0], SEED)
+    return [np.asarray(value) for value in values]
+
+
+def _about(model: str, path: Path) -> dict[str, Any]:
+    """Returns what is known of a network without measuring anything."""
+    _, input_bytes, output_bytes, types = _signature(path)
+    about: dict[str, Any] = {
+        "name": model_name(model),
+        "family": None,
+        "set": None,
+        "input_bytes": input_bytes,
+        "output_bytes": output_bytes,
+        "element_types": types,
+    }
+    if not model.endswith(".onnx"):
+        from serenity_mlir import networks
+
+        info = networks.info(model)
+        about.update(
+            family=info.family,
+            set=info.set,
+            operations=info.operations,
+            parameters=info.parameters,
+            multiply_accumulates=info.multiply_accumulates,
+        )
+    return about
+
+
+def _only_function(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    functions = [entry for entry in report["functions"] if not entry["initializer"]]
+    if len(functions) != 1:
+        raise SerenityError(f"{len(functions)} functions; only models with one are compared")
+    function: Mapping[str, Any] = functions[0]
+    return function
+
+
+def _predict(source: Path, directory: Path, rewrite: str | None) -> dict[str, Any]:
+    """Compiles until memory is allocated and returns the report: no code is generated or run."""
+    options = SerenityOptions(rewrite=rewrite)
+    flags = [*target_flags([]), "--compile-to=stream"]
+    return compile_model(source, directory / f"{rewrite}.mlir", flags, options)
+
+
+def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
+    """Compiles a network three ways until memory is allocated; generates no code, runs nothing.
+
+    Args:
+      model: name or path.
+      output: folder for the report (``reports/NAME.json``).
+      seconds: time limit.
+
+    Returns:
+      What the network is, and the transient peak (slab) of IREE's default, of ordering alone
+      (``--serenity-rewrite=off``) and of serenity's default.
+    """
+    with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
+        directory = Path(folder)
+        path = _onnx_file(model, directory)
+        found = _about(model, path)
+        source = load_model(path, directory)
+        order = _only_function(_predict(source, directory, "off"))
+        report = _predict(source, directory, None)
+    reports = Path(output) / "reports"
+    reports.mkdir(parents=True, exist_ok=True)
+    (reports / f"{model_name(model)}.json").write_text(json.dumps(report), "utf-8")
+    function = _only_function(report)
+    found["transient_peak_bytes"] = {
+        "stock": function["stock_transient_peak_bytes"],
+        "order": order["transient_peak_bytes"],
+        "serenity": function["transient_peak_bytes"],
+    }
+    found["external_bytes"] = function["external_bytes"]
+    for key, of in (("order_optimal", order), ("optimal", function)):
+        found[key] = all(region["optimal"] for region in of["regions"])
+    found["rewrites"] = len(function["rewrites"])
+    chosen = [entry["name"] for entry in function["candidates"] if entry["chosen"]]
+    found["form"] = chosen[0] if chosen else None
+    found["seconds"] = report["seconds"]
+    return found
+
+
+def measure_run(model: str, *, output: str, timing: bool, seconds: float) -> dict[str, Any]:
+    """Compiles a network stock and by default, runs both, and compares (`checking.check`).
+
+    Args:
+      model: name or path.
+      output: folder for the stock outputs (``outputs/NAME.npz``), which those of other systems
+        are compared with.
+      timing: measure latency too.
+      seconds: time limit.
+    """
+    with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
+        result = check(_onnx_file(model, Path(folder)), seed=SEED, timing=timing)
+    data = result.to_dict()
+    if len(data["functions"]) != 1:
+        raise SerenityError("only models with one entry point are compared")
+    entry: dict[str, Any] = data["functions"][0]
+    _save_outputs(output, model, "IREE", result.functions[0].stock.outputs)
+    return {**entry, "compile_seconds": data["compile_seconds"]}
+
+
+def _save_outputs(output: str, model: str, system: str, values: Sequence[Any]) -> None:
+    path = Path(output) / "outputs" / f"{model_name(model)}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{system} {index}": np.asarray(value) for index, value in enumerate(values)}
+    with open(path, "wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
+def _compare_outputs(
+    output: str, model: str, system: str, values: Sequence[npt.NDArray[Any]]
+) -> dict[str, Any]:
+    """Returns how far outputs are from those kept, or keeps them if they are the first."""
+    path = Path(output) / "outputs" / f"{model_name(model)}.npz"
+    if not path.exists():
+        _save_outputs(output, model, system, values)
+        return {"compared_with": None, "relative_difference": None}
+    with np.load(path) as arrays:
+        reference = arrays.files[0].rpartition(" ")[0]
+        difference = _relative_difference([arrays[key] for key in arrays.files], values)
+    if reference == system:
+        return {"compared_with": None, "relative_difference": None}
+    if not difference <= SAME_FUNCTION:
+        raise SerenityError(f"its outputs differ from {reference}'s by {difference:.2g} (relative)")
+    return {"compared_with": reference, "relative_difference": difference}
+
+
+def _relative_difference(
+    expected: Sequence[npt.NDArray[Any]], actual: Sequence[npt.NDArray[Any]]
+) -> float:
+    """Returns the largest difference of any output, relative to its largest magnitude."""
+    if len(expected) != len(actual):
+        raise SerenityError(f"{len(actual)} outputs instead of {len(expected)}")
+    worst = 0.0
+    for left, right in zip(expected, actual, strict=True):
+        if left.shape != right.shape:
+            raise SerenityError(f"an output of shape {right.shape} instead of {left.shape}")
+        difference = np.abs(left.astype(np.float64) - right.astype(np.float64)).max(initial=0)
+        relative = float(difference / (np.abs(left).max(initial=0) or 1))
+        # Anything compares as false with NaN, so `max` alone would lose it.
+        worst = relative if np.isnan(relative) else max(worst, relative)
+        if np.isnan(worst):
+            break
+    return worst
+
+
+def measure_peer(
+    model: str, *, peer: str, python: str, output: str, seconds: float
+) -> dict[str, Any]:
+    """Asks one peer about a network.
+
+    Its outputs are compared with those of the stock compiler where `measure_run` has left them in
+    `output`, else with those of the first peer: another function would be another model.
+    """
+    with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder:
+        directory = Path(folder)
+        path = _onnx_file(model, directory)
+        (directory / "work").mkdir()
+        answer, outputs = run_peer(
+            PEERS[peer], python, path, _inputs(path), directory / "work", timeout=seconds
+        )
+    return {**answer, **_compare_outputs(output, model, PEERS[peer].title, outputs)}
+
+
+def measure_scheduling(model: str, *, seconds: float) -> dict[str, Any]:
+    """Times the paper's scheduler, its parts and ours on a network in the paper's model.
+
+    Operations and bytes are those of `graph_rewriting.graph_instance`; times are processor seconds
+    of the searching thread, the median of three where one takes less than a second.
+    """
+    from serenity_mlir import graph_rewriting
+    from serenity_mlir.benchmarking.paper import GRAPHS
+    from serenity_mlir.scheduling import Problem, schedule
+
+    options = GRAPHS[model]
+    rows = []
+    for rewriting in options.rewritings:
+        problem = Problem.from_dict(
+            graph_rewriting.graph_instance(
+                model,
+                rewriting=rewriting,
+                element_bytes=options.element_bytes,
+                inputs=options.inputs,
+            )
+        )
+        problem.check()
+        runs = {}
+        for name, arguments in ABLATION.items():
+            times: list[float] = []
+            while len(times) < 3:
+                start = time.thread_time()
+                result = schedule(problem, time_limit=seconds, **arguments)
+                times.append(time.thread_time() - start)
+                if times[-1] > 1:
+                    break
+            runs[name] = {
+                "seconds": statistics.median(times),
+                "peak_bytes": result.peak_bytes,
+                "optimal": result.optimal,
+                "states": result.states,
+            }
+        rows.append(
+            {
+                "rewriting": rewriting,
+                "operations": len(problem.operations),
+                "published_optimum": options.optima.get(rewriting),
+                "runs": runs,
+            }
+        )
+    return {"graphs": rows, "element_bytes": dataclasses.asdict(options)["element_bytes"]}

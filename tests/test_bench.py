@@ -1,0 +1,507 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""``serenity bench``: records, resuming, failures, other systems, and what reports say."""
+
+from __future__ import annotations
+
+import functools
+import html.parser
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from serenity_mlir.benchmarking import content, peer_runs, report, results, session, work
+from serenity_mlir.benchmarking.peer_runs import PEERS, Peer, PeerMissingError
+from serenity_mlir.cli import app
+from serenity_mlir.errors import SerenityError
+from serenity_mlir.running import Record
+
+# --- counting ----------------------------------------------------------------
+
+
+def sizes(stock: int, order: int, ours: int, *, external: int = 100, of_set: str = "paper") -> dict:
+    return {
+        "set": of_set,
+        "element_types": ["float32"],
+        "external_bytes": external,
+        "transient_peak_bytes": {"stock": stock, "order": order, "serenity": ours},
+        "order_optimal": True,
+        "optimal": ours % 2 == 0,
+    }
+
+
+def answer(**figures: tuple[int | None, int]) -> dict:
+    return {
+        "figures": {
+            name.replace("_", " "): {"without_io": without, "with_io": with_io}
+            for name, (without, with_io) in figures.items()
+        },
+        "versions": {"package": "1.2"},
+        "relative_difference": 1e-7,
+        "notes": [],
+    }
+
+
+@pytest.fixture
+def measured() -> results.Results:
+    """Two cells and a held-out network; one system is smaller in one place."""
+    return results.Results(
+        date="2026-01-02",
+        versions={"serenity-mlir": "0.1"},
+        machine="a machine",
+        networks=["swiftnet_a", "swiftnet_b", "googlenet", "missing"],
+        sizes={
+            "swiftnet_a": sizes(800, 400, 200),
+            "swiftnet_b": sizes(900, 600, 301),
+            "googlenet": sizes(500, 500, 500, external=1000, of_set="held-out"),
+        },
+        peers={
+            "litert": {
+                "swiftnet_a": answer(xnnpack=(400, 450), reference_arena=(None, 600)),
+                "googlenet": answer(xnnpack=(499, 1700), reference_arena=(None, 1600)),
+            },
+            "tvm": {"swiftnet_a": answer(default=(700, 800), zero=(600, 900))},
+        },
+        failures=[results.Failure("peer-tvm", "Apache TVM (Relax)", "googlenet", "no | luck")],
+        skipped={"xla": "XLA (JAX): jax not installed"},
+    )
+
+
+def test_inputs_and_outputs_are_counted_for_all_or_for_none(measured):
+    assert measured.systems("swiftnet_a", "without_io") == {
+        "IREE default": 800,
+        "serenity": 200,
+        "LiteRT, XNNPACK": 400,
+        "TVM": 600,
+    }
+    # Ours and IREE's are slab and external; the least setting counts, in each way of counting.
+    assert measured.systems("swiftnet_a", "with_io") == {
+        "IREE default": 900,
+        "serenity": 300,
+        "LiteRT, XNNPACK": 450,
+        "LiteRT, arena": 600,
+        "TVM": 800,
+    }
+    assert measured.systems("missing", "with_io") == {}
+
+
+def test_ratios_are_of_networks_where_both_have_a_figure(measured):
+    names = measured.networks
+    assert measured.ratios("LiteRT, XNNPACK", names, "without_io") == [2.0, 499 / 500]
+    assert measured.ratios("LiteRT, arena", names, "without_io") == []
+    assert measured.ratios("XLA", names, "with_io") == []
+    assert results.geometric_mean([]) is None
+    assert results.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+
+
+def test_whoever_is_smaller_is_listed(measured):
+    assert measured.not_smallest("without_io") == {"googlenet": ["LiteRT, XNNPACK"]}
+    assert measured.not_smallest("with_io") == {}
+
+
+# --- reports -----------------------------------------------------------------
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page would load, its identifiers and references to them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.ids: list[str] = []
+        self.references: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            elif name in ("href", "xlink:href", "src") and tag != "a":
+                (self.references.add(value[1:]) if value[0] == "#" else self.loads.append(value))
+            if value and "url(#" in value:
+                self.references.update(re.findall(r"url\(#([^)]+)\)", value))
+
+
+def test_the_report_holds_tables_and_pictures_and_loads_nothing(measured, tmp_path):
+    files = {path.name: path.read_text() for path in report.write(measured, tmp_path)}
+    markdown = files["results.md"]
+    for text in (
+        "| IREE default | 3.46 (2) | 1.00 (1) | 1.00 (1) |",  # sqrt(4 * 900 / 301)
+        "| swiftnet_a | **200** | 800 | 400 | - | 600 |",
+        "| swiftnet_b | 100 | 900 | 600 | 301 * |",
+        "| googlenet | without inputs and outputs | 500 | LiteRT, XNNPACK: 499 | 1.00 | no rep",
+        "| googlenet | Apache TVM (Relax) | no \\| luck |",
+        "Skipped: XLA (JAX): jax not installed.",
+        "![",
+        "552 KB",
+    ):
+        assert text in markdown, text
+    for name in re.findall(r"\]\((\S+\.svg)\)", markdown):
+        assert (tmp_path / name).stat().st_size > 1000
+    # One line per row, and as many cells as columns.
+    for table in re.findall(r"(?:^\|.*\n)+", markdown, re.M):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1, table
+    page = Page(files["results.html"])
+    assert not page.loads
+    assert "@import" not in files["results.html"]
+    assert len(page.ids) == len(set(page.ids))
+    assert page.references and page.references <= set(page.ids)
+    assert "<svg" in files["results.html"]
+    data = json.loads(files["results.json"])
+    assert data["systems"]["with_io"]["swiftnet_a"]["TVM"] == 800
+    again = {path.name: path.read_text() for path in report.write(measured, tmp_path / "again")}
+    assert again == files
+
+
+def test_a_failure_of_ours_counts_and_one_of_a_peer_does_not(measured):
+    assert measured.our_failures == {}
+    run = {"disagreements": ["slab: predicted 1 bytes, the runtime took 2"]}
+    failed = results.Results(
+        "", {}, "", ["a", "b"], runs={"b": run},
+        failures=[results.Failure("bytes", "compilation", "a", "it crashed")],
+    )  # fmt: skip
+    assert failed.our_failures == {"a": "it crashed", "b": run["disagreements"][0]}
+    told = report.to_markdown(list(content._failures(failed)))
+    assert "it crashed" in told and "the runtime took 2" in told
+
+
+def test_text_is_escaped_in_pages():
+    parts = [report.Heading(1, "a < b"), report.Table(["x"], [["`<i>` **b** | c"]])]
+    page = report.to_html(parts, Path())
+    assert "<h1>a &lt; b</h1>" in page
+    assert "<td class=l><code>&lt;i&gt;</code> <strong>b</strong> | c</td>" in page
+
+
+# --- sessions ----------------------------------------------------------------
+
+
+def fake_work(model: str, *, folder: str) -> dict[str, str]:
+    """Leaves a mark for every call; what happens is in the model's name."""
+    with open(Path(folder) / "calls", "a") as stream:
+        stream.write(f"{model}\n")
+    if model == "failing" and not (Path(folder) / "mended").exists():
+        raise SerenityError("not today")
+    if model == "killed":
+        os.kill(os.getpid(), 9)
+    return {"model": model}
+
+
+def test_a_session_resumes_and_failures_are_rows(tmp_path):
+    models = ["one", "failing", "killed", "two"]
+    step = session.Step(
+        "fake", "fake", functools.partial(fake_work, folder=str(tmp_path)), models, {"version": 1}
+    )
+    seen: list[tuple[str, bool]] = []
+
+    def run(step: session.Step) -> dict[str, Record]:
+        seen.clear()
+        notice = lambda _, record: seen.append((record.model, record.resumed))  # noqa: E731
+        return session.run([step], tmp_path, 1, notice)["fake"]
+
+    first = run(step)
+    assert sorted(name for name, _ in seen) == sorted(models)
+    assert first["two"].result == {"model": "two"}
+    assert first["failing"].error == "not today"
+    assert "killed or crashed" in (first["killed"].error or "")
+
+    (tmp_path / "calls").unlink()
+    (tmp_path / "mended").touch()
+    second = run(step)
+    assert second["failing"].result == {"model": "failing"}
+    assert set((tmp_path / "calls").read_text().split()) == {"failing", "killed"}
+    assert {name for name, resumed in seen if resumed} == {"one", "two"}
+
+    # Other versions: all again.
+    (tmp_path / "calls").unlink()
+    run(session.Step("fake", "fake", step.work, ["one", "two"], {"version": 2}))
+    assert (tmp_path / "calls").read_text().split() == ["one", "two"]
+
+    failed = {"killed": second["killed"]}
+    kept = results.collect(session.Options(models), {"peer-tvm": failed, "bytes": {}}, {})
+    assert [(f.network, f.step) for f in kept.failures] == [("killed", "peer-tvm")]
+    assert kept.our_failures == {}
+
+
+def test_networks_are_selected_by_name_set_and_family(tmp_path):
+    assert session.select_models(sets=["paper"])[:2] == ["swiftnet_a", "swiftnet_b"]
+    assert session.select_models(families=["swiftnet"], sets=["paper"]) == [
+        "swiftnet_a", "swiftnet_b", "swiftnet_c", "swiftnet",
+    ]  # fmt: skip
+    assert len(session.select_models()) >= 25
+    model = tmp_path / "mine.onnx"
+    model.touch()
+    chosen = session.select_models(["swiftnet_a", str(model), "swiftnet_a"])
+    assert chosen == ["swiftnet_a", str(model)]
+    assert session.select_runs(chosen, ["paper"]) == ["swiftnet_a"]
+    assert session.select_runs(chosen, []) == chosen
+    for arguments, told in (
+        ({"names": ["nonet"]}, "neither an ONNX file nor a network"),
+        ({"sets": ["rare"]}, "no set 'rare'"),
+        ({"families": ["Rare"]}, "no family 'rare'"),
+        ({"names": ["swiftnet_a"], "sets": ["paper"]}, "not both"),
+    ):
+        with pytest.raises(SerenityError, match=told) as caught:
+            session.select_models(**arguments)
+        assert caught.value.exit_code == 2
+    with pytest.raises(SerenityError, match="neither a chosen network nor a set"):
+        session.select_runs(chosen, ["swiftnet_b"])
+
+
+def test_a_time_limit_ends_what_takes_too_long():
+    with pytest.raises(SerenityError, match=r"longer than 0\.1 seconds"), work._limit(0.1):
+        import time
+
+        time.sleep(20)
+    with work._limit(60):
+        pass
+
+
+def test_the_ablation_proves_the_published_optima():
+    found = work.measure_scheduling("swiftnet_c", seconds=20.0)
+    assert [graph["rewriting"] for graph in found["graphs"]] == ["none", "conv", "all"]
+    for graph in found["graphs"]:
+        assert list(graph["runs"]) == list(work.ABLATION)
+        for run in graph["runs"].values():
+            assert run["optimal"]
+            assert run["peak_bytes"] == graph["published_optimum"]
+        states = [run["states"] for run in graph["runs"].values()]
+        assert states[0] >= states[2] > states[3]
+
+
+# --- other systems -------------------------------------------------------------
+
+FAKE_PEER = """
+import os, sys, time
+import numpy as np
+from . import protocol
+
+def measure(request):
+    kind = request.model.stem
+    if kind == "unsupported":
+        raise protocol.Unsupported("no operator Foo")
+    if kind == "crash":
+        print("corrupted heap", file=sys.stderr)
+        os._exit(3)
+    if kind == "slow":
+        time.sleep(60)
+    assert not os.environ.get("PYTHONPATH")
+    (request.directory / "scratch").touch()
+    return protocol.Answer(
+        {"some": protocol.Figure(10, 20), "all": protocol.Figure(None, 30)},
+        [2 * array for array in request.inputs], ["a note"])
+
+if __name__ == "__main__":
+    protocol.serve(["numpy"], measure)
+"""
+
+
+@pytest.fixture
+def fake_peer(tmp_path, monkeypatch) -> Peer:
+    workers = tmp_path / "workers" / "peers"
+    workers.mkdir(parents=True)
+    (workers / "__init__.py").touch()
+    shutil.copy(Path(peer_runs.__file__).parent / "peers" / "protocol.py", workers)
+    (workers / "fake.py").write_text(FAKE_PEER)
+    monkeypatch.setattr(peer_runs, "_WORKERS", workers.parent)
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    return Peer("fake", "Fake", "fake", ("numpy",), ())
+
+
+def test_a_worker_answers_with_figures_and_outputs(fake_peer, tmp_path):
+    arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(True)]
+    folder = tmp_path / "work"
+    folder.mkdir()
+    found, outputs = peer_runs.run_peer(
+        fake_peer, sys.executable, tmp_path / "fine.onnx", arrays[:1], folder
+    )
+    assert found["figures"] == {
+        "some": {"without_io": 10, "with_io": 20},
+        "all": {"without_io": None, "with_io": 30},
+    }
+    assert found["versions"] == {"numpy": np.__version__}
+    assert found["notes"] == ["a note"]
+    assert np.array_equal(outputs[0], 2 * arrays[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("unsupported", "Fake: Unsupported: no operator Foo"),
+        ("crash", "Fake ended with code 3: corrupted heap"),
+        ("slow", "Fake took longer than 2 seconds"),
+    ],
+)
+def test_a_worker_that_fails_says_why(fake_peer, tmp_path, model, told):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    limit = 2.0 if model == "slow" else 300.0
+    with pytest.raises(SerenityError, match=told):
+        peer_runs.run_peer(
+            fake_peer, sys.executable, tmp_path / f"{model}.onnx", [], folder, timeout=limit
+        )
+
+
+def test_what_is_not_installed_is_skipped_with_what_to_do(tmp_path):
+    absent = Peer("fake", "Fake", "fake", ("numpy", "no-such-package-anywhere"), ())
+    with pytest.raises(PeerMissingError, match="no-such-package-anywhere not installed") as caught:
+        peer_runs.peer_versions(absent, sys.executable)
+    assert "--peer-python fake=PATH" in str(caught.value)
+    assert peer_runs.default_python("xla", {"": sys.executable}) == sys.executable
+    with pytest.raises(SerenityError, match="no such program"):
+        peer_runs.default_python("xla", {"xla": str(tmp_path / "python")})
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(PeerMissingError, match="does not run"):
+        peer_runs.peer_versions(absent, str(broken))
+
+
+def test_other_outputs_are_another_function(tmp_path):
+    output = str(tmp_path)
+    first = [np.array([1.0, 100.0])]
+    assert work._compare_outputs(output, "m", "XLA", first)["compared_with"] is None
+    near = work._compare_outputs(output, "m", "TVM", [np.array([1.0, 100.001])])
+    assert near["compared_with"] == "XLA"
+    assert near["relative_difference"] == pytest.approx(1e-5)
+    with pytest.raises(SerenityError, match=r"differ from XLA's by 0\.5"):
+        work._compare_outputs(output, "m", "TVM", [np.array([1.0, 50.0])])
+    with pytest.raises(SerenityError, match="shape"):
+        work._compare_outputs(output, "m", "TVM", [np.array([[1.0, 100.0]])])
+    with pytest.raises(SerenityError, match="0 outputs instead of 1"):
+        work._compare_outputs(output, "m", "TVM", [])
+    # Asked again, the first one is not compared with itself.
+    assert work._compare_outputs(output, "m", "XLA", first)["compared_with"] is None
+    with pytest.raises(SerenityError, match="nan"):
+        work._compare_outputs(output, "m", "TVM", [np.array([np.nan, 100.0])])
+
+
+@pytest.fixture(scope="session")
+def small_network(tmp_path_factory) -> Path:
+    """Two branches of convolutions and their concatenation, with different tensors."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(3)
+    nodes, weights = [], []
+
+    def conv(source: str, name: str, channels: tuple[int, int], size: int = 3) -> str:
+        array = rng.standard_normal((channels[1], channels[0], size, size)).astype(np.float32)
+        weights.append(numpy_helper.from_array(array, f"{name}_w"))
+        nodes.append(helper.make_node("Conv", [source, f"{name}_w"], [name], pads=[size // 2] * 4))
+        return name
+
+    left = conv("x", "left", (4, 8))
+    right = conv(conv("x", "wide", (4, 24)), "right", (24, 8))
+    nodes.append(helper.make_node("Concat", [left, right], ["both"], axis=1))
+    nodes.append(helper.make_node("Relu", ["both"], ["relu"]))
+    conv("relu", "y", (16, 4), 1)
+    value = functools.partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
+    graph = helper.make_graph(
+        nodes, "small", [value("x", shape=[1, 4, 12, 12])], [value("y", shape=[1, 4, 12, 12])],
+        weights,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    path = tmp_path_factory.mktemp("bench") / "small.onnx"
+    onnx.save(model, str(path))
+    return path
+
+
+TENSOR = 4 * 12 * 12 * 4  # Bytes of x and of y.
+
+
+@pytest.mark.parametrize("name", list(PEERS))
+def test_peers_that_are_installed(name, small_network, tmp_path):
+    """SERENITY_PEER_PYTHON_XLA and so on name interpreters, as --peer-python does."""
+    peer = PEERS[name]
+    python = os.environ.get(f"SERENITY_PEER_PYTHON_{name.upper()}", sys.executable)
+    try:
+        peer_runs.peer_versions(peer, python)
+    except PeerMissingError as error:
+        pytest.skip(str(error))
+    inputs = work._inputs(small_network)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    before = small_network.read_bytes()
+    found, outputs = peer_runs.run_peer(peer, python, small_network, inputs, folder, timeout=300.0)
+    assert small_network.read_bytes() == before
+    import onnx.reference
+
+    expected = onnx.reference.ReferenceEvaluator(str(small_network)).run(None, {"x": inputs[0]})
+    assert work._relative_difference(expected, outputs) < 1e-4
+    for figure in peer.figures:
+        assert set(figure.settings) <= set(found["figures"])
+    for figure in found["figures"].values():
+        # The 24 and 8 channels around the widest convolution, whatever else is alive.
+        assert figure["with_io"] >= 8 * TENSOR
+        if figure["without_io"] is not None:
+            assert 6 * TENSOR <= figure["without_io"] < figure["with_io"]
+            assert figure["with_io"] - figure["without_io"] <= 2 * TENSOR
+
+
+# --- the command ---------------------------------------------------------------
+
+
+def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
+    output = tmp_path / "bench"
+    command = [
+        "bench", "-o", str(output), "--networks", str(small_network), "--peers", "none",
+        "--no-latency",
+    ]  # fmt: skip
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    data = json.loads((output / "results.json").read_text())
+    entry, run = data["bytes"]["small"], data["runs"]["small"]
+    assert entry["input_bytes"] == entry["output_bytes"] == TENSOR
+    peaks = entry["transient_peak_bytes"]
+    assert peaks["serenity"] <= peaks["order"] <= peaks["stock"]
+    # Two ways to the same number: IR of a compilation to memory, allocator of a run.
+    assert run["serenity"]["transient_peak_bytes"] == peaks["serenity"]
+    assert run["stock"]["transient_peak_bytes"] == peaks["stock"]
+    assert run["disagreements"] == [] and run["milliseconds"] is None
+    text = (output / "results.md").read_text()
+    assert f"| small | {entry['external_bytes']:,} | {peaks['stock']:,} |" in text
+    assert (output / "results" / "slabs.svg").exists()
+
+    records = {path: path.read_text() for path in (output / "records").iterdir()}
+    (output / "results.md").unlink()
+    second = CliRunner().invoke(app, command)
+    assert second.exit_code == 0, second.output
+    assert {path: path.read_text() for path in (output / "records").iterdir()} == records
+    assert (output / "results.md").read_text() == text
+
+
+def test_a_model_that_does_not_compile_is_a_row_and_exit_code_4(tmp_path):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a model")
+    output = tmp_path / "bench"
+    result = CliRunner().invoke(
+        app, ["bench", "-o", str(output), "--networks", str(broken), "--peers=none", "--quick"]
+    )
+    assert result.exit_code == 4
+    assert "| broken | compilation to memory |" in (output / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--peers", "tensorrt"], "no peer 'tensorrt'"),
+        (["--peer-python", "tensorrt=python"], "NAME=PATH"),
+        (["--networks", "nonet"], "neither an ONNX file"),
+        (["--jobs", "0"], "--jobs"),
+    ],
+)
+def test_usage_errors_exit_with_2(arguments, told, tmp_path):
+    result = CliRunner().invoke(app, ["bench", "-o", str(tmp_path / "out"), *arguments])
+    assert result.exit_code == 2
+    assert told in result.output
+    assert not (tmp_path / "out").exists()
