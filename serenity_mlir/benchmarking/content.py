@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from serenity_mlir import networks
 from serenity_mlir.benchmarking.paper import PEAKS
 from serenity_mlir.benchmarking.peer_runs import PEERS
 from serenity_mlir.benchmarking.report import Heading, Part, Picture, Table, Text
@@ -19,6 +20,7 @@ from serenity_mlir.benchmarking.results import (
     Results,
     geometric_mean,
 )
+from serenity_mlir.benchmarking.session import SCHEDULING_STATES
 from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
 from serenity_mlir.explaining import peak_of, short_name
 from serenity_mlir.reporting import FunctionReport, ReportError, load_report
@@ -82,6 +84,11 @@ def _introduction(results: Results) -> Iterator[Part]:
         "so offsets are in it, and not a sum of live tensors. Inputs and outputs are not counted "
         "unless a table says so; where it does, they are for every system. Code is generated for "
         "this machine's CPU (`llvm-cpu`)."
+    )
+    absent = [name for name in networks.names() if name not in results.sizes]
+    yield Text(
+        f"{len(results.sizes)} networks, {len(results.runs)} of them run as well. Not in this "
+        f"session: {_join(absent) or 'none'}."
     )
 
 
@@ -249,11 +256,12 @@ def _peak_in_words(function: FunctionReport | None) -> str:
     if len(counts) > 4:
         live += " and smaller ones"
     at = short_name(peak.operations[0]) if peak.operations else "a concatenation"
-    proof = (
-        "no order of IREE's dispatches needs less"
-        if region.optimal
-        else f"the search ended at a bound of {region.lower_bound_bytes:,}"
-    )
+    if region.left_alone is not None:
+        proof = f"the region kept IREE's order: {region.left_alone}"
+    elif region.optimal:
+        proof = "no order of IREE's dispatches needs less"
+    else:
+        proof = f"the search ended at a bound of {region.lower_bound_bytes:,}"
     lost = region.slab_bytes - region.predicted_bytes
     packed = f"; {lost:,} lost between buffers" if lost else ""
     return f"at {at} {live} are live; {proof}{packed}"
@@ -272,10 +280,10 @@ def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
                 [
                     name,
                     counted,
+                    _peak_in_words(load_function(reports, name)),
                     _bytes(of[OURS]),
                     f"{best}: {of[best]:,}",
                     _ratio(of[OURS] / of[best]),
-                    _peak_in_words(load_function(reports, name)),
                 ]
             )
     if not rows:
@@ -287,7 +295,7 @@ def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
         "operations: fused further, without padded copies, or with an input's memory used again."
     )
     yield Table(
-        ["network", "counted", "serenity", "least", "serenity / least", "why"], rows, left=2
+        ["network", "counted", "why", "serenity", "least", "serenity / least"], rows, left=3
     )
 
 
@@ -303,7 +311,7 @@ def _schedulers(results: Results) -> Iterator[Part]:
         "byte per element, the others in four. `conv` partitions convolutions over "
         "concatenations, `all` depthwise ones too. Processor milliseconds of the search alone. The "
         "paper's seconds are those of its own implementation on its own machine. 'no' did not end "
-        "with a proof within the limits of time and memory."
+        f"with a proof within {SCHEDULING_STATES:,} states and 1 GiB of them."
     )
     columns = ["graph", "rewriting", "operations", "peak, bytes", "proved optimum", *ABLATION]
     rows = []
@@ -377,9 +385,11 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
 
 def _times(results: Results) -> Iterator[Part]:
     timed = {name: run for name, run in results.runs.items() if run.get("milliseconds")}
+    yield Heading(2, "Time")
+    if not timed:
+        yield Text("No latency was measured in this session.")
     if not results.runs:
         return
-    yield Heading(2, "Time")
     if timed:
         yield Text(
             "Milliseconds of single calls of the stock module and ours, in turn (`serenity check "

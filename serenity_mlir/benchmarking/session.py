@@ -25,8 +25,8 @@ from serenity_mlir.benchmarking.peer_runs import (
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.running import Record, Work, run_many
 
-#: Time limit of one search of the ablation.
-SCHEDULING_SECONDS = 10.0
+#: Limit of one search of the ablation, in expanded states.
+SCHEDULING_STATES = 5_000_000
 
 __all__ = ["Options", "Step", "plan", "run", "select_models", "select_runs"]
 
@@ -175,14 +175,14 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
         )
     graphs = [model for model in options.models if model in GRAPHS]
     if options.scheduling and graphs:
-        limit = SCHEDULING_SECONDS
+        limit = SCHEDULING_STATES
         steps.append(
             Step(
                 "scheduling",
                 "schedulers",
-                functools.partial(work.measure_scheduling, seconds=limit),
+                functools.partial(work.measure_scheduling, states=limit),
                 graphs,
-                {"compiler": digest, "seconds": limit},
+                {"compiler": digest, "states": limit},
             )
         )
     skipped = {}

@@ -108,11 +108,15 @@ def _set_inputs(interpreter: Any, request: protocol.Request) -> None:
 def _outputs(interpreter: Any, request: protocol.Request) -> list[protocol.Array]:
     """Returns the outputs in the layout of the ONNX graph."""
     outputs = []
-    details = interpreter.get_output_details()
-    declared = onnx.load(str(request.model)).graph.output
-    for detail, value in zip(details, declared, strict=True):
+    # The converter may change their order. Equal shapes stay in it; the caller compares values.
+    left = list(interpreter.get_output_details())
+    for value in onnx.load(str(request.model)).graph.output:
         shape = tuple(extent.dim_value for extent in value.type.tensor_type.shape.dim)
-        outputs.append(_permuted(interpreter.get_tensor(detail["index"]), shape))
+        fitting = [of for of in left if sorted(of["shape"]) == sorted(shape)] or left
+        if not fitting:
+            raise protocol.Unsupported(f"the converter left out output {value.name}")
+        left = [of for of in left if of is not fitting[0]]
+        outputs.append(_permuted(interpreter.get_tensor(fitting[0]["index"]), shape))
     return outputs
 
 
