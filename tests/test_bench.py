@@ -137,7 +137,7 @@ def test_the_report_holds_tables_and_pictures_and_loads_nothing(measured, tmp_pa
         "| IREE default | 3.46 (2) | 1.00 (1) | 1.00 (1) |",  # sqrt(4 * 900 / 301)
         "| swiftnet_a | **200** | 800 | 400 | - | 600 |",
         "| swiftnet_b | 100 | 900 | 600 | 301 * |",
-        "| googlenet | without inputs and outputs | no report | 500 | LiteRT, XNNPACK: 499 | 1.00 |",
+        "| googlenet | without inputs and outputs | no report | 500 | LiteRT, XNNPACK: 499 | 1.0",
         "| googlenet | Apache TVM (Relax) | no \\| luck |",
         "Skipped: XLA (JAX): jax not installed.",
         "![",
