@@ -386,3 +386,42 @@ def test_a_result_beside_the_start_of_a_loop_is_kept(tmp_path: Path) -> None:
         assert prediction.external_bytes is not None and prediction.peak_bytes is not None
         assert call.external_bytes <= prediction.external_bytes
         assert call.peak_bytes <= prediction.peak_bytes
+
+
+_RESULT_OF_ONE_BRANCH = """
+func.func @main(%x: tensor<5x1xf32>, %y: tensor<5x6xf32>, %take: i32) -> (tensor<5x1xf32>, tensor<5x6xf32>) {
+  %zero = arith.constant 0 : i32
+  %cond = arith.cmpi sgt, %take, %zero : i32
+  %0, %1 = scf.if %cond -> (tensor<5x1xf32>, tensor<5x1xf32>) {
+    %2 = math.tanh %x : tensor<5x1xf32>
+    scf.yield %2, %2 : tensor<5x1xf32>, tensor<5x1xf32>
+  } else {
+    %3 = arith.addf %x, %x : tensor<5x1xf32>
+    scf.yield %3, %x : tensor<5x1xf32>, tensor<5x1xf32>
+  }
+  %w = arith.constant dense<[[0.25, 1.75, -1.0, -1.75, -1.25, 1.0]]> : tensor<1x6xf32>
+  %4 = linalg.matmul ins(%0, %w : tensor<5x1xf32>, tensor<1x6xf32>) outs(%y : tensor<5x6xf32>) -> tensor<5x6xf32>
+  return %1, %4 : tensor<5x1xf32>, tensor<5x6xf32>
+}
+"""  # noqa: E501
+
+
+def test_a_result_of_one_branch_alone_is_no_exact_number(tmp_path: Path) -> None:
+    report, module = tmp_path / "report.json", tmp_path / "module.vmfb"
+    serenity_mlir.compile_str(
+        _RESULT_OF_ONE_BRANCH,
+        output_file=str(module),
+        extra_args=list(TARGETS["vmvx"]),
+        serenity=serenity_mlir.SerenityOptions(rewrite="off", report=str(report)),
+    )
+    prediction = read_prediction(json.loads(report.read_text()), "main")
+    assert prediction is not None and not prediction.exact
+    x, y = np.zeros((5, 1), np.float32), np.zeros((5, 6), np.float32)
+    with MeasurementServer() as server:
+        found = [measure(module, [x, y, take], server=server) for take in (0, 1)]
+    # The other branch returns the input's own buffer.
+    assert found[1].external_bytes - found[0].external_bytes == 5 * 4
+    for call in found:
+        assert prediction.external_bytes is not None and prediction.peak_bytes is not None
+        assert call.external_bytes <= prediction.external_bytes
+        assert call.peak_bytes <= prediction.peak_bytes

@@ -135,6 +135,7 @@ private:
   std::set<const void *> active;
   std::set<const void *> onPath;
   bool exact = true;
+  int branchDepth = 0;
   int steps = 0;
 };
 
@@ -364,6 +365,9 @@ bool Interpreter::visitOperation(MlirOperation op, State &state) {
     if (!bytes) {
       return false;
     }
+    // What a branch makes in the type of a result may be handed out on one path
+    // and serve another value on the other.
+    exact &= kind != Kind::External || branchDepth == 0;
     state.allocate(ir::result(op), *bytes, kind);
     return true;
   }
@@ -407,7 +411,10 @@ bool Interpreter::visitBranch(MlirOperation op, States &states) {
   for (intptr_t i = 0; i < regions; ++i) {
     States branch = states;
     std::vector<std::vector<int>> yielded;
-    if (!visitRegion(op, i, branch, &yielded)) {
+    branchDepth += !mapped;
+    bool ok = visitRegion(op, i, branch, &yielded);
+    branchDepth -= !mapped;
+    if (!ok) {
       return false;
     }
     for (size_t s = 0; s < branch.size(); ++s) {
@@ -565,6 +572,7 @@ bool Interpreter::visitCall(MlirOperation op, State &state) {
     state.totalPeak = std::max(state.totalPeak, state.total + inner->peakBytes);
     // Its results live on in the caller.
     if (inner->resultBytes > 0) {
+      exact = false; // or not, if the caller does not hand them out
       state.allocations.push_back(
           {inner->resultBytes, Kind::External, true, false});
       state.total += inner->resultBytes;
