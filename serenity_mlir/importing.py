@@ -155,7 +155,8 @@ def _exporting(what: str) -> Iterator[None]:
     except SerenityError:
         raise
     except Exception as error:
-        text = str(error).strip() or "no message"
+        # One sentence: what follows the first line is context, or a stack.
+        text = (str(error).strip() or "no message").splitlines()[0]
         raise SerenityError(f"{what} failed: {type(error).__name__}: {text}") from error
 
 

@@ -442,7 +442,7 @@ def damage_onnx(kind: str, data: bytes) -> bytes:
         ("cut", "reading the ONNX model failed: DecodeError: "),
         ("empty", "not an ONNX model, or cut short: "),
         ("noise", "reading the ONNX model failed: DecodeError: "),
-        ("operator", "the ONNX import failed: checker.ValidationError: No Op registered for Cnov"),
+        ("operator", "the ONNX import failed: "),
     ],
 )
 def test_damaged_onnx(
@@ -453,6 +453,8 @@ def test_damaged_onnx(
     result = run_tool([sys.executable, "-m", "serenity_mlir", "check", str(source)])
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: {source}: {reason}")
+    if kind == "operator":  # the name of the exception depends on onnx's version
+        assert "No Op registered for Cnov" in result.stderr
     assert len(result.stderr.splitlines()) == 1 and "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == [source]
 

@@ -27,7 +27,7 @@ constexpr int64_t maxDispatches = 5000;
 constexpr size_t minForms = 8;
 
 /// So many of the best by the estimate at flow level are taken to their slabs.
-constexpr size_t maxPlacedForms = 4;
+constexpr size_t maxPlacedForms = 6;
 
 /// Rounds in which producers are kept apart.
 constexpr int maxApartRounds = 3;
@@ -367,7 +367,10 @@ Form FormSearch::search(RewriteMode mode) {
       tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
                           RewriteKind::Sum}));
       promising.push_back(best);
-      const std::vector<bool> split = best.sites;
+      // Also where these alone were not better: pieces may make them so.
+      const std::vector<bool> split =
+          sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
+                   RewriteKind::Sum});
       for (std::vector<RewriteKind> kinds :
            {std::vector<RewriteKind>{RewriteKind::Overwrite},
             {RewriteKind::Stream},
@@ -376,7 +379,6 @@ Form FormSearch::search(RewriteMode mode) {
         Form form = best;
         form.inPlace = Form::LastUse;
         form.sites = split;
-        form.sites.resize(numSites);
         bool any = false;
         for (size_t i = 0; i < numSites; ++i) {
           any |= pieces[i];
