@@ -39,7 +39,7 @@ def _pythons(values: list[str] | None) -> dict[str, str]:
     return pythons
 
 
-@app.command("bench")
+@app.command("bench", epilog="Example: serenity bench -o results --networks swiftnet_c --quick")
 def bench(
     output: Annotated[
         Path,
