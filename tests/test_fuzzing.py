@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections import Counter
@@ -22,7 +24,7 @@ import serenity_mlir
 from serenity_mlir._native import iree_library_directory
 from serenity_mlir.checking import read_prediction
 from serenity_mlir.cli import app
-from serenity_mlir.fuzzing import Program, Settings, generate, run_batch
+from serenity_mlir.fuzzing import Program, Settings, Totals, generate, run_batch
 from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs
 from serenity_mlir.fuzzing.program import EMITTERS, Block, Function, Operation, Type, Value
 from serenity_mlir.fuzzing.reducing import reduce_program
@@ -32,6 +34,7 @@ from serenity_mlir.fuzzing.structure import (
     TARGETS,
     Tools,
     _compare_function,
+    _culprits,
     compare_structure,
 )
 from serenity_mlir.measurement import MeasurementServer, measure
@@ -108,6 +111,22 @@ def test_backends_without_half_floats_get_none() -> None:
     for index in range(60):
         text = generate(13, index, vmvx=True).text()
         assert not any(word in text for word in ("f16", "arith.negf", "math.absf"))
+
+
+def test_backends_that_forget_the_sign_of_bytes_get_nothing_that_asks_for_it() -> None:
+    """VMVX takes `max(trunc(-5), 0)` for -5: the stock compiler's own, and no news."""
+    bytes_seen = 0
+    for index in range(200):
+        program = generate(15, index, vmvx=True)
+        bytes_seen += "xi8>" in program.text()
+        for function in program.functions:
+            for operation in function.body.walk():
+                if any(value.type.element == "i8" for value in operation.results):
+                    attributes = str(operation.attributes)
+                    names = ("relu", "scale", "abs", "max", "min")
+                    assert not any(f"'{name}'" in attributes for name in names), attributes
+                    assert "_max" not in attributes
+    assert bytes_seen >= 30
 
 
 # --- what reads the stream phase -------------------------------------------------
@@ -283,6 +302,22 @@ def test_lays_refusals_to_their_program() -> None:
     assert answers[5] == answers[7] == []
 
 
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_errors_name_their_program(group: int, tmp_path: Path) -> None:
+    """So that the other programs are not compiled again and again to find it."""
+    texts = [_sum_program().text(f"c{number}_") for number in range(4)]
+    texts[2] = texts[2].replace("arith.addf", "arith.subf_", 1)
+    assert "arith.subf_" in texts[2]
+    modules = ["\n".join(texts[i : i + group]) for i in range(0, 4, group)]
+    source = tmp_path / "programs.mlir"
+    source.write_text("// -----\n".join(modules))
+    tools = Tools()
+    flags = [str(source), "--split-input-file", "--compile-to=stream", *TARGETS["vmvx"]]
+    code, said = tools.run(tools.stock, [*flags, "-o", os.devnull])
+    assert code == 1
+    assert _culprits(said, source) == {2}
+
+
 # --- a share of its work -----------------------------------------------------------
 
 
@@ -342,6 +377,37 @@ def test_inputs_fit_the_types() -> None:
                     else:
                         assert isinstance(value, int) is False
                         assert len(value.shape) == argument.type.rank  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_on_a_terminal_alone(terminal: bool) -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "serenity_mlir", "fuzz", "--seed", "27", "--count", "1"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=follower if terminal else subprocess.PIPE,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(follower)
+    shown = b""
+    if terminal:
+        with contextlib.suppress(OSError):  # Linux reports the end as an error.
+            while data := os.read(leader, 4096):
+                shown += data
+    printed, errors = process.communicate()
+    os.close(leader)
+    assert process.returncode == 0
+    assert printed.startswith(b"seed 27, programs 0 to 0: 1 compared")
+    assert (b"batches" in shown and b"1/1" in shown) if terminal else errors == b""
+
+
+def test_refusals_are_counted_by_reason() -> None:
+    totals = Totals()
+    for number, text in enumerate(["size 3 too large", "no such thing", "size 17 too large"]):
+        refused = [{"index": number, "text": text}]
+        totals.add([dict(programs=1, functions=1, operations=1, refused=refused, failures=[])])
+    assert totals.reasons() == {"size N too large": [0, 2], "no such thing": [1]}
 
 
 # --- what it has found ---------------------------------------------------------------

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,15 @@ import typer
 
 from serenity_mlir.running import Record, Work, run_many
 
-__all__ = ["DaskOption", "JobsOption", "ModelsArgument", "ResultsOption", "exit_code", "run"]
+__all__ = [
+    "DaskOption",
+    "JobsOption",
+    "ModelsArgument",
+    "ResultsOption",
+    "exit_code",
+    "follow",
+    "run",
+]
 
 ModelsArgument = Annotated[
     list[str],
@@ -40,6 +48,29 @@ DaskOption = Annotated[
 ]
 
 
+def follow(records: Iterator[Record], total: int, what: str) -> Iterator[Record]:
+    """Pass records on as they come, with progress on a terminal; `what` names many of them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        failed = 0
+        for record in records:
+            failed += record.error is not None
+            progress.update(
+                task, advance=1, description=f"{what}, {failed} failed" if failed else what
+            )
+            yield record
+
+
 def run(
     work: Work,
     models: Sequence[str],
@@ -50,27 +81,8 @@ def run(
     dask: str | None,
 ) -> list[Record]:
     """Run `run_many` with progress on a terminal, and return the records in the models' order."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    found: dict[str, Record] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        task = progress.add_task("models", total=len(models))
-        for record in run_many(
-            work, models, settings=settings, results=results, jobs=jobs, dask=dask
-        ):
-            found[record.model] = record
-            failed = sum(one.error is not None for one in found.values())
-            progress.update(
-                task, advance=1, description=f"models, {failed} failed" if failed else "models"
-            )
+    records = run_many(work, models, settings=settings, results=results, jobs=jobs, dask=dask)
+    found = {record.model: record for record in follow(records, len(models), "models")}
     return [found[model] for model in models]
 
 

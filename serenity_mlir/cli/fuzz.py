@@ -75,6 +75,7 @@ def fuzz(
     With it, runs both: outputs and the runtime's allocations. What the stock compiler does not take
     is counted, and no failure.
     """
+    from serenity_mlir.cli._many import follow
     from serenity_mlir.fuzzing import Settings, Totals, batches, run_batch
     from serenity_mlir.running import run_many
 
@@ -89,14 +90,15 @@ def fuzz(
     fields = {"run": run.value, "rewrite": rewrite.value, "group": group, "seed": seed}
     totals = Totals()
     errors = []
+    names = batches(settings, first, count)
     records = run_many(
         partial(run_batch, settings=settings),
-        batches(settings, first, count),
+        names,
         settings=fields,
         results=results,
         jobs=jobs,
     )
-    for record in records:
+    for record in follow(records, len(names), "batches"):
         if record.result is None:
             errors.append(f"{record.model}: {record.error}")
             continue
@@ -118,6 +120,9 @@ def fuzz(
             f"{len(totals.failures)} not as promised, "
             f"{len(totals.refused)} refused by the stock compiler"
         )
+        for reason, indices in totals.reasons().items():
+            shown = ", ".join(map(str, indices[:5])) + (", ..." if len(indices) > 5 else "")
+            typer.echo(f"  {len(indices)} refused ({shown}): {reason}")
     if errors:
         raise SerenityError("; ".join(errors))
     if totals.failures:

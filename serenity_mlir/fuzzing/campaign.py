@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,9 @@ def run_batch(name: str, settings: Settings) -> dict[str, Any]:
 
     Returns:
       ``programs``, ``operations``, ``functions``: how many; ``refused``: the programs that the
-      stock compiler does not take; ``failures``: one per program that is not as promised, with
-      ``index``, ``mode``, ``kind``, ``text`` and ``reproducer`` (a path, or None).
+      stock compiler does not take, with ``index`` and ``text``; ``failures``: one per program that
+      is not as promised, with ``index``, ``mode``, ``kind``, ``text`` and ``reproducer`` (a path,
+      or None).
     """
     first, last = (int(word) for word in name.partition(": ")[2].split(" to "))
     programs = {index: settings.program(index) for index in range(first, last + 1)}
@@ -117,7 +119,11 @@ def run_batch(name: str, settings: Settings) -> dict[str, Any]:
         "programs": len(programs),
         "functions": sum(len(program.entry_points) for program in programs.values()),
         "operations": sum(program.count() for program in programs.values()),
-        "refused": sorted(i for i, p in found.items() if p and p[0].kind == REFUSED),
+        "refused": [
+            {"index": index, "text": problems[0].text}
+            for index, problems in sorted(found.items())
+            if problems and problems[0].kind == REFUSED
+        ],
         "failures": failures,
     }
 
@@ -171,7 +177,7 @@ class Totals:
 
     def __init__(self) -> None:
         self.programs = self.functions = self.operations = 0
-        self.refused: list[int] = []
+        self.refused: list[dict[str, Any]] = []
         self.failures: list[dict[str, Any]] = []
 
     def add(self, results: Iterable[dict[str, Any]]) -> None:
@@ -183,12 +189,20 @@ class Totals:
             self.refused += result["refused"]
             self.failures += result["failures"]
 
+    def reasons(self) -> dict[str, list[int]]:
+        """Why the stock compiler refuses programs, and which; what differs in numbers is one."""
+        found: dict[str, list[int]] = {}
+        for item in sorted(self.refused, key=lambda item: int(item["index"])):
+            reason = re.sub(r"\d+", "N", item["text"].splitlines()[0])
+            found.setdefault(reason, []).append(item["index"])
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Return the sums as JSON data."""
         return {
             "programs": self.programs,
             "functions": self.functions,
             "operations": self.operations,
-            "stock_refuses": sorted(self.refused),
+            "stock_refuses": sorted(self.refused, key=lambda item: int(item["index"])),
             "failures": self.failures,
         }

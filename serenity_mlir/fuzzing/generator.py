@@ -37,6 +37,9 @@ _INDEX = Type(None, "index")
 #: Element types of programs, and how often of 20.
 _ELEMENTS = ["f32"] * 10 + ["i8"] * 4 + ["i32"] * 3 + ["f16"] * 2 + ["bf16"]
 
+#: What VMVX gets instead of functions that depend on the sign of a byte.
+_OF_BYTES = {"relu": "shift", "scale": "shift", "abs": "neg", "max": "add", "min": "sub"}
+
 
 def generate(seed: int, index: int, *, vmvx: bool = False) -> Program:
     """Return program number `index` of a seed.
@@ -44,8 +47,10 @@ def generate(seed: int, index: int, *, vmvx: bool = False) -> Program:
     Args:
       seed: of a series of programs.
       index: of the program.
-      vmvx: leave out what the VMVX backend does not compile: floats of 16 bits, negation and
-        absolute value of floats.
+      vmvx: leave out what the VMVX backend does not compile (floats of 16 bits, negation and
+        absolute value of floats), and what it gets wrong: its registers have 32 bits, and bytes
+        computed in them (not loaded) are not extended by their sign before they are compared,
+        shifted or made positive.
     """
     return _Generator(random.Random(f"serenity fuzz {seed} {index}"), vmvx).program()
 
@@ -290,12 +295,16 @@ class _Generator:
                 return
             at -= weight
 
+    def function(self, name: str, of: Type) -> str:
+        """The scalar function, or another one that the backend takes."""
+        if self.vmvx and of.is_float:
+            return "relu" if name in ("neg", "abs") else name
+        return _OF_BYTES.get(name, name) if self.vmvx and of.element == "i8" else name
+
     def unary(self, value: Value) -> Value:
         rng = self.rng
         names = [n for n, s in SCALARS.items() if s[0] == 1 and (s[2] or value.type.is_float)]
-        name = rng.choice(names)
-        if self.vmvx and name in ("neg", "abs") and value.type.is_float:
-            name = "relu"
+        name = self.function(rng.choice(names), value.type)
         styles = ["generic", "generic"]
         if name in ("abs", "tanh") or (name == "neg" and value.type.is_float):
             styles += ["tensor", "map"]
@@ -310,6 +319,7 @@ class _Generator:
     def combine(self, left: Value, right: Value, function: str = "") -> Value:
         rng = self.rng
         name = function or rng.choice(["add", "add", "sub", "mul", "max", "min"])
+        name = self.function(name, left.type)
         style = rng.choice(["generic", "tensor", "map"])
         return self.add("elementwise", [left, right], left.type, function=name, style=style)
 
@@ -330,6 +340,7 @@ class _Generator:
         value = self.pick_main()
         other = self.pick(lambda of: of == value.type) or value
         functions = self.rng.choice([["add", "mul"], ["sub", "relu"], ["max", "min", "add"]])
+        functions = [self.function(name, value.type) for name in functions]
         self.add_several(
             "several", [value, other], [value.type] * len(functions), functions=functions
         )
@@ -421,7 +432,8 @@ class _Generator:
         )
         if kind == "pool":
             of = self.image_type(batch, channels, out_height, out_width)
-            name = f"pooling_{layout}_{rng.choice(['max', 'sum'])}"
+            name = self.function(rng.choice(["max", "sum"]), of).replace("add", "sum")
+            name = f"pooling_{layout}_{name}"
             return self.add("pool", [value], of, name=name, text=text, window=[kernel, kernel])
         shape: tuple[int, ...]
         if kind == "depthwise":
@@ -671,7 +683,7 @@ class _Generator:
             [value],
             Type(tuple(of.dims[i] for i in kept), of.element),
             axis=axis,
-            function=rng.choice(["add", "add", "max"]),
+            function=self.function(rng.choice(["add", "add", "max"]), of),
         )
         if rng.random() < 0.5:  # a mean that is taken off, an attention
             functions = [rng.choice(["sub", "mul", "add"])]

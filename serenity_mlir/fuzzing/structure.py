@@ -196,9 +196,13 @@ def _culprits(said: str, source: Path) -> set[int]:
         for line_number, line in enumerate(lines, 1):
             if match := _SYMBOL.match(line):
                 starts.append((line_number, int(match[1])))
-    named = re.findall(rf"{re.escape(str(source))}:(\d+):\d+: (?:error|warning)", said)
+    # The compiler counts from the start of the module, and names that line of the file.
+    named = re.findall(
+        rf"{re.escape(str(source))}:(\d+)(?: offset :(\d+))?:\d+: (?:error|warning)", said
+    )
     first = [start for start, _ in starts]
-    places = [bisect.bisect_right(first, int(line)) - 1 for line in named]
+    lines_named = [int(line) + int(within or 1) - 1 for line, within in named]
+    places = [bisect.bisect_right(first, line) - 1 for line in lines_named]
     return {starts[place][1] for place in places if place >= 0}
 
 
