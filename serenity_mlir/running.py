@@ -26,6 +26,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ from serenity_mlir._versions import iree_version, serenity_version
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.importing import SUFFIXES
 
-__all__ = ["Record", "find_models", "run_many"]
+__all__ = ["Record", "content_digest", "find_models", "run_many"]
 
 #: The work: takes a model as it stands in the list, returns what JSON can hold. Must be picklable:
 #: a function of a module, or a `functools.partial` of one.
@@ -134,22 +135,32 @@ def _read_list(path: Path) -> list[str]:
     ]
 
 
-def _fingerprint(model: str, work: Work, settings: Mapping[str, Any]) -> str:
-    """Return a digest of all that a result depends on."""
-    function = getattr(work, "func", work)
-    about = {
-        "work": f"{function.__module__}.{function.__qualname__}",
-        "settings": settings,
-        "versions": [serenity_version(), iree_version()],
-    }
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+def content_digest(model: str) -> str:
+    """Return a digest of a model file's content, or of the name where there is no such file."""
+    digest = hashlib.sha256()
     try:
         with open(model, "rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError:
         digest.update(model.encode())  # A network's name, or a file that the work will miss.
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
+
+
+def _identify(model: str) -> Mapping[str, Any]:
+    """Return what a result depends on unless the caller of `run_many` knows better."""
+    return {"content": content_digest(model), "versions": [serenity_version(), iree_version()]}
+
+
+def _fingerprint(work: Work, settings: Mapping[str, Any], about_model: Mapping[str, Any]) -> str:
+    """Return a digest of all that a result depends on."""
+    function = getattr(work, "func", work)
+    about = {
+        "work": f"{function.__module__}.{function.__qualname__}",
+        "settings": settings,
+        "model": about_model,
+    }
+    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 # --- the file ------------------------------------------------------------------
@@ -206,31 +217,49 @@ def _read_results(path: Path, stream: IO[bytes]) -> dict[tuple[str, str], Record
 
 # --- the work ------------------------------------------------------------------
 
+#: A worker whose parent is gone has this long to end what it started.
+_SECONDS_TO_UNWIND = 5.0
 
-class _Interrupt:
-    """Ctrl-C in a worker: unwinds work under way once, and ends an idle worker in silence."""
+
+class _Worker:
+    """What makes a process of the pool end: Ctrl-C, and the end of its parent."""
 
     busy = False
-    seen = False
+    interrupted = False
 
     @classmethod
-    def install(cls) -> None:
-        signal.signal(signal.SIGINT, cls._handle)
+    def start(cls) -> None:
+        signal.signal(signal.SIGINT, cls._interrupt)
+        follower = threading.Thread(
+            target=cls._follow, args=(multiprocessing.parent_process(),), daemon=True
+        )
+        follower.start()
 
     @classmethod
-    def _handle(cls, *_: Any) -> None:
+    def _interrupt(cls, *_: Any) -> None:
+        """Unwind work under way once, and end an idle worker in silence."""
         if not cls.busy:
             os._exit(130)
-        if not cls.seen:
-            cls.seen = True
+        if not cls.interrupted:
+            cls.interrupted = True
             raise KeyboardInterrupt
+
+    @staticmethod
+    def _follow(parent: BaseProcess | None) -> None:
+        """A parent that was killed cannot end its workers, and no queue tells them."""
+        if parent is None:
+            return
+        parent.join()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_SECONDS_TO_UNWIND)
+        os._exit(130)
 
 
 def _attempt(work: Work, model: str, fingerprint: str, path: str | None = None) -> Record:
     """Do the work in this process, on `path` if given; only an interruption is raised."""
     start = time.perf_counter()
     record = Record(model, fingerprint, 0.0)
-    _Interrupt.busy = True
+    _Worker.busy = True
     try:
         result = dict(work(path or model))
         json.dumps(result)
@@ -243,7 +272,7 @@ def _attempt(work: Work, model: str, fingerprint: str, path: str | None = None) 
         text = "".join(traceback.format_exception(error)).rstrip()
         record = replace(record, error=text, exit_code=1)
     finally:
-        _Interrupt.busy = False
+        _Worker.busy = False
     return replace(record, seconds=time.perf_counter() - start)
 
 
@@ -267,7 +296,7 @@ def _in_processes(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[Reco
         context = multiprocessing.get_context("spawn")
         others = set(multiprocessing.active_children())
         pool = ProcessPoolExecutor(
-            1 if alone else min(jobs, len(queue)), context, initializer=_Interrupt.install
+            1 if alone else min(jobs, len(queue)), context, initializer=_Worker.start
         )
         running: dict[Future[Record], Task] = {}
         try:
@@ -351,6 +380,7 @@ def run_many(
     results: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
     dask: str | None = None,
+    identify: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> Iterator[Record]:
     """Do `work` for every model and yield the records as they come.
 
@@ -366,6 +396,8 @@ def run_many(
       jobs: processes at a time; the processors that this process may use if None.
       dask: address of a Dask scheduler, ``tcp://HOST:8786``, that runs the work instead. Its
         workers have this package, and find the models under the same paths.
+      identify: returns what the result for a model depends on beside `settings`, as JSON data,
+        instead of its content and the versions of serenity_mlir and IREE.
 
     Raises:
       SerenityError: `results` cannot be written, or is the file of something else, or there is no
@@ -375,7 +407,8 @@ def run_many(
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     jobs = jobs or len(os.sched_getaffinity(0))
-    tasks = [(model, _fingerprint(model, work, settings or {})) for model in models]
+    identify = identify or _identify
+    tasks = [(model, _fingerprint(work, settings or {}, identify(model))) for model in models]
     start = _on_dask if dask is not None else _in_processes
     where: Any = dask if dask is not None else jobs
     if results is None:

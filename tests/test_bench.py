@@ -19,7 +19,12 @@ import pytest
 from typer.testing import CliRunner
 
 from serenity_mlir.benchmarking import content, peer_runs, report, results, session, work
-from serenity_mlir.benchmarking.peer_runs import PEERS, Peer, PeerMissingError
+from serenity_mlir.benchmarking.peer_runs import (
+    PEERS,
+    Peer,
+    PeerMissingError,
+    UnsupportedModelError,
+)
 from serenity_mlir.cli import app
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.running import Record
@@ -45,8 +50,31 @@ def answer(**figures: tuple[int | None, int]) -> dict:
             for name, (without, with_io) in figures.items()
         },
         "versions": {"package": "1.2"},
+        "compared_with": "IREE",
         "relative_difference": 1e-7,
-        "notes": [],
+        "notes": ["it took two parts"],
+    }
+
+
+def run(stock: int, ours: int, *, faster: float = 2.0, timing: bool = True) -> dict:
+    """A run in which ours is slower in one thread and faster in two."""
+    one = {"minimum": 4.0, "median": 9.0, "processor": 2.0, "calls": 15}
+    two = {"minimum": 3.0, "median": 9.0, "processor": 6.0, "calls": 15}
+    return {
+        "stock": {"transient_peak_bytes": stock},
+        "serenity": {"transient_peak_bytes": ours},
+        "milliseconds": {
+            "1 thread": {"stock": one, "serenity": {**one, "minimum": 8.0, "processor": 3.0}},
+            "2 threads": {"stock": two, "serenity": {**two, "minimum": 3.0 / faster, "calls": 150}},
+        }
+        if timing
+        else None,
+        "compile_seconds": {"stock": 10.0, "serenity": 15.0},
+        "compile_processor_seconds": {"stock": 8.0, "serenity": 16.0},
+        "load_averages": [1.25, 3.0],
+        "disagreements": [],
+        "compared_with": None,
+        "relative_difference": None,
     }
 
 
@@ -140,6 +168,8 @@ def test_the_report_holds_tables_and_pictures_and_loads_nothing(measured, tmp_pa
         "| googlenet | without inputs and outputs | no report | 500 | LiteRT, XNNPACK: 499 | 1.0",
         "| googlenet | Apache TVM (Relax) | no \\| luck |",
         "Skipped: XLA (JAX): jax not installed.",
+        "LiteRT: it took two parts (swiftnet_a and googlenet).",
+        "that ran a network (IREE)",
         "![",
         "552 KB",
     ):
@@ -164,14 +194,45 @@ def test_the_report_holds_tables_and_pictures_and_loads_nothing(measured, tmp_pa
 
 def test_a_failure_of_ours_counts_and_one_of_a_peer_does_not(measured):
     assert measured.our_failures == {}
-    run = {"disagreements": ["slab: predicted 1 bytes, the runtime took 2"]}
+    wrong = {"disagreements": ["slab: predicted 1 bytes, the runtime took 2"]}
     failed = results.Results(
-        "", {}, "", ["a", "b"], runs={"b": run},
+        "", {}, "", ["a", "b"], runs={"b": wrong},
         failures=[results.Failure("bytes", "compilation", "a", "it crashed")],
     )  # fmt: skip
-    assert failed.our_failures == {"a": "it crashed", "b": run["disagreements"][0]}
+    assert failed.our_failures == {"a": "it crashed", "b": wrong["disagreements"][0]}
     told = report.to_markdown(list(content._failures(failed)))
     assert "it crashed" in told and "the runtime took 2" in told
+
+
+def test_latency_and_compile_time_stand_beside_memory():
+    runs = {"a": run(800, 400), "b": run(800, 100, faster=0.5), "c": run(5, 0, timing=False)}
+    measured = results.Results("", {}, "", list(runs), runs=runs)
+    text = report.to_markdown(list(content._times(measured)))
+    for told in (
+        "| network | slab, IREE / serenity | ms, 1 thread: IREE | serenity | ratio | "
+        "ms, 2 threads: IREE | serenity | ratio | compile, s: IREE | serenity | ratio |",
+        "| a | 2.00 | 4.00 / 2.00 | 8.00 / 3.00 | 2.00 / 1.50 | 3.00 / 6.00 | 1.50 / 6.00 | "
+        "0.50 / 1.00 | 10.0 / 8.0 | 15.0 / 16.0 | 1.50 / 2.00 |",
+        "| c | - | - | - | - | - | - | - | 10.0 / 8.0 |",
+        "| geometric mean | 4.00 |  |  | 2.00 / 1.50 |  |  | 1.00 / 1.00 |  |  | 1.50 / 2.00 |",
+        "the least of 15 to 150 calls",
+        "load average of the machine was 1.2 to 3.0",
+    ):
+        assert told in text, told
+    untimed = results.Results("", {}, "", ["c"], runs={"c": runs["c"]})
+    text = report.to_markdown(list(content._times(untimed)))
+    assert "No latency was measured" in text and "| c | - | 10.0 / 8.0 |" in text
+    nothing = results.Results("", {}, "", [])
+    assert "No network was run" in report.to_markdown(list(content._times(nothing)))
+
+
+def test_what_peers_cannot_take_is_a_row_and_not_asked_again():
+    told = "XLA (JAX): NotImplementedError: Resize is not implemented."
+    record = Record("net", "f", 1.0, result={"unsupported": told})
+    kept = results.collect(session.Options(["net"]), {"peer-xla": {"net": record}}, {})
+    assert [(f.title, f.reason) for f in kept.failures] == [("XLA (JAX)", told)]
+    assert kept.peers == {"xla": {}} and kept.our_failures == {}
+    assert kept.systems("net", "without_io") == {}
 
 
 def test_text_is_escaped_in_pages():
@@ -231,6 +292,37 @@ def test_a_session_resumes_and_failures_are_rows(tmp_path):
     assert kept.our_failures == {}
 
 
+def test_records_of_peers_outlive_a_change_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "peer_versions", lambda peer, python: {peer.name: "1.2"})
+    options = session.Options(["swiftnet_c"], runs=["swiftnet_c"], peers=["tvm"])
+
+    def depends() -> dict:
+        return {
+            step.name: (step.settings, session._identify("swiftnet_c", step.versions))
+            for step in session.plan(options, tmp_path)[0]
+        }
+
+    def changed() -> set[str]:
+        now = depends()
+        return {name for name in now if now[name] != before[name]}
+
+    before = depends()
+    assert set(before) == {"bytes", "runs", "scheduling", "peer-tvm"}
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "native_tool", lambda name: __file__)
+        assert changed() == {"bytes", "runs"}
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "serenity_version", lambda: "99")
+        assert changed() == {"bytes", "runs", "scheduling"}
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "worker_digest", lambda peer: "another way of reading")
+        assert changed() == {"peer-tvm"}
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_network_digest", lambda name: "another network")
+        assert changed() == set(before)
+    assert changed() == set()
+
+
 def test_networks_are_selected_by_name_set_and_family(tmp_path):
     assert session.select_models(sets=["paper"])[:2] == ["swiftnet_a", "swiftnet_b"]
     assert session.select_models(families=["swiftnet"], sets=["paper"]) == [
@@ -288,6 +380,8 @@ def measure(request):
     kind = request.model.stem
     if kind == "unsupported":
         raise protocol.Unsupported("no operator Foo")
+    if kind == "wrong":
+        raise ValueError("out of range")
     if kind == "crash":
         print("corrupted heap", file=sys.stderr)
         os._exit(3)
@@ -336,6 +430,7 @@ def test_a_worker_answers_with_figures_and_outputs(fake_peer, tmp_path):
     ("model", "told"),
     [
         ("unsupported", "Fake: Unsupported: no operator Foo"),
+        ("wrong", "Fake: ValueError: out of range"),
         ("crash", "Fake ended with code 3: corrupted heap"),
         ("slow", "Fake took longer than 2 seconds"),
     ],
@@ -344,10 +439,11 @@ def test_a_worker_that_fails_says_why(fake_peer, tmp_path, model, told):
     folder = tmp_path / "work"
     folder.mkdir()
     limit = 2.0 if model == "slow" else 300.0
-    with pytest.raises(SerenityError, match=told):
+    with pytest.raises(SerenityError, match=told) as caught:
         peer_runs.run_peer(
             fake_peer, sys.executable, tmp_path / f"{model}.onnx", [], folder, timeout=limit
         )
+    assert isinstance(caught.value, UnsupportedModelError) == (model == "unsupported")
 
 
 def test_what_is_not_installed_is_skipped_with_what_to_do(tmp_path):
@@ -366,22 +462,22 @@ def test_what_is_not_installed_is_skipped_with_what_to_do(tmp_path):
 
 
 def test_other_outputs_are_another_function(tmp_path):
-    output = str(tmp_path)
+    kept = tmp_path / "outputs" / "m.npz"
     first = [np.array([1.0, 100.0])]
-    assert work._compare_outputs(output, "m", "XLA", first)["compared_with"] is None
-    near = work._compare_outputs(output, "m", "TVM", [np.array([1.0, 100.001])])
+    assert work._compare_outputs(kept, "XLA", first)["compared_with"] is None
+    near = work._compare_outputs(kept, "TVM", [np.array([1.0, 100.001])])
     assert near["compared_with"] == "XLA"
     assert near["relative_difference"] == pytest.approx(1e-5)
     with pytest.raises(SerenityError, match=r"differ from XLA's by 0\.5"):
-        work._compare_outputs(output, "m", "TVM", [np.array([1.0, 50.0])])
+        work._compare_outputs(kept, "TVM", [np.array([1.0, 50.0])])
     with pytest.raises(SerenityError, match="shape"):
-        work._compare_outputs(output, "m", "TVM", [np.array([[1.0, 100.0]])])
+        work._compare_outputs(kept, "TVM", [np.array([[1.0, 100.0]])])
     with pytest.raises(SerenityError, match="0 outputs instead of 1"):
-        work._compare_outputs(output, "m", "TVM", [])
+        work._compare_outputs(kept, "TVM", [])
     # Asked again, the first one is not compared with itself.
-    assert work._compare_outputs(output, "m", "XLA", first)["compared_with"] is None
+    assert work._compare_outputs(kept, "XLA", first)["compared_with"] is None
     with pytest.raises(SerenityError, match="nan"):
-        work._compare_outputs(output, "m", "TVM", [np.array([np.nan, 100.0])])
+        work._compare_outputs(kept, "TVM", [np.array([np.nan, 100.0])])
 
 
 @pytest.fixture(scope="session")

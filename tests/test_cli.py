@@ -93,8 +93,6 @@ def test_help_says_what_exit_codes_mean(words):
 
 @pytest.mark.parametrize("words", WORDS)
 def test_every_command_offers_json(words):
-    if words == "bench":  # writes results.json beside the report, always
-        return
     assert any("--json" in parameter.opts for parameter in commands()[words].params)
 
 

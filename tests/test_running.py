@@ -113,6 +113,19 @@ def test_a_changed_model_or_setting_is_done_again(models, tmp_path):
     assert other["three"].result["bytes"] == 70 and not other["one"].resumed
 
 
+def test_the_caller_may_say_what_a_result_depends_on(models, tmp_path):
+    file = tmp_path / "results.jsonl"
+    identify = lambda model: {"name": Path(model).stem}  # noqa: E731
+    list(run_many(length, models[:1], results=file, jobs=1, identify=identify))
+    Path(models[0]).write_text("changed")
+    (again,) = run_many(length, models[:1], results=file, jobs=1, identify=identify)
+    assert again.resumed and again.result["bytes"] == 0
+    (other,) = run_many(
+        length, models[:1], results=file, jobs=1, identify=lambda model: {**identify(model), "x": 1}
+    )
+    assert not other.resumed and other.result["bytes"] == 7
+
+
 def test_a_torn_line_is_cut_off_and_done_again(models, tmp_path):
     file = tmp_path / "results.jsonl"
     list(run_many(length, [models[0], models[2]], results=file, jobs=1))
@@ -160,7 +173,8 @@ def group_lives(group: int) -> bool:
     return True
 
 
-def test_an_interrupted_run_keeps_what_was_done_and_leaves_no_process(models, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_keeps_what_was_done_and_leaves_no_process(how, models, tmp_path):
     slow = tmp_path / "slow.mlir"
     slow.touch()
     script = tmp_path / "run.py"
@@ -184,16 +198,22 @@ def test_an_interrupted_run_keeps_what_was_done_and_leaves_no_process(models, tm
     while not slow.with_suffix(".started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     # To the parent alone, as `kill` sends it; a terminal would send it to all.
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, errors = process.communicate(timeout=60)
-    assert "KeyboardInterrupt" in errors
+    assert process.returncode != 0
+    assert how != signal.SIGINT or "KeyboardInterrupt" in errors
     assert [Path(json.loads(line)["model"]).stem for line in file.read_text().splitlines()] == [
         "one"
     ]
-    # Python's own resource tracker ends a moment after its parent.
+    # Python's own resource tracker ends a moment after its parent, and so do orphans.
     while group_lives(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not group_lives(process.pid)
+    slow.rename(tmp_path / "quick.mlir")
+    again = by_name(
+        run_many(length, [models[0], str(tmp_path / "quick.mlir")], results=file, jobs=1)
+    )
+    assert [record.result["bytes"] for record in again.values()] == [0, 0]
 
 
 # --- which models ---------------------------------------------------------------

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -386,51 +386,69 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
 
 
 def _times(results: Results) -> Iterator[Part]:
-    timed = {name: run for name, run in results.runs.items() if run.get("milliseconds")}
-    yield Heading(2, "Time")
+    yield Heading(2, "Memory, latency and compile time")
+    if not results.runs:
+        yield Text("No network was run in this session.")
+        return
+    timed = [run["milliseconds"] for run in results.runs.values() if run["milliseconds"]]
+    settings = list(timed[0]) if timed else []
+    loads = [load for run in results.runs.values() for load in run["load_averages"]]
+    yield Text(
+        "Pairs are wall clock / processor time of all threads together; ratios are serenity / IREE "
+        "of both, so that more than 1 is slower. **Latency**: milliseconds of single calls, stock "
+        "module and ours in turn (`serenity check --time`), the least of "
+        + (f"{_calls(timed)} calls each. " if timed else "all calls. ")
+        + "**Compile time**: seconds of one whole compilation, code generation included. The load "
+        f"average of the machine was {min(loads):.1f} to {max(loads):.1f}, what was measured among "
+        "it: where that is more than what ran here, wall clocks and the milliseconds of two "
+        "threads say what others did, and processor times what the programs need. "
+        "`docs/overhead.md` tells the costs of our parts."
+    )
     if not timed:
         yield Text("No latency was measured in this session.")
-    if not results.runs:
-        return
-    if timed:
-        yield Text(
-            "Milliseconds of single calls of the stock module and ours, in turn (`serenity check "
-            "--time`): least wall-clock time / median / least processor time of all threads "
-            "together. On a busy machine only the last says something; the ratio is that of it."
-        )
-        settings = list(next(iter(timed.values()))["milliseconds"])
-        columns = ["network"]
-        for setting in settings:
-            columns += [f"IREE, {setting}", "serenity", "ratio"]
-        ratios: dict[str, list[float]] = {setting: [] for setting in settings}
-        rows = []
-        for name, run in timed.items():
-            row = [name]
-            for setting in settings:
-                stock, ours = (run["milliseconds"][setting][key] for key in ("stock", "serenity"))
-                ratios[setting].append(ours["processor"] / stock["processor"])
-                row += [
-                    " / ".join(f"{of[key]:.2f}" for key in ("minimum", "median", "processor"))
-                    for of in (stock, ours)
-                ]
-                row.append(_ratio(ratios[setting][-1]))
-            rows.append(row)
-        means = ["geometric mean"]
-        for setting in settings:
-            means += ["", "", _ratio(geometric_mean(ratios[setting]))]
-        yield Table(columns, [*rows, means])
-    yield Text(
-        "Seconds of one whole compilation each, wall clock, code generation included: what other "
-        "work on the machine takes is in it. `docs/overhead.md` has the costs of our parts."
-    )
-    compiled = []
+    columns = ["network", "slab, IREE / serenity"]
+    for title in [*(f"ms, {setting}" for setting in settings), "compile, s"]:
+        columns += [f"{title}: IREE", "serenity", "ratio"]
+    ratios: list[list[tuple[float, float]]] = [[] for _ in range(len(settings) + 1)]
+    slabs = []
     rows = []
     for name, run in results.runs.items():
-        stock, ours = (run["compile_seconds"][key] for key in ("stock", "serenity"))
-        compiled.append(ours / stock)
-        rows.append([name, f"{stock:.1f}", f"{ours:.1f}", _ratio(compiled[-1])])
-    rows.append(["geometric mean", "", "", _ratio(geometric_mean(compiled))])
-    yield Table(["network", "IREE", "serenity", "ratio"], rows)
+        stock, ours = (run[key]["transient_peak_bytes"] for key in ("stock", "serenity"))
+        slabs += [stock / ours] if ours else []
+        row = [name, _ratio(stock / ours if ours else None)]
+        pairs: list[list[tuple[float, float]] | None] = [None] * len(settings)
+        if run["milliseconds"]:
+            pairs = [
+                [(of[key]["minimum"], of[key]["processor"]) for key in ("stock", "serenity")]
+                for of in run["milliseconds"].values()
+            ]
+        pairs.append(
+            [
+                (run["compile_seconds"][key], run["compile_processor_seconds"][key])
+                for key in ("stock", "serenity")
+            ]
+        )
+        for index, pair in enumerate(pairs):
+            if pair is None:
+                row += ["-", "-", "-"]
+                continue
+            before, after = pair
+            ratios[index].append((after[0] / before[0], after[1] / before[1]))
+            digits = 1 if index == len(settings) else 2
+            row += [f"{of[0]:.{digits}f} / {of[1]:.{digits}f}" for of in pair]
+            row.append(" / ".join(map(_ratio, ratios[index][-1])))
+        rows.append(row)
+    means = ["geometric mean", _ratio(geometric_mean(slabs))]
+    for of_setting in ratios:
+        both = [geometric_mean(values) for values in zip(*of_setting, strict=True)]
+        means += ["", "", " / ".join(map(_ratio, both)) or "-"]
+    yield Table(columns, [*rows, means])
+
+
+def _calls(timed: Sequence[Mapping[str, Any]]) -> str:
+    """Says how many calls were measured."""
+    calls = {of[key]["calls"] for run in timed for of in run.values() for key in of}
+    return f"{min(calls)}" if len(calls) == 1 else f"{min(calls)} to {max(calls)}"
 
 
 def _pictures(drawn: Collection[str]) -> Iterator[Part]:
@@ -451,30 +469,42 @@ def _pictures(drawn: Collection[str]) -> Iterator[Part]:
 def _peers(results: Results) -> Iterator[Part]:
     yield Heading(2, "What is read of the other systems")
     rows = []
-    worst: list[float] = []
+    notes: dict[str, list[str]] = {}
     for name, peer in PEERS.items():
         answers = results.peers.get(name, {})
-        for answer in answers.values():
-            if answer["relative_difference"] is not None:
-                worst.append(answer["relative_difference"])
+        for network, answer in answers.items():
+            for note in answer["notes"]:
+                notes.setdefault(f"{peer.title}: {note}", []).append(network)
         versions = next(iter(answers.values()), {}).get("versions", {})
         for figure in peer.figures if answers else ():
             told = ", ".join(f"{key} {value}" for key, value in versions.items())
             rows.append([figure.title, figure.meaning, told])
     if rows:
-        told = ""
-        if worst:
-            told = (
-                f" Outputs were compared with IREE's (of networks that were not run, with the "
-                f"first other system's): the largest relative difference was {max(worst):.1g}, "
-                f"and {SAME_FUNCTION:g} would have been a failure."
-            )
         yield Text(
-            f"Each ran in a process of its own, on one thread.{told} `docs/peers.md` has more."
+            "Each ran in a process of its own, on one thread. "
+            f"{_compared(results)}`docs/peers.md` has more."
         )
         yield Table(["figure", "what it is", "versions"], rows, left=3)
+    for note, names in notes.items():
+        yield Text(f"{note} ({_join(names)}).")
     for reason in results.skipped.values():
         yield Text(f"Skipped: {reason}.")
+
+
+def _compared(results: Results) -> str:
+    """Says how outputs were compared."""
+    answers = [of for peer in results.peers.values() for of in peer.values()]
+    answers += results.runs.values()
+    differences = [of["relative_difference"] for of in answers if of["compared_with"]]
+    if not differences:
+        return ""
+    references = sorted({of["compared_with"] for of in answers if of["compared_with"]})
+    return (
+        f"Outputs were compared with those of the first system that ran a network "
+        f"({_join(references)}), IREE's among them where it ran: the largest relative difference "
+        f"of {len(differences)} was {max(differences):.1g}, and more than {SAME_FUNCTION:g} would "
+        "have been a failure. "
+    )
 
 
 def _failures(results: Results) -> Iterator[Part]:

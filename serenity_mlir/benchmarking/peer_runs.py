@@ -11,6 +11,7 @@ with the reason. What each figure is, and how it is read, stands in `PEERS` and 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,7 +27,16 @@ import numpy.typing as npt
 
 from serenity_mlir.errors import SerenityError
 
-__all__ = ["PEERS", "Figure", "Peer", "PeerMissingError", "peer_versions", "run_peer"]
+__all__ = [
+    "PEERS",
+    "Figure",
+    "Peer",
+    "PeerMissingError",
+    "UnsupportedModelError",
+    "peer_versions",
+    "run_peer",
+    "worker_digest",
+]
 
 Array = npt.NDArray[Any]
 
@@ -53,6 +63,10 @@ print(json.dumps(found))
 
 class PeerMissingError(SerenityError):
     """A peer's packages are not installed."""
+
+
+class UnsupportedModelError(SerenityError):
+    """A peer, or our way of reading it, cannot take a model, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +219,12 @@ def peer_versions(peer: Peer, python: str) -> dict[str, str]:
     return {name: version for name, version in found.items() if version is not None}
 
 
+def worker_digest(peer: Peer) -> str:
+    """Returns what tells one way of reading a peer from another: a digest of its worker."""
+    source = _WORKERS / "peers" / f"{peer.module}.py"
+    return hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+
+
 def _last_lines(text: str, count: int = 3) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-count:])[-400:] or "no message"
@@ -233,7 +253,8 @@ def run_peer(
       The worker's answer (``figures``, ``versions``, ``notes``), and its outputs.
 
     Raises:
-      SerenityError: the peer cannot take the model, failed, or took too long.
+      UnsupportedModelError: the peer cannot take the model.
+      SerenityError: it failed, or took too long.
     """
     names = [f"input{index}.npy" for index in range(len(inputs))]
     for name, array in zip(names, inputs, strict=True):
@@ -262,6 +283,8 @@ def run_peer(
     answer = json.loads(answer_path.read_text("utf-8"))
     if "error" in answer:
         raise SerenityError(f"{peer.title}: {_last_lines(answer['error'])}")
+    if "unsupported" in answer:
+        raise UnsupportedModelError(f"{peer.title}: {_last_lines(answer['unsupported'])}")
     outputs = [np.load(directory / name) for name in answer.pop("outputs")]
     return answer, outputs
 

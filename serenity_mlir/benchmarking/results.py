@@ -207,6 +207,8 @@ def collect(
         for name, record in of_step.items():
             if record.result is None:
                 failures.append(Failure(step, title, name, _last_line(record.error)))
+            elif "unsupported" in record.result:
+                failures.append(Failure(step, title, name, record.result["unsupported"]))
             else:
                 kept[name] = record.result
     peers = {name: by_step[f"peer-{name}"] for name in PEERS if f"peer-{name}" in by_step}

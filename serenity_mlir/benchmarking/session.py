@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serenity_mlir import networks
+from serenity_mlir import _core, networks
 from serenity_mlir._native import native_tool
+from serenity_mlir._versions import iree_version, serenity_version
 from serenity_mlir.benchmarking import work
 from serenity_mlir.benchmarking.paper import GRAPHS
 from serenity_mlir.benchmarking.peer_runs import (
@@ -21,9 +22,10 @@ from serenity_mlir.benchmarking.peer_runs import (
     PeerMissingError,
     default_python,
     peer_versions,
+    worker_digest,
 )
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.running import Record, Work, run_many
+from serenity_mlir.running import Record, Work, content_digest, run_many
 
 #: Limit of one search of the ablation, in expanded states.
 SCHEDULING_STATES = 5_000_000
@@ -65,7 +67,8 @@ class Step:
       title: for people.
       work: what is done for each model.
       models: which.
-      settings: what results depend on beside model, work and versions.
+      settings: what results depend on beside model and work.
+      versions: whether they depend on the versions of serenity_mlir and IREE, too.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Step:
     work: Work
     models: Sequence[str]
     settings: Mapping[str, Any]
+    versions: bool = True
 
 
 def select_models(
@@ -136,9 +140,24 @@ def select_runs(models: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return [model for model in models if not wanted or model in chosen]
 
 
-def _compiler_digest() -> str:
-    """Returns what tells one build of the compiler from another of the same version."""
-    return hashlib.sha256(Path(native_tool("serenity-compile")).read_bytes()).hexdigest()[:16]
+def _digest(path: str) -> str:
+    """Returns what tells one build of a binary from another of the same version."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+@functools.cache
+def _network_digest(name: str) -> str:
+    return hashlib.sha256(networks.build(name, seed=work.SEED).SerializeToString()).hexdigest()
+
+
+def _identify(model: str, versions: bool) -> dict[str, Any]:
+    """Returns what results for a model depend on beside the settings of a step."""
+    found: dict[str, Any] = {
+        "content": _network_digest(model) if model in networks.names() else content_digest(model)
+    }
+    if versions:
+        found["versions"] = [serenity_version(), iree_version()]
+    return found
 
 
 def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
@@ -147,7 +166,7 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
     Raises:
       SerenityError: an interpreter that was named does not exist (exit code 2).
     """
-    digest = _compiler_digest()
+    digest = _digest(native_tool("serenity-compile"))
     shared = {"compiler": digest, "seed": work.SEED}
     steps = [
         Step(
@@ -182,7 +201,7 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
                 "schedulers",
                 functools.partial(work.measure_scheduling, states=limit),
                 graphs,
-                {"compiler": digest, "states": limit},
+                {"library": _digest(_core.__file__), "states": limit},
             )
         )
     skipped = {}
@@ -206,7 +225,8 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
                     seconds=options.seconds,
                 ),
                 options.models,
-                {"peer": name, "versions": versions, "seed": work.SEED},
+                {"peer": name, "worker": worker_digest(peer), "versions": versions},
+                versions=False,
             )
         )
     return steps, skipped
@@ -251,4 +271,5 @@ def _run_step(step: Step, records: Path, jobs: int) -> Iterator[Record]:
         settings=step.settings,
         results=records / f"{step.name}.jsonl",
         jobs=jobs,
+        identify=functools.partial(_identify, versions=step.versions),
     )

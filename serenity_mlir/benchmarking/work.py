@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import signal
 import statistics
 import tempfile
@@ -24,11 +25,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.benchmarking.peer_runs import PEERS, run_peer
+from serenity_mlir.benchmarking.peer_runs import PEERS, UnsupportedModelError, run_peer
 from serenity_mlir.checking import check, compile_model
 from serenity_mlir.compiler import SerenityOptions, target_flags
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.importing import load_model
+from serenity_mlir.running import content_digest
 from serenity_mlir.signatures import ArgumentType, Signature, random_inputs
 
 __all__ = [
@@ -207,36 +209,45 @@ def measure_run(model: str, *, output: str, timing: bool, seconds: float) -> dic
 
     Args:
       model: name or path.
-      output: folder for the stock outputs (``outputs/NAME.npz``), which those of other systems
-        are compared with.
+      output: folder for the first system's outputs (``outputs/NAME-DIGEST.npz``), which those of
+        all others are compared with; the stock compiler's here.
       timing: measure latency too.
       seconds: time limit.
     """
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
-        result = check(_onnx_file(model, Path(folder)), seed=SEED, timing=timing)
+        path = _onnx_file(model, Path(folder))
+        kept = _outputs_file(output, path)
+        load = os.getloadavg()[0]
+        result = check(path, seed=SEED, timing=timing)
     data = result.to_dict()
     if len(data["functions"]) != 1:
         raise SerenityError("only models with one entry point are compared")
     entry: dict[str, Any] = data["functions"][0]
-    _save_outputs(output, model, "IREE", result.functions[0].stock.outputs)
-    return {**entry, "compile_seconds": data["compile_seconds"]}
+    outputs = [np.asarray(value) for value in result.functions[0].stock.outputs]
+    return {
+        **entry,
+        **{key: data[key] for key in ("compile_seconds", "compile_processor_seconds")},
+        "load_averages": [load, os.getloadavg()[0]],
+        **_compare_outputs(kept, "IREE", outputs),
+    }
 
 
-def _save_outputs(output: str, model: str, system: str, values: Sequence[Any]) -> None:
-    path = Path(output) / "outputs" / f"{model_name(model)}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{system} {index}": np.asarray(value) for index, value in enumerate(values)}
-    with open(path, "wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+def _outputs_file(output: str, model: Path) -> Path:
+    """Returns where the first system's outputs of an ONNX file are, or will be."""
+    return Path(output) / "outputs" / f"{model.stem}-{content_digest(str(model))[:8]}.npz"
 
 
-def _compare_outputs(
-    output: str, model: str, system: str, values: Sequence[npt.NDArray[Any]]
-) -> dict[str, Any]:
-    """Returns how far outputs are from those kept, or keeps them if they are the first."""
-    path = Path(output) / "outputs" / f"{model_name(model)}.npz"
+def _compare_outputs(path: Path, system: str, values: Sequence[npt.NDArray[Any]]) -> dict[str, Any]:
+    """Returns how far outputs are from those kept in `path`, or keeps them if they are the first.
+
+    Raises:
+      SerenityError: they are those of another function.
+    """
     if not path.exists():
-        _save_outputs(output, model, system, values)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {f"{system} {index}": value for index, value in enumerate(values)}
+        with open(path, "wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
         return {"compared_with": None, "relative_difference": None}
     with np.load(path) as arrays:
         reference = arrays.files[0].rpartition(" ")[0]
@@ -272,17 +283,22 @@ def measure_peer(
 ) -> dict[str, Any]:
     """Asks one peer about a network.
 
-    Its outputs are compared with those of the stock compiler where `measure_run` has left them in
-    `output`, else with those of the first peer: another function would be another model.
+    Its outputs are compared with those of the first system that left any in `output`, be it IREE
+    (`measure_run`) or a peer: another function would be another model. Where the peer cannot take
+    the network, ``unsupported`` in the result says why.
     """
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder:
         directory = Path(folder)
         path = _onnx_file(model, directory)
         (directory / "work").mkdir()
-        answer, outputs = run_peer(
-            PEERS[peer], python, path, _inputs(path), directory / "work", timeout=seconds
-        )
-    return {**answer, **_compare_outputs(output, model, PEERS[peer].title, outputs)}
+        kept = _outputs_file(output, path)
+        try:
+            answer, outputs = run_peer(
+                PEERS[peer], python, path, _inputs(path), directory / "work", timeout=seconds
+            )
+        except UnsupportedModelError as error:
+            return {"unsupported": str(error)}
+    return {**answer, **_compare_outputs(kept, PEERS[peer].title, outputs)}
 
 
 def measure_scheduling(model: str, *, states: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,6 +42,9 @@ def _pythons(values: list[str] | None) -> dict[str, str]:
 
 @app.command("bench", epilog="Example: serenity bench -o results --networks swiftnet_c --quick")
 def bench(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print results.json instead of the names of files.")
+    ] = False,
     output: Annotated[
         Path,
         typer.Option(
@@ -121,8 +125,12 @@ def bench(
     from serenity_mlir.benchmarking.results import collect
 
     results = collect(options, found, skipped)
-    for path in report.write(results, output):
-        typer.echo(f"wrote {path}")
+    paths = report.write(results, output)
+    if as_json:
+        typer.echo(json.dumps(results.to_dict(), indent=1))
+    else:
+        for path in paths:
+            typer.echo(f"wrote {path}")
     if results.our_failures:
         for name, reason in results.our_failures.items():
             typer.echo(f"{name}: {reason}", err=True)

@@ -266,6 +266,12 @@ def _rows(check: FunctionCheck, result: CheckResult) -> list[tuple[str, str, str
             "",
             f"{result.serenity_compile_seconds:.2f}",
         ),
+        (
+            "compile seconds, processor",
+            f"{result.stock_compile_processor_seconds:.2f}",
+            "",
+            f"{result.serenity_compile_processor_seconds:.2f}",
+        ),
     ]
     for setting, (before, after) in (check.latencies or {}).items():
         for which in ("minimum", "median", "processor"):

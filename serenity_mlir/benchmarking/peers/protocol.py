@@ -86,7 +86,8 @@ def serve(packages: Sequence[str], measure: Callable[[Request], Answer]) -> None
 
     Args:
       packages: distributions whose versions belong to the answer.
-      measure: the worker's own part. What it raises becomes the answer's ``error``.
+      measure: the worker's own part. What it raises becomes the answer's ``unsupported`` if it is
+        `Unsupported` or NotImplementedError, otherwise its ``error``.
     """
     directory = Path(sys.argv[1])
     request = json.loads((directory / "request.json").read_text("utf-8"))
@@ -105,6 +106,9 @@ def serve(packages: Sequence[str], measure: Callable[[Request], Answer]) -> None
             np.save(directory / name, np.asarray(array))
             answer["outputs"].append(name)
         answer["notes"] = found.notes
+    except (Unsupported, NotImplementedError) as error:  # It would be so again.
+        answer["unsupported"] = f"{type(error).__name__}: {error}"
+        traceback.print_exc()
     except Exception as error:  # The parent makes a row of it.
         answer["error"] = f"{type(error).__name__}: {error}"
         traceback.print_exc()
