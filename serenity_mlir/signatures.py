@@ -11,6 +11,7 @@ argument passes a ``hal.tensor.import``.
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,11 +96,30 @@ def _argument_type(text: str) -> ArgumentType:
         body = rest
 
 
+def _declared_types(function: Any) -> dict[int, ArgumentType]:
+    """Return the types of tensors by position that the reflection has; empty without one.
+
+    It declares ``sync func @main(%input0: tensor<4xf32>, ...) -> ...``.
+    """
+    from iree.compiler import ir
+
+    attributes = function.attributes
+    if "iree.reflection" not in attributes:
+        return {}
+    reflection = ir.DictAttr(attributes["iree.reflection"])
+    if "iree.abi.declaration" not in reflection:
+        return {}
+    inputs = ir.StringAttr(reflection["iree.abi.declaration"]).value.partition(") ->")[0]
+    found = re.findall(r"%input(\d+): (tensor<[^<>]*>)", inputs)
+    return {int(position): _argument_type(kind) for position, kind in found}
+
+
 def _function_signature(function: Any) -> tuple[str, Signature]:
     from iree.compiler import ir
 
     name = ir.StringAttr(function.attributes["sym_name"]).value
     entry = function.regions[0].blocks[0]
+    declared = _declared_types(function)
     arguments: list[ArgumentType] = []
     for argument in entry.arguments:
         kind = str(argument.type)
@@ -121,7 +141,8 @@ def _function_signature(function: Any) -> tuple[str, Signature]:
             elif user.name == "hal.tensor.alias" and found is None:
                 # Storage that the caller provides for a result.
                 found = _argument_type(str(user.results[0].type))
-        # Unused arguments keep a type in the reflection only; any value serves.
+        # Unused arguments keep a type in the reflection only; without one any value serves.
+        found = found or declared.get(len(arguments))
         arguments.append(found or ArgumentType("f32", ()))
     return name, Signature(name, tuple(arguments))
 

@@ -107,7 +107,10 @@ def run(text: str) -> dict[str, str] | None:
     if last:
         Path(last).write_text(text, encoding="utf-8")
     results = {}
-    with ir.Context():
+    with ir.Context() as context:
+        # IREE's Python bindings verify in several threads while they hold Python's lock, and wait
+        # for ever when another thread than the first has an error to report.
+        context.enable_multithreading(False)
         original = parse(text)
         if original is None:
             return None

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +68,11 @@ UNCHANGED = {
     ),
 }
 
-#: Models that are taken through every phase: host control flow, and globals of an import.
+#: Seconds for all passes on a mutant, which take some hundredths; more counts as failure.
+MUTANT_SECONDS = 120
+
+#: Models that each run takes through every phase: host control flow, and globals of an import. All
+#: others are marked slow.
 QUICK = ("control_flow", "torch_nchw")
 
 
@@ -96,6 +103,21 @@ def work(tmp_path: Path, *arguments: str | Path) -> list[Any]:
     return [json.loads(line) for line in process.stdout.splitlines()]
 
 
+def answers(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Yields the worker's lines; ends it when it takes too long for one."""
+    assert process.stdout is not None
+    torn = b""
+    while True:
+        if not select.select([process.stdout], [], [], MUTANT_SECONDS)[0]:
+            process.kill()
+            return
+        data = os.read(process.stdout.fileno(), 1 << 16)
+        if not data:
+            return
+        *lines, torn = (torn + data).split(b"\n")
+        yield from (line.decode() for line in lines)
+
+
 def work_on_mutants(tmp_path: Path, count: int, seed: int, paths: list[str]) -> list[Any]:
     """Runs the worker on mutants, except those that crash IREE's own parser and verifiers."""
     from iree.compiler.tools.binaries import find_tool
@@ -104,19 +126,31 @@ def work_on_mutants(tmp_path: Path, count: int, seed: int, paths: list[str]) -> 
     results: list[Any] = []
     first, not_ours = 0, 0
     while first < count:
-        process = start(last, "mutants", first, count, seed, *paths)
-        lines = process.stdout.splitlines()
+        command = [sys.executable, str(WORKER), "mutants", str(first), str(count), str(seed)]
+        with (tmp_path / "errors").open("wb") as errors:
+            process = subprocess.Popen(
+                [*command, *paths],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, "IR_WORKER_LAST": str(last)},
+            )
+        with process:
+            lines = list(answers(process))
         results += [json.loads(line) for line in lines]
         first += len(lines)
         if process.returncode == 0:
             assert first == count
             break
-        without_us = subprocess.run([find_tool("iree-opt"), str(last)], capture_output=True)
-        if process.returncode > 0 or without_us.returncode >= 0:
-            fail(process, last)
+        without_us = subprocess.run(
+            [find_tool("iree-opt"), str(last)], capture_output=True, timeout=MUTANT_SECONDS
+        )
+        ended = process.returncode
+        if ended > 0 or ended == -signal.SIGKILL or without_us.returncode >= 0:
+            said = (tmp_path / "errors").read_text(errors="replace")
+            fail(subprocess.CompletedProcess(command, ended, stderr=said), last)
         first += 1
         not_ours += 1
-    assert not_ours <= count // 50
+    assert not_ours <= max(2, count // 50)
     return results
 
 
@@ -163,7 +197,11 @@ def phases(
     return found
 
 
-@pytest.mark.parametrize("phases", QUICK, indirect=True)
+@pytest.mark.parametrize(
+    "phases",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS],
+    indirect=True,
+)
 def test_ir_of_every_phase(phases: dict[str, Path], tmp_path: Path) -> None:
     labels = {str(path): label for label, path in phases.items()}
     results = work(tmp_path, "passes", *phases.values())
@@ -186,6 +224,25 @@ def test_ir_of_the_lit_tests(tmp_path: Path) -> None:
 def test_damaged_ir_of_the_lit_tests(seed: int, tmp_path: Path) -> None:
     outcomes = assert_valid(work_on_mutants(tmp_path, 400, seed, LIT_FILES))
     assert outcomes["changed"] > 20 and outcomes["unchanged"] > 100
+
+
+@pytest.mark.parametrize(
+    ("phases", "count"),
+    [("control_flow", 200), pytest.param("loop", 1000, marks=pytest.mark.slow)],
+    indirect=["phases"],
+)
+def test_damaged_ir_of_every_phase(phases: dict[str, Path], count: int, tmp_path: Path) -> None:
+    paths = sorted(map(str, phases.values()))
+    outcomes = assert_valid(work_on_mutants(tmp_path, count, 1, paths))
+    assert outcomes["changed"] > count // 100 and outcomes["unchanged"] > count // 2
+
+
+def test_a_mutant_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "MUTANT_SECONDS", 5)
+    code = "import time; print(1, flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert list(answers(process)) == ["1"]
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_passes_do_not_leak(tmp_path: Path) -> None:

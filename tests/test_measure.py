@@ -310,6 +310,21 @@ def test_dynamic_extents_are_known_to_be_dynamic(module):
     assert str(signature.arguments[0]) == "tensor<?x32xf32>"
 
 
+def test_arguments_that_nobody_uses_have_their_type(tmp_path):
+    """The caller makes a buffer for them all the same, and the prediction counts it."""
+    source = tmp_path / "unused.mlir"
+    source.write_text(
+        "func.func @main(%a: tensor<5x6xi8>, %b: tensor<?x4xf32>, %n: i32,\n"
+        "    %c: tensor<?x4xf32> {some.attribute = 1}) -> tensor<?x4xf32> {\n"
+        "  %0 = math.tanh %b : tensor<?x4xf32>\n"
+        "  return %0 : tensor<?x4xf32>\n"
+        "}\n"
+    )
+    (signature,) = read_signatures(source)
+    types = ["tensor<5x6xi8>", "tensor<?x4xf32>", "i32", "tensor<?x4xf32>"]
+    assert [str(kind) for kind in signature.arguments] == types
+
+
 def test_random_inputs():
     signature = Signature(
         "f", (ArgumentType("f32", (None, 4)), ArgumentType("i8", (300,)), ArgumentType("i32", None))
