@@ -122,6 +122,31 @@ module {{
 """
 
 
+def _bottlenecks(element: str) -> str:
+    """Depthwise convolutions of what is computed for them alone: one consumed, one kept whole."""
+    text = _Text(element)
+    suffix = "i" if element.startswith("i") else "f"
+
+    def expanded(seed: int) -> str:
+        wide = text.conv("%arg0", CHANNELS, CHANNELS, seed)
+        moved = text.elementwise(f"arith.sub{suffix} %x0, %one", wide)
+        active = text.elementwise(f"arith.add{suffix} %x0, %x1", wide, moved)
+        return text.depthwise(active, seed + 1)
+
+    consumed = text.conv(expanded(1), CHANNELS, 8, 3)
+    kept = expanded(4)
+    return f"""
+module {{
+  func.func @main(%arg0: {text.image(CHANNELS)}) -> ({text.image(8)}, {text.image(CHANNELS)}) {{
+    %zero = arith.constant {text.zero} : {element}
+    %one = arith.constant {text.zero.replace("0", "1", 1)} : {element}
+{chr(10).join(text.lines)}
+    return {consumed}, {kept} : {text.image(8)}, {text.image(CHANNELS)}
+  }}
+}}
+"""
+
+
 def _int8_concatenation() -> str:
     """An int8 convolution over a concatenation, with int32 accumulators."""
     text = _Text("i32")
@@ -148,19 +173,28 @@ def _checked(tmp_path, text: str):
     return kinds, found
 
 
+#: The programs, and the kinds of rewrites that each is there for.
+PROGRAMS = [
+    (_cell, {"channel-wise", "sum", "overwrite"}),
+    (_bottlenecks, {"stream", "kernel-wise stream"}),
+]
+
+
+@pytest.mark.parametrize(("program", "expected"), PROGRAMS)
 @pytest.mark.parametrize("element", sorted(TOLERANCE))
-def test_floats_stay_within_rounding(element, tmp_path):
-    kinds, found = _checked(tmp_path, _cell(element))
-    assert kinds >= {"channel-wise", "sum", "overwrite"}
+def test_floats_stay_within_rounding(element, program, expected, tmp_path):
+    kinds, found = _checked(tmp_path, program(element))
+    assert kinds >= expected
     scale = max(float(np.abs(np.asarray(o, np.float64)).max()) for o in found.serenity.outputs)
     assert found.difference.problem is None
     assert found.difference.largest <= TOLERANCE[element] * scale
     assert found.serenity.transient_peak_bytes <= found.stock.transient_peak_bytes
 
 
-def test_integers_are_equal_bit_by_bit(tmp_path):
-    kinds, found = _checked(tmp_path, _cell("i32"))
-    assert kinds >= {"channel-wise", "sum", "overwrite"}
+@pytest.mark.parametrize(("program", "expected"), PROGRAMS)
+def test_integers_are_equal_bit_by_bit(program, expected, tmp_path):
+    kinds, found = _checked(tmp_path, program("i32"))
+    assert kinds >= expected
     assert found.difference.bitwise
     assert found.disagreements == ()
 

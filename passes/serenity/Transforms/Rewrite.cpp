@@ -34,6 +34,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 
 namespace serenity {
 
@@ -50,6 +51,8 @@ const char *rewriteKindName(RewriteKind kind) {
     return "sum";
   case RewriteKind::Stream:
     return "stream";
+  case RewriteKind::KernelStream:
+    return "kernel-wise stream";
   case RewriteKind::Overwrite:
     return "overwrite";
   }
@@ -131,8 +134,33 @@ static void estimate(const Structured &op, const StructuredSplit &split,
   int64_t produced = bytesOf(resultType);
   site.bytesBefore = whole + produced;
   // The parts of a kernel-wise result are values of their own.
-  site.bytesAfter =
-      largest + (split.resultDim < 0 ? produced : produced / extent * widest);
+  bool parts = split.resultDim >= 0 && split.region.empty();
+  site.bytesAfter = largest + (parts ? produced / extent * widest : produced);
+}
+
+/// Of a site whose operands are but padded or activated: the operation before
+/// it needs what they are made of, too, and that is kept until the last piece.
+static void estimatePadded(const Structured &op, const StructuredSplit &split,
+                           RewriteSite &site) {
+  int64_t produced = bytesOf(mlirValueGetType(result(op.op)));
+  int64_t made = site.bytesBefore - produced;
+  int64_t kept = 0;   // as long as the operation runs, before as after
+  int64_t longer = 0; // only after
+  std::set<const void *> seen;
+  for (const auto &item : split.region) {
+    for (const auto &[source, dim] : item.second.sources) {
+      MlirOperation producer = definingOp(source);
+      bool given = isNull(producer) || isa(producer, "hal.tensor.import");
+      if (given || split.region.count(source.ptr) != 0 ||
+          !seen.insert(source.ptr).second) {
+        continue;
+      }
+      (uses(source).size() > 1 ? kept : longer) +=
+          bytesOf(mlirValueGetType(source));
+    }
+  }
+  site.bytesBefore = std::max(kept + made + produced, kept + longer + made);
+  site.bytesAfter += kept + longer;
 }
 
 /// The pad in front of the operand that is cut piece by piece.
@@ -230,6 +258,20 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
         candidate.site.kind = RewriteKind::Stream;
         candidate.site.parts = pieces->sizes.size();
         estimate(*loops, *pieces, candidate.site);
+        if (!computesInPieces(pieces->region)) {
+          estimatePadded(*loops, *pieces, candidate.site);
+        }
+        if (candidate.site.bytesAfter < candidate.site.bytesBefore) {
+          found.push_back(candidate);
+        }
+      }
+      std::optional<StructuredSplit> kernels =
+          split.split ? std::nullopt
+                      : splitter.kernelStreamSplit(*loops, defaultPieces);
+      if (kernels) {
+        candidate.site.kind = RewriteKind::KernelStream;
+        candidate.site.parts = kernels->sizes.size();
+        estimate(*loops, *kernels, candidate.site);
         found.push_back(candidate);
       }
       std::optional<StructuredSplit> window =
@@ -497,6 +539,7 @@ private:
   }
   bool split(const Candidate &candidate, const std::vector<int64_t> &given);
   bool stream(const Candidate &candidate);
+  bool streamKernels(const Candidate &candidate);
   std::optional<StructuredSplit> windowOf(const Candidate &candidate);
   bool overwrite(const Candidate &candidate);
   void add(MlirOperation op, Chain chain, bool isFree) {
@@ -590,6 +633,23 @@ bool FunctionRewriter::stream(const Candidate &candidate) {
   return any;
 }
 
+bool FunctionRewriter::streamKernels(const Candidate &candidate) {
+  // Another site may have taken it.
+  if (!position.count(candidate.op.ptr) || !hasUses(result(candidate.op))) {
+    return false;
+  }
+  Structured loops = *structured(candidate.op);
+  std::optional<StructuredSplit> pieces =
+      splitter.kernelStreamSplit(loops, options.pieces);
+  if (!pieces) {
+    return false;
+  }
+  rewriteKernelWise(loops, *pieces, splitter);
+  dead.push_back(candidate.op);
+  splitter.invalidate();
+  return true;
+}
+
 std::optional<StructuredSplit>
 FunctionRewriter::windowOf(const Candidate &candidate) {
   // A chain may have taken the place of the operation.
@@ -650,9 +710,10 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
   // Sites of one operation, or of one and its operand, exclude each other: the
   // earlier phase takes it.
   auto phaseOf = [](RewriteKind kind) {
-    return kind == RewriteKind::Overwrite ? 2
-           : kind == RewriteKind::Stream  ? 1
-                                          : 0;
+    return kind == RewriteKind::Overwrite      ? 3
+           : kind == RewriteKind::KernelStream ? 2
+           : kind == RewriteKind::Stream       ? 1
+                                               : 0;
   };
   auto forEach = [&](int phase, auto &&apply) {
     for (size_t i = 0; i < candidates.size(); ++i) {
@@ -673,6 +734,8 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
   });
   clean();
   forEach(1, [&](size_t i) { return stream(candidates[i]); });
+  clean();
+  forEach(2, [&](size_t i) { return streamKernels(candidates[i]); });
   clean();
   if (options.solveOrder) {
     std::vector<Chain> free;
@@ -695,7 +758,7 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
     orderChains(function, free, piecewise, options.stateLimit);
   }
   // Last, so that the search for an order has a single operation to place.
-  forEach(2, [&](size_t i) { return overwrite(candidates[i]); });
+  forEach(3, [&](size_t i) { return overwrite(candidates[i]); });
   clean();
 }
 
@@ -732,8 +795,9 @@ bool runRewrite(MlirOperation module, const Options &options,
     // Without a prediction of the peak, what the site itself says. Pieces trade
     // a temporary for more dispatches and, in streams, a longer life of their
     // accumulator, which only a prediction can judge.
-    bool pieces =
-        site.kind == RewriteKind::Stream || site.kind == RewriteKind::Overwrite;
+    bool pieces = site.kind == RewriteKind::Stream ||
+                  site.kind == RewriteKind::KernelStream ||
+                  site.kind == RewriteKind::Overwrite;
     enabled.push_back(options.rewrite == RewriteMode::Always ||
                       (!pieces && site.bytesAfter < site.bytesBefore));
   }

@@ -13,9 +13,12 @@
 //   sum            x_1 + ... + x_n  ->  y = x_a; y += x_b; ... in an order in
 //                  which the operands become available
 //
-//   stream         conv(depthwise(x)) -> y = conv(depthwise(x_1), W_1);
-//                  y += conv(depthwise(x_2), W_2); ... where x_i are slices of
-//                  x, so that no more than a slice of what lies between exists
+//   stream         conv(f(x)) -> y = conv(f_1(x), W_1); y += conv(f_2(x), W_2);
+//                  ... where f_i computes a slice of the channels of f, so
+//                  that no more than a slice of f(x) exists: an expansion, a
+//                  depthwise convolution, a pad
+//   kernel-wise stream
+//                  depthwise(f(x)) -> concat(depthwise(f_1(x)), ...), likewise
 //
 //   overwrite      depthwise(pad(x)) -> x_1 = depthwise(pad(x_1)); x_2 = ...
 //                  piece by piece in the place of x, where x dies with it; or
@@ -37,9 +40,17 @@
 
 namespace serenity {
 
-enum class RewriteKind { ChannelWise, KernelWise, Sum, Stream, Overwrite };
+enum class RewriteKind {
+  ChannelWise,
+  KernelWise,
+  Sum,
+  Stream,
+  KernelStream,
+  Overwrite
+};
 
-/// "channel-wise", "kernel-wise", "sum", "stream" or "overwrite".
+/// "channel-wise", "kernel-wise", "sum", "stream", "kernel-wise stream" or
+/// "overwrite".
 const char *rewriteKindName(RewriteKind kind);
 
 /// Why an operation over a concatenation is left as it is.

@@ -504,6 +504,7 @@ std::vector<MlirValue> Splitter::partOperands(const Structured &op,
   int64_t offset = std::accumulate(split.sizes.begin(),
                                    split.sizes.begin() + index, int64_t(0));
   std::vector<MlirValue> values;
+  std::map<const void *, MlirValue> made;
   for (size_t i = 0; i < op.maps.size(); ++i) {
     MlirValue value = operand(op.op, i);
     switch (split.cuts[i]) {
@@ -518,8 +519,8 @@ std::vector<MlirValue> Splitter::partOperands(const Structured &op,
           slice(value, split.dims[i], offset, split.sizes[index], op.op));
       break;
     case OperandCut::Stream:
-      values.push_back(
-          stream(value, split.dims[i], offset, split.sizes[index], op.op));
+      values.push_back(stream(split.region, value, split.dims[i], offset,
+                              split.sizes[index], op.op, made));
       break;
     }
   }
@@ -903,90 +904,191 @@ static bool isTensor(MlirValue value) {
   return mlirTypeIsARankedTensor(mlirValueGetType(value));
 }
 
-bool Splitter::streams(MlirValue value, int64_t dim) {
-  MlirOperation op = definingOp(value);
-  if (isNull(op) || pinned.count(op.ptr) != 0 ||
-      !isStatic(mlirValueGetType(value))) {
+/// Whether `op` puts its source, whole along `dim`, between constant elements:
+/// what the import of a transposed convolution does.
+static bool spreads(MlirOperation op, int64_t dim) {
+  if (!isa(op, "tensor.insert_slice") || mlirOperationGetNumOperands(op) != 2) {
     return false;
   }
-  if (isa(op, "tensor.pad")) {
-    return mlirOperationGetNumOperands(op) == 1 &&
-           intArray(attr(op, "static_low"))[dim] == 0 &&
-           intArray(attr(op, "static_high"))[dim] == 0 &&
-           operations(body(op)).size() == 1 && streams(operand(op, 0), dim);
+  std::vector<int64_t> extents = shape(mlirValueGetType(operand(op, 0)));
+  return extents.size() == shape(mlirValueGetType(result(op))).size() &&
+         extents[dim] == shape(mlirValueGetType(result(op)))[dim] &&
+         intArray(attr(op, "static_strides"))[dim] == 1;
+}
+
+/// Whether `op` pads other dimensions than `dim` with one value.
+static bool padsAround(MlirOperation op, int64_t dim) {
+  return isa(op, "tensor.pad") && mlirOperationGetNumOperands(op) == 1 &&
+         intArray(attr(op, "static_low"))[dim] == 0 &&
+         intArray(attr(op, "static_high"))[dim] == 0 &&
+         operations(body(op)).size() == 1;
+}
+
+std::optional<std::vector<std::pair<MlirValue, int64_t>>>
+Splitter::computedSources(MlirOperation op, int64_t dim) {
+  if (isNull(op) || pinned.count(op.ptr) != 0 ||
+      mlirOperationGetNumResults(op) != 1 ||
+      !isStatic(mlirValueGetType(result(op)))) {
+    return std::nullopt;
+  }
+  if (padsAround(op, dim) ||
+      (spreads(op, dim) &&
+       sliceRefusal(operand(op, 1), dim) == RewriteRefusal::None)) {
+    return {{{operand(op, 0), dim}}};
   }
   std::optional<Structured> loops = structured(op);
   if (!loops) {
-    return false;
+    return std::nullopt;
   }
   MlirAffineExpr expr = mlirAffineMapGetResult(loops->maps.back(), dim);
   if (!mlirAffineExprIsADim(expr)) {
-    return false;
+    return std::nullopt;
   }
   int64_t loop = mlirAffineDimExprGetPosition(expr);
   if (readsIndex(*loops, loop)) {
-    return false;
+    return std::nullopt;
   }
-  int64_t computed = 0; // operands that are no constants
-  bool sourceShared = false;
+  std::vector<std::pair<MlirValue, int64_t>> sources;
   for (size_t i = 0; i < loops->maps.size(); ++i) {
     MlirValue source = operand(op, i);
     std::optional<int64_t> at = loops->dimOfLoop(i, loop);
     if (!at) {
-      return false;
+      return std::nullopt;
     }
-    if (!isTensor(source)) {
-      continue;
-    }
-    bool constant =
-        *at >= 0 && sliceRefusal(source, *at) == RewriteRefusal::None;
-    if (constant) {
+    if (!isTensor(source) ||
+        (*at >= 0 && sliceRefusal(source, *at) == RewriteRefusal::None)) {
       continue;
     }
     // An init that is no constant is an accumulator of somebody's.
     if (int64_t(i) == loops->numInputs) {
-      return false;
+      return std::nullopt;
     }
-    ++computed;
-    MlirOperation producer = definingOp(source);
-    sourceShared |= isNull(producer) || isa(producer, "hal.tensor.import") ||
-                    uses(source).size() > 1;
+    sources.emplace_back(source, *at);
   }
-  if (computed == 0) {
-    return false;
+  if (sources.empty()) {
+    return std::nullopt;
   }
-  // Used once: nothing is computed twice. An activation of a value that is kept
-  // anyway may be computed by every user.
-  return uses(value).size() == 1 ||
-         (!loops->hasReduction() && computed == 1 && sourceShared);
+  return sources;
 }
 
-MlirValue Splitter::stream(MlirValue value, int64_t dim, int64_t offset,
-                           int64_t size, MlirOperation before) {
+Region
+Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
+  Region region;
+  std::vector<std::pair<MlirValue, int64_t>> worklist = cut;
+  while (!worklist.empty()) {
+    auto [value, dim] = worklist.back();
+    worklist.pop_back();
+    MlirOperation op = definingOp(value);
+    auto sources =
+        region.count(value.ptr) ? std::nullopt : computedSources(op, dim);
+    if (!sources) {
+      continue;
+    }
+    region.emplace(value.ptr, RegionValue{op, dim, *sources});
+    for (const auto &source : *sources) {
+      if (source.second >= 0) {
+        worklist.push_back(source);
+      }
+    }
+  }
+  // Nothing is computed twice: what is used outside, or whole, or cut along
+  // another dimension, is there anyway.
+  for (bool changed = true; changed;) {
+    changed = false;
+    std::map<const void *, size_t> inner;
+    auto count = [&](const std::vector<std::pair<MlirValue, int64_t>> &values) {
+      for (const auto &[value, dim] : values) {
+        auto it = region.find(value.ptr);
+        if (it != region.end() && it->second.dim == dim) {
+          ++inner[value.ptr];
+        }
+      }
+    };
+    count(cut);
+    for (const auto &item : region) {
+      count(item.second.sources);
+    }
+    for (auto it = region.begin(); it != region.end();) {
+      const RegionValue &entry = it->second;
+      bool stays = inner[it->first] == uses(result(entry.op)).size();
+      if (!stays && inner[it->first] > 0) {
+        // Pads, and an activation of a value that is kept anyway, may be
+        // computed by every user.
+        std::optional<Structured> loops = structured(entry.op);
+        MlirValue source = entry.sources.front().first;
+        MlirOperation producer = definingOp(source);
+        stays = entry.sources.size() == 1 && region.count(source.ptr) == 0 &&
+                (!loops ||
+                 (!loops->hasReduction() &&
+                  (isNull(producer) || isa(producer, "hal.tensor.import") ||
+                   uses(source).size() > 1)));
+      }
+      if (stays) {
+        ++it;
+      } else {
+        it = region.erase(it);
+        changed = true;
+      }
+    }
+  }
+  return region;
+}
+
+bool computesInPieces(const Region &region) {
+  for (const auto &item : region) {
+    std::optional<Structured> loops = structured(item.second.op);
+    if (loops && loops->hasReduction()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+MlirValue Splitter::stream(const Region &region, MlirValue value, int64_t dim,
+                           int64_t offset, int64_t size, MlirOperation before,
+                           std::map<const void *, MlirValue> &made) {
   MlirType type = withDim(mlirValueGetType(value), dim, size);
   MlirOperation op = definingOp(value);
   if (!isNull(op) && sliceRefusal(value, dim) == RewriteRefusal::None) {
     return slice(value, dim, offset, size, before);
   }
-  bool pads = !isNull(op) && isa(op, "tensor.pad");
-  if (!pads && !streams(value, dim)) {
-    return extractSlice(value, dim, offset, size, before);
+  auto known = made.find(value.ptr);
+  if (known != made.end()) {
+    return known->second;
   }
-  if (pads) {
-    MlirValue source = stream(operand(op, 0), dim, offset, size, before);
-    return result(clonePart(op, {source}, type, before));
+  auto cut = region.find(value.ptr);
+  MlirValue &piece = made[value.ptr];
+  if (cut == region.end() || cut->second.dim != dim) {
+    piece = extractSlice(value, dim, offset, size, before);
+    return piece;
   }
-  Structured loops = *structured(op);
-  int64_t loop = mlirAffineDimExprGetPosition(
-      mlirAffineMapGetResult(loops.maps.back(), dim));
   std::vector<MlirValue> values;
-  for (size_t i = 0; i < loops.maps.size(); ++i) {
-    int64_t at = *loops.dimOfLoop(i, loop);
-    MlirValue source = operand(op, i);
-    values.push_back(at < 0 ? source
-                            : stream(source, at, offset, size, before));
+  if (std::optional<Structured> loops = structured(op)) {
+    int64_t loop = mlirAffineDimExprGetPosition(
+        mlirAffineMapGetResult(loops->maps.back(), dim));
+    for (size_t i = 0; i < loops->maps.size(); ++i) {
+      int64_t at = *loops->dimOfLoop(i, loop);
+      MlirValue source = operand(op, i);
+      values.push_back(
+          at < 0 ? source
+                 : stream(region, source, at, offset, size, before, made));
+    }
+  } else {
+    for (MlirValue source : operands(op)) {
+      values.push_back(stream(region, source, dim, offset, size, before, made));
+    }
   }
-  return result(clonePart(op, values, type, before));
+  MlirOperation part = clonePart(op, values, type, before);
+  if (isa(op, "tensor.insert_slice")) {
+    std::vector<int64_t> sizes = intArray(attr(op, "static_sizes"));
+    sizes[dim] = size;
+    mlirOperationSetAttributeByName(
+        part, strRef("static_sizes"),
+        mlirDenseI64ArrayGet(mlirOperationGetContext(op), sizes.size(),
+                             sizes.data()));
+  }
+  piece = result(part);
+  return piece;
 }
 
 /// The number of pieces for `extent` channels: the divisor closest to `wanted`,
@@ -1010,6 +1112,45 @@ static std::vector<int64_t> pieceSizes(int64_t extent, int64_t wanted) {
   return sizes;
 }
 
+std::optional<StructuredSplit> Splitter::pieceSplit(const Structured &op,
+                                                    int64_t loop,
+                                                    int64_t extent,
+                                                    int64_t pieces) {
+  if (extent < 2 || readsIndex(op, loop)) {
+    return std::nullopt;
+  }
+  StructuredSplit plan;
+  plan.loop = loop;
+  std::vector<std::pair<MlirValue, int64_t>> computed;
+  for (int64_t i = 0; i <= op.numInputs; ++i) {
+    MlirValue value = operand(op.op, i);
+    std::optional<int64_t> at = op.dimOfLoop(i, loop);
+    if (!at) {
+      return std::nullopt;
+    }
+    plan.dims.push_back(*at);
+    if (*at < 0) {
+      plan.cuts.push_back(OperandCut::Whole);
+    } else if (sliceRefusal(value, *at) == RewriteRefusal::None) {
+      plan.cuts.push_back(OperandCut::Slice);
+    } else if (i < op.numInputs && isTensor(value) &&
+               isStatic(mlirValueGetType(value))) {
+      plan.cuts.push_back(OperandCut::Stream);
+      computed.emplace_back(value, *at);
+    } else {
+      return std::nullopt;
+    }
+  }
+  plan.region = regionOf(computed);
+  // Small extents are cut only where that costs no more than a copy.
+  if (plan.region.empty() ||
+      (extent < 2 * pieces && computesInPieces(plan.region))) {
+    return std::nullopt;
+  }
+  plan.sizes = pieceSizes(extent, pieces);
+  return plan;
+}
+
 std::optional<StructuredSplit> Splitter::streamSplit(const Structured &op,
                                                      int64_t pieces) {
   if (!accumulates(op) || !isStatic(mlirValueGetType(result(op.op)))) {
@@ -1023,32 +1164,17 @@ std::optional<StructuredSplit> Splitter::streamSplit(const Structured &op,
     std::vector<int64_t> extents = shape(mlirValueGetType(value));
     for (int64_t dim = 0; dim < int64_t(extents.size()); ++dim) {
       MlirAffineExpr expr = mlirAffineMapGetResult(op.maps[i], dim);
-      if (extents[dim] < 2 * pieces || !mlirAffineExprIsADim(expr) ||
-          !op.isReduction(mlirAffineDimExprGetPosition(expr)) ||
-          !streams(value, dim)) {
+      if (!mlirAffineExprIsADim(expr)) {
         continue;
       }
-      StructuredSplit plan;
-      plan.loop = mlirAffineDimExprGetPosition(expr);
-      plan.sizes = pieceSizes(extents[dim], pieces);
-      bool fits = !readsIndex(op, plan.loop);
-      for (int64_t j = 0; fits && j <= op.numInputs; ++j) {
-        std::optional<int64_t> at = op.dimOfLoop(j, plan.loop);
-        fits &= at.has_value();
-        if (!fits) {
-          break;
-        }
-        plan.dims.push_back(*at);
-        if (*at < 0) {
-          plan.cuts.push_back(OperandCut::Whole);
-        } else if (j == i) {
-          plan.cuts.push_back(OperandCut::Stream);
-        } else {
-          plan.cuts.push_back(OperandCut::Slice);
-          fits &= sliceRefusal(operand(op.op, j), *at) == RewriteRefusal::None;
-        }
+      int64_t loop = mlirAffineDimExprGetPosition(expr);
+      if (!op.isReduction(loop)) {
+        continue;
       }
-      if (fits) {
+      std::optional<StructuredSplit> plan =
+          pieceSplit(op, loop, extents[dim], pieces);
+      if (plan && plan->cuts[i] == OperandCut::Stream &&
+          plan->region.count(value.ptr) != 0) {
         return plan;
       }
     }
@@ -1061,6 +1187,28 @@ static bool isContiguous(MlirType type, int64_t dim) {
   std::vector<int64_t> extents = shape(type);
   return std::all_of(extents.begin(), extents.begin() + dim,
                      [](int64_t extent) { return extent == 1; });
+}
+
+std::optional<StructuredSplit> Splitter::kernelStreamSplit(const Structured &op,
+                                                           int64_t pieces) {
+  MlirType type = mlirValueGetType(result(op.op));
+  if (!op.hasReduction() || !isStatic(type)) {
+    return std::nullopt;
+  }
+  std::vector<int64_t> extents = shape(type);
+  for (int64_t dim = 0; dim < int64_t(extents.size()); ++dim) {
+    MlirAffineExpr expr = mlirAffineMapGetResult(op.maps.back(), dim);
+    if (!mlirAffineExprIsADim(expr) || !isContiguous(type, dim)) {
+      continue;
+    }
+    std::optional<StructuredSplit> plan = pieceSplit(
+        op, mlirAffineDimExprGetPosition(expr), extents[dim], pieces);
+    if (plan && computesInPieces(plan->region)) {
+      plan->resultDim = dim;
+      return plan;
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<StructuredSplit> Splitter::windowSplit(const Structured &op,

@@ -63,6 +63,22 @@ MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
 /// What happens to an operand of an operation that is split along a loop.
 enum class OperandCut { Whole, Parts, Slice, Stream };
 
+/// A value that is computed piece by piece: its operation, the dimension along
+/// which it is cut, and the operands that are no constants with the dimensions
+/// along which they are cut (-1: whole).
+struct RegionValue {
+  MlirOperation op;
+  int64_t dim = 0;
+  std::vector<std::pair<MlirValue, int64_t>> sources;
+};
+
+/// The values before an operation that can be computed piece by piece together
+/// with it, by their addresses. For looking up; its order means nothing.
+using Region = std::map<const void *, RegionValue>;
+
+/// Whether more than pads and elementwise operations is in `region`.
+bool computesInPieces(const Region &region);
+
 /// How a structured operation is split.
 struct StructuredSplit {
   int64_t loop = 0;
@@ -70,6 +86,7 @@ struct StructuredSplit {
   std::vector<OperandCut> cuts; // per operand
   std::vector<int64_t> dims;    // per operand; -1 where whole
   int64_t resultDim = -1;       // -1: the loop is a reduction
+  Region region;                // behind operands cut as `Stream`
 };
 
 /// Finds splits and materialises parts. One per function under rewriting; it
@@ -119,6 +136,13 @@ public:
   std::optional<StructuredSplit> streamSplit(const Structured &op,
                                              int64_t pieces);
 
+  /// How `op`, which works channel by channel, would be cut in about `pieces`
+  /// pieces of its result that lie contiguously in memory, so that what is
+  /// computed for it (by a convolution or product, or it is not worth it)
+  /// exists piece by piece; nothing if nothing is.
+  std::optional<StructuredSplit> kernelStreamSplit(const Structured &op,
+                                                   int64_t pieces);
+
   /// How `op`, which works channel by channel through a window (a depthwise
   /// convolution, a pool), would be cut in about `pieces` pieces that lie
   /// contiguously in memory, so that its padded operand (cut as
@@ -130,12 +154,20 @@ public:
   void pin(MlirOperation op) { pinned.insert(op.ptr); }
 
 private:
-  /// Whether `value` can be computed piece by piece along `dim` by the one
-  /// operation that needs it, without more work than computing it at once
-  /// (activations and pads aside, which are cheap).
-  bool streams(MlirValue value, int64_t dim);
-  MlirValue stream(MlirValue value, int64_t dim, int64_t offset, int64_t size,
-                   MlirOperation before);
+  /// The operands of `op` that are no constants and where each is cut (-1: not
+  /// at all) when its result is cut along `dim`; nothing if it cannot be.
+  std::optional<std::vector<std::pair<MlirValue, int64_t>>>
+  computedSources(MlirOperation op, int64_t dim);
+  /// What can be computed piece by piece for an operation that takes `cut` in
+  /// pieces, without more work than computing it at once (activations and pads
+  /// aside, which are cheap).
+  Region regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut);
+  std::optional<StructuredSplit> pieceSplit(const Structured &op, int64_t loop,
+                                            int64_t extent, int64_t pieces);
+  /// One piece of `value`; `made` has those of this piece so far.
+  MlirValue stream(const Region &region, MlirValue value, int64_t dim,
+                   int64_t offset, int64_t size, MlirOperation before,
+                   std::map<const void *, MlirValue> &made);
   SplitResult compute(MlirValue value);
   SplitResult splitConcat(MlirOperation op);
   SplitResult splitInsertChain(MlirOperation op);

@@ -29,6 +29,11 @@ constexpr size_t minForms = 8;
 /// So many of the best by the estimate at flow level are taken to their slabs.
 constexpr size_t maxPlacedForms = 6;
 
+/// Rounds in which sites at the peak are rewritten, and how many forms of each
+/// are taken to their slabs.
+constexpr int maxPeakRounds = 6;
+constexpr size_t maxPlacedPerRound = 2;
+
 /// Rounds in which producers are kept apart.
 constexpr int maxApartRounds = 3;
 
@@ -374,7 +379,8 @@ Form FormSearch::search(RewriteMode mode) {
       for (std::vector<RewriteKind> kinds :
            {std::vector<RewriteKind>{RewriteKind::Overwrite},
             {RewriteKind::Stream},
-            {RewriteKind::Stream, RewriteKind::Overwrite}}) {
+            {RewriteKind::Stream, RewriteKind::KernelStream,
+             RewriteKind::Overwrite}}) {
         std::vector<bool> pieces = sitesOf(kinds);
         Form form = best;
         form.inPlace = Form::LastUse;
@@ -417,8 +423,8 @@ Form FormSearch::search(RewriteMode mode) {
     return any && better(form);
   };
   for (RewriteKind kind :
-       {RewriteKind::Stream, RewriteKind::Overwrite, RewriteKind::Sum,
-        RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+       {RewriteKind::Stream, RewriteKind::KernelStream, RewriteKind::Overwrite,
+        RewriteKind::Sum, RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
     std::vector<bool> ofKind = sitesOf({kind});
     std::vector<size_t> group;
     for (size_t i = 0; i < numSites; ++i) {
@@ -449,13 +455,12 @@ Form FormSearch::search(RewriteMode mode) {
       break;
     }
   }
-  return keepApartAtPeak(placeBest(false));
+  return keepApartAtPeak(rewriteAtPeak(placeBest(false)));
 }
 
-/// The producers that could be kept apart and that have to do with what is live
-/// at the peak: they, or what they were fused with, run there or write a buffer
-/// that lives across it.
-std::set<std::string> FormSearch::producersAtPeak(const Tried &entry) const {
+/// Where the operations come from that have to do with what is live at the
+/// peak of a region: they run there or touch a buffer that lives across it.
+std::set<std::string> FormSearch::placesAtPeak(const Tried &entry) const {
   MlirOperation module = mlirOperationClone(entry.placed);
   ModuleReport packed;
   runPack(module, options, &packed);
@@ -466,33 +471,93 @@ std::set<std::string> FormSearch::producersAtPeak(const Tried &entry) const {
       auto peak =
           std::max_element(region.liveBytes.begin(), region.liveBytes.end());
       int64_t step = peak - region.liveBytes.begin();
-      auto live = [&](int64_t index) {
-        const BufferReport &buffer = region.buffers[index];
-        return buffer.first <= step && step <= buffer.last;
+      auto touches = [&](const std::vector<AccessReport> &accesses) {
+        return std::any_of(
+            accesses.begin(), accesses.end(), [&](const AccessReport &access) {
+              const BufferReport &buffer = region.buffers[access.buffer];
+              return buffer.first <= step && step <= buffer.last;
+            });
       };
       for (const OperationReport &operation : region.operations) {
-        bool matters = operation.step == step;
-        for (const AccessReport &access : operation.defs) {
-          matters |= operation.step <= step && live(access.buffer);
-        }
-        if (matters) {
+        if (operation.step == step || touches(operation.defs) ||
+            touches(operation.uses)) {
           places.insert(operation.location);
         }
       }
     }
   }
-  std::set<std::string> found;
-  for (const std::string &site : maker->apartSites()) {
-    // A fused dispatch may carry the locations of all that it is made of.
-    std::string bare = site.substr(4, site.size() - 5);
-    for (const std::string &place : places) {
-      if (place.find(bare) != std::string::npos) {
-        found.insert(site);
-        break;
+  return places;
+}
+
+/// Whether the operation at `location` is part of a dispatch at one of
+/// `places`: that may carry the locations of all that it is made of.
+static bool isAt(const std::string &location,
+                 const std::set<std::string> &places) {
+  std::string bare = location.substr(4, location.size() - 5); // in "loc()"
+  return std::any_of(places.begin(), places.end(),
+                     [&](const std::string &place) {
+                       return place.find(bare) != std::string::npos;
+                     });
+}
+
+/// Rewrites what has to do with the peak, kind by kind and all together, as
+/// long as that lowers it. Of large networks this finds the few sites that
+/// matter, which groups of all sites do not single out.
+Form FormSearch::rewriteAtPeak(Form best) {
+  for (int round = 0; round < maxPeakRounds; ++round) {
+    Tried *known = placed(best);
+    if (!known || !known->cost) {
+      break;
+    }
+    std::set<std::string> places = placesAtPeak(*known);
+    const std::vector<RewriteSite> &all = maker->sites();
+    std::vector<Form> forms;
+    for (const std::vector<RewriteKind> &kinds :
+         {std::vector<RewriteKind>{RewriteKind::ChannelWise,
+                                   RewriteKind::KernelWise, RewriteKind::Sum},
+          {RewriteKind::Overwrite},
+          {RewriteKind::Stream},
+          {RewriteKind::KernelStream},
+          {RewriteKind::ChannelWise, RewriteKind::KernelWise, RewriteKind::Sum,
+           RewriteKind::Overwrite, RewriteKind::Stream,
+           RewriteKind::KernelStream}}) {
+      Form form = best;
+      form.inPlace = Form::LastUse;
+      form.sites.resize(all.size());
+      for (size_t i = 0; i < all.size(); ++i) {
+        form.sites[i] = form.sites[i] ||
+                        (std::find(kinds.begin(), kinds.end(), all[i].kind) !=
+                             kinds.end() &&
+                         isAt(all[i].location, places));
+      }
+      if (numRewrites(form) > numRewrites(best) && asked.insert(form).second &&
+          estimateForm(form)) {
+        forms.push_back(form);
       }
     }
+    std::stable_sort(forms.begin(), forms.end(),
+                     [&](const Form &a, const Form &b) {
+                       int64_t costA = *candidates[a].estimate;
+                       int64_t costB = *candidates[b].estimate;
+                       return costA != costB ? costA < costB
+                                             : numRewrites(a) < numRewrites(b);
+                     });
+    forms.resize(std::min(forms.size(), maxPlacedPerRound));
+    Form least = best;
+    int64_t leastCost = *known->cost;
+    for (const Form &form : forms) {
+      std::optional<int64_t> bytes = placeForm(form);
+      if (bytes && *bytes < leastCost) {
+        least = form;
+        leastCost = *bytes;
+      }
+    }
+    if (numRewrites(least) == numRewrites(best)) {
+      break;
+    }
+    best = least;
   }
-  return found;
+  return best;
 }
 
 /// Fusion at the level of single operations: keeps producers apart that have to
@@ -504,8 +569,11 @@ Form FormSearch::keepApartAtPeak(Form best) {
       break;
     }
     Form form = best;
-    for (const std::string &site : producersAtPeak(*known)) {
-      form.apart.insert(site);
+    std::set<std::string> places = placesAtPeak(*known);
+    for (const std::string &site : maker->apartSites()) {
+      if (isAt(site, places)) {
+        form.apart.insert(site);
+      }
     }
     if (form.apart.size() == best.apart.size() || !asked.insert(form).second) {
       break;

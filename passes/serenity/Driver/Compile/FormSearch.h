@@ -86,7 +86,8 @@ private:
   std::optional<int64_t> placeForm(const Form &form);
   Form placeBest(bool rewritten);
   Form keepApartAtPeak(Form best);
-  std::set<std::string> producersAtPeak(const Tried &entry) const;
+  Form rewriteAtPeak(Form best);
+  std::set<std::string> placesAtPeak(const Tried &entry) const;
   std::optional<int64_t> cost(const Peaks &peaks) const;
 
   iree_compiler_session_t *session;
