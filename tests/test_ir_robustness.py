@@ -199,7 +199,11 @@ def phases(
 
 @pytest.mark.parametrize(
     "phases",
-    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS],
+    [
+        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name in MODELS
+        if name != "mixed_types"  # Has types that VMVX does not compile.
+    ],
     indirect=True,
 )
 def test_ir_of_every_phase(phases: dict[str, Path], tmp_path: Path) -> None:

@@ -34,6 +34,7 @@
 #include "serenity/Transforms/SlabCommands.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace serenity {
 
@@ -55,6 +56,9 @@ std::optional<PackModel> readPack(MlirOperation op) {
     return std::nullopt;
   }
   for (size_t i = 0; i < model.sizes.size(); ++i) {
+    if (model.intervals[2 * i + 1] == std::numeric_limits<int64_t>::max()) {
+      return std::nullopt; // No step follows, which the slice would end at.
+    }
     std::optional<int64_t> bytes = ir::constantInt(model.sizes[i]);
     if (!bytes) {
       model.dynamic.push_back(i);
@@ -255,8 +259,8 @@ bool runPack(MlirOperation module, const Options &options,
       std::optional<PackModel> model = readPack(op);
       if (!model) {
         ir::emitRemark(mlirOperationGetLocation(op),
-                       "slices keep the offsets that IREE gives them: the "
-                       "operand list is not the one expected");
+                       "slices keep the offsets that IREE gives them: their "
+                       "operands or lifetimes are not those expected");
         continue;
       }
       if (model->slices.empty()) {
