@@ -220,7 +220,9 @@ def _systems(results: Results) -> Iterator[Part]:
         "The same ONNX file for every system. Bytes of activations, without and with the graph's "
         "inputs and outputs, counted alike on every side; the least of a row is in bold. IREE and "
         "serenity never use the memory of an input again, so theirs is slab + inputs + outputs; "
-        "others' is what they really hold at the worst moment."
+        "others' is what they really hold at the worst moment. A slab has the gaps between buffers "
+        "in it, a sum of single allocations has none: which is which, and how it was read, is told "
+        "below."
     )
     cells = [name for name in results.in_sets("paper") if name in PEAKS]
     groups = [
@@ -382,7 +384,11 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
         "The means leave out networks that need no traffic any more; in brackets how many remain."
     )
     if "traffic" in drawn:
-        yield Picture("traffic", "Traffic off the chip, sum over the paper's networks.")
+        yield Picture(
+            "traffic",
+            "Bytes read and written off the chip, sum over the paper's networks, without inputs, "
+            "outputs and weights.",
+        )
 
 
 def _times(results: Results) -> Iterator[Part]:
@@ -453,10 +459,12 @@ def _calls(timed: Sequence[Mapping[str, Any]]) -> str:
 
 def _pictures(drawn: Collection[str]) -> Iterator[Part]:
     captions = {
-        "slabs": "Slab relative to IREE's default: ordering alone, and with rewriting.",
+        "slabs": "Slab relative to IREE's default, without inputs and outputs: ordering alone, and "
+        "with rewriting.",
         "systems": "Bytes of activations of other systems over those of serenity, without inputs "
         "and outputs (LiteRT's arena: with). To the right of 1 they need more.",
-        "over_time": "Live bytes over the steps of a call: IREE's default and serenity.",
+        "over_time": "Live sum over the steps of a call, without inputs and outputs: IREE's "
+        "default and serenity.",
         "distribution": "All orders of SwiftNet's cell A in the paper's model, counted exactly by "
         "dynamic programming over down-sets: bytes of uint8 tensors, live sum, input counted.",
     }
@@ -478,13 +486,13 @@ def _peers(results: Results) -> Iterator[Part]:
         versions = next(iter(answers.values()), {}).get("versions", {})
         for figure in peer.figures if answers else ():
             told = ", ".join(f"{key} {value}" for key, value in versions.items())
-            rows.append([figure.title, figure.meaning, told])
+            rows.append([figure.title, figure.kind, figure.meaning, told])
     if rows:
         yield Text(
             "Each ran in a process of its own, on one thread. "
             f"{_compared(results)}`docs/peers.md` has more."
         )
-        yield Table(["figure", "what it is", "versions"], rows, left=3)
+        yield Table(["figure", "slab or sum", "what it is", "versions"], rows, left=4)
     for note, names in notes.items():
         yield Text(f"{note} ({_join(names)}).")
     for reason in results.skipped.values():

@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +77,13 @@ class Figure:
     Attributes:
       title: as it stands in tables.
       settings: names of the worker's figures that it is the least of.
+      kind: slab, or which sum.
       meaning: what it counts and how it is read.
     """
 
     title: str
     settings: tuple[str, ...]
+    kind: str
     meaning: str
 
 
@@ -117,6 +120,7 @@ PEERS: dict[str, Peer] = {
                 Figure(
                     "LiteRT, XNNPACK",
                     ("xnnpack",),
+                    "slab",
                     "LiteRT's default on CPUs: the workspace that XNNPACK allocates (read with "
                     "memray below xnn_plan_memory), and LiteRT's own arena between parts of the "
                     "graph that XNNPACK leaves out. Inputs and outputs lie outside of it.",
@@ -124,6 +128,7 @@ PEERS: dict[str, Peer] = {
                 Figure(
                     "LiteRT, arena",
                     ("reference arena",),
+                    "slab",
                     "Reference kernels, no delegate: the extent of the addresses of all tensors "
                     "in the arena. Inputs and outputs are in it, and a dead input's memory is "
                     "used again, so there is no figure without them.",
@@ -139,6 +144,7 @@ PEERS: dict[str, Peer] = {
                 Figure(
                     "XLA",
                     ("temp",),
+                    "slab",
                     "memory_analysis().temp_size_in_bytes of the executable for the CPU: what "
                     "buffer assignment sets aside beside arguments and results.",
                 ),
@@ -153,6 +159,7 @@ PEERS: dict[str, Peer] = {
                 Figure(
                     "TVM",
                     ("default", "zero"),
+                    "sum of storages, alive as long as the virtual machine",
                     "Sum of the storages after StaticPlanBlockMemory, the lesser of TVM's default "
                     "pipeline and of the same after the graph optimisations of its pipeline "
                     "'zero'. Outputs are allocated apart.",
@@ -168,6 +175,7 @@ PEERS: dict[str, Peer] = {
                 Figure(
                     "ORT, default",
                     ("all",),
+                    "live sum of single allocations",
                     "CPU provider, arena and memory pattern off, so that each allocation is what "
                     "it needs: the exact peak of one run, tensors and workspaces, read with "
                     "memray. Default graph optimisations (all) and reuse of buffers.",
@@ -175,6 +183,7 @@ PEERS: dict[str, Peer] = {
                 Figure(
                     "ORT, least",
                     _ORT_ALL,
+                    "live sum of single allocations",
                     "The same, the least of six settings: optimisations basic, extended and all, "
                     "each with and without the planner's reuse of buffers (enable_mem_reuse), "
                     "which holds some buffers longer than their values live.",
@@ -230,6 +239,12 @@ def _last_lines(text: str, count: int = 3) -> str:
     return " | ".join(lines[-count:])[-400:] or "no message"
 
 
+def _first_line(text: str) -> str:
+    """Returns how a message begins; converters append whole modules."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return textwrap.shorten(lines[0], 200, placeholder=" ...") if lines else "no message"
+
+
 def run_peer(
     peer: Peer,
     python: str,
@@ -282,9 +297,9 @@ def run_peer(
         raise SerenityError(f"{peer.title} ended with code {process.returncode}: {told}")
     answer = json.loads(answer_path.read_text("utf-8"))
     if "error" in answer:
-        raise SerenityError(f"{peer.title}: {_last_lines(answer['error'])}")
+        raise SerenityError(f"{peer.title}: {_first_line(answer['error'])}")
     if "unsupported" in answer:
-        raise UnsupportedModelError(f"{peer.title}: {_last_lines(answer['unsupported'])}")
+        raise UnsupportedModelError(f"{peer.title}: {_first_line(answer['unsupported'])}")
     outputs = [np.load(directory / name) for name in answer.pop("outputs")]
     return answer, outputs
 

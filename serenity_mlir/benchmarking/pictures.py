@@ -131,7 +131,7 @@ def _over_time(results: Results, reports: Path) -> Figure | None:
         axes.set_axis_off()
     grid[0][0].legend(fontsize=6)
     figure.supxlabel("steps of the call, from first to last", fontsize=8)
-    figure.supylabel("live bytes, KB = 1000", fontsize=8)
+    figure.supylabel("live sum, KB = 1000 bytes, without inputs and outputs", fontsize=8)
     return figure
 
 

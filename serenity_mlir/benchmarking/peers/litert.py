@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
 from typing import Any
 
@@ -32,6 +33,7 @@ import onnx
 import onnx2tf
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.lite.tools import flatbuffer_utils
 
 from . import protocol
@@ -73,7 +75,12 @@ def _convert(request: protocol.Request) -> bytes:
         disable_model_save=True,
         non_verbose=True,
     )
-    converted = tf.lite.TFLiteConverter.from_keras_model(keras).convert()
+    try:
+        converted = tf.lite.TFLiteConverter.from_keras_model(keras).convert()
+    except ConverterError as error:
+        missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        reason = f"no {', '.join(missing)}" if missing else str(error)
+        raise protocol.Unsupported(f"TensorFlow's converter: {reason}") from error
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(converted))
     _drop_final_transposes(model)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
