@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ def test_latency_and_compile_time_stand_beside_memory():
         "| c | - | - | - | - | - | - | - | 10.0 / 8.0 |",
         "| geometric mean | 4.00 |  |  | 2.00 / 1.50 |  |  | 1.00 / 1.00 |  |  | 1.50 / 2.00 |",
         "the least of 15 to 150 calls",
-        "load average of the machine was 1.2 to 3.0",
+        "load average was 1.2 to 3.0",
     ):
         assert told in text, told
     untimed = results.Results("", {}, "", ["c"], runs={"c": runs["c"]})
@@ -233,6 +234,82 @@ def test_what_peers_cannot_take_is_a_row_and_not_asked_again():
     assert [(f.title, f.reason) for f in kept.failures] == [("XLA (JAX)", told)]
     assert kept.peers == {"xla": {}} and kept.our_failures == {}
     assert kept.systems("net", "without_io") == {}
+
+
+def a_report(**changes: Any) -> dict[str, Any]:
+    """A padded copy of the input, and a convolution of it; five buffers are live at once."""
+
+    def access(buffer: int) -> dict[str, int]:
+        return {"buffer": buffer, "offset": 0, "bytes": 64}
+
+    def operation(name: str, step: int, uses: list[int], defs: list[int]) -> dict[str, Any]:
+        return {
+            "name": name, "location": None, "step": step,
+            "uses": [access(of) for of in uses], "defs": [access(of) for of in defs],
+            "external_uses": [], "external_defs": [],
+        }  # fmt: skip
+
+    sizes = [1024, 2048, 64, 64, 64]
+    names = ["@f$async_dispatch_0_slow_memcpy", "@f$async_dispatch_1_conv", "@a", "@b", "@c"]
+    region = {
+        "location": None, "predicted_bytes": 3264, "slab_bytes": 3328, "lower_bound_bytes": 3264,
+        "optimal": True, "proved_by": "search", "offsets_optimal": True, "states": 3,
+        "seconds": None, "left_alone": None,
+        "live_bytes": [64, 128, 192, 1216, 1216, 3264],
+        "buffers": [
+            {"name": name, "first": first, "last": 5, "bytes": size, "offset": 0}
+            for name, size, first in zip(names, sizes, (3, 5, 0, 1, 2), strict=True)
+        ],
+        "operations": [
+            operation("@a", 0, [], [2]),
+            operation("@b", 1, [], [3]),
+            operation("@c", 2, [], [4]),
+            operation("stream.cmd.fill", 3, [], [0]),
+            operation(names[0], 4, [], [0]),
+            operation(names[1], 5, [0, 2, 3, 4], [1]),
+        ],
+        "externals": [],
+        **changes,
+    }  # fmt: skip
+    function = {
+        "name": "f$async", "exported_as": "f", "initializer": False,
+        "transient_peak_bytes": 3328, "stock_transient_peak_bytes": 4000, "external_bytes": 0,
+        "peak_bytes": 3328, "peak_is_exact": True, "candidates": [], "regions": [region],
+        "rewrites": [], "stock_regions": [],
+    }  # fmt: skip
+    return {
+        "schema": 1, "versions": {}, "functions": [function], "rewrites": [],
+        "persistent_bytes": 0, "remarks": [], "seconds": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "proof"),
+    [
+        ({}, "no order of IREE's dispatches needs less; 64 lost between buffers"),
+        ({"optimal": False}, "the search ended at a bound of 3,264; 64 lost between buffers"),
+        ({"left_alone": "it loops"}, "the region kept IREE's order: it loops; 64 lost"),
+    ],
+)
+def test_the_reason_names_what_is_live(changes, proof, measured, tmp_path):
+    (tmp_path / "googlenet.json").write_text(json.dumps(a_report(**changes)))
+    (row,) = next(
+        part for part in content._not_smallest(measured, tmp_path) if isinstance(part, report.Table)
+    ).rows
+    assert row[2].startswith(
+        "at conv #1 are live 2,048 of conv #1, 1,024 of slow_memcpy #0 with padding, 64 of a and "
+        f"128 of 2 more; {proof}"
+    )
+
+
+def test_who_is_smaller_only_because_of_inputs_is_told_so(measured, tmp_path):
+    larger = {"litert": {"swiftnet_a": answer(xnnpack=(201, 299))}}
+    found = results.Results("", {}, "", ["swiftnet_a"], sizes=measured.sizes, peers=larger)
+    (row,) = next(
+        part for part in content._not_smallest(found, tmp_path) if isinstance(part, report.Table)
+    ).rows
+    assert row[:2] == ["swiftnet_a", "with inputs and outputs"]
+    assert row[2].startswith("the smallest where they are not counted; IREE holds the 100 bytes")
 
 
 def test_text_is_escaped_in_pages():

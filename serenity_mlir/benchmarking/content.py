@@ -23,7 +23,7 @@ from serenity_mlir.benchmarking.results import (
 from serenity_mlir.benchmarking.session import SCHEDULING_STATES
 from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
 from serenity_mlir.explaining import peak_of, short_name
-from serenity_mlir.reporting import FunctionReport, ReportError, load_report
+from serenity_mlir.reporting import FunctionReport, RegionReport, ReportError, load_report
 from serenity_mlir.traffic import CAPACITIES, DEFAULT_BLOCK_BYTES, TrafficError, traffic_of_function
 
 __all__ = ["compose", "load_function"]
@@ -240,6 +240,10 @@ def _systems(results: Results) -> Iterator[Part]:
             yield _systems_table(results, names, counting)
 
 
+#: Of the buffers that are live at a peak, so many are named.
+_SHOWN_BUFFERS = 3
+
+
 def _peak_in_words(function: FunctionReport | None) -> str:
     """Says what is live at the peak: the reason for the number."""
     if function is None:
@@ -251,12 +255,14 @@ def _peak_in_words(function: FunctionReport | None) -> str:
     peak = peak_of(region)
     if peak is None:
         return "no slab"
-    counts: dict[int, int] = {}
-    for buffer in peak.buffers:
-        counts[buffer.bytes] = counts.get(buffer.bytes, 0) + 1
-    live = ", ".join(f"{n} x {size:,}" for size, n in sorted(counts.items(), reverse=True)[:4])
-    if len(counts) > 4:
-        live += " and smaller ones"
+    padded = _padded_buffers(region) if not function.rewrites else set()
+    shown = sorted(peak.buffers, key=lambda buffer: -buffer.bytes)
+    live = ", ".join(
+        f"{buffer.bytes:,} of {buffer.label}{' with padding' * (buffer.buffer in padded)}"
+        for buffer in shown[:_SHOWN_BUFFERS]
+    )
+    if rest := shown[_SHOWN_BUFFERS:]:
+        live += f" and {sum(buffer.bytes for buffer in rest):,} of {len(rest)} more"
     at = short_name(peak.operations[0]) if peak.operations else "a concatenation"
     if any(of.chosen and of.name == "stock" for of in function.candidates):
         proof = "IREE's own result was taken: no form that was compared needs less"
@@ -268,7 +274,16 @@ def _peak_in_words(function: FunctionReport | None) -> str:
         proof = f"the search ended at a bound of {region.lower_bound_bytes:,}"
     lost = region.slab_bytes - region.predicted_bytes
     packed = f"; {lost:,} lost between buffers" if lost else ""
-    return f"at {at} {live} are live; {proof}{packed}"
+    return f"at {at} are live {live}; {proof}{packed}"
+
+
+def _padded_buffers(region: RegionReport) -> set[int]:
+    """Returns what is filled before a dispatch writes into it: IREE pads that way."""
+    first: dict[int, str] = {}
+    for operation in region.operations:
+        for access in operation.defs:
+            first.setdefault(access.buffer, operation.name)
+    return {buffer for buffer, name in first.items() if name == "stream.cmd.fill"}
 
 
 def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
@@ -280,11 +295,18 @@ def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
         for name, systems in results.not_smallest(counting).items():
             of = results.systems(name, counting)
             best = min(systems, key=lambda system: of[system])
+            why = _peak_in_words(load_function(reports, name))
+            if counting == "with_io" and name not in results.not_smallest("without_io"):
+                external = results.sizes[name]["external_bytes"]
+                why = (
+                    f"the smallest where they are not counted; IREE holds the {external:,} bytes "
+                    f"of inputs and outputs through the whole call; {why}"
+                )
             rows.append(
                 [
                     name,
                     counted,
-                    _peak_in_words(load_function(reports, name)),
+                    why,
                     _bytes(of[OURS]),
                     f"{best}: {of[best]:,}",
                     _ratio(of[OURS] / of[best]),
@@ -404,11 +426,10 @@ def _times(results: Results) -> Iterator[Part]:
         "of both, so that more than 1 is slower. **Latency**: milliseconds of single calls, stock "
         "module and ours in turn (`serenity check --time`), the least of "
         + (f"{_calls(timed)} calls each. " if timed else "all calls. ")
-        + "**Compile time**: seconds of one whole compilation, code generation included. The load "
-        f"average of the machine was {min(loads):.1f} to {max(loads):.1f}, what was measured among "
-        "it: where that is more than what ran here, wall clocks and the milliseconds of two "
-        "threads say what others did, and processor times what the programs need. "
-        "`docs/overhead.md` tells the costs of our parts."
+        + "**Compile time**: seconds of one whole compilation, code generation included. The "
+        f"machine's load average was {min(loads):.1f} to {max(loads):.1f}, this session's own work "
+        "included. Where it is higher than what ran here, wall clocks say what others did as well, "
+        "and processor times what the programs need. `docs/overhead.md` has the costs of our parts."
     )
     if not timed:
         yield Text("No latency was measured in this session.")
