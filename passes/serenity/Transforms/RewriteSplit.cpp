@@ -1008,10 +1008,11 @@ Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
     for (const auto &item : region) {
       count(item.second.sources);
     }
-    for (auto it = region.begin(); it != region.end();) {
-      const RegionValue &entry = it->second;
-      bool stays = inner[it->first] == uses(result(entry.op)).size();
-      if (!stays && inner[it->first] > 0) {
+    // All at once, so that the order of addresses means nothing.
+    std::vector<const void *> leave;
+    for (const auto &[value, entry] : region) {
+      bool stays = inner[value] == uses(result(entry.op)).size();
+      if (!stays && inner[value] > 0) {
         // Pads, and an activation of a value that is kept anyway, may be
         // computed by every user.
         std::optional<Structured> loops = structured(entry.op);
@@ -1023,12 +1024,13 @@ Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
                   (isNull(producer) || isa(producer, "hal.tensor.import") ||
                    uses(source).size() > 1)));
       }
-      if (stays) {
-        ++it;
-      } else {
-        it = region.erase(it);
-        changed = true;
+      if (!stays) {
+        leave.push_back(value);
       }
+    }
+    for (const void *value : leave) {
+      region.erase(value);
+      changed = true;
     }
   }
   return region;
