@@ -138,7 +138,8 @@ class RegionReport:
     """An execution region: one ``stream.async.execute``, with its slab.
 
     Attributes:
-      location: The MLIR location of the region, None if it has none.
+      location: The MLIR location of the region, the first place of a fused one; None if it has
+        none.
       predicted_bytes: The maximum of live bytes of the order chosen.
       slab_bytes: The height of the layout, what IREE allocates.
       lower_bound_bytes: No order of this region's commands needs less.

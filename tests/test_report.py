@@ -405,6 +405,14 @@ def test_written_objects_have_exactly_the_fields_of_the_schema(data: Any) -> Non
                 assert set(external) == field_names(reporting.ExternalReport)
 
 
+def test_a_region_stands_at_one_place(data: Any) -> None:
+    """Its location in the module is fused of those of all its operations."""
+    places = [region["location"] for one in data["functions"] for region in one["regions"]]
+    assert any(places)
+    for place in filter(None, places):
+        assert "fused" not in place and "callsite" not in place
+
+
 def test_written_report_satisfies_the_schema(data: Any) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     jsonschema.validate(data, load_schema())

@@ -205,6 +205,27 @@ std::string toString(MlirLocation location) {
   return text;
 }
 
+std::string firstPlace(MlirLocation location) {
+  for (;;) {
+    if (mlirLocationIsACallSite(location)) {
+      location = mlirLocationCallSiteGetCallee(location);
+      continue;
+    }
+    if (!mlirLocationIsAFused(location)) {
+      break;
+    }
+    unsigned count = mlirLocationFusedGetNumLocations(location);
+    if (count == 0) {
+      break;
+    }
+    std::vector<MlirLocation> parts(count);
+    mlirLocationFusedGetLocations(location, parts.data());
+    location = parts[0];
+  }
+  std::string text = toString(location);
+  return text == "loc(unknown)" ? std::string() : text;
+}
+
 /// Bytes of one stored element, or nothing if IREE does not store it densely.
 static std::optional<int64_t> elementBytes(MlirType element) {
   if (mlirTypeIsAInteger(element)) {

@@ -82,6 +82,9 @@ void setUnitAttr(MlirOperation op, std::string_view attrName);
 std::string toString(MlirType type);
 std::string toString(MlirAttribute attr);
 std::string toString(MlirLocation location);
+/// The first place of a fused location, the callee of a call; empty if unknown.
+/// Fusion piles up dozens of places, a region has those of all its operations.
+std::string firstPlace(MlirLocation location);
 
 /// Bytes of a ranked tensor of static shape, elements padded to whole bytes as
 /// IREE stores them; nothing for other types.

@@ -294,7 +294,7 @@ bool runPack(MlirOperation module, const Options &options,
         if (region.predictedBytes == 0 || !region.leftAlone.empty()) {
           region.predictedBytes = maximumLiveBytes(model->slices, packOptions);
           if (region.location.empty()) {
-            region.location = ir::toString(mlirOperationGetLocation(op));
+            region.location = ir::firstPlace(mlirOperationGetLocation(op));
           }
         }
       }

@@ -265,7 +265,7 @@ RegionReport scheduleRegion(MlirOperation execute,
                             const Executables &executables,
                             const Options &options) {
   RegionReport report;
-  report.location = ir::toString(mlirOperationGetLocation(execute));
+  report.location = ir::firstPlace(mlirOperationGetLocation(execute));
   ReadRegionResult region = readRegion(execute, executables);
   if (!region.model) {
     report.leftAlone = region.reason;

@@ -37,29 +37,6 @@ std::string commandName(MlirOperation op) {
   return nested == std::string::npos ? name : name.substr(nested + 2);
 }
 
-/// Where the operation stands in the source: the first place of a fused
-/// location, the callee of a call. Fusion piles up dozens of them.
-std::string shortLocation(MlirLocation location) {
-  for (;;) {
-    if (mlirLocationIsACallSite(location)) {
-      location = mlirLocationCallSiteGetCallee(location);
-      continue;
-    }
-    if (!mlirLocationIsAFused(location)) {
-      break;
-    }
-    unsigned count = mlirLocationFusedGetNumLocations(location);
-    if (count == 0) {
-      break;
-    }
-    std::vector<MlirLocation> parts(count);
-    mlirLocationFusedGetLocations(location, parts.data());
-    location = parts[0];
-  }
-  std::string text = ir::toString(location);
-  return text == "loc(unknown)" ? std::string() : text;
-}
-
 /// The buffers of one pack and the resources beside it.
 class Reader {
 public:
@@ -219,7 +196,7 @@ void Reader::access(OperationReport &operation, MlirValue resource,
 void Reader::readCommand(MlirOperation op, int64_t command) {
   OperationReport operation;
   operation.name = commandName(op);
-  operation.location = shortLocation(mlirOperationGetLocation(op));
+  operation.location = ir::firstPlace(mlirOperationGetLocation(op));
   std::vector<MlirValue> operands = ir::operands(op);
   std::vector<int64_t> segments = ir::operandSegments(op);
   auto constant = [&](size_t i) { return ir::constantInt(operands[i]); };
