@@ -304,6 +304,11 @@ def _in_words(feature: str) -> tuple[int, str]:
     if re.fullmatch(r"\d+ rewrites?", feature):
         count = feature.split()[0]
         return 2, f"rewriting ({count} place{'' if count == '1' else 's'})"
+    if re.fullmatch(r"\d+ joins?", feature):
+        count = feature.split()[0]
+        return 3, f"parts taken together ({count} operation{'' if count == '1' else 's'} saved)"
+    if re.fullmatch(r"\d+ producers? apart", feature):
+        return 1, f"fusion ({feature})"
     if feature.startswith("multi-use fusion"):
         return 0, "dispatch formation (" + feature + ")"
     if feature.startswith("in place"):

@@ -198,6 +198,7 @@ class RewriteReport:
       location: The MLIR location of the operation, None if it has none.
       function: The function that it was in, None if not known.
       kind: What was done.
+      parts: Operations that took the place of the one.
       bytes_before: Bytes of the operation's cut operands and of its result without it.
       bytes_after: Bytes of them that are alive together with it.
     """
@@ -205,6 +206,7 @@ class RewriteReport:
     location: str | None
     function: str | None
     kind: str
+    parts: int
     bytes_before: int
     bytes_after: int
 
@@ -526,6 +528,7 @@ def _rewrite(value: Any, place: str) -> RewriteReport:
         location=item.optional_text("location"),
         function=item.optional_text("function"),
         kind=item.text("kind"),
+        parts=item.count("parts"),
         bytes_before=item.count("bytes_before"),
         bytes_after=item.count("bytes_after"),
     )

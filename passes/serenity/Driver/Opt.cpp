@@ -91,6 +91,14 @@ std::optional<std::string> setOption(Options &options, const std::string &name,
     options.rewrite = *found;
     return std::nullopt;
   }
+  if (name == "join") {
+    auto found = choose<bool>(value, {{"on", true}, {"off", false}});
+    if (!found) {
+      return expected("on or off");
+    }
+    options.joinParts = *found;
+    return std::nullopt;
+  }
   char *end = nullptr;
   errno = 0;
   bool starts = !value.empty() &&
@@ -116,7 +124,7 @@ std::optional<std::string> setOption(Options &options, const std::string &name,
 
 /// The options that a pass of ours takes in braces.
 const std::vector<std::string> &optionNames(const std::string &pass) {
-  static const std::vector<std::string> rewrite = {"mode"};
+  static const std::vector<std::string> rewrite = {"mode", "join"};
   static const std::vector<std::string> order = {"scheduler", "time-limit",
                                                  "state-limit"};
   static const std::vector<std::string> regions = {"scheduler", "offsets",

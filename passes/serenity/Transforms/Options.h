@@ -20,6 +20,9 @@ struct Options {
   Algorithm scheduler = Algorithm::Exact;
   PackAlgorithm offsets = PackAlgorithm::Exact;
   RewriteMode rewrite = RewriteMode::Auto;
+  /// serenity-rewrite alone: take parts of a site together where the model says
+  /// that this is free. (The driver finds out what is.)
+  bool joinParts = false;
   /// Form waves of concurrent commands again where they cost nothing.
   bool waves = true;
   /// Per function, for ordering and again for offsets.

@@ -325,6 +325,7 @@ void writeRewrites(Writer &json,
     json.fieldOrNull("location", rewrite->location);
     json.fieldOrNull("function", rewrite->function);
     json.field("kind", rewrite->kind);
+    json.field("parts", rewrite->parts);
     json.field("bytes_before", rewrite->bytesBefore);
     json.field("bytes_after", rewrite->bytesAfter);
     json.close('}');

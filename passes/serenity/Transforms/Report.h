@@ -146,6 +146,8 @@ struct RewriteReport {
   std::string location;
   std::string function;
   std::string kind;
+  /// The operations that took the place of one.
+  int64_t parts = 0;
   int64_t bytesBefore = 0;
   int64_t bytesAfter = 0;
 };

@@ -352,14 +352,16 @@ static int64_t availability(MlirValue value,
   return latest;
 }
 
-static Chain
-rewriteChannelWise(const Structured &op, const StructuredSplit &split,
-                   Splitter &splitter, const std::vector<int64_t> &given,
-
-                   const std::map<const void *, int64_t> &position) {
+static Chain rewriteChannelWise(const Structured &op,
+                                const StructuredSplit &split,
+                                Splitter &splitter,
+                                const std::vector<int64_t> &given,
+                                const std::vector<std::vector<int64_t>> &groups,
+                                const std::map<const void *, int64_t> &position,
+                                std::vector<MlirOperation> &joined) {
   std::vector<std::vector<MlirValue>> parts;
-  for (size_t i = 0; i < split.sizes.size(); ++i) {
-    parts.push_back(splitter.partOperands(op, split, i));
+  for (const std::vector<int64_t> &group : groups) {
+    parts.push_back(splitter.partOperands(op, split, group, &joined));
   }
   std::vector<int64_t> order = partOrder(parts.size(), given, [&](size_t part) {
     int64_t latest = -1;
@@ -372,8 +374,16 @@ rewriteChannelWise(const Structured &op, const StructuredSplit &split,
   });
   MlirType type = mlirValueGetType(result(op.op));
   MlirValue accumulator = operand(op.op, op.numInputs);
-  Chain chain{{}, op.numInputs, -1};
+  Chain chain;
+  chain.accumulator = op.numInputs;
+  auto cut = std::find(split.cuts.begin(), split.cuts.end(), OperandCut::Parts);
+  if (std::count(cut, split.cuts.end(), OperandCut::Parts) == 1) {
+    chain.cut = cut - split.cuts.begin();
+  }
   for (size_t step = 0; step < order.size(); ++step) {
+    if (chain.cut >= 0) {
+      chain.taken.push_back(groups[order[step]]);
+    }
     std::vector<MlirValue> values = parts[order[step]];
     values.back() = accumulator;
     chain.steps.push_back(clonePart(op.op, values, type, op.op));
@@ -393,14 +403,10 @@ static void rewriteKernelWise(const Structured &op,
   std::vector<MlirValue> parts;
   for (size_t i = 0; i < split.sizes.size(); ++i) {
     parts.push_back(result(
-        clonePart(op.op, splitter.partOperands(op, split, i),
+        clonePart(op.op, splitter.partOperands(op, split, {int64_t(i)}),
                   withDim(type, split.resultDim, split.sizes[i]), op.op)));
   }
-  MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(op.op), 64);
-  MlirOperation concat =
-      create("tensor.concat", mlirOperationGetLocation(op.op), parts, {type},
-             {{"dim", mlirIntegerAttrGet(i64, split.resultDim)}});
-  insertBefore(op.op, concat);
+  MlirOperation concat = concatenate(parts, split.resultDim, type, op.op);
   mlirValueReplaceAllUsesOfWith(result(op.op), result(concat));
 }
 
@@ -427,7 +433,7 @@ static void rewriteOverwrite(const Structured &op, const StructuredSplit &plan,
         value = result(clonePart(
             pad, {piece}, withDim(mlirValueGetType(value), dim, size), op.op));
       } else if (plan.cuts[i] == OperandCut::Slice) {
-        value = splitter.slice(value, dim, offset, size, op.op);
+        value = splitter.slice(value, dim, {{offset, size}}, op.op);
       }
       values.push_back(value);
     }
@@ -442,12 +448,7 @@ static void rewriteOverwrite(const Structured &op, const StructuredSplit &plan,
     offset += size;
   }
   if (!inPlace) {
-    MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(op.op), 64);
-    MlirOperation concat =
-        create("tensor.concat", mlirOperationGetLocation(op.op), parts, {type},
-               {{"dim", mlirIntegerAttrGet(i64, plan.resultDim)}});
-    insertBefore(op.op, concat);
-    whole = result(concat);
+    whole = result(concatenate(parts, plan.resultDim, type, op.op));
   }
   mlirValueReplaceAllUsesOfWith(result(op.op), whole);
 }
@@ -465,12 +466,8 @@ static void rejoin(Splitter &splitter) {
       continue;
     }
     std::vector<MlirValue> parts = splitter.parts(whole);
-    MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(op), 64);
     MlirOperation concat =
-        create("tensor.concat", mlirOperationGetLocation(op), parts,
-               {mlirValueGetType(whole)},
-               {{"dim", mlirIntegerAttrGet(i64, found.split->dim)}});
-    insertBefore(op, concat);
+        concatenate(parts, found.split->dim, mlirValueGetType(whole), op);
     mlirValueReplaceAllUsesOfWith(whole, result(concat));
   }
 }
@@ -528,8 +525,10 @@ public:
       : function(function), options(options), position(positions(function)),
         splitter(module, /*throughReductions=*/false) {}
 
+  /// With `joins`, which receives the parts that could be taken together.
   void run(const std::vector<Candidate> &candidates,
-           const std::vector<bool> &enabled, std::vector<bool> *applied);
+           const std::vector<bool> &enabled, std::vector<int64_t> *applied,
+           PartGroups *joins);
 
 private:
   /// `op` is an operation of this function that still stands, or was replaced
@@ -537,11 +536,13 @@ private:
   bool inFunction(MlirOperation op) const {
     return position.count(op.ptr) != 0 || chainOf.count(op.ptr) != 0;
   }
-  bool split(const Candidate &candidate, const std::vector<int64_t> &given);
-  bool stream(const Candidate &candidate);
-  bool streamKernels(const Candidate &candidate);
+  // Each applies a site and returns the number of its parts; 0: it does not
+  // apply any more.
+  int64_t split(const std::vector<Candidate> &candidates, size_t site);
+  int64_t stream(const Candidate &candidate);
+  int64_t streamKernels(const Candidate &candidate);
+  int64_t overwrite(const Candidate &candidate);
   std::optional<StructuredSplit> windowOf(const Candidate &candidate);
-  bool overwrite(const Candidate &candidate);
   void add(MlirOperation op, Chain chain, bool isFree) {
     chainOf[op.ptr] = chains.size();
     for (MlirOperation step : chain.steps) {
@@ -559,43 +560,88 @@ private:
   std::vector<Chain> chains;
   std::vector<bool> freeChains; // their order is ours to choose
   std::map<const void *, size_t> chainOf;
+  Concats concats;
   /// Replaced operations, in program order. Their addresses stay reserved until
   /// the end of a phase.
   std::vector<MlirOperation> dead;
 };
 } // namespace
 
-bool FunctionRewriter::split(const Candidate &candidate,
-                             const std::vector<int64_t> &given) {
+/// The parts of a site by the steps that take them: `joins`, if they are
+/// disjoint groups of `count` parts, and every other part alone.
+static std::vector<std::vector<int64_t>>
+groupParts(size_t count, const std::vector<std::vector<int64_t>> &joins) {
+  std::vector<std::vector<int64_t>> groups;
+  std::vector<bool> grouped(count, false);
+  for (const std::vector<int64_t> &join : joins) {
+    bool fits = !join.empty();
+    for (size_t i = 0; i < join.size(); ++i) {
+      fits = fits && join[i] >= 0 && join[i] < int64_t(count) &&
+             !grouped[join[i]] &&
+             std::count(join.begin(), join.end(), join[i]) == 1;
+    }
+    if (fits) {
+      groups.push_back(join);
+      for (int64_t part : join) {
+        grouped[part] = true;
+      }
+    }
+  }
+  for (size_t part = 0; part < count; ++part) {
+    if (!grouped[part]) {
+      groups.push_back({int64_t(part)});
+    }
+  }
+  std::sort(groups.begin(), groups.end());
+  return groups;
+}
+
+int64_t FunctionRewriter::split(const std::vector<Candidate> &candidates,
+                                size_t site) {
+  static const std::vector<int64_t> noOrder;
+  static const std::vector<std::vector<int64_t>> noJoins;
+  const Candidate &candidate = candidates[site];
+  const std::vector<int64_t> &given =
+      site < options.orders.size() ? options.orders[site] : noOrder;
   MlirOperation op = candidate.op;
   if (candidate.site.kind == RewriteKind::Sum) {
     SumFinder sums(function);
     const Sum *sum = sums.rootedAt(op);
     if (!sum) {
-      return false;
+      return 0;
     }
     std::vector<int64_t> order =
         partOrder(sum->leaves.size(), given, [&](size_t leaf) {
           return availability(sum->leaves[leaf], position);
         });
     add(op, rewriteSum(*sum, order), given.empty());
-    return true;
+    return sum->leaves.size();
   }
   Structured loops = *structured(op);
   Splitter::OpSplit found = splitter.split(loops);
   if (!found.split) {
-    return false;
+    return 0;
   }
-  if (found.split->resultDim < 0) {
-    add(op, rewriteChannelWise(loops, *found.split, splitter, given, position),
-        given.empty());
-  } else {
+  if (found.split->resultDim >= 0) {
     rewriteKernelWise(loops, *found.split, splitter);
+    return found.split->sizes.size();
   }
-  return true;
+  auto join = options.joins.find(site);
+  std::vector<std::vector<int64_t>> groups =
+      groupParts(found.split->sizes.size(),
+                 join == options.joins.end() ? noJoins : join->second);
+  std::vector<MlirOperation> joined;
+  add(op,
+      rewriteChannelWise(loops, *found.split, splitter, given, groups, position,
+                         joined),
+      given.empty());
+  for (MlirOperation concat : joined) {
+    concats.insert(concat.ptr);
+  }
+  return groups.size();
 }
 
-bool FunctionRewriter::stream(const Candidate &candidate) {
+int64_t FunctionRewriter::stream(const Candidate &candidate) {
   auto cut = [&](MlirOperation op) -> std::optional<Chain> {
     Structured loops = *structured(op);
     std::optional<StructuredSplit> pieces =
@@ -603,7 +649,10 @@ bool FunctionRewriter::stream(const Candidate &candidate) {
     if (!pieces) {
       return std::nullopt;
     }
-    Chain chain = rewriteChannelWise(loops, *pieces, splitter, {}, position);
+    std::vector<MlirOperation> none;
+    Chain chain = rewriteChannelWise(loops, *pieces, splitter, {},
+                                     groupParts(pieces->sizes.size(), {}),
+                                     position, none);
     dead.push_back(op);
     splitter.invalidate();
     return chain;
@@ -611,10 +660,11 @@ bool FunctionRewriter::stream(const Candidate &candidate) {
   auto known = chainOf.find(candidate.op.ptr);
   if (known == chainOf.end()) {
     std::optional<Chain> chain = cut(candidate.op);
-    if (chain) {
-      add(candidate.op, *chain, true);
+    if (!chain) {
+      return 0;
     }
-    return chain.has_value();
+    add(candidate.op, *chain, true);
+    return chain->steps.size();
   }
   // The parts of a channel-wise site are cut further.
   Chain &whole = chains[known->second];
@@ -630,24 +680,29 @@ bool FunctionRewriter::stream(const Candidate &candidate) {
     steps.insert(steps.end(), chain->steps.begin(), chain->steps.end());
   }
   whole.steps = steps;
-  return any;
+  if (!any) {
+    return 0;
+  }
+  whole.cut = -1;
+  whole.taken.clear();
+  return steps.size();
 }
 
-bool FunctionRewriter::streamKernels(const Candidate &candidate) {
+int64_t FunctionRewriter::streamKernels(const Candidate &candidate) {
   // Another site may have taken it.
   if (!position.count(candidate.op.ptr) || !hasUses(result(candidate.op))) {
-    return false;
+    return 0;
   }
   Structured loops = *structured(candidate.op);
   std::optional<StructuredSplit> pieces =
       splitter.kernelStreamSplit(loops, options.pieces);
   if (!pieces) {
-    return false;
+    return 0;
   }
   rewriteKernelWise(loops, *pieces, splitter);
   dead.push_back(candidate.op);
   splitter.invalidate();
-  return true;
+  return pieces->sizes.size();
 }
 
 std::optional<StructuredSplit>
@@ -660,15 +715,15 @@ FunctionRewriter::windowOf(const Candidate &candidate) {
   return splitter.windowSplit(*structured(candidate.op), options.pieces);
 }
 
-bool FunctionRewriter::overwrite(const Candidate &candidate) {
+int64_t FunctionRewriter::overwrite(const Candidate &candidate) {
   std::optional<StructuredSplit> plan = windowOf(candidate);
   if (!plan) {
-    return false;
+    return 0;
   }
   rewriteOverwrite(*structured(candidate.op), *plan, splitter);
   dead.push_back(candidate.op);
   splitter.invalidate();
-  return true;
+  return plan->sizes.size();
 }
 
 void FunctionRewriter::clean() {
@@ -705,8 +760,7 @@ void FunctionRewriter::clean() {
 
 void FunctionRewriter::run(const std::vector<Candidate> &candidates,
                            const std::vector<bool> &enabled,
-                           std::vector<bool> *applied) {
-  static const std::vector<int64_t> noOrder;
+                           std::vector<int64_t> *applied, PartGroups *joins) {
   // Sites of one operation, or of one and its operand, exclude each other: the
   // earlier phase takes it.
   auto phaseOf = [](RewriteKind kind) {
@@ -717,20 +771,28 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
   };
   auto forEach = [&](int phase, auto &&apply) {
     for (size_t i = 0; i < candidates.size(); ++i) {
-      if (enabled[i] && phaseOf(candidates[i].site.kind) == phase &&
-          inFunction(candidates[i].op) && apply(i) && applied) {
-        (*applied)[i] = true;
+      if (!enabled[i] || phaseOf(candidates[i].site.kind) != phase ||
+          !inFunction(candidates[i].op)) {
+        continue;
+      }
+      int64_t parts = apply(i);
+      if (applied) {
+        (*applied)[i] = parts;
       }
     }
   };
+  std::map<size_t, size_t> siteOf; // by chain
   forEach(0, [&](size_t i) {
-    if (!split(candidates[i],
-               i < options.orders.size() ? options.orders[i] : noOrder)) {
-      return false;
+    int64_t parts = split(candidates, i);
+    if (parts > 0) {
+      auto chain = chainOf.find(candidates[i].op.ptr);
+      if (chain != chainOf.end()) {
+        siteOf[chain->second] = i;
+      }
+      dead.push_back(candidates[i].op);
+      splitter.invalidate();
     }
-    dead.push_back(candidates[i].op);
-    splitter.invalidate();
-    return true;
+    return parts;
   });
   clean();
   forEach(1, [&](size_t i) { return stream(candidates[i]); });
@@ -739,9 +801,11 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
   clean();
   if (options.solveOrder) {
     std::vector<Chain> free;
+    std::vector<size_t> freeSites;
     for (size_t i = 0; i < chains.size(); ++i) {
       if (freeChains[i]) {
         free.push_back(chains[i]);
+        freeSites.push_back(siteOf.count(i) ? siteOf[i] : candidates.size());
       }
     }
     PiecewiseOps piecewise;
@@ -755,7 +819,16 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
                                            pieceBytes(loops, *plan)};
       }
     }
-    orderChains(function, free, piecewise, options.stateLimit);
+    if (joins) {
+      auto found = findJoins(function, free, piecewise, options.stateLimit);
+      for (size_t i = 0; i < found.size(); ++i) {
+        if (!found[i].empty()) {
+          (*joins)[freeSites[i]] = found[i];
+        }
+      }
+    } else {
+      orderChains(function, free, piecewise, concats, options.stateLimit);
+    }
   }
   // Last, so that the search for an order has a single operation to place.
   forEach(3, [&](size_t i) { return overwrite(candidates[i]); });
@@ -763,7 +836,8 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
 }
 
 bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
-                   const RewriteOptions &options, std::vector<bool> *applied) {
+                   const RewriteOptions &options,
+                   std::vector<int64_t> *applied) {
   std::vector<Candidate> candidates = findCandidates(module, nullptr);
   if (candidates.size() != enabled.size()) {
     emitError(mlirOperationGetLocation(module),
@@ -774,13 +848,26 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
     return false;
   }
   if (applied) {
-    applied->assign(enabled.size(), false);
+    applied->assign(enabled.size(), 0);
   }
   for (MlirOperation function : functions(module)) {
     FunctionRewriter(module, function, options)
-        .run(candidates, enabled, applied);
+        .run(candidates, enabled, applied, /*joins=*/nullptr);
   }
   return true;
+}
+
+PartGroups findPartJoins(MlirOperation module, const std::vector<bool> &enabled,
+                         const RewriteOptions &options) {
+  PartGroups joins;
+  std::vector<Candidate> candidates = findCandidates(module, nullptr);
+  if (candidates.size() == enabled.size()) {
+    for (MlirOperation function : functions(module)) {
+      FunctionRewriter(module, function, options)
+          .run(candidates, enabled, nullptr, &joins);
+    }
+  }
+  return joins;
 }
 
 bool runRewrite(MlirOperation module, const Options &options,
@@ -801,8 +888,14 @@ bool runRewrite(MlirOperation module, const Options &options,
     enabled.push_back(options.rewrite == RewriteMode::Always ||
                       (!pieces && site.bytesAfter < site.bytesBefore));
   }
-  std::vector<bool> applied;
-  if (!applyRewrites(module, enabled, {}, &applied)) {
+  RewriteOptions rewriting;
+  if (options.joinParts) {
+    MlirOperation clone = mlirOperationClone(module);
+    rewriting.joins = findPartJoins(clone, enabled);
+    mlirOperationDestroy(clone);
+  }
+  std::vector<int64_t> applied;
+  if (!applyRewrites(module, enabled, rewriting, &applied)) {
     return false;
   }
   for (const RefusedSite &site : refused) {
@@ -811,9 +904,9 @@ bool runRewrite(MlirOperation module, const Options &options,
                                   refusalText(site.reason));
   }
   for (size_t i = 0; report && i < sites.size(); ++i) {
-    if (applied[i]) {
+    if (applied[i] > 0) {
       report->rewrites.push_back({sites[i].location, sites[i].function,
-                                  rewriteKindName(sites[i].kind),
+                                  rewriteKindName(sites[i].kind), applied[i],
                                   sites[i].bytesBefore, sites[i].bytesAfter});
     }
   }

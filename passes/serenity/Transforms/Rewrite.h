@@ -35,6 +35,7 @@
 #include "serenity/IREE/MlirC.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -117,6 +118,11 @@ std::vector<RewriteSite>
 findRewriteSites(MlirOperation module,
                  std::vector<RefusedSite> *refused = nullptr);
 
+/// By channel-wise site: disjoint groups of its parts, by their place in the
+/// concatenation, that are accumulated in one step. Parts in no group have a
+/// step of their own.
+using PartGroups = std::map<size_t, std::vector<std::vector<int64_t>>>;
+
 struct RewriteOptions {
   /// Choose the order in which the parts of all accumulations are taken, and
   /// with it the order of the function, by solving for the least peak.
@@ -130,15 +136,23 @@ struct RewriteOptions {
   /// Per site (indexed like `enabled`): the order in which its parts are
   /// accumulated, as a permutation; empty or missing: as above.
   std::vector<std::vector<int64_t>> orders;
+  /// Parts that are taken together; groups that do not fit are ignored.
+  PartGroups joins;
 };
 
 /// Applies the sites with `enabled[i]`, numbered as `findRewriteSites` gives
 /// them. A site whose concatenation depends on a site that is not enabled is
-/// left alone. `applied`, if not null, receives which sites were rewritten.
+/// left alone. `applied`, if not null, receives the number of parts that took
+/// the place of each site's operation, 0 where it was left alone.
 /// Returns false, after a diagnostic, if `enabled` does not fit the module.
 bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
                    const RewriteOptions &options = {},
-                   std::vector<bool> *applied = nullptr);
+                   std::vector<int64_t> *applied = nullptr);
+
+/// Which parts of the enabled sites could be taken together without raising the
+/// peak, as the model that orders accumulations predicts it. Rewrites `module`.
+PartGroups findPartJoins(MlirOperation module, const std::vector<bool> &enabled,
+                         const RewriteOptions &options = {});
 
 /// Erases the barriers that `applyRewrites` left behind, and no others. To be
 /// called at flow level, when dispatches are formed. Returns whether any was.

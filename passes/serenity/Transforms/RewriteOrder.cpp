@@ -39,17 +39,27 @@ bool isPure(MlirOperation op) {
          opName == "util.optimization_barrier" || opName == "hal.tensor.import";
 }
 
+/// What a model says of a tensor that is added to an accumulation and needed
+/// nowhere else: it takes the sum, for which the accumulation is another
+/// tensor, or it is computed for the last step of the accumulation, which is
+/// the sum. The latter is closer to what dispatch formation does; the former
+/// leads to better orders of some networks, so that both are in use.
+enum class Addends { TakeSum, ComeLast };
+
 /// A function as a scheduling problem with free accumulations.
 class Model {
 public:
   Model(MlirBlock block, const std::vector<Chain> &chains,
-        const PiecewiseOps &piecewise);
+        const PiecewiseOps &piecewise, const Concats &concats, Addends addends);
 
   Problem problem;
   /// Per operation of the problem: what it stands for, in program order.
   std::vector<std::vector<MlirOperation>> members;
   /// Per chain and part: the operation of the problem that accumulates it.
   std::vector<std::vector<OpId>> accumulates;
+  /// Per chain and part, where its parts can be joined: the buffer of the part,
+  /// -1 if it has none of its own.
+  std::vector<std::vector<BufferId>> partBuffers;
 
 private:
   /// What is known of a tensor value.
@@ -71,9 +81,13 @@ private:
   bool isEpilogueOf(MlirValue value) const;
   void visitSum(size_t chain);
   void visitPartial(size_t chain, size_t step);
+  void visitConcat(MlirOperation op);
+  BufferId ownBuffer(MlirValue value) const;
 
   const std::vector<Chain> &chains;
   const PiecewiseOps &piecewise;
+  const Concats &concats;
+  Addends addends;
   std::set<const void *> piecewisePads;
   std::map<const void *, Origin> origins;
   std::map<const void *, std::pair<size_t, size_t>> stepOf;
@@ -134,6 +148,9 @@ void Model::visitPartial(size_t chain, size_t step) {
   OpId unit = addOperation(op);
   heavy[unit] = true;
   accumulates[chain][step] = unit;
+  if (!links.taken.empty()) {
+    partBuffers[chain][step] = ownBuffer(operand(op, links.cut));
+  }
   // Everything but the accumulator, which the steps share without an order.
   for (int64_t i = 0; i < mlirOperationGetNumOperands(op); ++i) {
     if (i != links.accumulator) {
@@ -149,6 +166,53 @@ void Model::visitPartial(size_t chain, size_t step) {
   }
   complete.ready.insert(unit);
   use(unit, Origin{complete.buffer, {}});
+}
+
+/// The buffer that holds `value` and nothing else; -1 if there is none.
+BufferId Model::ownBuffer(MlirValue value) const {
+  BufferId buffer = origin(value).buffer;
+  return buffer >= 0 && problem.buffers[buffer].bytes ==
+                            tensorBytes(mlirValueGetType(value))
+             ? buffer
+             : -1;
+}
+
+/// Lets the operations of `problem` that use `from` use `to` instead.
+static void moveUses(Problem &problem, BufferId from, BufferId to) {
+  for (Operation &operation : problem.operations) {
+    std::vector<BufferId> &uses = operation.uses;
+    auto at = std::find(uses.begin(), uses.end(), from);
+    if (at == uses.end()) {
+      continue;
+    }
+    if (std::find(uses.begin(), uses.end(), to) == uses.end()) {
+      *at = to;
+    } else {
+      uses.erase(at);
+    }
+  }
+  problem.buffers[from].bytes = 0;
+}
+
+/// The parts of a step: made in their place if they are tensors of their own.
+void Model::visitConcat(MlirOperation op) {
+  Origin whole;
+  whole.buffer = addBuffer(result(op));
+  for (MlirValue part : operands(op)) {
+    Origin made = origin(part);
+    whole.ready.insert(made.ready.begin(), made.ready.end());
+    BufferId own = ownBuffer(part);
+    if (own < 0 || own == whole.buffer) {
+      continue;
+    }
+    moveUses(problem, own, whole.buffer);
+    for (auto &item : origins) {
+      if (item.second.buffer == own) {
+        item.second.buffer = whole.buffer;
+      }
+    }
+  }
+  origins[key(result(op))] = whole;
 }
 
 /// Whether an addition of `value` runs as an epilogue of what computes it.
@@ -229,6 +293,10 @@ void Model::visit(MlirOperation op) {
     origins[key(result(op))] = made;
     return;
   }
+  if (concats.count(op.ptr)) {
+    visitConcat(op);
+    return;
+  }
   if (isView(opName) || piecewisePads.count(op.ptr)) {
     origins[key(result(op))] = origin(operand(op, 0));
     if (foldable.count(key(operand(op, 0)))) {
@@ -254,7 +322,11 @@ void Model::visit(MlirOperation op) {
     }
     // An epilogue of the operation that computes its only operand, or a pad
     // around an elementwise operation.
-    for (MlirValue value : operands(op)) {
+    std::vector<MlirValue> sources = operands(op);
+    std::stable_partition(sources.begin(), sources.end(), [&](MlirValue value) {
+      return addends == Addends::ComeLast && origin(value).ready.size() > 1;
+    });
+    for (MlirValue value : sources) {
       Origin source = origin(value);
       if (source.buffer < 0 || readers(value) != 1 || source.ready.empty()) {
         continue;
@@ -271,15 +343,36 @@ void Model::visit(MlirOperation op) {
       if (!sameSize && !padsElementwise) {
         continue;
       }
+      // What is added to an accumulation and not needed elsewhere is computed
+      // for its last step.
+      std::vector<OpId> late;
+      for (MlirValue other : operands(op)) {
+        Origin addend = origin(other);
+        if (addends != Addends::ComeLast || source.ready.size() < 2 ||
+            !sameSize || !isEpilogueOf(other) ||
+            addend.buffer == source.buffer || ownBuffer(other) < 0) {
+          continue;
+        }
+        OpId unit = *addend.ready.begin();
+        problem.operations[unit].workspaceBytes +=
+            problem.buffers[addend.buffer].bytes;
+        moveUses(problem, addend.buffer, source.buffer);
+        for (OpId step : source.ready) {
+          use(unit, Origin{-1, {step}});
+        }
+        late.push_back(unit);
+      }
       // The other operands must be there for the operation that comes last;
       // any of an accumulation's may, so all wait for them.
       for (OpId unit : source.ready) {
         for (MlirValue other : operands(op)) {
-          if (!mlirValueEqual(other, value)) {
+          if (!mlirValueEqual(other, value) &&
+              (late.empty() || !isEpilogueOf(other))) {
             use(unit, origin(other));
           }
         }
       }
+      source.ready.insert(late.begin(), late.end());
       if (source.ready.size() == 1) {
         members[*source.ready.begin()].push_back(op);
       }
@@ -345,13 +438,15 @@ void Model::visit(MlirOperation op) {
 }
 
 Model::Model(MlirBlock block, const std::vector<Chain> &chains,
-             const PiecewiseOps &piecewise)
-    : chains(chains), piecewise(piecewise) {
+             const PiecewiseOps &piecewise, const Concats &concats,
+             Addends addends)
+    : chains(chains), piecewise(piecewise), concats(concats), addends(addends) {
   for (const auto &item : piecewise) {
     piecewisePads.insert(item.second.pad.ptr);
   }
   for (size_t i = 0; i < chains.size(); ++i) {
     accumulates.emplace_back(chains[i].numParts(), -1);
+    partBuffers.emplace_back(chains[i].numParts(), -1);
     for (size_t j = 0; j < chains[i].steps.size(); ++j) {
       stepOf[chains[i].steps[j].ptr] = {i, j};
     }
@@ -392,8 +487,29 @@ static void rethread(Chain &chain, const std::vector<int64_t> &order) {
   }
 }
 
+/// Whether `model` says all about its chains.
+static bool isComplete(const Model &model) {
+  if (check(model.problem)) {
+    return false;
+  }
+  for (const std::vector<OpId> &parts : model.accumulates) {
+    if (std::count(parts.begin(), parts.end(), -1) != 0) {
+      return false; // a step stands in no block of the function
+    }
+  }
+  return true;
+}
+
+static ScheduleResult solve(const Problem &problem, int64_t stateLimit) {
+  SchedulerOptions options;
+  options.stateLimit = stateLimit;
+  options.timeLimitSeconds = 1e9; // the state limit decides
+  return schedule(problem, options);
+}
+
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
-                 const PiecewiseOps &piecewise, int64_t stateLimit) {
+                 const PiecewiseOps &piecewise, const Concats &concats,
+                 int64_t stateLimit) {
   std::vector<MlirBlock> all = blocks(function);
   if (chains.empty() || all.size() != 1) {
     return false;
@@ -414,19 +530,12 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
     }
   }
 
-  Model model(all.front(), chains, piecewise);
-  if (check(model.problem)) {
+  Model model(all.front(), chains, piecewise, concats,
+              concats.empty() ? Addends::TakeSum : Addends::ComeLast);
+  if (!isComplete(model)) {
     return false;
   }
-  for (const std::vector<OpId> &parts : model.accumulates) {
-    if (std::count(parts.begin(), parts.end(), -1) != 0) {
-      return false; // a step stands in no block of the function
-    }
-  }
-  SchedulerOptions options;
-  options.stateLimit = stateLimit;
-  options.timeLimitSeconds = 1e9; // the state limit decides
-  ScheduleResult found = schedule(model.problem, options);
+  ScheduleResult found = solve(model.problem, stateLimit);
 
   std::vector<int64_t> when(found.order.size());
   for (size_t i = 0; i < found.order.size(); ++i) {
@@ -467,6 +576,143 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
   }
   reorder.apply();
   return true;
+}
+
+namespace {
+/// Parts of a chain that are taken in one step.
+struct Step {
+  std::vector<int64_t> parts; // by their place in the concatenation
+  OpId unit = -1;
+  BufferId buffer = -1;
+  int64_t bytes = 0;
+};
+} // namespace
+
+/// `problem` with the parts of `a` and `b` made side by side in one buffer, and
+/// `b` done in the operation of `a`.
+static Problem join(const Problem &problem, const Step &a, const Step &b) {
+  Problem joined = problem;
+  BufferId whole = BufferId(joined.buffers.size());
+  joined.buffers.push_back({"", a.bytes + b.bytes, false, false});
+  moveUses(joined, a.buffer, whole);
+  moveUses(joined, b.buffer, whole);
+  auto add = [](std::vector<int32_t> &list, int32_t item) {
+    if (std::find(list.begin(), list.end(), item) == list.end()) {
+      list.push_back(item);
+    }
+  };
+  Operation gone = joined.operations[b.unit];
+  joined.operations[b.unit] = {gone.name, {}, {}, 0};
+  Operation &kept = joined.operations[a.unit];
+  kept.workspaceBytes = std::max(kept.workspaceBytes, gone.workspaceBytes);
+  for (BufferId buffer : gone.uses) {
+    add(kept.uses, buffer);
+  }
+  for (OpId before : gone.after) {
+    add(kept.after, before);
+  }
+  for (size_t i = 0; i < joined.operations.size(); ++i) {
+    std::vector<OpId> &after = joined.operations[i].after;
+    auto at = std::find(after.begin(), after.end(), b.unit);
+    if (at != after.end()) {
+      after.erase(at);
+      add(after, a.unit);
+    }
+    after.erase(std::remove(after.begin(), after.end(), OpId(i)), after.end());
+  }
+  return joined;
+}
+
+/// Joins tried per function, and states for each.
+static constexpr int maxJoinsTried = 256;
+static constexpr int64_t statesPerJoin = 2000;
+
+std::vector<std::vector<std::vector<int64_t>>>
+findJoins(MlirOperation function, const std::vector<Chain> &chains,
+          const PiecewiseOps &piecewise, int64_t stateLimit) {
+  std::vector<std::vector<std::vector<int64_t>>> found(chains.size());
+  std::vector<MlirBlock> all = blocks(function);
+  if (all.size() != 1) {
+    return found;
+  }
+  const Concats none;
+  Model model(all.front(), chains, piecewise, none, Addends::ComeLast);
+  if (!isComplete(model)) {
+    return found;
+  }
+  Problem problem = model.problem;
+  const int64_t limit = solve(problem, stateLimit).peakBytes;
+
+  std::vector<size_t> order(chains.size());
+  std::iota(order.begin(), order.end(), 0);
+  auto resultBytes = [&](size_t chain) {
+    return tensorBytes(mlirValueGetType(result(chains[chain].steps.back())))
+        .value_or(0);
+  };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return resultBytes(a) > resultBytes(b);
+  });
+  int tried = 0;
+  for (size_t chain : order) {
+    const Chain &links = chains[chain];
+    std::vector<Step> steps;
+    for (size_t i = 0; i < links.taken.size(); ++i) {
+      steps.push_back(
+          {links.taken[i], model.accumulates[chain][i],
+           model.partBuffers[chain][i],
+           tensorBytes(mlirValueGetType(operand(links.steps[i], links.cut)))
+               .value_or(0)});
+      // It would have to be copied: an argument, a slice, or what an earlier
+      // chain's join holds already.
+      if (steps.back().buffer < 0 ||
+          problem.buffers[steps.back().buffer].bytes != steps.back().bytes) {
+        steps.pop_back();
+      }
+    }
+    std::set<std::pair<std::vector<int64_t>, std::vector<int64_t>>> refused;
+    for (bool again = true; again && tried < maxJoinsTried;) {
+      again = false;
+      std::vector<std::pair<size_t, size_t>> pairs;
+      for (size_t i = 0; i < steps.size(); ++i) {
+        for (size_t j = i + 1; j < steps.size(); ++j) {
+          pairs.emplace_back(i, j);
+        }
+      }
+      std::stable_sort(pairs.begin(), pairs.end(),
+                       [&](const auto &p, const auto &q) {
+                         return steps[p.first].bytes + steps[p.second].bytes <
+                                steps[q.first].bytes + steps[q.second].bytes;
+                       });
+      for (const auto &pair : pairs) {
+        Step &a = steps[pair.first];
+        Step &b = steps[pair.second];
+        if (a.buffer == b.buffer || !refused.emplace(a.parts, b.parts).second) {
+          continue;
+        }
+        if (tried++ >= maxJoinsTried) {
+          break;
+        }
+        Problem joined = join(problem, a, b);
+        if (check(joined) || solve(joined, statesPerJoin).peakBytes > limit) {
+          continue;
+        }
+        problem = std::move(joined);
+        a.parts.insert(a.parts.end(), b.parts.begin(), b.parts.end());
+        std::sort(a.parts.begin(), a.parts.end());
+        a.bytes += b.bytes;
+        a.buffer = BufferId(problem.buffers.size()) - 1;
+        steps.erase(steps.begin() + pair.second);
+        again = true;
+        break;
+      }
+    }
+    for (const Step &step : steps) {
+      if (step.parts.size() > 1) {
+        found[chain].push_back(step.parts);
+      }
+    }
+  }
+  return found;
 }
 
 } // namespace serenity::rewrite

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <vector>
 
 namespace serenity::rewrite {
@@ -26,6 +27,10 @@ struct Chain {
   int64_t accumulator = 0;
   /// Sums: the operand that takes the part.
   int64_t part = -1;
+  /// Channel-wise sites: the operand that is cut, and the parts of the site
+  /// that each step takes. Empty: its parts cannot be joined.
+  int64_t cut = -1;
+  std::vector<std::vector<int64_t>> taken;
 
   bool isSum() const { return part >= 0; }
   /// Sums have one part more than steps.
@@ -44,6 +49,10 @@ struct Piecewise {
 /// By the address of the operation.
 using PiecewiseOps = std::map<const void *, Piecewise>;
 
+/// The concatenations that put the parts of one step together. Their parts are
+/// made in place.
+using Concats = std::set<const void *>;
+
 /// Chooses the order of the parts of all `chains` together, such that the peak
 /// of the function is least, threads the chains accordingly and puts the
 /// operations of the function into the order that this assumes.
@@ -59,7 +68,20 @@ using PiecewiseOps = std::map<const void *, Piecewise>;
 /// Functions of several blocks, or with side effects between their tensor
 /// operations, are left in their order. Returns whether anything changed.
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
-                 const PiecewiseOps &piecewise, int64_t stateLimit);
+                 const PiecewiseOps &piecewise, const Concats &concats,
+                 int64_t stateLimit);
+
+/// Parts that may be taken in one step without a higher peak in that model:
+/// per chain, groups of at least two parts. Parts of a step lie side by side
+/// from the moment when the first of them is made until the step is done, so
+/// this is free where they are alive together anyway, or where the peak is
+/// elsewhere. Every join saves one operation over the whole result.
+///
+/// Greedy: chains of the largest results first, in them the smallest parts; a
+/// join is kept if the scheduler finds an order of the old peak with it.
+std::vector<std::vector<std::vector<int64_t>>>
+findJoins(MlirOperation function, const std::vector<Chain> &chains,
+          const PiecewiseOps &piecewise, int64_t stateLimit);
 
 } // namespace serenity::rewrite
 

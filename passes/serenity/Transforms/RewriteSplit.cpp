@@ -4,6 +4,8 @@
 
 #include "serenity/Transforms/RewriteSplit.h"
 
+#include "serenity/Transforms/RewriteSum.h"
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -143,6 +145,16 @@ MlirOperation clonePart(MlirOperation op,
   mlirValueSetType(result(clone), resultType);
   insertBefore(before, clone);
   return clone;
+}
+
+MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
+                          MlirType type, MlirOperation before) {
+  MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(before), 64);
+  MlirOperation concat =
+      create("tensor.concat", mlirOperationGetLocation(before), parts, {type},
+             {{"dim", mlirIntegerAttrGet(i64, dim)}});
+  insertBefore(before, concat);
+  return concat;
 }
 
 // --- splits -----------------------------------------------------------------
@@ -498,11 +510,24 @@ Splitter::OpSplit Splitter::split(const Structured &op) {
 
 // --- parts ------------------------------------------------------------------
 
-std::vector<MlirValue> Splitter::partOperands(const Structured &op,
-                                              const StructuredSplit &split,
-                                              int64_t index) {
-  int64_t offset = std::accumulate(split.sizes.begin(),
-                                   split.sizes.begin() + index, int64_t(0));
+std::vector<MlirValue>
+Splitter::partOperands(const Structured &op, const StructuredSplit &split,
+                       const std::vector<int64_t> &indices,
+                       std::vector<MlirOperation> *joined) {
+  Ranges ranges;
+  int64_t extent = 0;
+  for (int64_t index : indices) {
+    int64_t offset = std::accumulate(split.sizes.begin(),
+                                     split.sizes.begin() + index, int64_t(0));
+    int64_t size = split.sizes[index];
+    extent += size;
+    if (!ranges.empty() &&
+        ranges.back().first + ranges.back().second == offset) {
+      ranges.back().second += size;
+    } else {
+      ranges.emplace_back(offset, size);
+    }
+  }
   std::vector<MlirValue> values;
   std::map<const void *, MlirValue> made;
   for (size_t i = 0; i < op.maps.size(); ++i) {
@@ -512,15 +537,30 @@ std::vector<MlirValue> Splitter::partOperands(const Structured &op,
       values.push_back(value);
       break;
     case OperandCut::Parts:
-      values.push_back(parts(value)[index]);
+      if (indices.size() == 1) {
+        values.push_back(parts(value)[indices.front()]);
+      } else {
+        std::vector<MlirValue> pieces;
+        for (int64_t index : indices) {
+          // Whole: what computes a part is not fused with the copy to its
+          // place, nor an activation moved behind the concatenation.
+          pieces.push_back(insertBarrier(parts(value)[index], op.op));
+        }
+        MlirOperation whole = concatenate(
+            pieces, split.dims[i],
+            withDim(mlirValueGetType(value), split.dims[i], extent), op.op);
+        if (joined) {
+          joined->push_back(whole);
+        }
+        values.push_back(result(whole));
+      }
       break;
     case OperandCut::Slice:
-      values.push_back(
-          slice(value, split.dims[i], offset, split.sizes[index], op.op));
+      values.push_back(slice(value, split.dims[i], ranges, op.op));
       break;
     case OperandCut::Stream:
-      values.push_back(stream(split.region, value, split.dims[i], offset,
-                              split.sizes[index], op.op, made));
+      values.push_back(stream(split.region, value, split.dims[i],
+                              ranges.front().first, extent, op.op, made));
       break;
     }
   }
@@ -559,7 +599,7 @@ std::vector<MlirValue> Splitter::parts(MlirValue value) {
     StructuredSplit plan = *split(*loops).split;
     for (size_t i = 0; i < plan.sizes.size(); ++i) {
       found.push_back(result(clonePart(
-          op, partOperands(*loops, plan, i),
+          op, partOperands(*loops, plan, {int64_t(i)}),
           withDim(mlirValueGetType(value), plan.resultDim, plan.sizes[i]),
           op)));
     }
@@ -723,8 +763,7 @@ static std::optional<std::string> resourceBytes(MlirAttribute value) {
 }
 
 MlirAttribute Splitter::sliceConstant(MlirAttribute value, int64_t dim,
-                                      int64_t offset, int64_t size,
-                                      MlirType type) {
+                                      const Ranges &ranges, MlirType type) {
   MlirType whole = mlirAttributeGetType(value);
   if (mlirAttributeIsADenseElements(value) &&
       mlirDenseElementsAttrIsSplat(value)) {
@@ -762,15 +801,21 @@ MlirAttribute Splitter::sliceConstant(MlirAttribute value, int64_t dim,
     outer *= extents[i];
   }
   std::string cut;
-  cut.reserve(outer * size * inner);
   for (int64_t i = 0; i < outer; ++i) {
-    cut.append(data + (i * extents[dim] + offset) * inner, size * inner);
+    for (const auto &range : ranges) {
+      cut.append(data + (i * extents[dim] + range.first) * inner,
+                 range.second * inner);
+    }
   }
   return mlirDenseElementsAttrRawBufferGet(type, cut.size(), cut.data());
 }
 
-MlirValue Splitter::slice(MlirValue value, int64_t dim, int64_t offset,
-                          int64_t size, MlirOperation before) {
+MlirValue Splitter::slice(MlirValue value, int64_t dim, const Ranges &ranges,
+                          MlirOperation before) {
+  int64_t size = 0;
+  for (const auto &range : ranges) {
+    size += range.second;
+  }
   MlirOperation op = definingOp(value);
   std::string_view opName = name(op);
   MlirType type = withDim(mlirValueGetType(value), dim, size);
@@ -778,8 +823,7 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, int64_t offset,
     return result(clonePart(op, {}, type, before));
   }
   if (opName == "arith.constant") {
-    MlirAttribute cut =
-        sliceConstant(attr(op, "value"), dim, offset, size, type);
+    MlirAttribute cut = sliceConstant(attr(op, "value"), dim, ranges, type);
     if (isNull(cut)) {
       return MlirValue{nullptr};
     }
@@ -792,15 +836,16 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, int64_t offset,
   if (opName == "util.global.load") {
     MlirOperation global = initializedGlobal(op);
     MlirOperation &part =
-        globalSlices[std::make_tuple(global.ptr, dim, offset, size)];
+        globalSlices[std::make_tuple(global.ptr, dim, ranges)];
     if (isNull(part)) {
       MlirAttribute cut =
-          sliceConstant(attr(global, "initial_value"), dim, offset, size, type);
+          sliceConstant(attr(global, "initial_value"), dim, ranges, type);
       if (isNull(cut)) {
         return MlirValue{nullptr};
       }
       std::string stem = *stringAttr(global, "sym_name") + "_slice_" +
-                         std::to_string(dim) + "_" + std::to_string(offset);
+                         std::to_string(dim) + "_" +
+                         std::to_string(ranges.front().first);
       std::string symbol = stem;
       for (int64_t n = 0; globals.count(symbol) != 0; ++n) {
         symbol = stem + "_" + std::to_string(n);
@@ -825,8 +870,12 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, int64_t offset,
   if (opName == "tensor.expand_shape" || opName == "tensor.collapse_shape") {
     bool expands = opName == "tensor.expand_shape";
     ReshapedDim where = *reshapedDim(op, dim, /*fromExpanded=*/expands);
-    MlirValue source = slice(operand(op, 0), where.dim, offset * where.scale,
-                             size * where.scale, before);
+    Ranges scaled = ranges;
+    for (auto &range : scaled) {
+      range.first *= where.scale;
+      range.second *= where.scale;
+    }
+    MlirValue source = slice(operand(op, 0), where.dim, scaled, before);
     MlirOperation part = clonePart(op, {source}, type, before);
     if (expands) {
       std::vector<int64_t> extents = shape(type);
@@ -844,7 +893,7 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, int64_t offset,
   for (size_t i = 0; i < loops.maps.size(); ++i) {
     int64_t at = *loops.dimOfLoop(i, loop);
     MlirValue source = operand(op, i);
-    values.push_back(at < 0 ? source : slice(source, at, offset, size, before));
+    values.push_back(at < 0 ? source : slice(source, at, ranges, before));
   }
   return result(clonePart(op, values, type, before));
 }
@@ -1052,7 +1101,7 @@ MlirValue Splitter::stream(const Region &region, MlirValue value, int64_t dim,
   MlirType type = withDim(mlirValueGetType(value), dim, size);
   MlirOperation op = definingOp(value);
   if (!isNull(op) && sliceRefusal(value, dim) == RewriteRefusal::None) {
-    return slice(value, dim, offset, size, before);
+    return slice(value, dim, {{offset, size}}, before);
   }
   auto known = made.find(value.ptr);
   if (known != made.end()) {

@@ -53,6 +53,9 @@ struct Structured {
 /// one result.
 std::optional<Structured> structured(MlirOperation op);
 
+/// Pieces of a dimension that follow one another: offset and extent of each.
+using Ranges = std::vector<std::pair<int64_t, int64_t>>;
+
 /// Cuts `size` elements from `offset` on out of `value` along `dim`.
 MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
                        int64_t size, MlirOperation before);
@@ -110,10 +113,12 @@ public:
   /// The parts of a value that has a split, each defined before the value's own
   /// operation.
   std::vector<MlirValue> parts(MlirValue value);
-  /// The operands of part `index` of `op`, defined before `op`.
-  std::vector<MlirValue> partOperands(const Structured &op,
-                                      const StructuredSplit &split,
-                                      int64_t index);
+  /// The operands of the parts `indices` of `op` taken together, defined before
+  /// `op`: concatenations of several parts, which are appended to `joined`.
+  std::vector<MlirValue>
+  partOperands(const Structured &op, const StructuredSplit &split,
+               const std::vector<int64_t> &indices,
+               std::vector<MlirOperation> *joined = nullptr);
   /// Elementwise operations whose parts were materialised.
   const std::vector<MlirOperation> &dissolved() const { return dissolvedOps; }
   /// To be called after the IR has changed: forgets splits, keeps parts.
@@ -127,7 +132,7 @@ public:
 
   /// Whether `value` can be cut along `dim` without a copy at run time.
   RewriteRefusal sliceRefusal(MlirValue value, int64_t dim);
-  MlirValue slice(MlirValue value, int64_t dim, int64_t offset, int64_t size,
+  MlirValue slice(MlirValue value, int64_t dim, const Ranges &ranges,
                   MlirOperation before);
 
   /// How `op` would be cut along a reduction whose input is itself computed
@@ -173,14 +178,14 @@ private:
   SplitResult splitInsertChain(MlirOperation op);
   SplitResult splitReshape(MlirOperation op, bool expands);
   MlirOperation initializedGlobal(MlirOperation load);
-  MlirAttribute sliceConstant(MlirAttribute value, int64_t dim, int64_t offset,
-                              int64_t size, MlirType type);
+  MlirAttribute sliceConstant(MlirAttribute value, int64_t dim,
+                              const Ranges &ranges, MlirType type);
 
   MlirOperation module;
   bool throughReductions;
   std::map<const void *, SplitResult> splits;
   std::map<const void *, std::vector<MlirValue>> materialised;
-  std::map<std::tuple<const void *, int64_t, int64_t, int64_t>, MlirOperation>
+  std::map<std::tuple<const void *, int64_t, Ranges>, MlirOperation>
       globalSlices;
   std::map<std::string, MlirOperation> globals;
   bool globalsRead = false;
@@ -190,6 +195,10 @@ private:
 
 /// `type` with dimension `dim` of extent `size`.
 MlirType withDim(MlirType type, int64_t dim, int64_t size);
+
+/// Puts `parts` together along `dim`, before `before`.
+MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
+                          MlirType type, MlirOperation before);
 
 /// Clones `op` before `before` with other operands and another result type.
 MlirOperation clonePart(MlirOperation op,

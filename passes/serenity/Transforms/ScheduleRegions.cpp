@@ -122,6 +122,8 @@ private:
   /// The least peak with these placements.
   int64_t evaluate(const std::vector<bool> &wanted);
   std::vector<bool> choosePlacements();
+  std::vector<bool> saveCopies(std::vector<bool> placed, int64_t peak);
+  Solution solve(const std::vector<bool> &placed);
   /// With `tight`, looks for a height equal to the peak alone.
   void packSchedule(Solution &solution, bool tight) const;
   void tryOtherOrders(Solution &best) const;
@@ -250,13 +252,72 @@ void RegionScheduler::tryOtherOrders(Solution &best) const {
   }
 }
 
+/// More parts made in their places as long as the peak stays: each saves a
+/// copy.
+std::vector<bool> RegionScheduler::saveCopies(std::vector<bool> placed,
+                                              int64_t peak) {
+  if (model.commands.size() > maxOperationsForLocalChoice) {
+    return placed;
+  }
+  const int limit = evaluations() + maxEvaluations;
+  auto take = [&](const std::vector<bool> &wanted) {
+    std::vector<bool> chosen =
+        planRegion(model, wanted, config.rangeAlignment).chosen;
+    if (chosen == placed || evaluate(chosen) > peak) {
+      return false;
+    }
+    placed = chosen;
+    return true;
+  };
+  // All parts of a target, then single ones.
+  std::map<int, std::vector<size_t>> byTarget;
+  for (size_t i = 0; i < placed.size(); ++i) {
+    byTarget[model.placements[i].target].push_back(i);
+  }
+  for (const auto &group : byTarget) {
+    std::vector<bool> wanted = placed;
+    for (size_t i : group.second) {
+      wanted[i] = true;
+    }
+    take(wanted);
+    for (size_t i : group.second) {
+      if (evaluations() >= limit || outOfTime()) {
+        return placed;
+      }
+      if (!placed[i]) {
+        wanted = placed;
+        wanted[i] = true;
+        take(wanted);
+      }
+    }
+  }
+  return placed;
+}
+
+Solution RegionScheduler::solve(const std::vector<bool> &placed) {
+  Solution found;
+  found.plan = planRegion(model, placed, config.rangeAlignment);
+  found.schedule =
+      schedule(found.plan.problem, schedulerOptions(options.stateLimit));
+  packSchedule(found, /*tight=*/false);
+  tryOtherOrders(found);
+  return found;
+}
+
 Solution RegionScheduler::solve() {
-  Solution best;
-  best.plan = planRegion(model, choosePlacements(), config.rangeAlignment);
-  best.schedule =
-      schedule(best.plan.problem, schedulerOptions(options.stateLimit));
-  packSchedule(best, /*tight=*/false);
-  tryOtherOrders(best);
+  Solution best = solve(choosePlacements());
+  std::vector<bool> more =
+      saveCopies(best.plan.chosen, best.schedule.peakBytes);
+  if (more != best.plan.chosen) {
+    Solution other = solve(more);
+    other.schedule.states += best.schedule.states;
+    if (other.schedule.peakBytes <= best.schedule.peakBytes &&
+        other.packing.heightBytes <= best.packing.heightBytes &&
+        (other.schedule.optimal || !best.schedule.optimal) &&
+        other.plan.commands.size() < best.plan.commands.size()) {
+      best = std::move(other);
+    }
+  }
   best.schedule.seconds = secondsSince(start);
   return best;
 }

@@ -37,6 +37,11 @@ constexpr size_t maxPlacedPerRound = 2;
 /// Rounds in which producers are kept apart.
 constexpr int maxApartRounds = 3;
 
+/// Single sites that are taken back at most, and forms with joined parts that
+/// are taken to their slabs.
+constexpr size_t maxDropRounds = 4;
+constexpr int maxJoinRounds = 8;
+
 /// States per estimate; the chosen form is solved without this limit.
 constexpr int64_t statesPerEstimate = 10000;
 
@@ -228,7 +233,7 @@ std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
 /// Makes a form once more, with its constants evaluated, and keeps that if it
 /// is no worse than the estimate.
 bool FormSearch::remake(const Form &form, Tried &entry, int64_t stateLimit) {
-  std::vector<bool> applied;
+  std::vector<int64_t> applied;
   MlirOperation module = maker->make(form, stateLimit, &applied);
   if (!module.ptr) {
     return false;
@@ -455,7 +460,7 @@ Form FormSearch::search(RewriteMode mode) {
       break;
     }
   }
-  return keepApartAtPeak(rewriteAtPeak(placeBest(false)));
+  return joinParts(dropSites(keepApartAtPeak(rewriteAtPeak(placeBest(false)))));
 }
 
 /// Where the operations come from that have to do with what is live at the
@@ -584,6 +589,105 @@ Form FormSearch::keepApartAtPeak(Form best) {
       break;
     }
     best = form;
+  }
+  return best;
+}
+
+/// Dispatches, copies and fills of all regions of a form in its slabs.
+static int64_t numCommands(const FormSearch::Tried &entry) {
+  int64_t count = 0;
+  ir::walk(entry.placed, [&](MlirOperation op) {
+    count += ir::isa(op, "stream.cmd.dispatch") ||
+             ir::isa(op, "stream.cmd.copy") || ir::isa(op, "stream.cmd.fill");
+  });
+  return count;
+}
+
+/// Whether `form` has fewer commands, and no function needs more bytes; takes
+/// it to its slabs.
+bool FormSearch::isNarrower(const Form &form, const Form &than) {
+  estimateForm(form);
+  if (!placeForm(form)) {
+    return false;
+  }
+  if (numCommands(candidates[form]) >= numCommands(candidates[than])) {
+    return false;
+  }
+  const Peaks &old = candidates[than].peaks;
+  for (const auto &item : candidates[form].peaks) {
+    auto known = old.find(item.first);
+    if (known != old.end() && known->second &&
+        (!item.second || *item.second > *known->second)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Single sites that the peak does not need, those of most parts first.
+Form FormSearch::dropSites(Form best) {
+  Tried *known = placed(best);
+  if (!known || !known->cost) {
+    return best;
+  }
+  std::vector<std::pair<int64_t, size_t>> sites;
+  for (size_t i = 0; i < known->applied.size(); ++i) {
+    if (known->applied[i] > 0) {
+      sites.emplace_back(-known->applied[i], i);
+    }
+  }
+  std::sort(sites.begin(), sites.end());
+  sites.resize(std::min<size_t>(sites.size(), maxDropRounds));
+  for (const auto &site : sites) {
+    Form form = best;
+    form.sites[site.second] = false;
+    std::optional<int64_t> estimate = estimateForm(form);
+    if (estimate && candidates[best].estimate &&
+        *estimate <= *candidates[best].estimate && isNarrower(form, best)) {
+      best = form;
+    }
+  }
+  return best;
+}
+
+/// Fewer parts of the rewritten sites where this costs no byte: every part is
+/// an operation over the whole result. What the model of accumulations has no
+/// objection to at once; if that is too much, site by site, and of a site that
+/// is too much one group.
+Form FormSearch::joinParts(Form best) {
+  Tried *known = placed(best);
+  if (!known || !known->cost || numRewrites(best) == 0) {
+    return best;
+  }
+  PartGroups found;
+  {
+    ir::SilenceDiagnostics silence(context);
+    Stopwatch watch(report, "forms");
+    found = maker->findJoins(best, statesPerOrder);
+  }
+  int tried = 0;
+  auto take = [&](const PartGroups &joins) {
+    Form form = best;
+    for (const auto &site : joins) {
+      auto &groups = form.joins[site.first];
+      groups.insert(groups.end(), site.second.begin(), site.second.end());
+    }
+    if (tried++ >= maxJoinRounds || !isNarrower(form, best)) {
+      return false;
+    }
+    best = form;
+    return true;
+  };
+  if (found.empty() || take(found)) {
+    return best;
+  }
+  for (const auto &site : found) {
+    if (found.size() > 1 && take({site})) {
+      continue;
+    }
+    for (size_t i = 0; site.second.size() > 1 && i < site.second.size(); ++i) {
+      take({{site.first, {site.second[i]}}});
+    }
   }
   return best;
 }

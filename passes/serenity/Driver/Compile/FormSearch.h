@@ -35,7 +35,7 @@ public:
     std::optional<int64_t> estimate; // at flow level
     std::optional<int64_t> cost;     // of the slabs
     ModuleReport report;
-    std::vector<bool> applied; // of the sites
+    std::vector<int64_t> applied; // parts of the sites; 0: left alone
   };
 
   /// Everything must outlive the search. With `watched`, what the user watches
@@ -88,6 +88,9 @@ private:
   Form keepApartAtPeak(Form best);
   Form rewriteAtPeak(Form best);
   std::set<std::string> placesAtPeak(const Tried &entry) const;
+  Form dropSites(Form best);
+  Form joinParts(Form best);
+  bool isNarrower(const Form &form, const Form &than);
   std::optional<int64_t> cost(const Peaks &peaks) const;
 
   iree_compiler_session_t *session;

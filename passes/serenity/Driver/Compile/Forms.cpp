@@ -23,6 +23,16 @@ size_t numRewrites(const Form &form) {
   return size_t(std::count(form.sites.begin(), form.sites.end(), true));
 }
 
+size_t numJoins(const Form &form) {
+  size_t count = 0;
+  for (const auto &site : form.joins) {
+    for (const std::vector<int64_t> &group : site.second) {
+      count += group.size() - 1;
+    }
+  }
+  return count;
+}
+
 bool Form::isStock() const {
   return !fuseMultiUse && inPlace == None && apart.empty() &&
          numRewrites(*this) == 0;
@@ -46,12 +56,16 @@ std::string Form::name() const {
   if (size_t count = numRewrites(*this)) {
     add(std::to_string(count) + (count == 1 ? " rewrite" : " rewrites"));
   }
+  if (size_t count = numJoins(*this)) {
+    add(std::to_string(count) + (count == 1 ? " join" : " joins"));
+  }
   return text.empty() ? "stock" : text;
 }
 
 bool Form::operator<(const Form &other) const {
   auto key = [](const Form &form) {
-    return std::tie(form.fuseMultiUse, form.inPlace, form.apart, form.sites);
+    return std::tie(form.fuseMultiUse, form.inPlace, form.apart, form.sites,
+                    form.joins);
   };
   return key(*this) < key(other);
 }
@@ -79,13 +93,24 @@ bool FormMaker::evaluates() const {
   return flag != flags.end() && flag->second != "false";
 }
 
+PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
+  MlirOperation module = mlirOperationClone(preprocessed);
+  RewriteOptions options;
+  options.stateLimit = stateLimit;
+  PartGroups joins = findPartJoins(module, form.sites, options);
+  mlirOperationDestroy(module);
+  return joins;
+}
+
 MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
-                              std::vector<bool> *applied, Constants constants) {
+                              std::vector<int64_t> *applied,
+                              Constants constants) {
   MlirOperation module = mlirOperationClone(preprocessed);
   bool ok = true;
   if (numRewrites(form) > 0) {
     RewriteOptions options;
     options.stateLimit = stateLimit;
+    options.joins = form.joins;
     ok = applyRewrites(module, form.sites, options, applied);
   }
   keepApart(module, form.apart);

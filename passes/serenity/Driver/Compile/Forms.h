@@ -33,6 +33,8 @@ struct Form {
   enum InPlace { None, SingleUse, LastUse } inPlace = None;
   /// Locations of producers that are not fused with their users.
   std::set<std::string> apart;
+  /// Parts of sites that are taken in one step.
+  PartGroups joins;
 
   bool isStock() const;
   /// "multi-use fusion off, in place, 12 rewrites", or "stock".
@@ -42,6 +44,9 @@ struct Form {
 
 /// The number of sites that the form rewrites.
 size_t numRewrites(const Form &form);
+
+/// The number of steps that its joins save.
+size_t numJoins(const Form &form);
 
 /// Makes forms of one module.
 class FormMaker {
@@ -62,11 +67,16 @@ public:
   enum class Constants { Evaluated, Symbolic };
 
   /// The module at the end of the flow phase, owned by the caller; null if IREE
-  /// refuses the form. `applied` receives the sites that were rewritten.
+  /// refuses the form. `applied` receives the number of parts of every site, 0
+  /// where it was not rewritten.
   /// `stateLimit` ends the search for the order of accumulations.
   MlirOperation make(const Form &form, int64_t stateLimit,
-                     std::vector<bool> *applied = nullptr,
+                     std::vector<int64_t> *applied = nullptr,
                      Constants constants = Constants::Evaluated);
+
+  /// Joins of the parts of `form` that the model of accumulations has no
+  /// objection to.
+  PartGroups findJoins(const Form &form, int64_t stateLimit);
 
   /// Whether IREE evaluates constants in this session.
   bool evaluates() const;
