@@ -499,6 +499,12 @@ std::set<std::string> FormSearch::placesAtPeak(const Tried &entry) const {
 static bool isAt(const std::string &location,
                  const std::set<std::string> &places) {
   std::string bare = location.substr(4, location.size() - 5); // in "loc()"
+  // Reports name the place in a callee that was inlined, not the call.
+  const std::string call = "callsite(";
+  while (bare.compare(0, call.size(), call) == 0) {
+    bare = bare.substr(call.size());
+    bare = bare.substr(0, bare.find(" at "));
+  }
   return std::any_of(places.begin(), places.end(),
                      [&](const std::string &place) {
                        return place.find(bare) != std::string::npos;
@@ -568,6 +574,13 @@ Form FormSearch::rewriteAtPeak(Form best) {
 /// Fusion at the level of single operations: keeps producers apart that have to
 /// do with the peak, as long as that lowers it.
 Form FormSearch::keepApartAtPeak(Form best) {
+  // A flag of the user's own about fusion wins.
+  for (const auto &flag : user.session) {
+    if (flag.first.compare(0, 23, "iree-dispatch-creation-") == 0 &&
+        flag.first.find("fus") != std::string::npos && user.has(flag.first)) {
+      return best;
+    }
+  }
   for (int round = 0; round < maxApartRounds; ++round) {
     Tried *known = placed(best);
     if (!known || !known->cost) {
