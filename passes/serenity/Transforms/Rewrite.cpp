@@ -138,7 +138,7 @@ static void estimate(const Structured &op, const StructuredSplit &split,
   site.bytesAfter = largest + (parts ? produced / extent * widest : produced);
 }
 
-/// Of a site whose operands are but padded or activated: the operation before
+/// Of a site whose operands are but padded: the operation before
 /// it needs what they are made of, too, and that is kept until the last piece.
 static void estimatePadded(const Structured &op, const StructuredSplit &split,
                            RewriteSite &site) {
@@ -258,12 +258,15 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
         candidate.site.kind = RewriteKind::Stream;
         candidate.site.parts = pieces->sizes.size();
         estimate(*loops, *pieces, candidate.site);
-        if (!computesInPieces(pieces->region)) {
+        candidate.site.padsOnly = onlyPads(pieces->region);
+        if (candidate.site.padsOnly) {
           estimatePadded(*loops, *pieces, candidate.site);
         }
-        if (candidate.site.bytesAfter < candidate.site.bytesBefore) {
+        if (!candidate.site.padsOnly ||
+            candidate.site.bytesAfter < candidate.site.bytesBefore) {
           found.push_back(candidate);
         }
+        candidate.site.padsOnly = false;
       }
       std::optional<StructuredSplit> kernels =
           split.split ? std::nullopt

@@ -1020,28 +1020,16 @@ Splitter::computedSources(MlirOperation op, int64_t dim) {
   return sources;
 }
 
-Region
-Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
-  Region region;
-  std::vector<std::pair<MlirValue, int64_t>> worklist = cut;
-  while (!worklist.empty()) {
-    auto [value, dim] = worklist.back();
-    worklist.pop_back();
-    MlirOperation op = definingOp(value);
-    auto sources =
-        region.count(value.ptr) ? std::nullopt : computedSources(op, dim);
-    if (!sources) {
-      continue;
-    }
-    region.emplace(value.ptr, RegionValue{op, dim, *sources});
-    for (const auto &source : *sources) {
-      if (source.second >= 0) {
-        worklist.push_back(source);
-      }
-    }
-  }
-  // Nothing is computed twice: what is used outside, or whole, or cut along
-  // another dimension, is there anyway.
+/// Whether `value` is there whatever is done.
+static bool isGiven(MlirValue value) {
+  MlirOperation producer = definingOp(value);
+  return isNull(producer) || isa(producer, "hal.tensor.import");
+}
+
+/// Takes out of `region` what must be there as a whole, since it is used
+/// outside, or whole, or cut along another dimension.
+static void keepWhole(Region &region,
+                      const std::vector<std::pair<MlirValue, int64_t>> &cut) {
   for (bool changed = true; changed;) {
     changed = false;
     std::map<const void *, size_t> inner;
@@ -1066,12 +1054,9 @@ Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
         // computed by every user.
         std::optional<Structured> loops = structured(entry.op);
         MlirValue source = entry.sources.front().first;
-        MlirOperation producer = definingOp(source);
         stays = entry.sources.size() == 1 && region.count(source.ptr) == 0 &&
-                (!loops ||
-                 (!loops->hasReduction() &&
-                  (isNull(producer) || isa(producer, "hal.tensor.import") ||
-                   uses(source).size() > 1)));
+                (!loops || (!loops->hasReduction() &&
+                            (isGiven(source) || uses(source).size() > 1)));
       }
       if (!stays) {
         leave.push_back(value);
@@ -1082,17 +1067,87 @@ Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
       changed = true;
     }
   }
+}
+
+using Leaves = std::map<const void *, MlirValue>;
+
+/// The values that must live until the last piece of `value`. What needs more
+/// of them than it has bytes itself had better be there as a whole, and is
+/// taken out of `region`. `known` has the answers so far.
+static const Leaves &leavesOf(Region &region, MlirValue value,
+                              std::map<const void *, Leaves> &known) {
+  auto inserted = known.emplace(value.ptr, Leaves());
+  Leaves &leaves = inserted.first->second;
+  if (!inserted.second) {
+    return leaves;
+  }
+  auto it = region.find(value.ptr);
+  if (it == region.end()) {
+    if (!isGiven(value)) {
+      leaves.emplace(value.ptr, value);
+    }
+    return leaves;
+  }
+  for (const auto &[source, dim] : it->second.sources) {
+    if (dim >= 0) {
+      const Leaves &more = leavesOf(region, source, known);
+      leaves.insert(more.begin(), more.end());
+    } else if (!isGiven(source)) {
+      leaves.emplace(source.ptr, source);
+    }
+  }
+  int64_t bytes = 0;
+  for (const auto &leaf : leaves) {
+    bytes += tensorBytes(mlirValueGetType(leaf.second)).value_or(0);
+  }
+  if (bytes > tensorBytes(mlirValueGetType(value)).value_or(0)) {
+    region.erase(value.ptr);
+    leaves = {{value.ptr, value}};
+  }
+  return leaves;
+}
+
+Region
+Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
+  Region region;
+  std::vector<std::pair<MlirValue, int64_t>> worklist = cut;
+  while (!worklist.empty()) {
+    auto [value, dim] = worklist.back();
+    worklist.pop_back();
+    MlirOperation op = definingOp(value);
+    auto sources =
+        region.count(value.ptr) ? std::nullopt : computedSources(op, dim);
+    if (!sources) {
+      continue;
+    }
+    region.emplace(value.ptr, RegionValue{op, dim, *sources});
+    for (const auto &source : *sources) {
+      if (source.second >= 0) {
+        worklist.push_back(source);
+      }
+    }
+  }
+  keepWhole(region, cut);
+  std::map<const void *, Leaves> known;
+  for (const auto &item : cut) {
+    leavesOf(region, item.first, known);
+  }
+  keepWhole(region, cut);
   return region;
 }
 
-bool computesInPieces(const Region &region) {
-  for (const auto &item : region) {
+bool onlyPads(const Region &region) {
+  return std::none_of(region.begin(), region.end(), [](const auto &item) {
+    return structured(item.second.op).has_value();
+  });
+}
+
+/// Whether a convolution, product or pool is computed piece by piece.
+static bool reduces(const Region &region) {
+  return std::any_of(region.begin(), region.end(), [](const auto &item) {
     std::optional<Structured> loops = structured(item.second.op);
-    if (loops && loops->hasReduction()) {
-      return true;
-    }
-  }
-  return false;
+    return loops && loops->hasReduction();
+  });
 }
 
 MlirValue Splitter::stream(const Region &region, MlirValue value, int64_t dim,
@@ -1194,8 +1249,7 @@ std::optional<StructuredSplit> Splitter::pieceSplit(const Structured &op,
   }
   plan.region = regionOf(computed);
   // Small extents are cut only where that costs no more than a copy.
-  if (plan.region.empty() ||
-      (extent < 2 * pieces && computesInPieces(plan.region))) {
+  if (plan.region.empty() || (extent < 2 * pieces && !onlyPads(plan.region))) {
     return std::nullopt;
   }
   plan.sizes = pieceSizes(extent, pieces);
@@ -1254,7 +1308,7 @@ std::optional<StructuredSplit> Splitter::kernelStreamSplit(const Structured &op,
     }
     std::optional<StructuredSplit> plan = pieceSplit(
         op, mlirAffineDimExprGetPosition(expr), extents[dim], pieces);
-    if (plan && computesInPieces(plan->region)) {
+    if (plan && reduces(plan->region)) {
       plan->resultDim = dim;
       return plan;
     }

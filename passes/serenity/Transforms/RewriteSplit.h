@@ -79,8 +79,8 @@ struct RegionValue {
 /// with it, by their addresses. For looking up; its order means nothing.
 using Region = std::map<const void *, RegionValue>;
 
-/// Whether more than pads and elementwise operations is in `region`.
-bool computesInPieces(const Region &region);
+/// Whether there are but pads, and what spreads an operand, in `region`.
+bool onlyPads(const Region &region);
 
 /// How a structured operation is split.
 struct StructuredSplit {

@@ -345,12 +345,14 @@ Form FormSearch::search(RewriteMode mode) {
       !user.has("iree-dispatch-creation-fuse-multi-use") &&
       user.session.count("iree-dispatch-creation-fuse-multi-use") &&
       user.session.at("iree-dispatch-creation-fuse-multi-use") != "false";
-  // Sites of these kinds, or of all.
+  // Sites of these kinds; those that pay in few places are left to
+  // rewriteAtPeak.
   auto sitesOf = [&](std::vector<RewriteKind> kinds) {
     std::vector<bool> chosen(numSites);
     for (size_t i = 0; i < numSites; ++i) {
-      chosen[i] = std::find(kinds.begin(), kinds.end(),
-                            maker->sites()[i].kind) != kinds.end();
+      const RewriteSite &site = maker->sites()[i];
+      chosen[i] = !site.padsOnly && std::find(kinds.begin(), kinds.end(),
+                                              site.kind) != kinds.end();
     }
     return chosen;
   };
@@ -384,8 +386,7 @@ Form FormSearch::search(RewriteMode mode) {
       for (std::vector<RewriteKind> kinds :
            {std::vector<RewriteKind>{RewriteKind::Overwrite},
             {RewriteKind::Stream},
-            {RewriteKind::Stream, RewriteKind::KernelStream,
-             RewriteKind::Overwrite}}) {
+            {RewriteKind::Stream, RewriteKind::Overwrite}}) {
         std::vector<bool> pieces = sitesOf(kinds);
         Form form = best;
         form.inPlace = Form::LastUse;
@@ -428,8 +429,8 @@ Form FormSearch::search(RewriteMode mode) {
     return any && better(form);
   };
   for (RewriteKind kind :
-       {RewriteKind::Stream, RewriteKind::KernelStream, RewriteKind::Overwrite,
-        RewriteKind::Sum, RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+       {RewriteKind::Stream, RewriteKind::Overwrite, RewriteKind::Sum,
+        RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
     std::vector<bool> ofKind = sitesOf({kind});
     std::vector<size_t> group;
     for (size_t i = 0; i < numSites; ++i) {
@@ -522,24 +523,33 @@ Form FormSearch::rewriteAtPeak(Form best) {
     }
     std::set<std::string> places = placesAtPeak(*known);
     const std::vector<RewriteSite> &all = maker->sites();
+    using Wanted = bool (*)(const RewriteSite &);
+    static constexpr Wanted groups[] = {
+        [](const RewriteSite &site) {
+          return site.kind == RewriteKind::ChannelWise ||
+                 site.kind == RewriteKind::KernelWise ||
+                 site.kind == RewriteKind::Sum;
+        },
+        [](const RewriteSite &site) {
+          return site.kind == RewriteKind::Overwrite;
+        },
+        [](const RewriteSite &site) {
+          return site.kind == RewriteKind::Stream && !site.padsOnly;
+        },
+        [](const RewriteSite &site) { return site.padsOnly; },
+        [](const RewriteSite &site) {
+          return site.kind == RewriteKind::KernelStream;
+        },
+        [](const RewriteSite &) { return true; },
+    };
     std::vector<Form> forms;
-    for (const std::vector<RewriteKind> &kinds :
-         {std::vector<RewriteKind>{RewriteKind::ChannelWise,
-                                   RewriteKind::KernelWise, RewriteKind::Sum},
-          {RewriteKind::Overwrite},
-          {RewriteKind::Stream},
-          {RewriteKind::KernelStream},
-          {RewriteKind::ChannelWise, RewriteKind::KernelWise, RewriteKind::Sum,
-           RewriteKind::Overwrite, RewriteKind::Stream,
-           RewriteKind::KernelStream}}) {
+    for (Wanted wanted : groups) {
       Form form = best;
       form.inPlace = Form::LastUse;
       form.sites.resize(all.size());
       for (size_t i = 0; i < all.size(); ++i) {
-        form.sites[i] = form.sites[i] ||
-                        (std::find(kinds.begin(), kinds.end(), all[i].kind) !=
-                             kinds.end() &&
-                         isAt(all[i].location, places));
+        form.sites[i] =
+            form.sites[i] || (wanted(all[i]) && isAt(all[i].location, places));
       }
       if (numRewrites(form) > numRewrites(best) && asked.insert(form).second &&
           estimateForm(form)) {
