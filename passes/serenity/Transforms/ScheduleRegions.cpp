@@ -50,6 +50,9 @@ namespace {
 
 /// Evaluations of placement choices per region; beyond it, the best so far.
 constexpr int maxEvaluations = 192;
+/// Under a limit of states, evaluations end when they have taken so many times
+/// as many together.
+constexpr int64_t evaluationsOfFullLength = 10;
 /// Larger regions get the whole-region variants only.
 constexpr size_t maxOperationsForLocalChoice = 600;
 /// States per evaluation while choosing placements; the final order is solved
@@ -116,6 +119,8 @@ private:
   }
   bool outOfTime() const {
     return secondsSince(start) >= options.timeLimitSeconds ||
+           (options.stateLimit &&
+            spent / evaluationsOfFullLength >= options.stateLimit) ||
            (options.cancelled && options.cancelled());
   }
 
@@ -133,6 +138,7 @@ private:
   ResourceConfig config;
   std::chrono::steady_clock::time_point start;
   std::map<std::vector<bool>, int64_t> memo;
+  int64_t spent = 0; // states of all evaluations
 };
 
 int64_t RegionScheduler::evaluate(const std::vector<bool> &wanted) {
@@ -144,7 +150,9 @@ int64_t RegionScheduler::evaluate(const std::vector<bool> &wanted) {
   int64_t limit = options.stateLimit
                       ? std::min(options.stateLimit, statesPerEvaluation)
                       : statesPerEvaluation;
-  int64_t peak = schedule(plan.problem, schedulerOptions(limit)).peakBytes;
+  ScheduleResult found = schedule(plan.problem, schedulerOptions(limit));
+  spent += found.states;
+  int64_t peak = found.peakBytes;
   memo[plan.chosen] = peak;
   return peak;
 }

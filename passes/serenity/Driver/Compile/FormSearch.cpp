@@ -53,6 +53,18 @@ constexpr int64_t statesPerPlacedOrder = 200000;
 /// States per region while forms are compared.
 constexpr int64_t statesPerPlacedForm = 100000;
 
+/// Options for comparing forms: limited in states, so that the choice does not
+/// depend on how busy the machine is, unless the user is in a hurry.
+Options limited(const Options &options, int64_t states) {
+  Options quick = options;
+  quick.stateLimit =
+      options.stateLimit ? std::min(options.stateLimit, states) : states;
+  if (options.timeLimitSeconds >= Options().timeLimitSeconds) {
+    quick.timeLimitSeconds = 1e9;
+  }
+  return quick;
+}
+
 /// Standard error goes nowhere while it lives: flags that print IR or times
 /// speak of the compilation, not of what was candidates on the way.
 class HushStandardError {
@@ -206,10 +218,7 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
 /// The sum of the functions' peaks in our order at flow level; nothing if a
 /// function with tensors is not modelled. The order is written into the module.
 std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
-  Options quick = options;
-  quick.stateLimit = options.stateLimit
-                         ? std::min(options.stateLimit, statesPerEstimate)
-                         : statesPerEstimate;
+  Options quick = limited(options, statesPerEstimate);
   if (!runSchedule(flow, quick, nullptr)) {
     return std::nullopt;
   }
@@ -266,12 +275,9 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
     return entry.cost;
   }
   entry.placed = mlirOperationClone(entry.flow);
-  Options quick = options;
-  quick.stateLimit = options.stateLimit
-                         ? std::min(options.stateLimit, statesPerPlacedForm)
-                         : statesPerPlacedForm;
+  Options quick = limited(options, statesPerPlacedForm);
   if (stream.toSlabs(entry.placed, &quick, &entry.report, false)) {
-    entry.peaks = stream.peaks(entry.placed, options, options.offsets);
+    entry.peaks = stream.peaks(entry.placed, quick, options.offsets);
     entry.cost = cost(entry.peaks);
   }
   return entry.cost;
