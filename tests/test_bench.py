@@ -29,6 +29,7 @@ from serenity_mlir.benchmarking.peer_runs import (
 from serenity_mlir.cli import app
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.running import Record
+from serenity_mlir.traffic import CAPACITIES, FunctionTraffic, Traffic
 
 # --- counting ----------------------------------------------------------------
 
@@ -310,6 +311,23 @@ def test_who_is_smaller_only_because_of_inputs_is_told_so(measured, tmp_path):
     ).rows
     assert row[:2] == ["swiftnet_a", "with inputs and outputs"]
     assert row[2].startswith("the smallest where they are not counted; IREE holds the 100 bytes")
+
+
+def test_traffic_says_where_it_is_more(measured, tmp_path, monkeypatch):
+    ours = {"swiftnet_a": (200, 50, 7, 0), "swiftnet_b": (100, 101, 8, 0)}
+
+    def by_size(sizes: tuple[int, ...]) -> dict[int, Traffic]:
+        return {size: Traffic(of, 0) for size, of in zip(CAPACITIES, sizes, strict=True)}
+
+    monkeypatch.setattr(content, "load_function", lambda _, name: name)
+    monkeypatch.setattr(
+        content,
+        "traffic_of_function",
+        lambda name: FunctionTraffic(name, by_size((100, 100, 8, 0)), by_size(ours[name])),
+    )
+    text = report.to_markdown(list(content._traffic(measured, tmp_path, [])))
+    assert "| swiftnet_a | 100 | 200 | 100 | 50 | 8 | 7 | 0 | 0 |" in text
+    assert "more than IREE on: swiftnet_a (32 KiB) and swiftnet_b (64 KiB)." in text
 
 
 def test_text_is_escaped_in_pages():
