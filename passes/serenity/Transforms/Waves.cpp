@@ -48,8 +48,10 @@ namespace serenity {
 
 namespace {
 
-/// Searches for offsets per region; beyond it the waves found so far.
-constexpr int maxPackings = 512;
+/// Searches for offsets per region; beyond it the waves found so far. Fewer
+/// where there are many buffers, each of which every search touches.
+constexpr int64_t maxPackings = 512;
+constexpr int64_t maxPackedBuffers = int64_t(1) << 22;
 /// Limit of one of them, in nodes times buffers.
 constexpr int64_t packWork = 100000;
 
@@ -228,12 +230,26 @@ std::vector<int> WaveBuilder::build() {
   quick.nodeLimit = std::min<int64_t>(
       packing.nodeLimit,
       std::max<int64_t>(packWork / int64_t(slices.size() + 1), 50));
+  // A wave holds what lives at its first command and what begins at the others:
+  // most of what does not fit is known without looking at the other buffers.
+  std::vector<int64_t> begins(count, 0);
+  std::vector<int64_t> ends(count + 1, 0);
+  for (const Slice &slice : merged) {
+    int64_t bytes = maximumLiveBytes({slice}, packing);
+    begins[size_t(slice.lower)] += bytes;
+    ends[size_t(slice.upper)] += bytes;
+  }
+  int64_t live = begins[0];
+  int64_t held = live; // by the present wave
   Conflicts conflicts(region.report);
-  int packings = 0;
+  int64_t packings =
+      std::min(maxPackings, maxPackedBuffers / int64_t(slices.size() + 1));
   bool any = false;
   size_t first = 0; // of the present wave
-  for (size_t i = 1; i < count && packings < maxPackings; ++i) {
-    bool apart = true;
+  for (size_t i = 1; i < count && packings > 0; ++i) {
+    live += begins[i] - ends[i];
+    held += begins[i];
+    bool apart = held <= liveBytes;
     for (size_t other = first; other < i && apart; ++other) {
       apart = !conflicts.between(region.report.operations[other],
                                  region.report.operations[i]);
@@ -245,7 +261,7 @@ std::vector<int> WaveBuilder::build() {
       }
       if (lifetimes(joined, merged) &&
           maximumLiveBytes(merged, packing) <= liveBytes) {
-        ++packings;
+        --packings;
         if (pack(merged, quick).heightBytes <= slabBytes) {
           waves = std::move(joined);
           any = true;
@@ -254,6 +270,7 @@ std::vector<int> WaveBuilder::build() {
       }
     }
     first = i;
+    held = live;
   }
   if (!any) {
     return {};
