@@ -138,7 +138,7 @@ static void estimate(const Structured &op, const StructuredSplit &split,
   site.bytesAfter = largest + (parts ? produced / extent * widest : produced);
 }
 
-/// Of a site whose operands are but padded: the operation before
+/// Of a site whose operands are but padded or activated: the operation before
 /// it needs what they are made of, too, and that is kept until the last piece.
 static void estimatePadded(const Structured &op, const StructuredSplit &split,
                            RewriteSite &site) {
@@ -253,24 +253,35 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
         estimate(*loops, *split.split, candidate.site);
         found.push_back(candidate);
       }
-      if (std::optional<StructuredSplit> pieces =
-              splitter.streamSplit(*loops, defaultPieces)) {
+      // A site may be there with deep streams alone.
+      auto shallowOrDeep = [&](auto &&find) {
+        splitter.streamDeeply(false);
+        std::optional<StructuredSplit> plan = find();
+        if (!plan) {
+          splitter.streamDeeply(true);
+          plan = find();
+        }
+        return plan;
+      };
+      if (std::optional<StructuredSplit> pieces = shallowOrDeep(
+              [&] { return splitter.streamSplit(*loops, defaultPieces); })) {
         candidate.site.kind = RewriteKind::Stream;
         candidate.site.parts = pieces->sizes.size();
         estimate(*loops, *pieces, candidate.site);
         candidate.site.padsOnly = onlyPads(pieces->region);
-        if (candidate.site.padsOnly) {
+        bool cheap = !reduces(pieces->region);
+        if (cheap) {
           estimatePadded(*loops, *pieces, candidate.site);
         }
-        if (!candidate.site.padsOnly ||
-            candidate.site.bytesAfter < candidate.site.bytesBefore) {
+        if (!cheap || candidate.site.bytesAfter < candidate.site.bytesBefore) {
           found.push_back(candidate);
         }
         candidate.site.padsOnly = false;
       }
       std::optional<StructuredSplit> kernels =
-          split.split ? std::nullopt
-                      : splitter.kernelStreamSplit(*loops, defaultPieces);
+          split.split ? std::nullopt : shallowOrDeep([&] {
+            return splitter.kernelStreamSplit(*loops, defaultPieces);
+          });
       if (kernels) {
         candidate.site.kind = RewriteKind::KernelStream;
         candidate.site.parts = kernels->sizes.size();
@@ -526,7 +537,9 @@ public:
   FunctionRewriter(MlirOperation module, MlirOperation function,
                    const RewriteOptions &options)
       : function(function), options(options), position(positions(function)),
-        splitter(module, /*throughReductions=*/false) {}
+        splitter(module, /*throughReductions=*/false) {
+    splitter.streamDeeply(options.deepStreams);
+  }
 
   /// With `joins`, which receives the parts that could be taken together.
   void run(const std::vector<Candidate> &candidates,

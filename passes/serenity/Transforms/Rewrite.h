@@ -136,6 +136,9 @@ struct RewriteOptions {
   int64_t stateLimit = 200000;
   /// Stream and overwrite sites are cut into about as many pieces.
   int64_t pieces = 4;
+  /// Streams reach through a sum of values that others read too, since these
+  /// may live on anyway. Otherwise such a sum is made as a whole.
+  bool deepStreams = false;
   /// Per site (indexed like `enabled`): the order in which its parts are
   /// accumulated, as a permutation; empty or missing: as above.
   std::vector<std::vector<int64_t>> orders;

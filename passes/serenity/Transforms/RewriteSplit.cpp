@@ -1071,10 +1071,13 @@ static void keepWhole(Region &region,
 
 using Leaves = std::map<const void *, MlirValue>;
 
-/// The values that must live until the last piece of `value`. What needs more
-/// of them than it has bytes itself had better be there as a whole, and is
-/// taken out of `region`. `known` has the answers so far.
+/// The values that must live until the last piece of `value`. An elementwise
+/// operation (a sum) that needs more of them than it has bytes itself had
+/// better be there as a whole, and is taken out of `region`. `known` has the
+/// answers so far. With `sharedAreKept`, what others read too counts as kept
+/// anyway.
 static const Leaves &leavesOf(Region &region, MlirValue value,
+                              bool sharedAreKept,
                               std::map<const void *, Leaves> &known) {
   auto inserted = known.emplace(value.ptr, Leaves());
   Leaves &leaves = inserted.first->second;
@@ -1090,7 +1093,7 @@ static const Leaves &leavesOf(Region &region, MlirValue value,
   }
   for (const auto &[source, dim] : it->second.sources) {
     if (dim >= 0) {
-      const Leaves &more = leavesOf(region, source, known);
+      const Leaves &more = leavesOf(region, source, sharedAreKept, known);
       leaves.insert(more.begin(), more.end());
     } else if (!isGiven(source)) {
       leaves.emplace(source.ptr, source);
@@ -1098,9 +1101,13 @@ static const Leaves &leavesOf(Region &region, MlirValue value,
   }
   int64_t bytes = 0;
   for (const auto &leaf : leaves) {
-    bytes += tensorBytes(mlirValueGetType(leaf.second)).value_or(0);
+    if (!sharedAreKept || uses(leaf.second).size() == 1) {
+      bytes += tensorBytes(mlirValueGetType(leaf.second)).value_or(0);
+    }
   }
-  if (bytes > tensorBytes(mlirValueGetType(value)).value_or(0)) {
+  std::optional<Structured> loops = structured(it->second.op);
+  bool cheap = !loops || !loops->hasReduction();
+  if (cheap && bytes > tensorBytes(mlirValueGetType(value)).value_or(0)) {
     region.erase(value.ptr);
     leaves = {{value.ptr, value}};
   }
@@ -1130,7 +1137,7 @@ Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
   keepWhole(region, cut);
   std::map<const void *, Leaves> known;
   for (const auto &item : cut) {
-    leavesOf(region, item.first, known);
+    leavesOf(region, item.first, deepStreams, known);
   }
   keepWhole(region, cut);
   return region;
@@ -1142,8 +1149,7 @@ bool onlyPads(const Region &region) {
   });
 }
 
-/// Whether a convolution, product or pool is computed piece by piece.
-static bool reduces(const Region &region) {
+bool reduces(const Region &region) {
   return std::any_of(region.begin(), region.end(), [](const auto &item) {
     std::optional<Structured> loops = structured(item.second.op);
     return loops && loops->hasReduction();

@@ -82,6 +82,9 @@ using Region = std::map<const void *, RegionValue>;
 /// Whether there are but pads, and what spreads an operand, in `region`.
 bool onlyPads(const Region &region);
 
+/// Whether a convolution, product or pool is computed piece by piece.
+bool reduces(const Region &region);
+
 /// How a structured operation is split.
 struct StructuredSplit {
   int64_t loop = 0;
@@ -100,6 +103,9 @@ public:
   /// that is the analysis before anything is rewritten.
   Splitter(MlirOperation module, bool throughReductions)
       : module(module), throughReductions(throughReductions) {}
+
+  /// Pieces reach through sums of values that others read too.
+  void streamDeeply(bool deeply) { deepStreams = deeply; }
 
   SplitResult split(MlirValue value);
   /// How `op` would be split; a refusal if an operand is split but `op` cannot
@@ -183,6 +189,7 @@ private:
 
   MlirOperation module;
   bool throughReductions;
+  bool deepStreams = false;
   std::map<const void *, SplitResult> splits;
   std::map<const void *, std::vector<MlirValue>> materialised;
   std::map<std::tuple<const void *, int64_t, Ranges>, MlirOperation>

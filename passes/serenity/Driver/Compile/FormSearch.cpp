@@ -403,9 +403,13 @@ Form FormSearch::search(RewriteMode mode) {
           form.sites[i] = form.sites[i] || pieces[i];
         }
         if (any) {
+          form.deepStreams = false;
           better(form);
           if (kinds.front() == RewriteKind::Overwrite) {
             promising.push_back(form);
+          } else {
+            form.deepStreams = true;
+            better(form);
           }
         }
       }
@@ -553,13 +557,23 @@ Form FormSearch::rewriteAtPeak(Form best) {
       Form form = best;
       form.inPlace = Form::LastUse;
       form.sites.resize(all.size());
+      bool streams = false;
       for (size_t i = 0; i < all.size(); ++i) {
-        form.sites[i] =
-            form.sites[i] || (wanted(all[i]) && isAt(all[i].location, places));
+        if (!form.sites[i] && wanted(all[i]) && isAt(all[i].location, places)) {
+          form.sites[i] = true;
+          streams |= all[i].kind == RewriteKind::Stream ||
+                     all[i].kind == RewriteKind::KernelStream;
+        }
       }
-      if (numRewrites(form) > numRewrites(best) && asked.insert(form).second &&
-          estimateForm(form)) {
-        forms.push_back(form);
+      for (bool deep : {best.deepStreams, true}) {
+        form.deepStreams = deep;
+        if (deep && !best.deepStreams && !streams) {
+          continue;
+        }
+        if (numRewrites(form) > numRewrites(best) &&
+            asked.insert(form).second && estimateForm(form)) {
+          forms.push_back(form);
+        }
       }
     }
     std::stable_sort(forms.begin(), forms.end(),

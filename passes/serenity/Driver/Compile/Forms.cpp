@@ -56,6 +56,9 @@ std::string Form::name() const {
   if (size_t count = numRewrites(*this)) {
     add(std::to_string(count) + (count == 1 ? " rewrite" : " rewrites"));
   }
+  if (deepStreams) {
+    add("deep streams");
+  }
   if (size_t count = numJoins(*this)) {
     add(std::to_string(count) + (count == 1 ? " join" : " joins"));
   }
@@ -65,7 +68,7 @@ std::string Form::name() const {
 bool Form::operator<(const Form &other) const {
   auto key = [](const Form &form) {
     return std::tie(form.fuseMultiUse, form.inPlace, form.apart, form.sites,
-                    form.joins);
+                    form.joins, form.deepStreams);
   };
   return key(*this) < key(other);
 }
@@ -97,6 +100,7 @@ PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
   MlirOperation module = mlirOperationClone(preprocessed);
   RewriteOptions options;
   options.stateLimit = stateLimit;
+  options.deepStreams = form.deepStreams;
   PartGroups joins = findPartJoins(module, form.sites, options);
   mlirOperationDestroy(module);
   return joins;
@@ -111,6 +115,7 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     RewriteOptions options;
     options.stateLimit = stateLimit;
     options.joins = form.joins;
+    options.deepStreams = form.deepStreams;
     ok = applyRewrites(module, form.sites, options, applied);
   }
   keepApart(module, form.apart);

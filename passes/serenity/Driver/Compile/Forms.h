@@ -28,6 +28,8 @@ struct Form {
   std::optional<bool> fuseMultiUse;
   /// Per rewrite site; empty: none.
   std::vector<bool> sites;
+  /// Pieces reach through sums of values that others read too.
+  bool deepStreams = false;
   /// Let dispatches overwrite operands that die with them: not at all, where
   /// they have no other reader, or also where they are the last one.
   enum InPlace { None, SingleUse, LastUse } inPlace = None;
