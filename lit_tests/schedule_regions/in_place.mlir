@@ -107,3 +107,45 @@ util.func public @captured_twice(%x: !stream.resource<variable>) -> (!stream.res
   } => !stream.timepoint
   util.return %r#0, %r#1, %t : !stream.resource<variable>, !stream.resource<external>, !stream.timepoint
 }
+
+// -----
+
+// Tests that a dispatch that IREE lets write into a part of what it reads gets
+// a result of its own, which is copied there afterwards, with the argument's
+// size: the dispatch has none where a copy has the target's. (The resource is
+// captured twice, because text cannot say which of two equal operands is tied.)
+
+// CHECK-LABEL: util.func public @part_of_what_is_read
+//  CHECK-SAME: %[[SIZE:[a-z0-9_]+]]: index
+//       CHECK: execute with(%{{.+}} as %[[STATE:[a-z0-9_]+]]: !stream.resource<external>{%[[SIZE]]}, %
+//       CHECK: %[[PART:.+]] = stream.async.dispatch @shift::@shift(%[[STATE]][%{{[^,]+}}]) : {{.+}} -> !stream.resource<transient>{
+//  CHECK-NEXT: %[[NEW:.+]] = stream.async.update %[[PART]], %[[STATE]][%c64{{.*}} to %c128{{.*}}] : {{.+}} -> %[[STATE]] as !stream.resource<external>{%[[SIZE]]}
+//  CHECK-NEXT: stream.yield %[[NEW]]
+//       CHECK: serenity.peak_bytes = 1152 : i64
+stream.executable private @shift {
+  stream.executable.export public @shift
+  builtin.module {
+    func.func @shift(%in: !stream.binding, %out: !stream.binding) {
+      %c0 = arith.constant 0 : index
+      %0 = stream.binding.subspan %in[%c0] : !stream.binding -> !iree_tensor_ext.dispatch.tensor<readonly:tensor<32xf32>>
+      %1 = stream.binding.subspan %out[%c0] : !stream.binding -> !iree_tensor_ext.dispatch.tensor<writeonly:tensor<16xf32>>
+      return
+    }
+  }
+}
+util.func public @part_of_what_is_read(%x: !stream.resource<external>, %size: index) -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c1024 = arith.constant 1024 : index
+  %r:2, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%size}, %x as %out: !stream.resource<external>{%size}) -> (%x as !stream.resource<external>{%size}, !stream.resource<external>{%c64}) {
+    %a = stream.async.dispatch @ex::@grow_a(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%size}) -> !stream.resource<transient>{%c1024}
+    %b = stream.async.dispatch @ex::@grow_b(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%size}) -> !stream.resource<transient>{%c1024}
+    %c = stream.async.dispatch @ex::@shrink_a(%a[%c0 to %c1024 for %c1024]) : (!stream.resource<transient>{%c1024}) -> !stream.resource<transient>{%c64}
+    %d = stream.async.dispatch @ex::@shrink_b(%b[%c0 to %c1024 for %c1024]) : (!stream.resource<transient>{%c1024}) -> !stream.resource<transient>{%c64}
+    %e = stream.async.dispatch @ex::@join(%c[%c0 to %c64 for %c64], %d[%c0 to %c64 for %c64]) : (!stream.resource<transient>{%c64}, !stream.resource<transient>{%c64}) -> !stream.resource<external>{%c64}
+    %new = stream.async.dispatch @shift::@shift(%in[%c0 to %c128 for %c128], %out[%c64 to %c128 for %c64]) : (!stream.resource<external>{%size}, !stream.resource<external>{%size}) -> %out{%size}
+    stream.yield %new, %e : !stream.resource<external>{%size}, !stream.resource<external>{%c64}
+  } => !stream.timepoint
+  util.return %r#0, %t : !stream.resource<external>, !stream.timepoint
+}

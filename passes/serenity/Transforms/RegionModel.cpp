@@ -840,6 +840,13 @@ private:
     return plan.places[access.buffer];
   }
   MlirValue size(int root) { return constants.get(model.buffers[root].bytes); }
+  /// The size of an argument, which may be dynamic: the execute operation has
+  /// the captured resources, then their sizes.
+  MlirValue capturedSize(const RegionBuffer &buffer) const {
+    intptr_t argument = mlirBlockArgumentGetArgNumber(buffer.root);
+    std::vector<int64_t> segments = ir::operandSegments(model.execute);
+    return ir::operand(model.execute, segments[0] + argument);
+  }
 
   const RegionModel &model;
   const RegionPlan &plan;
@@ -948,21 +955,15 @@ void Writer::writeCopy(const Command &command) {
   PlacedBuffer from = place(source);
   MlirLocation location = mlirOperationGetLocation(command.op);
   MlirValue sourceValue = valueOf(from.root, command);
-  // Sizes of arguments may be dynamic; then the original operand says them.
   const RegionBuffer &fromBuffer = model.buffers[from.root];
-  MlirValue sourceSize;
   int64_t length = target.upper - target.lower;
   int64_t sourceLower = source.lower + from.offset;
-  bool wholeSource = sourceLower == 0 && fromBuffer.bytes == length;
-  if (fromBuffer.isArgument) {
-    // The execute operation has the captured resources, then their sizes.
-    intptr_t argument = mlirBlockArgumentGetArgNumber(fromBuffer.root);
-    std::vector<int64_t> segments = ir::operandSegments(model.execute);
-    sourceSize = ir::operand(model.execute, segments[0] + argument);
-    wholeSource = sourceLower == 0 && ir::constantInt(sourceSize) == length;
-  } else {
-    sourceSize = size(from.root);
-  }
+  MlirValue sourceSize =
+      fromBuffer.isArgument ? capturedSize(fromBuffer) : size(from.root);
+  bool wholeSource =
+      sourceLower == 0 &&
+      (fromBuffer.isArgument ? ir::constantInt(sourceSize) == length
+                             : fromBuffer.bytes == length);
 
   bool ownResult =
       command.kind == CommandKind::Clone || command.kind == CommandKind::Slice;
@@ -986,10 +987,9 @@ void Writer::writeCopy(const Command &command) {
     return;
   }
   MlirValue targetValue = valueOf(to.root, command);
-  MlirValue targetSize = size(to.root);
-  if (model.buffers[to.root].isArgument) {
-    targetSize = ir::operand(command.op, 1); // in-place update of an argument
-  }
+  const RegionBuffer &toBuffer = model.buffers[to.root];
+  MlirValue targetSize =
+      toBuffer.isArgument ? capturedSize(toBuffer) : size(to.root);
   int64_t lower = target.lower + to.offset;
   MlirOperation op;
   if (wholeSource) {
