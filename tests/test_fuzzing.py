@@ -292,6 +292,18 @@ def test_reducing_takes_control_flow_apart() -> None:
         assert small.count() <= 3, small.text()
 
 
+def test_loops_that_exchange_their_values_reduce_to_programs() -> None:
+    """The block of a loop is no part of the program any more when its results are replaced."""
+    program = generate(1002, 588, vmvx=True)
+    (loop,) = (op for op in program.functions[0].body.walk() if op.kind == "for")
+    assert loop.blocks[0].results[0] in loop.blocks[0].arguments
+    small = reduce_program(program, lambda p: "sub" in p.text())
+    small.text()
+    hoisted = reduce_program(program, lambda p: "for" not in _kinds(p))
+    assert "for" not in _kinds(hoisted)
+    hoisted.text()
+
+
 def test_lays_refusals_to_their_program() -> None:
     bad = _sum_program()
     # Columns that the weight does not have.
@@ -487,6 +499,61 @@ def test_a_result_of_one_branch_alone_is_no_exact_number(tmp_path: Path) -> None
         found = [measure(module, [x, y, take], server=server) for take in (0, 1)]
     # The other branch returns the input's own buffer.
     assert found[1].external_bytes - found[0].external_bytes == 5 * 4
+    for call in found:
+        assert prediction.external_bytes is not None and prediction.peak_bytes is not None
+        assert call.external_bytes <= prediction.external_bytes
+        assert call.peak_bytes <= prediction.peak_bytes
+
+
+_RESULTS_BESIDE_A_LOOP = """
+func.func @main(%x: tensor<8x6xf32>, %y: tensor<8x6xf32>, %trips: i32) -> (tensor<8x6xf32>, tensor<8x6xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %count = arith.index_cast %trips : i32 to index
+  %a = math.tanh %x : tensor<8x6xf32>
+  %out = scf.for %i = %c0 to %count step %c1 iter_args(%v = %a) -> (tensor<8x6xf32>) {
+    %next = arith.addf %v, %y : tensor<8x6xf32>
+    scf.yield %next : tensor<8x6xf32>
+  }
+  %row = tensor.extract_slice %y[0, 0] [1, 6] [1, 1] : tensor<8x6xf32> to tensor<1x6xf32>
+  %changed = tensor.insert_slice %row into %y[1, 0] [1, 6] [1, 1] : tensor<1x6xf32> into tensor<8x6xf32>
+  return %out, %changed : tensor<8x6xf32>, tensor<8x6xf32>
+}
+"""  # noqa: E501
+
+_LOOP_OF_ARGUMENTS = """
+func.func @main(%x: tensor<8x6xf32>, %y: tensor<8x6xf32>, %trips: i32) -> tensor<8x6xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %count = arith.index_cast %trips : i32 to index
+  %a = math.tanh %x : tensor<8x6xf32>
+  %out = scf.for %i = %c0 to %count step %c1 iter_args(%v = %a) -> (tensor<8x6xf32>) {
+    scf.yield %y : tensor<8x6xf32>
+  }
+  return %out : tensor<8x6xf32>
+}
+"""
+
+
+@pytest.mark.parametrize("source", [_RESULTS_BESIDE_A_LOOP, _LOOP_OF_ARGUMENTS])
+def test_what_loops_leave_to_the_caller_is_bounded(source: str, tmp_path: Path) -> None:
+    """A result handed out before a loop keeps the allocation that the loop starts from.
+
+    A loop that allocates nothing may hand out the caller's own buffer.
+    """
+    report, module = tmp_path / "report.json", tmp_path / "module.vmfb"
+    serenity_mlir.compile_str(
+        source,
+        output_file=str(module),
+        extra_args=list(TARGETS["vmvx"]),
+        serenity=serenity_mlir.SerenityOptions(report=str(report)),
+    )
+    prediction = read_prediction(json.loads(report.read_text()), "main")
+    assert prediction is not None and not prediction.exact
+    x = np.zeros((8, 6), np.float32)
+    with MeasurementServer() as server:
+        found = [measure(module, [x, x, trips], server=server) for trips in range(4)]
+    assert len({call.external_bytes for call in found}) > 1
     for call in found:
         assert prediction.external_bytes is not None and prediction.peak_bytes is not None
         assert call.external_bytes <= prediction.external_bytes

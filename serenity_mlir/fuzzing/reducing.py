@@ -157,6 +157,7 @@ def _hoisted(position: int, which: int) -> _Step:
         block = operation.blocks[which]
         at = outer.operations.index(operation)
         outer.operations[at : at + 1] = block.operations
+        values = list(block.results)
         if operation.kind == "for":
             index, *carried = block.arguments
             for nested in block.walk():  # a row of the loop becomes the first
@@ -164,8 +165,9 @@ def _hoisted(position: int, which: int) -> _Step:
                     nested.operands.remove(index)
             for inner, initial in zip(carried, operation.operands, strict=False):
                 _replace(program, inner, initial)
-        # After the replacement: a loop may hand on what it was given.
-        for result, value in zip(operation.results, block.results, strict=True):
+                # A loop may hand on what it was given.
+                values = [initial if value is inner else value for value in values]
+        for result, value in zip(operation.results, values, strict=True):
             _replace(program, result, value)
         return True
 

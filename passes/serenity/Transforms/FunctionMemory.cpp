@@ -150,6 +150,19 @@ bool allocatesInside(MlirOperation op) {
   return found;
 }
 
+/// Whether `value` is a resource, or what the caller gets of one.
+bool holdsResource(MlirValue value) {
+  std::string type = ir::toString(mlirValueGetType(value));
+  return type.rfind("!stream.resource", 0) == 0 || type == "!hal.buffer_view";
+}
+
+/// Whether a branch or loop allocates, or hands on what was allocated before.
+bool concernsMemory(MlirOperation op) {
+  std::vector<MlirValue> results = ir::results(op);
+  return allocatesInside(op) ||
+         std::any_of(results.begin(), results.end(), holdsResource);
+}
+
 std::optional<CallMemory> Interpreter::run(MlirOperation function) {
   CallMemory memory;
   if (ir::blocks(function).empty() || !allocatesInside(function)) {
@@ -259,13 +272,13 @@ bool Interpreter::visitBlock(MlirBlock block, States &states, States &finished,
     }
     std::string_view name = ir::name(op);
     if (name == "scf.if" || name == "scf.index_switch") {
-      if (allocatesInside(op) && !visitBranch(op, states)) {
+      if (concernsMemory(op) && !visitBranch(op, states)) {
         return false;
       }
       continue;
     }
     if (name == "scf.for" || name == "scf.while") {
-      if (allocatesInside(op) && !visitLoop(op, states)) {
+      if (concernsMemory(op) && !visitLoop(op, states)) {
         return false;
       }
       continue;
@@ -384,12 +397,12 @@ bool Interpreter::visitOperation(MlirOperation op, State &state) {
     return visitCall(op, state);
   }
   if (name == "stream.resource.subview" || name == "stream.timepoint.await" ||
-      name == "stream.resource.retain" || name == "util.optimization_barrier") {
-    // Resources pass through, in order.
+      name == "stream.resource.retain" || name == "stream.tensor.export" ||
+      name == "util.optimization_barrier") {
+    // Resources pass through, in order, and into what the caller gets of them.
     std::vector<int> passed;
     for (MlirValue operand : ir::operands(op)) {
-      if (ir::toString(mlirValueGetType(operand))
-              .rfind("!stream.resource", 0) == 0) {
+      if (holdsResource(operand)) {
         passed.push_back(state.find(operand));
       }
     }
@@ -404,6 +417,10 @@ bool Interpreter::visitOperation(MlirOperation op, State &state) {
 }
 
 bool Interpreter::visitBranch(MlirOperation op, States &states) {
+  // One path may hand out the caller's own buffer, or another allocation.
+  for (MlirValue result : ir::results(op)) {
+    exact &= kindOf(mlirValueGetType(result)) != Kind::External;
+  }
   States merged;
   MlirOperation condition = ir::definingOp(ir::operand(op, 0));
   bool mapped = condition.ptr && ir::isa(condition, "stream.resource.try_map");
