@@ -436,6 +436,7 @@ bool Pipeline::run() {
   if (forms.canMake() && to > streamPhase) {
     stockForm = mlirOperationClone(state.module);
   }
+  std::string refused;
   bool ok = runStream(forms);
   if (ok && chosenForm && to > streamPhase) {
     {
@@ -448,9 +449,7 @@ bool Pipeline::run() {
       mlirOperationDestroy(stockForm);
       return true;
     }
-    ir::emitWarning(mlirOperationGetLocation(state.module),
-                    "IREE does not compile the form '" + chosenForm->name() +
-                        "' for this target; taking the stock form");
+    refused = chosenForm->name();
     forms.forget();
     chosenForm.reset();
     report.functions.clear();
@@ -466,7 +465,14 @@ bool Pipeline::run() {
     return false;
   }
   Stopwatch watch(report, "from stream");
-  return to == streamPhase || runStock("stream", state.compileTo);
+  ok = to == streamPhase || runStock("stream", state.compileTo);
+  if (ok && !refused.empty()) {
+    // Where the stock form fails as well, the form is not what is wrong.
+    ir::emitWarning(mlirOperationGetLocation(state.module),
+                    "IREE does not compile the form '" + refused +
+                        "' for this target; took the stock form");
+  }
+  return ok;
 }
 
 /// The stream phase, with the budget checked and our annotations gone at its
