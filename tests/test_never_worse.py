@@ -99,15 +99,15 @@ func.func @main(%x: tensor<8x16xf32>, %w: tensor<16x24xf32>) -> tensor<8x24xf32>
 """,
     # Too narrow to be taken piece by piece.
     "chain": """
-func.func @main(%x: tensor<8x6xf32>, %w: tensor<6x6xf32>) -> tensor<8x6xf32> {
+func.func @main(%x: tensor<2x6xf32>, %w: tensor<6x6xf32>) -> tensor<2x6xf32> {
   %cst = arith.constant 0.0 : f32
-  %e = tensor.empty() : tensor<8x6xf32>
-  %f = linalg.fill ins(%cst : f32) outs(%e : tensor<8x6xf32>) -> tensor<8x6xf32>
-  %0 = linalg.matmul ins(%x, %w : tensor<8x6xf32>, tensor<6x6xf32>)
-    outs(%f : tensor<8x6xf32>) -> tensor<8x6xf32>
-  %1 = linalg.matmul ins(%0, %w : tensor<8x6xf32>, tensor<6x6xf32>)
-    outs(%f : tensor<8x6xf32>) -> tensor<8x6xf32>
-  return %1 : tensor<8x6xf32>
+  %e = tensor.empty() : tensor<2x6xf32>
+  %f = linalg.fill ins(%cst : f32) outs(%e : tensor<2x6xf32>) -> tensor<2x6xf32>
+  %0 = linalg.matmul ins(%x, %w : tensor<2x6xf32>, tensor<6x6xf32>)
+    outs(%f : tensor<2x6xf32>) -> tensor<2x6xf32>
+  %1 = linalg.matmul ins(%0, %w : tensor<2x6xf32>, tensor<6x6xf32>)
+    outs(%f : tensor<2x6xf32>) -> tensor<2x6xf32>
+  return %1 : tensor<2x6xf32>
 }
 """,
 }
