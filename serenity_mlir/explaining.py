@@ -311,6 +311,8 @@ def _in_words(feature: str) -> tuple[int, str]:
         return 1, f"fusion ({feature})"
     if feature.startswith("multi-use fusion"):
         return 0, "dispatch formation (" + feature + ")"
+    if feature == "deep streams":
+        return 3, "streams that reach through sums"
     if feature.startswith("in place"):
         return 1, "results in the place of operands" + feature.removeprefix("in place")
     return 3, feature
