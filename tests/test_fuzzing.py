@@ -558,3 +558,51 @@ def test_what_loops_leave_to_the_caller_is_bounded(source: str, tmp_path: Path) 
         assert prediction.external_bytes is not None and prediction.peak_bytes is not None
         assert call.external_bytes <= prediction.external_bytes
         assert call.peak_bytes <= prediction.peak_bytes
+
+
+_READ_AND_OVERWRITTEN = """
+func.func @main(%x: tensor<1x4x5x5xf32>) -> tensor<1x5x5x5xf32> {
+  %zero = arith.constant 0.0 : f32
+  %half = arith.constant dense<0.5> : tensor<1x4x5x5xf32>
+  %a = arith.mulf %x, %half : tensor<1x4x5x5xf32>
+  %w = arith.constant dense<[[[[-1.25]], [[-0.25]], [[1.0]], [[-0.75]]]]> : tensor<1x4x1x1xf32>
+  %0 = tensor.empty() : tensor<1x1x5x5xf32>
+  %1 = linalg.fill ins(%zero : f32) outs(%0 : tensor<1x1x5x5xf32>) -> tensor<1x1x5x5xf32>
+  %b = linalg.conv_2d_nchw_fchw
+      {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>}
+      ins(%a, %w : tensor<1x4x5x5xf32>, tensor<1x4x1x1xf32>)
+      outs(%1 : tensor<1x1x5x5xf32>) -> tensor<1x1x5x5xf32>
+  %c = tensor.concat dim(1) %a, %b
+      : (tensor<1x4x5x5xf32>, tensor<1x1x5x5xf32>) -> tensor<1x5x5x5xf32>
+  %k = arith.constant dense<[[[1.75]], [[0.0]], [[-2.0]], [[-1.75]], [[0.5]]]> : tensor<5x1x1xf32>
+  %2 = tensor.empty() : tensor<1x5x5x5xf32>
+  %3 = linalg.fill ins(%zero : f32) outs(%2 : tensor<1x5x5x5xf32>) -> tensor<1x5x5x5xf32>
+  %d = linalg.depthwise_conv_2d_nchw_chw
+      {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>}
+      ins(%c, %k : tensor<1x5x5x5xf32>, tensor<5x1x1xf32>)
+      outs(%3 : tensor<1x5x5x5xf32>) -> tensor<1x5x5x5xf32>
+  return %d : tensor<1x5x5x5xf32>
+}
+"""
+
+
+def test_what_is_read_is_overwritten_afterwards(tmp_path: Path) -> None:
+    """The convolution reads what the depthwise one may overwrite in place.
+
+    IREE's emplacement of both in the result sorts the convolution behind it.
+    """
+    module = tmp_path / "module.vmfb"
+    serenity_mlir.compile_str(
+        _READ_AND_OVERWRITTEN,
+        output_file=str(module),
+        extra_args=list(TARGETS["vmvx"]),
+        serenity=serenity_mlir.SerenityOptions(rewrite="always"),
+    )
+    x = np.random.default_rng(1).integers(-8, 9, (1, 4, 5, 5)).astype(np.float32)
+    a = x * 0.5
+    b = np.einsum("nchw,c->nhw", a, np.array([-1.25, -0.25, 1, -0.75], np.float32))[:, None]
+    kernel = np.array([1.75, 0, -2, -1.75, 0.5], np.float32)
+    expected = np.concatenate([a, b], 1) * kernel[None, :, None, None]
+    with MeasurementServer() as server:
+        found = measure(module, [x], server=server)
+    np.testing.assert_array_equal(found.outputs[0], expected)

@@ -149,3 +149,41 @@ util.func public @part_of_what_is_read(%x: !stream.resource<external>, %size: in
   } => !stream.timepoint
   util.return %r#0, %t : !stream.resource<external>, !stream.timepoint
 }
+
+// -----
+
+// Tests that what is read is the value that is named. IREE's emplacement, which
+// has put @late's result into the concatenation, has sorted @late behind
+// @overwrite, which @late's operand does not survive.
+
+// CHECK-LABEL: util.func public @reader_sorted_behind_writer
+//       CHECK: %[[OLD:.+]] = stream.async.dispatch @ex::@make
+//  CHECK-NEXT: %[[LATE:.+]] = stream.async.dispatch @late::@late(%[[OLD]]
+//  CHECK-NEXT: stream.async.dispatch @ex::@overwrite(%[[LATE]]
+//       CHECK: serenity.peak_bytes = 0 : i64
+stream.executable private @late {
+  stream.executable.export public @late
+  builtin.module {
+    func.func @late(%in: !stream.binding, %out: !stream.binding) {
+      %c0 = arith.constant 0 : index
+      %0 = stream.binding.subspan %in[%c0] : !stream.binding -> !iree_tensor_ext.dispatch.tensor<readonly:tensor<32xf32>>
+      %1 = stream.binding.subspan %out[%c0] : !stream.binding -> !iree_tensor_ext.dispatch.tensor<writeonly:tensor<16xf32>>
+      return
+    }
+  }
+}
+util.func public @reader_sorted_behind_writer(%x: !stream.resource<external>) -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c192 = arith.constant 192 : index
+  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c192} {
+    %old = stream.async.dispatch @ex::@make(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%c64}) -> !stream.resource<external>{%c128}
+    %new = stream.async.dispatch @ex::@overwrite(%old[%c0 to %c128 for %c128]) : (!stream.resource<external>{%c128}) -> %old{%c128}
+    %whole = stream.async.alloca : !stream.resource<external>{%c192}
+    %first = stream.async.update %new, %whole[%c0 to %c128] : !stream.resource<external>{%c128} -> %whole as !stream.resource<external>{%c192}
+    %both = stream.async.dispatch @late::@late(%old[%c0 to %c128 for %c128], %first[%c128 to %c192 for %c64]) : (!stream.resource<external>{%c128}, !stream.resource<external>{%c192}) -> %first{%c192}
+    stream.yield %both : !stream.resource<external>{%c192}
+  } => !stream.timepoint
+  util.return %r, %t : !stream.resource<external>, !stream.timepoint
+}

@@ -110,3 +110,23 @@ util.func public @dynamic_offset(%x: !stream.resource<external>, %lower: index, 
   } => !stream.timepoint
   util.return %r, %t : !stream.resource<external>, !stream.timepoint
 }
+
+// -----
+
+// Tests that a read of what was overwritten before is not taken for a read of
+// what has overwritten it.
+
+util.func public @stale_read(%x: !stream.resource<external>) -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c128} {
+    %old = stream.async.dispatch @ex::@make(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%c64}) -> !stream.resource<transient>{%c64}
+    %new = stream.async.dispatch @ex::@overwrite(%old[%c0 to %c64 for %c64]) : (!stream.resource<transient>{%c64}) -> %old{%c64}
+    %whole = stream.async.dispatch @ex::@grow(%new[%c0 to %c64 for %c64]) : (!stream.resource<transient>{%c64}) -> !stream.resource<external>{%c128}
+    // expected-remark @below {{region keeps the order that IREE gave it: a value is read after it was overwritten}}
+    %0 = stream.async.update %old, %whole[%c64 to %c128] : !stream.resource<transient>{%c64} -> %whole as !stream.resource<external>{%c128}
+    stream.yield %0 : !stream.resource<external>{%c128}
+  } => !stream.timepoint
+  util.return %r, %t : !stream.resource<external>, !stream.timepoint
+}

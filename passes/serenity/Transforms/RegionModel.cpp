@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <unordered_map>
 
 namespace serenity {
@@ -106,6 +107,10 @@ private:
     return false;
   }
 
+  bool failStale(MlirOperation op) {
+    return fail(op, "a value is read after it was overwritten");
+  }
+
   int addBuffer(MlirValue root, MlirType type, int64_t bytes) {
     RegionBuffer buffer;
     buffer.root = root;
@@ -118,7 +123,21 @@ private:
     auto it = values.find(ir::key(value));
     return it == values.end() ? -1 : it->second;
   }
-  void bind(MlirValue value, int buffer) { values[ir::key(value)] = buffer; }
+  /// `command` is the one that makes the value, -1 for what was there before.
+  void bind(MlirValue value, int buffer, int command) {
+    values[ir::key(value)] = buffer;
+    definedAt[ir::key(value)] = command;
+  }
+  int nextCommand() const { return int(model.commands.size()); }
+
+  /// The first command that overwrites what `value` stood for in a range.
+  int overwrittenAt(MlirValue value, int64_t lower, int64_t upper) const;
+  /// Appends a command whose reads are of `sources`, by access. The command
+  /// goes before what overwrites any of them; returns its index, nothing if
+  /// there is no such place.
+  std::optional<int> addReader(Command command,
+                               const std::vector<MlirValue> &sources);
+  void append(Command command);
 
   /// A buffer of the slab that no value stands for yet.
   int addTransient(int64_t bytes) {
@@ -140,17 +159,101 @@ private:
     target.writes = true;
     source.operand = target.operand = source.result = target.result = -1;
     copy.accesses = {target, source};
-    model.commands.push_back(copy);
+    append(std::move(copy));
   }
 
   const Executables &executables;
   RegionModel model;
   std::unordered_map<const void *, int> values;
+  /// Per value, the command that makes it.
+  std::unordered_map<const void *, int> definedAt;
+  /// Per buffer, what writes to it, in order.
+  struct Write {
+    int command;
+    int64_t lower;
+    int64_t upper;
+  };
+  std::vector<std::vector<Write>> writes;
+  /// Buffers that are captured twice: what is read through one argument after a
+  /// write through the other is meant.
+  std::set<int> sharedArguments;
   /// Copies that IREE had saved: indices of synthetic commands.
   std::vector<int> stockCopies;
   std::string reason;
   MlirOperation culprit = {};
 };
+
+void Reader::append(Command command) {
+  writes.resize(model.buffers.size());
+  for (const Access &access : command.accesses) {
+    if (access.writes) {
+      writes[access.buffer].push_back(
+          {nextCommand(), access.lower, access.upper});
+    }
+  }
+  model.commands.push_back(std::move(command));
+}
+
+int Reader::overwrittenAt(MlirValue value, int64_t lower, int64_t upper) const {
+  int buffer = bufferOf(value);
+  int made = definedAt.at(ir::key(value));
+  int found = -1;
+  if (buffer < int(writes.size()) && sharedArguments.count(buffer) == 0) {
+    const std::vector<Write> &list = writes[buffer];
+    for (auto it = list.rbegin(); it != list.rend() && it->command > made;
+         ++it) {
+      if (it->lower < upper && lower < it->upper) {
+        found = it->command;
+      }
+    }
+  }
+  return found;
+}
+
+// IREE's emplacement sorts a block by its operands alone, after it has decided
+// where copies are needed: a dispatch that reads a value may come to stand
+// behind the one that overwrites it in place. What is meant is the value.
+std::optional<int> Reader::addReader(Command command,
+                                     const std::vector<MlirValue> &sources) {
+  int at = nextCommand();
+  for (size_t i = 0; i < command.accesses.size(); ++i) {
+    const Access &access = command.accesses[i];
+    if (access.reads && sources[i].ptr) {
+      int overwritten = overwrittenAt(sources[i], access.lower, access.upper);
+      at = overwritten < 0 ? at : std::min(at, overwritten);
+    }
+  }
+  if (at == nextCommand()) {
+    append(std::move(command));
+    return at;
+  }
+  for (size_t i = 0; i < command.accesses.size(); ++i) {
+    const Access &access = command.accesses[i];
+    if (access.reads &&
+        (access.writes || definedAt.at(ir::key(sources[i])) >= at)) {
+      return std::nullopt;
+    }
+  }
+  for (std::vector<Write> &list : writes) {
+    for (Write &write : list) {
+      write.command += write.command >= at;
+    }
+  }
+  for (auto &made : definedAt) {
+    made.second += made.second >= at;
+  }
+  for (int &copy : stockCopies) {
+    copy += copy >= at;
+  }
+  writes.resize(model.buffers.size());
+  for (const Access &access : command.accesses) {
+    if (access.writes) { // a buffer of its own, the only write so far
+      writes[access.buffer].push_back({at, access.lower, access.upper});
+    }
+  }
+  model.commands.insert(model.commands.begin() + at, std::move(command));
+  return at;
+}
 
 ReadRegionResult Reader::read() {
   MlirBlock block = ir::body(model.execute);
@@ -164,12 +267,13 @@ ReadRegionResult Reader::read() {
       const void *capture = ir::key(ir::operand(model.execute, i));
       auto known = captured.find(capture);
       if (known != captured.end()) {
-        bind(argument, known->second);
+        bind(argument, known->second, -1);
+        sharedArguments.insert(known->second);
         continue;
       }
       int buffer = addBuffer(argument, mlirValueGetType(argument), 0);
       model.buffers[buffer].isArgument = true;
-      bind(argument, buffer);
+      bind(argument, buffer, -1);
       captured.emplace(capture, buffer);
     }
   }
@@ -212,7 +316,7 @@ bool Reader::readOperation(MlirOperation op) {
     MlirValue value = ir::result(op);
     int buffer = addBuffer(value, mlirValueGetType(value), *bytes);
     model.buffers[buffer].isAlloca = true;
-    bind(value, buffer);
+    bind(value, buffer, nextCommand() - 1);
     return true;
   }
   if (opName == "stream.async.splat") {
@@ -225,7 +329,7 @@ bool Reader::readOperation(MlirOperation op) {
     }
     MlirValue value = ir::result(op);
     int buffer = addBuffer(value, mlirValueGetType(value), *bytes);
-    bind(value, buffer);
+    bind(value, buffer, nextCommand());
     Command command;
     command.kind = CommandKind::Splat;
     command.op = op;
@@ -235,7 +339,7 @@ bool Reader::readOperation(MlirOperation op) {
     access.writes = true;
     access.result = 0;
     command.accesses.push_back(access);
-    model.commands.push_back(command);
+    append(std::move(command));
     return true;
   }
   return fail(op, "operation '" + std::string(opName) + "' is not modelled");
@@ -266,6 +370,7 @@ bool Reader::readDispatch(MlirOperation op) {
 
   size_t numInputs = emplaced ? numOperands - numResults : numOperands;
   std::vector<int> accessOfOperand(numOperands, -1);
+  std::vector<MlirValue> sources; // by access; null for results
   std::vector<Access> emplacedTargets;
   for (size_t i = 0; i < numOperands; ++i) {
     int k = parts->resourceIndex[i];
@@ -295,8 +400,11 @@ bool Reader::readDispatch(MlirOperation op) {
     }
     accessOfOperand[i] = int(command.accesses.size());
     command.accesses.push_back(access);
+    sources.push_back(parts->segments[Resources][i]);
   }
   std::vector<std::pair<Access, Access>> copies;
+  std::vector<std::pair<MlirValue, int>> made;
+  std::vector<std::pair<MlirValue, int>> copied;
   for (size_t i = 0; i < numResults; ++i) {
     MlirValue value = ir::result(op, i);
     if (emplaced) {
@@ -322,8 +430,11 @@ bool Reader::readDispatch(MlirOperation op) {
       write.upper = target.upper - target.lower;
       write.buffer = fresh ? target.buffer : addTransient(write.upper);
       command.accesses.push_back(write);
-      bind(value, target.buffer);
-      if (!fresh) {
+      sources.push_back(MlirValue{nullptr});
+      if (fresh) {
+        made.emplace_back(value, target.buffer);
+      } else {
+        copied.emplace_back(value, target.buffer);
         copies.emplace_back(write, target);
       }
       continue;
@@ -332,7 +443,7 @@ bool Reader::readDispatch(MlirOperation op) {
       Access &access = command.accesses[accessOfOperand[parts->tied[i]]];
       access.writes = true;
       access.result = int(i);
-      bind(value, access.buffer);
+      made.emplace_back(value, access.buffer);
       continue;
     }
     std::optional<int64_t> bytes =
@@ -346,12 +457,20 @@ bool Reader::readDispatch(MlirOperation op) {
     write.writes = true;
     write.result = int(i);
     command.accesses.push_back(write);
-    bind(value, write.buffer);
+    sources.push_back(MlirValue{nullptr});
+    made.emplace_back(value, write.buffer);
   }
-  model.commands.push_back(command);
-  for (const auto &copy : copies) {
-    stockCopies.push_back(int(model.commands.size()));
-    addCopy(op, copy.first, copy.second);
+  std::optional<int> at = addReader(std::move(command), sources);
+  if (!at) {
+    return failStale(op);
+  }
+  for (const auto &item : made) {
+    bind(item.first, item.second, *at);
+  }
+  for (size_t i = 0; i < copies.size(); ++i) {
+    stockCopies.push_back(nextCommand());
+    bind(copied[i].first, copied[i].second, nextCommand());
+    addCopy(op, copies[i].first, copies[i].second);
   }
   return true;
 }
@@ -400,9 +519,12 @@ bool Reader::readCopy(MlirOperation op) {
       source.upper = *upper;
     }
     command.accesses.push_back(source);
+    if (overwrittenAt(ir::operand(op, 4), source.lower, source.upper) >= 0) {
+      return failStale(op);
+    }
   }
-  bind(ir::result(op), target.buffer);
-  model.commands.push_back(command);
+  bind(ir::result(op), target.buffer, nextCommand());
+  append(std::move(command));
   return true;
 }
 
@@ -424,14 +546,13 @@ bool Reader::readClone(MlirOperation op) {
   }
   MlirValue value = ir::result(op);
   int target = addBuffer(value, mlirValueGetType(value), *bytes);
-  bind(value, target);
 
   // A clone of a partly filled concatenation (the parts that two of them have
   // in common, after CSE) becomes copies of the parts themselves, as long as
   // they are still unchanged: it need not keep the other concatenation alive.
   if (clone && model.buffers[source].isAlloca) {
     std::vector<std::pair<Access, Access>> parts;
-    bool replicable = true;
+    bool replicable = overwrittenAt(ir::operand(op, 0), 0, *bytes) < 0;
     for (size_t i = 0; replicable && i < model.commands.size(); ++i) {
       const Command &writer = model.commands[i];
       bool copies = writer.kind == CommandKind::Update ||
@@ -459,6 +580,7 @@ bool Reader::readClone(MlirOperation op) {
         part.second.buffer = target;
         addCopy(op, part.first, part.second);
       }
+      bind(value, target, nextCommand() - 1);
       return true;
     }
   }
@@ -478,7 +600,12 @@ bool Reader::readClone(MlirOperation op) {
   readAccess.reads = true;
   readAccess.operand = 0;
   command.accesses = {write, readAccess};
-  model.commands.push_back(command);
+  std::optional<int> at =
+      addReader(std::move(command), {MlirValue{nullptr}, ir::operand(op, 0)});
+  if (!at) {
+    return failStale(op);
+  }
+  bind(value, target, *at);
   return true;
 }
 

@@ -164,6 +164,9 @@ PartGroups findPartJoins(MlirOperation module, const std::vector<bool> &enabled,
 /// called at flow level, when dispatches are formed. Returns whether any was.
 bool removeBarriers(MlirOperation module);
 
+/// In the names of executables that `updateInPlace` has made.
+inline constexpr const char *inPlaceSuffix = "_in_place_";
+
 /// Lets dispatches at flow level overwrite an operand that dies with them: a
 /// result that is computed element by element from an operand of the same
 /// type takes its place. Only where every workgroup reads of that operand

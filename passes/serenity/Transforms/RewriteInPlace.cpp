@@ -318,7 +318,7 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
         if (known == variants.end()) {
           std::string suffix;
           do {
-            suffix = "_in_place_" + std::to_string(variantCount[root]++);
+            suffix = inPlaceSuffix + std::to_string(variantCount[root]++);
           } while (executables.count(root + suffix) != 0);
           Code shared = share(*code, source, target, suffix);
           executables[root + suffix] = shared.executable;

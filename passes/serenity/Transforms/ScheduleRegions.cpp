@@ -39,6 +39,7 @@
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/RegionModel.h"
 #include "serenity/Transforms/ResourceConfig.h"
+#include "serenity/Transforms/Rewrite.h"
 
 #include <algorithm>
 #include <chrono>
@@ -374,6 +375,49 @@ RegionReport scheduleRegion(MlirOperation execute,
   return report;
 }
 
+/// A read, in the order that IREE gave a region that is left as it is, of what
+/// `updateInPlace` has let a dispatch overwrite before; null if there is none.
+MlirOperation findStaleRead(MlirOperation execute) {
+  MlirOperation found = {};
+  MlirBlock block = ir::body(execute);
+  auto inBlock = [&](MlirOperation op) {
+    while (!mlirBlockEqual(mlirOperationGetBlock(op), block)) {
+      op = mlirOperationGetParentOperation(op);
+    }
+    return op;
+  };
+  ir::walk(execute, [&](MlirOperation writer) {
+    MlirAttribute entries = ir::attr(writer, "entry_points");
+    if (!ir::isa(writer, "stream.async.dispatch") || ir::isNull(entries) ||
+        ir::toString(entries).find(inPlaceSuffix) == std::string::npos) {
+      return;
+    }
+    MlirOperation place = inBlock(writer);
+    std::vector<int64_t> segments = ir::operandSegments(writer);
+    for (int64_t tied : ir::intArray(ir::attr(writer, "tied_operands"))) {
+      if (tied < 0 || segments.size() < 2 || tied >= segments[1]) {
+        continue;
+      }
+      // Out of a wave to what it captures.
+      MlirValue value = ir::operand(writer, segments[0] + tied);
+      while (mlirValueIsABlockArgument(value) &&
+             !mlirBlockEqual(mlirBlockArgumentGetOwner(value), block)) {
+        MlirOperation wave =
+            mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(value));
+        value = ir::operand(wave, mlirBlockArgumentGetArgNumber(value));
+      }
+      for (const ir::Use &use : ir::uses(value)) {
+        MlirOperation reader = inBlock(use.owner);
+        if (!mlirOperationEqual(reader, place) &&
+            mlirOperationIsBeforeInBlock(place, reader)) {
+          found = use.owner;
+        }
+      }
+    }
+  });
+  return found;
+}
+
 } // namespace
 
 bool runScheduleRegions(MlirOperation module, const Options &options,
@@ -402,6 +446,14 @@ bool runScheduleRegions(MlirOperation module, const Options &options,
         continue; // done before
       }
       RegionReport entry = scheduleRegion(region, executables, options);
+      MlirOperation stale = entry.leftAlone.empty() ? MlirOperation{nullptr}
+                                                    : findStaleRead(region);
+      if (stale.ptr) {
+        // The driver takes another form; whoever runs the pass is told.
+        ir::emitError(mlirOperationGetLocation(stale),
+                      "reads what was overwritten in place before");
+        return false;
+      }
       if (report) {
         functionReport(*report, name).regions.push_back(std::move(entry));
       }
