@@ -341,15 +341,23 @@ def seeds_of_mutation() -> list[str]:
     return parts
 
 
+STALE_READ = "error: reads what was overwritten in place before"
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_mutated_modules_never_crash_a_pass(seed: int) -> None:
-    """Mutants either fail to verify, or all passes leave a module that does."""
+    """Mutants fail to verify, or all passes leave a module that does, or one refuses with a reason.
+
+    The one reason there is: what this project has marked as computed in place is read afterwards.
+    """
     rng = random.Random(seed)
     words = re.compile(r"%\w+(?:#\d)?|-?\b\d+\b|![\w.]+<[^>]*>|tensor<[^>]*>")
     originals = seeds_of_mutation()
     assert len(originals) > 20
-    survivors = 0
-    for _ in range(40):
+    survivors = tried = 0
+    while survivors < 15:
+        tried += 1
+        assert tried <= 1000, "hardly any mutant is valid"
         lines = rng.choice(originals).splitlines()
         for _ in range(rng.randint(1, 3)):
             a, b = rng.randrange(len(lines)), rng.randrange(len(lines))
@@ -368,8 +376,9 @@ def test_mutated_modules_never_crash_a_pass(seed: int) -> None:
             continue
         survivors += 1
         result = opt(*PASSES, "--serenity-state-limit=1000", input=source)
-        assert result.returncode == 0, f"{source}\n{result.stderr.decode()}"
-    assert survivors >= 3
+        errors = result.stderr.decode()
+        refused = result.returncode == 1 and STALE_READ in errors and not result.stdout
+        assert result.returncode == 0 or refused, f"{source}\n{errors}"
 
 
 # --- documentation ------------------------------------------------------------

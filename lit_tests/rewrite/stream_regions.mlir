@@ -223,3 +223,71 @@ util.func public @used_elsewhere(%x: tensor<4x4xf32>) -> (tensor<4x4xf32>, tenso
   %r = linalg.matmul ins(%e, %v : tensor<4x16xf32>, tensor<16x4xf32>) outs(%zr : tensor<4x4xf32>) -> tensor<4x4xf32>
   util.return %r, %e : tensor<4x4xf32>, tensor<4x16xf32>
 }
+
+// -----
+
+// A value that is cut along both its dimensions: one piece of each.
+
+// CHECK-LABEL: @cut_along_two
+//       CHECK: %[[Y:.+]] = linalg.matmul {{.+}} -> tensor<16x16xf32>
+//       CHECK: %[[C0:.+]] = tensor.extract_slice %[[Y]][0, 0] [16, 4]
+//       CHECK: %[[E0:.+]] = linalg.generic {{.+}} ins(%[[C0]] :
+//       CHECK: %[[R0:.+]] = tensor.extract_slice %[[Y]][0, 0] [4, 16]
+//       CHECK: linalg.matmul ins(%[[E0]], %[[R0]] : tensor<16x4xf32>, tensor<4x16xf32>)
+//       CHECK: %[[C1:.+]] = tensor.extract_slice %[[Y]][0, 4] [16, 4]
+//       CHECK: %[[E1:.+]] = linalg.generic {{.+}} ins(%[[C1]] :
+//       CHECK: %[[R1:.+]] = tensor.extract_slice %[[Y]][4, 0] [4, 16]
+//       CHECK: linalg.matmul ins(%[[E1]], %[[R1]] : tensor<16x4xf32>, tensor<4x16xf32>)
+util.func public @cut_along_two(%x: tensor<16x16xf32>) -> tensor<16x16xf32> {
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<0.25> : tensor<16x16xf32>
+  %e = tensor.empty() : tensor<16x16xf32>
+  %z = linalg.fill ins(%zero : f32) outs(%e : tensor<16x16xf32>) -> tensor<16x16xf32>
+  %y = linalg.matmul ins(%x, %w : tensor<16x16xf32>, tensor<16x16xf32>) outs(%z : tensor<16x16xf32>) -> tensor<16x16xf32>
+  %v = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      ins(%y : tensor<16x16xf32>) outs(%e : tensor<16x16xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %0 = math.exp %in : f32
+    linalg.yield %0 : f32
+  } -> tensor<16x16xf32>
+  %r = linalg.matmul ins(%v, %y : tensor<16x16xf32>, tensor<16x16xf32>) outs(%z : tensor<16x16xf32>) -> tensor<16x16xf32>
+  util.return %r : tensor<16x16xf32>
+}
+
+// -----
+
+// What a loop reads is computed once, before the loop; so is what is padded in
+// front of it.
+
+// CHECK-LABEL: @read_in_a_loop
+//       CHECK: linalg.matmul {{.+}} -> tensor<8x32xf32>
+//       CHECK: tensor.pad
+//       CHECK: scf.for
+//   CHECK-NOT: tensor.extract_slice
+//       CHECK: linalg.matmul ins({{.+}} : tensor<8x32xf32>, tensor<32x8xf32>)
+//   CHECK-NOT: tensor.pad
+//       CHECK: linalg.depthwise_conv_2d_nchw_chw {{.+}} ins({{.+}} : tensor<1x8x6x6xf32>, tensor<8x3x3xf32>)
+//       CHECK: scf.yield
+util.func public @read_in_a_loop(%x: tensor<8x16xf32>, %i: tensor<1x8x4x4xf32>, %n: index) -> (tensor<8x8xf32>, tensor<1x8x4x4xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %w = arith.constant dense<0.25> : tensor<16x32xf32>
+  %u = arith.constant dense<0.5> : tensor<32x8xf32>
+  %wd = arith.constant dense<1.0> : tensor<8x3x3xf32>
+  %z = arith.constant dense<0.0> : tensor<8x32xf32>
+  %z8 = arith.constant dense<0.0> : tensor<8x8xf32>
+  %zd = arith.constant dense<0.0> : tensor<1x8x4x4xf32>
+  %y = linalg.matmul ins(%x, %w : tensor<8x16xf32>, tensor<16x32xf32>) outs(%z : tensor<8x32xf32>) -> tensor<8x32xf32>
+  %p = tensor.pad %i low[0, 0, 1, 1] high[0, 0, 1, 1] {
+  ^bb0(%a: index, %b: index, %c: index, %d: index):
+    tensor.yield %zero : f32
+  } : tensor<1x8x4x4xf32> to tensor<1x8x6x6xf32>
+  %r:2 = scf.for %k = %c0 to %n step %c1 iter_args(%acc = %z8, %last = %zd) -> (tensor<8x8xf32>, tensor<1x8x4x4xf32>) {
+    %q = linalg.matmul ins(%y, %u : tensor<8x32xf32>, tensor<32x8xf32>) outs(%acc : tensor<8x8xf32>) -> tensor<8x8xf32>
+    %d = linalg.depthwise_conv_2d_nchw_chw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}
+        ins(%p, %wd : tensor<1x8x6x6xf32>, tensor<8x3x3xf32>) outs(%zd : tensor<1x8x4x4xf32>) -> tensor<1x8x4x4xf32>
+    scf.yield %q, %d : tensor<8x8xf32>, tensor<1x8x4x4xf32>
+  }
+  util.return %r#0, %r#1 : tensor<8x8xf32>, tensor<1x8x4x4xf32>
+}

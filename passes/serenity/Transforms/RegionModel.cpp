@@ -137,7 +137,7 @@ private:
   /// there is no such place.
   std::optional<int> addReader(Command command,
                                const std::vector<MlirValue> &sources);
-  void append(Command command);
+  void insert(Command command, int at);
 
   /// A buffer of the slab that no value stands for yet.
   int addTransient(int64_t bytes) {
@@ -159,7 +159,7 @@ private:
     target.writes = true;
     source.operand = target.operand = source.result = target.result = -1;
     copy.accesses = {target, source};
-    append(std::move(copy));
+    insert(std::move(copy), nextCommand());
   }
 
   const Executables &executables;
@@ -183,15 +183,14 @@ private:
   MlirOperation culprit = {};
 };
 
-void Reader::append(Command command) {
+void Reader::insert(Command command, int at) {
   writes.resize(model.buffers.size());
   for (const Access &access : command.accesses) {
     if (access.writes) {
-      writes[access.buffer].push_back(
-          {nextCommand(), access.lower, access.upper});
+      writes[access.buffer].push_back({at, access.lower, access.upper});
     }
   }
-  model.commands.push_back(std::move(command));
+  model.commands.insert(model.commands.begin() + at, std::move(command));
 }
 
 int Reader::overwrittenAt(MlirValue value, int64_t lower, int64_t upper) const {
@@ -224,7 +223,7 @@ std::optional<int> Reader::addReader(Command command,
     }
   }
   if (at == nextCommand()) {
-    append(std::move(command));
+    insert(std::move(command), at);
     return at;
   }
   for (size_t i = 0; i < command.accesses.size(); ++i) {
@@ -245,13 +244,8 @@ std::optional<int> Reader::addReader(Command command,
   for (int &copy : stockCopies) {
     copy += copy >= at;
   }
-  writes.resize(model.buffers.size());
-  for (const Access &access : command.accesses) {
-    if (access.writes) { // a buffer of its own, the only write so far
-      writes[access.buffer].push_back({at, access.lower, access.upper});
-    }
-  }
-  model.commands.insert(model.commands.begin() + at, std::move(command));
+  // What it writes is a buffer of its own, without a write so far.
+  insert(std::move(command), at);
   return at;
 }
 
@@ -339,7 +333,7 @@ bool Reader::readOperation(MlirOperation op) {
     access.writes = true;
     access.result = 0;
     command.accesses.push_back(access);
-    append(std::move(command));
+    insert(std::move(command), nextCommand());
     return true;
   }
   return fail(op, "operation '" + std::string(opName) + "' is not modelled");
@@ -524,7 +518,7 @@ bool Reader::readCopy(MlirOperation op) {
     }
   }
   bind(ir::result(op), target.buffer, nextCommand());
-  append(std::move(command));
+  insert(std::move(command), nextCommand());
   return true;
 }
 

@@ -149,9 +149,7 @@ static void estimatePadded(const Structured &op, const StructuredSplit &split,
   std::set<const void *> seen;
   for (const auto &item : split.region) {
     for (const auto &[source, dim] : item.second.sources) {
-      MlirOperation producer = definingOp(source);
-      bool given = isNull(producer) || isa(producer, "hal.tensor.import");
-      if (given || split.region.count(source.ptr) != 0 ||
+      if (isGiven(source) || split.region.count(source.ptr) != 0 ||
           !seen.insert(source.ptr).second) {
         continue;
       }
@@ -254,17 +252,14 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
         found.push_back(candidate);
       }
       // A site may be there with deep streams alone.
-      auto shallowOrDeep = [&](auto &&find) {
-        splitter.streamDeeply(false);
-        std::optional<StructuredSplit> plan = find();
-        if (!plan) {
-          splitter.streamDeeply(true);
-          plan = find();
-        }
-        return plan;
+      auto shallowOrDeep = [&](auto find) {
+        std::optional<StructuredSplit> plan =
+            (splitter.*find)(*loops, defaultPieces, /*deep=*/false);
+        return plan ? plan
+                    : (splitter.*find)(*loops, defaultPieces, /*deep=*/true);
       };
-      if (std::optional<StructuredSplit> pieces = shallowOrDeep(
-              [&] { return splitter.streamSplit(*loops, defaultPieces); })) {
+      if (std::optional<StructuredSplit> pieces =
+              shallowOrDeep(&Splitter::streamSplit)) {
         candidate.site.kind = RewriteKind::Stream;
         candidate.site.parts = pieces->sizes.size();
         estimate(*loops, *pieces, candidate.site);
@@ -279,9 +274,8 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
         candidate.site.padsOnly = false;
       }
       std::optional<StructuredSplit> kernels =
-          split.split ? std::nullopt : shallowOrDeep([&] {
-            return splitter.kernelStreamSplit(*loops, defaultPieces);
-          });
+          split.split ? std::nullopt
+                      : shallowOrDeep(&Splitter::kernelStreamSplit);
       if (kernels) {
         candidate.site.kind = RewriteKind::KernelStream;
         candidate.site.parts = kernels->sizes.size();
@@ -537,9 +531,7 @@ public:
   FunctionRewriter(MlirOperation module, MlirOperation function,
                    const RewriteOptions &options)
       : function(function), options(options), position(positions(function)),
-        splitter(module, /*throughReductions=*/false) {
-    splitter.streamDeeply(options.deepStreams);
-  }
+        splitter(module, /*throughReductions=*/false) {}
 
   /// With `joins`, which receives the parts that could be taken together.
   void run(const std::vector<Candidate> &candidates,
@@ -661,7 +653,7 @@ int64_t FunctionRewriter::stream(const Candidate &candidate) {
   auto cut = [&](MlirOperation op) -> std::optional<Chain> {
     Structured loops = *structured(op);
     std::optional<StructuredSplit> pieces =
-        splitter.streamSplit(loops, options.pieces);
+        splitter.streamSplit(loops, options.pieces, options.deepStreams);
     if (!pieces) {
       return std::nullopt;
     }
@@ -711,7 +703,7 @@ int64_t FunctionRewriter::streamKernels(const Candidate &candidate) {
   }
   Structured loops = *structured(candidate.op);
   std::optional<StructuredSplit> pieces =
-      splitter.kernelStreamSplit(loops, options.pieces);
+      splitter.kernelStreamSplit(loops, options.pieces, options.deepStreams);
   if (!pieces) {
     return 0;
   }

@@ -529,7 +529,7 @@ Splitter::partOperands(const Structured &op, const StructuredSplit &split,
     }
   }
   std::vector<MlirValue> values;
-  std::map<const void *, MlirValue> made;
+  Pieces made;
   for (size_t i = 0; i < op.maps.size(); ++i) {
     MlirValue value = operand(op.op, i);
     switch (split.cuts[i]) {
@@ -973,10 +973,9 @@ static bool padsAround(MlirOperation op, int64_t dim) {
          operations(body(op)).size() == 1;
 }
 
-std::optional<std::vector<std::pair<MlirValue, int64_t>>>
-Splitter::computedSources(MlirOperation op, int64_t dim) {
-  if (isNull(op) || pinned.count(op.ptr) != 0 ||
-      mlirOperationGetNumResults(op) != 1 ||
+std::optional<CutValues> Splitter::computedSources(MlirOperation op,
+                                                   int64_t dim) {
+  if (pinned.count(op.ptr) != 0 || mlirOperationGetNumResults(op) != 1 ||
       !isStatic(mlirValueGetType(result(op)))) {
     return std::nullopt;
   }
@@ -997,7 +996,7 @@ Splitter::computedSources(MlirOperation op, int64_t dim) {
   if (readsIndex(*loops, loop)) {
     return std::nullopt;
   }
-  std::vector<std::pair<MlirValue, int64_t>> sources;
+  CutValues sources;
   for (size_t i = 0; i < loops->maps.size(); ++i) {
     MlirValue source = operand(op, i);
     std::optional<int64_t> at = loops->dimOfLoop(i, loop);
@@ -1020,20 +1019,18 @@ Splitter::computedSources(MlirOperation op, int64_t dim) {
   return sources;
 }
 
-/// Whether `value` is there whatever is done.
-static bool isGiven(MlirValue value) {
+bool isGiven(MlirValue value) {
   MlirOperation producer = definingOp(value);
   return isNull(producer) || isa(producer, "hal.tensor.import");
 }
 
 /// Takes out of `region` what must be there as a whole, since it is used
 /// outside, or whole, or cut along another dimension.
-static void keepWhole(Region &region,
-                      const std::vector<std::pair<MlirValue, int64_t>> &cut) {
+static void keepWhole(Region &region, const CutValues &cut) {
   for (bool changed = true; changed;) {
     changed = false;
     std::map<const void *, size_t> inner;
-    auto count = [&](const std::vector<std::pair<MlirValue, int64_t>> &values) {
+    auto count = [&](const CutValues &values) {
       for (const auto &[value, dim] : values) {
         auto it = region.find(value.ptr);
         if (it != region.end() && it->second.dim == dim) {
@@ -1114,16 +1111,23 @@ static const Leaves &leavesOf(Region &region, MlirValue value,
   return leaves;
 }
 
-Region
-Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
+static bool sameBlock(MlirOperation a, MlirOperation b) {
+  return mlirBlockEqual(mlirOperationGetBlock(a), mlirOperationGetBlock(b));
+}
+
+Region Splitter::regionOf(MlirOperation consumer, const CutValues &cut,
+                          bool deep) {
   Region region;
-  std::vector<std::pair<MlirValue, int64_t>> worklist = cut;
+  CutValues worklist = cut;
   while (!worklist.empty()) {
     auto [value, dim] = worklist.back();
     worklist.pop_back();
     MlirOperation op = definingOp(value);
-    auto sources =
-        region.count(value.ptr) ? std::nullopt : computedSources(op, dim);
+    if (isNull(op) || !sameBlock(op, consumer) ||
+        region.count(value.ptr) != 0) {
+      continue;
+    }
+    std::optional<CutValues> sources = computedSources(op, dim);
     if (!sources) {
       continue;
     }
@@ -1137,7 +1141,7 @@ Splitter::regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut) {
   keepWhole(region, cut);
   std::map<const void *, Leaves> known;
   for (const auto &item : cut) {
-    leavesOf(region, item.first, deepStreams, known);
+    leavesOf(region, item.first, deep, known);
   }
   keepWhole(region, cut);
   return region;
@@ -1158,18 +1162,18 @@ bool reduces(const Region &region) {
 
 MlirValue Splitter::stream(const Region &region, MlirValue value, int64_t dim,
                            int64_t offset, int64_t size, MlirOperation before,
-                           std::map<const void *, MlirValue> &made) {
+                           Pieces &made) {
   MlirType type = withDim(mlirValueGetType(value), dim, size);
   MlirOperation op = definingOp(value);
   if (!isNull(op) && sliceRefusal(value, dim) == RewriteRefusal::None) {
     return slice(value, dim, {{offset, size}}, before);
   }
-  auto known = made.find(value.ptr);
+  auto known = made.find({value.ptr, dim});
   if (known != made.end()) {
     return known->second;
   }
   auto cut = region.find(value.ptr);
-  MlirValue &piece = made[value.ptr];
+  MlirValue &piece = made[{value.ptr, dim}];
   if (cut == region.end() || cut->second.dim != dim) {
     piece = extractSlice(value, dim, offset, size, before);
     return piece;
@@ -1227,13 +1231,13 @@ static std::vector<int64_t> pieceSizes(int64_t extent, int64_t wanted) {
 std::optional<StructuredSplit> Splitter::pieceSplit(const Structured &op,
                                                     int64_t loop,
                                                     int64_t extent,
-                                                    int64_t pieces) {
+                                                    int64_t pieces, bool deep) {
   if (extent < 2 || readsIndex(op, loop)) {
     return std::nullopt;
   }
   StructuredSplit plan;
   plan.loop = loop;
-  std::vector<std::pair<MlirValue, int64_t>> computed;
+  CutValues computed;
   for (int64_t i = 0; i <= op.numInputs; ++i) {
     MlirValue value = operand(op.op, i);
     std::optional<int64_t> at = op.dimOfLoop(i, loop);
@@ -1253,7 +1257,7 @@ std::optional<StructuredSplit> Splitter::pieceSplit(const Structured &op,
       return std::nullopt;
     }
   }
-  plan.region = regionOf(computed);
+  plan.region = regionOf(op.op, computed, deep);
   // Small extents are cut only where that costs no more than a copy.
   if (plan.region.empty() || (extent < 2 * pieces && !onlyPads(plan.region))) {
     return std::nullopt;
@@ -1262,8 +1266,8 @@ std::optional<StructuredSplit> Splitter::pieceSplit(const Structured &op,
   return plan;
 }
 
-std::optional<StructuredSplit> Splitter::streamSplit(const Structured &op,
-                                                     int64_t pieces) {
+std::optional<StructuredSplit>
+Splitter::streamSplit(const Structured &op, int64_t pieces, bool deep) {
   if (!accumulates(op) || !isStatic(mlirValueGetType(result(op.op)))) {
     return std::nullopt;
   }
@@ -1283,7 +1287,7 @@ std::optional<StructuredSplit> Splitter::streamSplit(const Structured &op,
         continue;
       }
       std::optional<StructuredSplit> plan =
-          pieceSplit(op, loop, extents[dim], pieces);
+          pieceSplit(op, loop, extents[dim], pieces, deep);
       if (plan && plan->cuts[i] == OperandCut::Stream &&
           plan->region.count(value.ptr) != 0) {
         return plan;
@@ -1300,8 +1304,8 @@ static bool isContiguous(MlirType type, int64_t dim) {
                      [](int64_t extent) { return extent == 1; });
 }
 
-std::optional<StructuredSplit> Splitter::kernelStreamSplit(const Structured &op,
-                                                           int64_t pieces) {
+std::optional<StructuredSplit>
+Splitter::kernelStreamSplit(const Structured &op, int64_t pieces, bool deep) {
   MlirType type = mlirValueGetType(result(op.op));
   if (!op.hasReduction() || !isStatic(type)) {
     return std::nullopt;
@@ -1313,7 +1317,7 @@ std::optional<StructuredSplit> Splitter::kernelStreamSplit(const Structured &op,
       continue;
     }
     std::optional<StructuredSplit> plan = pieceSplit(
-        op, mlirAffineDimExprGetPosition(expr), extents[dim], pieces);
+        op, mlirAffineDimExprGetPosition(expr), extents[dim], pieces, deep);
     if (plan && reduces(plan->region)) {
       plan->resultDim = dim;
       return plan;
@@ -1331,10 +1335,8 @@ std::optional<StructuredSplit> Splitter::windowSplit(const Structured &op,
   for (int64_t i = 0; i < op.numInputs; ++i) {
     MlirValue value = operand(op.op, i);
     MlirOperation pad = definingOp(value);
-    if (isNull(pad) || !isa(pad, "tensor.pad") || uses(value).size() != 1 ||
-        mlirOperationGetNumOperands(pad) != 1 ||
-        operations(body(pad)).size() != 1 ||
-        !isStatic(mlirValueGetType(value)) ||
+    if (isNull(pad) || !isa(pad, "tensor.pad") || !sameBlock(pad, op.op) ||
+        uses(value).size() != 1 || !isStatic(mlirValueGetType(value)) ||
         !isStatic(mlirValueGetType(operand(pad, 0)))) {
       continue;
     }
@@ -1342,8 +1344,7 @@ std::optional<StructuredSplit> Splitter::windowSplit(const Structured &op,
     for (int64_t dim = 0; dim < int64_t(extents.size()); ++dim) {
       MlirAffineExpr expr = mlirAffineMapGetResult(op.maps[i], dim);
       if (extents[dim] < 2 * pieces || !mlirAffineExprIsADim(expr) ||
-          intArray(attr(pad, "static_low"))[dim] != 0 ||
-          intArray(attr(pad, "static_high"))[dim] != 0 ||
+          !padsAround(pad, dim) ||
           !isContiguous(mlirValueGetType(value), dim)) {
         continue;
       }

@@ -66,13 +66,15 @@ MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
 /// What happens to an operand of an operation that is split along a loop.
 enum class OperandCut { Whole, Parts, Slice, Stream };
 
+/// Values and the dimensions along which they are cut (-1: whole).
+using CutValues = std::vector<std::pair<MlirValue, int64_t>>;
+
 /// A value that is computed piece by piece: its operation, the dimension along
-/// which it is cut, and the operands that are no constants with the dimensions
-/// along which they are cut (-1: whole).
+/// which it is cut, and the operands that are no constants.
 struct RegionValue {
   MlirOperation op;
   int64_t dim = 0;
-  std::vector<std::pair<MlirValue, int64_t>> sources;
+  CutValues sources;
 };
 
 /// The values before an operation that can be computed piece by piece together
@@ -103,9 +105,6 @@ public:
   /// that is the analysis before anything is rewritten.
   Splitter(MlirOperation module, bool throughReductions)
       : module(module), throughReductions(throughReductions) {}
-
-  /// Pieces reach through sums of values that others read too.
-  void streamDeeply(bool deeply) { deepStreams = deeply; }
 
   SplitResult split(MlirValue value);
   /// How `op` would be split; a refusal if an operand is split but `op` cannot
@@ -143,16 +142,17 @@ public:
 
   /// How `op` would be cut along a reduction whose input is itself computed
   /// piece by piece, in about `pieces` pieces; nothing if it has no such input.
-  /// Accumulators are not looked through: see `pin`.
+  /// Accumulators are not looked through: see `pin`. With `deep`, pieces reach
+  /// through sums of values that others read too.
   std::optional<StructuredSplit> streamSplit(const Structured &op,
-                                             int64_t pieces);
+                                             int64_t pieces, bool deep);
 
   /// How `op`, which works channel by channel, would be cut in about `pieces`
   /// pieces of its result that lie contiguously in memory, so that what is
   /// computed for it (by a convolution or product, or it is not worth it)
-  /// exists piece by piece; nothing if nothing is.
+  /// exists piece by piece; nothing if nothing is. `deep` as above.
   std::optional<StructuredSplit> kernelStreamSplit(const Structured &op,
-                                                   int64_t pieces);
+                                                   int64_t pieces, bool deep);
 
   /// How `op`, which works channel by channel through a window (a depthwise
   /// convolution, a pool), would be cut in about `pieces` pieces that lie
@@ -167,18 +167,21 @@ public:
 private:
   /// The operands of `op` that are no constants and where each is cut (-1: not
   /// at all) when its result is cut along `dim`; nothing if it cannot be.
-  std::optional<std::vector<std::pair<MlirValue, int64_t>>>
-  computedSources(MlirOperation op, int64_t dim);
-  /// What can be computed piece by piece for an operation that takes `cut` in
+  std::optional<CutValues> computedSources(MlirOperation op, int64_t dim);
+  /// What can be computed piece by piece for `consumer`, which takes `cut` in
   /// pieces, without more work than computing it at once (activations and pads
-  /// aside, which are cheap).
-  Region regionOf(const std::vector<std::pair<MlirValue, int64_t>> &cut);
+  /// aside, which are cheap): what stands before it in its own block. What a
+  /// loop reads is not moved into it.
+  Region regionOf(MlirOperation consumer, const CutValues &cut, bool deep);
   std::optional<StructuredSplit> pieceSplit(const Structured &op, int64_t loop,
-                                            int64_t extent, int64_t pieces);
+                                            int64_t extent, int64_t pieces,
+                                            bool deep);
+  /// The pieces of values, by their addresses and where they are cut.
+  using Pieces = std::map<std::pair<const void *, int64_t>, MlirValue>;
   /// One piece of `value`; `made` has those of this piece so far.
   MlirValue stream(const Region &region, MlirValue value, int64_t dim,
                    int64_t offset, int64_t size, MlirOperation before,
-                   std::map<const void *, MlirValue> &made);
+                   Pieces &made);
   SplitResult compute(MlirValue value);
   SplitResult splitConcat(MlirOperation op);
   SplitResult splitInsertChain(MlirOperation op);
@@ -189,7 +192,6 @@ private:
 
   MlirOperation module;
   bool throughReductions;
-  bool deepStreams = false;
   std::map<const void *, SplitResult> splits;
   std::map<const void *, std::vector<MlirValue>> materialised;
   std::map<std::tuple<const void *, int64_t, Ranges>, MlirOperation>
@@ -211,6 +213,9 @@ MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
 MlirOperation clonePart(MlirOperation op,
                         const std::vector<MlirValue> &operands,
                         MlirType resultType, MlirOperation before);
+
+/// Whether `value` is there whatever is done: an argument or an import.
+bool isGiven(MlirValue value);
 
 /// Whether the body of `op` accumulates into its init by one associative and
 /// commutative operation (addition, minimum, maximum).

@@ -522,6 +522,12 @@ static bool isAt(const std::string &location,
                      });
 }
 
+bool FormSearch::promisesMore(const Form &a, const Form &b) const {
+  int64_t costA = *candidates.at(a).estimate;
+  int64_t costB = *candidates.at(b).estimate;
+  return costA != costB ? costA < costB : numRewrites(a) < numRewrites(b);
+}
+
 /// Rewrites what has to do with the peak, kind by kind and all together, as
 /// long as that lowers it. Of large networks this finds the few sites that
 /// matter, which groups of all sites do not single out.
@@ -552,6 +558,10 @@ Form FormSearch::rewriteAtPeak(Form best) {
         },
         [](const RewriteSite &) { return true; },
     };
+    std::vector<bool> atPeak;
+    for (const RewriteSite &site : all) {
+      atPeak.push_back(isAt(site.location, places));
+    }
     std::vector<Form> forms;
     for (Wanted wanted : groups) {
       Form form = best;
@@ -559,7 +569,7 @@ Form FormSearch::rewriteAtPeak(Form best) {
       form.sites.resize(all.size());
       bool streams = false;
       for (size_t i = 0; i < all.size(); ++i) {
-        if (!form.sites[i] && wanted(all[i]) && isAt(all[i].location, places)) {
+        if (!form.sites[i] && atPeak[i] && wanted(all[i])) {
           form.sites[i] = true;
           streams |= all[i].kind == RewriteKind::Stream ||
                      all[i].kind == RewriteKind::KernelStream;
@@ -576,13 +586,9 @@ Form FormSearch::rewriteAtPeak(Form best) {
         }
       }
     }
-    std::stable_sort(forms.begin(), forms.end(),
-                     [&](const Form &a, const Form &b) {
-                       int64_t costA = *candidates[a].estimate;
-                       int64_t costB = *candidates[b].estimate;
-                       return costA != costB ? costA < costB
-                                             : numRewrites(a) < numRewrites(b);
-                     });
+    std::stable_sort(
+        forms.begin(), forms.end(),
+        [&](const Form &a, const Form &b) { return promisesMore(a, b); });
     forms.resize(std::min(forms.size(), maxPlacedPerRound));
     Form least = best;
     int64_t leastCost = *known->cost;
@@ -745,13 +751,9 @@ Form FormSearch::placeBest(bool rewritten) {
       order.push_back(&item.first);
     }
   }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](const Form *a, const Form *b) {
-                     int64_t costA = *candidates[*a].estimate;
-                     int64_t costB = *candidates[*b].estimate;
-                     return costA != costB ? costA < costB
-                                           : numRewrites(*a) < numRewrites(*b);
-                   });
+  std::stable_sort(
+      order.begin(), order.end(),
+      [&](const Form *a, const Form *b) { return promisesMore(*a, *b); });
   for (const Form &form : promising) {
     auto known = candidates.find(form);
     auto at = known != candidates.end()

@@ -85,6 +85,9 @@ private:
   bool remake(const Form &form, Tried &entry, int64_t stateLimit);
   std::optional<int64_t> placeForm(const Form &form);
   Form placeBest(bool rewritten);
+  /// The order in which forms that were estimated are taken to their slabs: of
+  /// least estimate, then of fewest rewrites.
+  bool promisesMore(const Form &a, const Form &b) const;
   Form keepApartAtPeak(Form best);
   Form rewriteAtPeak(Form best);
   std::set<std::string> placesAtPeak(const Tried &entry) const;
