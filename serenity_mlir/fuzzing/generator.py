@@ -265,6 +265,8 @@ class _Generator:
         choices: list[tuple[int, Callable[[], object]]] = [
             (5, self.concatenation),
             (4, self.total),
+            (3, self.bottleneck),
+            (1, self.self_product),
             (4, lambda: self.layer(self.pick_main())),
             (4, lambda: self.unary(self.pick_main())),
             (3, self.binary),
@@ -484,17 +486,22 @@ class _Generator:
         return parts
 
     def branch_layer(self, source: Value, same: bool, parts: list[Value]) -> Value:
-        """A layer that keeps the spatial size."""
+        """A layer that keeps the spatial size, with as many channels as the parts if `same`."""
         rng = self.rng
         if not self.image:
+            columns = self.channels(parts[0].type) if same else rng.choice([1, 2, 3, 4, 8])
+            return self.layer_to(source, columns)
+        filters = self.channels(parts[0].type) if same else rng.choice([1, 2, 3, 4, 6])
+        return self.layer_to(source, filters, rng.choice([1, 1, 3]))
+
+    def layer_to(self, source: Value, filters: int, kernel: int = 1) -> Value:
+        """A product or convolution of the same spatial size with `filters` channels."""
+        if not self.image:
             rows, inner = source.type.dims
-            columns = parts[0].type.dims[1] if same else rng.choice([1, 2, 3, 4, 8])
-            weight = self.weight(Type((inner, columns), self.element))
-            of = Type((rows, columns), self.wide)
+            weight = self.weight(Type((inner, filters), self.element))
+            of = Type((rows, filters), self.wide)
             return self.add("named", [source, weight], of, name="matmul")
         channels, height, width = self.image_dims(source.type)
-        filters = self.channels(parts[0].type) if same else rng.choice([1, 2, 3, 4, 6])
-        kernel = rng.choice([1, 1, 3])
         if kernel == 3:
             source = self.pad_image(source, 1)
         last = self.channels_last
@@ -563,6 +570,33 @@ class _Generator:
             self.layer(parts[0])
         elif rng.random() < 0.5:
             self.unary(parts[0])
+
+    # What rewriting computes piece by piece.
+
+    def bottleneck(self) -> Value:
+        """A tensor that is widened, worked on channel by channel, and narrowed again."""
+        rng = self.rng
+        value = self.layer_to(self.pick_main(), rng.choice([8, 8, 12, 16]))
+        for _ in range(rng.choice([0, 1, 1, 2])):
+            value = self.narrow(value)
+            if self.image and rng.random() < 0.5:
+                value = self.convolution(value, ["depthwise", "depthwise", "pool"])
+            else:
+                made = self.unary(value)
+                value = self.combine(value, made) if rng.random() < 0.3 else made
+        return self.layer_to(self.narrow(value), rng.choice([1, 2, 3, 4, 6]))
+
+    def self_product(self) -> Value:
+        """A square matrix times what is made of it: one value, cut along both dimensions."""
+        value = self.pick_main()
+        rows = value.type.dims[0]
+        if self.image or rows is None:
+            return self.bottleneck()
+        square = self.narrow(self.layer_to(value, rows))
+        factors = [self.unary(square), square]
+        self.rng.shuffle(factors)
+        of = Type((rows, rows), self.wide)
+        return self.add("named", factors, of, name="matmul")
 
     # Parts of tensors.
 
