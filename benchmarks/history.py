@@ -36,9 +36,9 @@ from typing import Any
 
 from serenity_mlir import networks
 from serenity_mlir._versions import iree_version, serenity_version
-from serenity_mlir.compiler import SerenityOptions, compile_file
-from serenity_mlir.importing import load_model
-from serenity_mlir.reporting import Report, load_report
+from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
+from serenity_mlir.compiling.importing import load_model
+from serenity_mlir.reports.reporting import Report, load_report
 
 HISTORY = Path(__file__).resolve().parent / "history.jsonl"
 

@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.offsets import Buffers, maximum_live_bytes, pack_buffers, read_csv, verify
-from serenity_mlir.scheduling import Problem, schedule, simulate
+from serenity_mlir.core.offsets import Buffers, maximum_live_bytes, pack_buffers, read_csv, verify
+from serenity_mlir.core.scheduling import Problem, schedule, simulate
 
 INSTANCES = Path(__file__).parent / "instances" / "offsets"
 COMPILER = Path(__file__).parent / "instances" / "graphs" / "compiler"

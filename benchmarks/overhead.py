@@ -28,9 +28,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from serenity_mlir import compiler, networks
+from serenity_mlir import networks
 from serenity_mlir._native import native_tool
-from serenity_mlir.importing import load_model
+from serenity_mlir.compiling import compiler
+from serenity_mlir.compiling.importing import load_model
 
 TARGET = [
     "--iree-hal-target-device=local",

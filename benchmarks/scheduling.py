@@ -21,7 +21,7 @@ from collections.abc import Callable
 import scheduling_instances as instances
 
 import serenity_mlir.networks as networks
-from serenity_mlir.scheduling import SWITCHES, Problem, Schedule, schedule
+from serenity_mlir.core.scheduling import SWITCHES, Problem, Schedule, schedule
 
 
 def _timed(problem: Problem, **options: object) -> tuple[float, Schedule]:

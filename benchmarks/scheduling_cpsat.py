@@ -14,7 +14,7 @@ import sys
 import scheduling_instances as instances
 from ortools.sat.python import cp_model
 
-from serenity_mlir.scheduling import Problem, schedule
+from serenity_mlir.core.scheduling import Problem, schedule
 
 
 def least_peak(problem: Problem, seconds: float = 60.0) -> tuple[int, bool]:

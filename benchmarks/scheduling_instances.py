@@ -15,8 +15,8 @@ from pathlib import Path
 
 import networkx as nx
 
+from serenity_mlir.core.scheduling import Problem
 from serenity_mlir.networks import paper
-from serenity_mlir.scheduling import Problem
 
 GRAPHS = Path(__file__).resolve().parent / "instances" / "graphs"
 

@@ -17,7 +17,7 @@ import lit.formats
 
 from serenity_mlir._native import native_tool
 from serenity_mlir._versions import iree_version
-from serenity_mlir.compiler import stock_compiler
+from serenity_mlir.compiling.compiler import stock_compiler
 from serenity_mlir.errors import UnsupportedEnvironmentError
 
 config.name = "serenity_mlir"  # noqa: F821

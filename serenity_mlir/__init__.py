@@ -15,15 +15,10 @@ from typing import TYPE_CHECKING, Any
 from serenity_mlir._versions import check_environment, serenity_version
 
 if TYPE_CHECKING:
-    from serenity_mlir.checking import CheckResult, check
-    from serenity_mlir.compiler import SerenityOptions, compile, compile_file, compile_str
-    from serenity_mlir.errors import Diagnostic, SerenityError, UnsupportedEnvironmentError
-    from serenity_mlir.measurement import Measurement, measure
-    from serenity_mlir.offsets import OffsetsError, Packing, pack
-    from serenity_mlir.peak_memory import Peak, peak
-    from serenity_mlir.reporting import Report, load_report
-    from serenity_mlir.running import Record, find_models, run_many
-    from serenity_mlir.scheduling import (
+    from serenity_mlir.compiling.compiler import SerenityOptions, compile, compile_file, compile_str
+    from serenity_mlir.compiling.peak_memory import Peak, peak
+    from serenity_mlir.core.offsets import OffsetsError, Packing, pack
+    from serenity_mlir.core.scheduling import (
         Buffer,
         Operation,
         Problem,
@@ -34,6 +29,11 @@ if TYPE_CHECKING:
         schedule,
         simulate,
     )
+    from serenity_mlir.errors import Diagnostic, SerenityError, UnsupportedEnvironmentError
+    from serenity_mlir.measuring.checking import CheckResult, check
+    from serenity_mlir.measuring.measurement import Measurement, measure
+    from serenity_mlir.reports.reporting import Report, load_report
+    from serenity_mlir.running import Record, find_models, run_many
 
 __all__ = [
     "Buffer",
@@ -82,36 +82,36 @@ __version__ = serenity_version()
 
 # Where each public name is defined.
 _MODULES = {
-    "Buffer": "serenity_mlir.scheduling",
-    "CheckResult": "serenity_mlir.checking",
+    "Buffer": "serenity_mlir.core.scheduling",
+    "CheckResult": "serenity_mlir.measuring.checking",
     "Diagnostic": "serenity_mlir.errors",
-    "Measurement": "serenity_mlir.measurement",
-    "OffsetsError": "serenity_mlir.offsets",
-    "Operation": "serenity_mlir.scheduling",
-    "Packing": "serenity_mlir.offsets",
-    "Peak": "serenity_mlir.peak_memory",
-    "Problem": "serenity_mlir.scheduling",
-    "ProblemError": "serenity_mlir.scheduling",
-    "Progress": "serenity_mlir.scheduling",
+    "Measurement": "serenity_mlir.measuring.measurement",
+    "OffsetsError": "serenity_mlir.core.offsets",
+    "Operation": "serenity_mlir.core.scheduling",
+    "Packing": "serenity_mlir.core.offsets",
+    "Peak": "serenity_mlir.compiling.peak_memory",
+    "Problem": "serenity_mlir.core.scheduling",
+    "ProblemError": "serenity_mlir.core.scheduling",
+    "Progress": "serenity_mlir.core.scheduling",
     "Record": "serenity_mlir.running",
-    "Report": "serenity_mlir.reporting",
-    "Schedule": "serenity_mlir.scheduling",
+    "Report": "serenity_mlir.reports.reporting",
+    "Schedule": "serenity_mlir.core.scheduling",
     "SerenityError": "serenity_mlir.errors",
-    "SerenityOptions": "serenity_mlir.compiler",
-    "Simulation": "serenity_mlir.scheduling",
+    "SerenityOptions": "serenity_mlir.compiling.compiler",
+    "Simulation": "serenity_mlir.core.scheduling",
     "UnsupportedEnvironmentError": "serenity_mlir.errors",
-    "check": "serenity_mlir.checking",
-    "compile": "serenity_mlir.compiler",
-    "compile_file": "serenity_mlir.compiler",
-    "compile_str": "serenity_mlir.compiler",
+    "check": "serenity_mlir.measuring.checking",
+    "compile": "serenity_mlir.compiling.compiler",
+    "compile_file": "serenity_mlir.compiling.compiler",
+    "compile_str": "serenity_mlir.compiling.compiler",
     "find_models": "serenity_mlir.running",
-    "load_report": "serenity_mlir.reporting",
-    "measure": "serenity_mlir.measurement",
-    "pack": "serenity_mlir.offsets",
-    "peak": "serenity_mlir.peak_memory",
+    "load_report": "serenity_mlir.reports.reporting",
+    "measure": "serenity_mlir.measuring.measurement",
+    "pack": "serenity_mlir.core.offsets",
+    "peak": "serenity_mlir.compiling.peak_memory",
     "run_many": "serenity_mlir.running",
-    "schedule": "serenity_mlir.scheduling",
-    "simulate": "serenity_mlir.scheduling",
+    "schedule": "serenity_mlir.core.scheduling",
+    "simulate": "serenity_mlir.core.scheduling",
 }
 
 

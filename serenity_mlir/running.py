@@ -39,8 +39,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from serenity_mlir._versions import iree_version, serenity_version
+from serenity_mlir.compiling.importing import SUFFIXES
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.importing import SUFFIXES
 
 __all__ = ["Record", "content_digest", "find_models", "run_many"]
 

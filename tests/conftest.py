@@ -81,7 +81,7 @@ def serenity_opt() -> str:
 @pytest.fixture(scope="session")
 def stock_compile() -> str:
     """The path of the stock `iree-compile`, spelled as IREE's own find_tool spells it."""
-    from serenity_mlir.compiler import stock_compiler
+    from serenity_mlir.compiling.compiler import stock_compiler
 
     return stock_compiler()
 

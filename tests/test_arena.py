@@ -16,11 +16,11 @@ import pytest
 from conftest import REPOSITORY
 from driver_support import TARGET, Compilers
 
-from serenity_mlir.checking import check
+from serenity_mlir.compiling.signatures import read_signatures
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measurement import Arena, measure
-from serenity_mlir.reporting import load_report
-from serenity_mlir.signatures import read_signatures
+from serenity_mlir.measuring.checking import check
+from serenity_mlir.measuring.measurement import Arena, measure
+from serenity_mlir.reports.reporting import load_report
 
 EXTERNALIZE = "--iree-torch-externalize-transients"
 

@@ -27,9 +27,9 @@ from serenity_mlir.benchmarking.peer_runs import (
     UnsupportedModelError,
 )
 from serenity_mlir.cli import app
+from serenity_mlir.core.traffic import CAPACITIES, FunctionTraffic, Traffic
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.running import Record
-from serenity_mlir.traffic import CAPACITIES, FunctionTraffic, Traffic
 
 # --- counting ----------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import pytest
 from driver_support import TARGET, Compilers, slabs
 from models import MODELS
 
-from serenity_mlir.reporting import RegionReport, load_report
+from serenity_mlir.reports.reporting import RegionReport, load_report
 
 STREAM = (*TARGET, "--compile-to=stream")
 

@@ -16,12 +16,19 @@ import pytest
 from models import MODELS
 from typer.testing import CliRunner
 
-from serenity_mlir import checking, compiler, networks
-from serenity_mlir.checking import check, compare_outputs, find_disagreements, read_prediction
+from serenity_mlir import networks
 from serenity_mlir.cli import app
-from serenity_mlir.compiler import SerenityOptions
+from serenity_mlir.compiling import compiler
+from serenity_mlir.compiling.compiler import SerenityOptions
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measurement import CallMemory, Measurement
+from serenity_mlir.measuring import checking
+from serenity_mlir.measuring.checking import (
+    check,
+    compare_outputs,
+    find_disagreements,
+    read_prediction,
+)
+from serenity_mlir.measuring.measurement import CallMemory, Measurement
 
 
 def compiler_is_built() -> bool:

@@ -22,7 +22,7 @@ from iree.compiler.tools.debugging import TempFileSaver
 
 import serenity_mlir
 from serenity_mlir import _versions
-from serenity_mlir.compiler import PASSES, SerenityOptions, build_command_line
+from serenity_mlir.compiling.compiler import PASSES, SerenityOptions, build_command_line
 from serenity_mlir.errors import (
     Diagnostic,
     SerenityError,

@@ -17,9 +17,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serenity_mlir import Problem, offsets, schedule, simulate
-from serenity_mlir.offsets import Buffers, Gap
-from serenity_mlir.scheduling import SWITCHES, Buffer, Operation, Schedule
+from serenity_mlir import Problem, schedule, simulate
+from serenity_mlir.core import offsets
+from serenity_mlir.core.offsets import Buffers, Gap
+from serenity_mlir.core.scheduling import SWITCHES, Buffer, Operation, Schedule
 
 #: The same examples in every run.
 properties = settings(max_examples=120, derandomize=True, deadline=None)

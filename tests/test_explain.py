@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from serenity_mlir import explaining
-from serenity_mlir.reporting import RegionReport, parse_report
+from serenity_mlir.reports import explaining
+from serenity_mlir.reports.reporting import RegionReport, parse_report
 
 
 def access(buffer: int, offset: int = 0, size: int = 64) -> dict[str, int]:

@@ -22,7 +22,6 @@ from typer.testing import CliRunner
 
 import serenity_mlir
 from serenity_mlir._native import iree_library_directory
-from serenity_mlir.checking import read_prediction
 from serenity_mlir.cli import app
 from serenity_mlir.fuzzing import Program, Settings, Totals, generate, run_batch
 from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs
@@ -37,7 +36,8 @@ from serenity_mlir.fuzzing.structure import (
     _culprits,
     compare_structure,
 )
-from serenity_mlir.measurement import MeasurementServer, measure
+from serenity_mlir.measuring.checking import read_prediction
+from serenity_mlir.measuring.measurement import MeasurementServer, measure
 
 
 def _kinds(program: Program) -> list[str]:

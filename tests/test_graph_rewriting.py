@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from serenity_mlir import graph_rewriting, networks, scheduling
-from serenity_mlir.graph_rewriting import graph_instance
+from serenity_mlir import networks
+from serenity_mlir.core import graph_rewriting, scheduling
+from serenity_mlir.core.graph_rewriting import graph_instance
 
 # Ahn et al., MLSys 2020, under the paper's model: network, rewriting, operations, bytes.
 PAPER = [

@@ -14,9 +14,9 @@ import pytest
 from conftest import ADD_MODULE
 
 from serenity_mlir import networks
+from serenity_mlir.compiling.importing import load_model, model_name
+from serenity_mlir.compiling.signatures import read_signatures
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.importing import load_model, model_name
-from serenity_mlir.signatures import read_signatures
 
 
 def types(path: Path) -> dict[str, list[str]]:
@@ -103,7 +103,7 @@ def test_an_invalid_onnx_model_is_refused_with_onnx_s_reason(tmp_path):
 
 
 def test_onnx_is_imported_as_iree_s_program_does(tmp_path):
-    from serenity_mlir.importing import _import_large_onnx
+    from serenity_mlir.compiling.importing import _import_large_onnx
 
     for opset in (9, 17):
         source = tmp_path / "net.onnx"

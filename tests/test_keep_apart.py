@@ -11,9 +11,9 @@ import pytest
 from driver_support import TARGET
 from models import tensor_type, weights
 
-from serenity_mlir.checking import check
-from serenity_mlir.compiler import SerenityOptions, compile_str
-from serenity_mlir.reporting import FunctionReport, load_report
+from serenity_mlir.compiling.compiler import SerenityOptions, compile_str
+from serenity_mlir.measuring.checking import check
+from serenity_mlir.reports.reporting import FunctionReport, load_report
 
 CHANNELS = 4
 WIDE = 8 * CHANNELS

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serenity_mlir import latency
-from serenity_mlir.compiler import compile_str
+from serenity_mlir.compiling.compiler import compile_str
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.measuring import latency
 
 # A benchmark tool that knows one module from the other and notes when it was called.
 FAKE = """

@@ -13,10 +13,15 @@ import numpy as np
 import pytest
 from models import MODELS
 
-from serenity_mlir.compiler import LOCAL_FLAGS, compile_str
+from serenity_mlir.compiling.compiler import LOCAL_FLAGS, compile_str
+from serenity_mlir.compiling.signatures import (
+    ArgumentType,
+    Signature,
+    random_inputs,
+    read_signatures,
+)
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measurement import MeasurementError, MeasurementServer, measure
-from serenity_mlir.signatures import ArgumentType, Signature, random_inputs, read_signatures
+from serenity_mlir.measuring.measurement import MeasurementError, MeasurementServer, measure
 
 
 class Module:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serenity_mlir.offsets import (
+from serenity_mlir.core.offsets import (
     RULES,
     Buffers,
     Gap,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from serenity_mlir.offsets import Gap, OffsetsError, parse_csv, read_csv, verify, write_csv
+from serenity_mlir.core.offsets import Gap, OffsetsError, parse_csv, read_csv, verify, write_csv
 
 EXAMPLE = "id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\nb3,0,9,4\nb4,9,21,4\nb5,0,21,4\n"
 

@@ -14,8 +14,8 @@ from conftest import DIAMOND_MODULE
 from models import MODELS
 
 import serenity_mlir
+from serenity_mlir.compiling.peak_memory import peak
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.peak_memory import peak
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from serenity_mlir import plotting
 from serenity_mlir.cli import app
-from serenity_mlir.scheduling import (
+from serenity_mlir.core.scheduling import (
     Buffer,
     Operation,
     PeakDistribution,
@@ -29,6 +28,7 @@ from serenity_mlir.scheduling import (
     schedule,
     simulate,
 )
+from serenity_mlir.reports import plotting
 
 GRAPHS = Path(__file__).resolve().parent.parent / "benchmarks" / "instances" / "graphs"
 

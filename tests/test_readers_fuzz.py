@@ -28,8 +28,8 @@ def test_mutants_are_read_or_refused(name: str) -> None:
 
 
 def test_found_by_mutants() -> None:
-    from serenity_mlir.offsets import OffsetsError, parse_csv
-    from serenity_mlir.scheduling import Problem, ProblemError
+    from serenity_mlir.core.offsets import OffsetsError, parse_csv
+    from serenity_mlir.core.scheduling import Problem, ProblemError
 
     digits = "9" * 5000
     with pytest.raises(ProblemError, match="an integer exceeds 64 bits: 99999999999999999999"):

@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 
-from serenity_mlir import reporting
+from serenity_mlir.reports import reporting
 
 UNIT = 64
 SEEDS = range(8)

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from serenity_mlir import reporting
-from serenity_mlir.reporting import ReportError, load_report, parse_report
+from serenity_mlir.reports import reporting
+from serenity_mlir.reports.reporting import ReportError, load_report, parse_report
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -377,8 +377,8 @@ def field_names(part: type) -> set[str]:
 
 
 def load_schema() -> Any:
-    text = resources.files("serenity_mlir").joinpath("report.schema.json").read_text("utf-8")
-    return json.loads(text)
+    schema = resources.files("serenity_mlir.reports").joinpath("report.schema.json")
+    return json.loads(schema.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("name", [*PARTS, ""])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from models import tensor_type
 
-from serenity_mlir.checking import check
-from serenity_mlir.compiler import SerenityOptions
+from serenity_mlir.compiling.compiler import SerenityOptions
+from serenity_mlir.measuring.checking import check
 
 SIZE = 6
 CHANNELS = 16

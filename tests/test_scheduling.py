@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serenity_mlir.offsets import pack
-from serenity_mlir.scheduling import (
+from serenity_mlir.core.offsets import pack
+from serenity_mlir.core.scheduling import (
     SWITCHES,
     Buffer,
     Operation,

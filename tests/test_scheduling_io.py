@@ -18,7 +18,7 @@ import networkx as nx
 import pytest
 
 import serenity_mlir
-from serenity_mlir.scheduling import Buffer, Operation, Problem, ProblemError, schedule
+from serenity_mlir.core.scheduling import Buffer, Operation, Problem, ProblemError, schedule
 
 GRAPHS = Path(__file__).resolve().parent.parent / "benchmarks" / "instances" / "graphs"
 

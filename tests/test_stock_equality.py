@@ -16,7 +16,7 @@ import pytest
 from driver_support import ELIDE, PHASES, TARGET, Compilers
 from models import MODELS
 
-from serenity_mlir.importing import load_model
+from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.networks import build
 
 OFF = "--serenity-schedule=off"

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from serenity_mlir import traffic
 from serenity_mlir.cli import app
-from serenity_mlir.reporting import parse_report
-from serenity_mlir.traffic import Trace, Traffic, TrafficError, simulate
+from serenity_mlir.core import traffic
+from serenity_mlir.core.traffic import Trace, Traffic, TrafficError, simulate
+from serenity_mlir.reports.reporting import parse_report
 
 
 def trace(accesses, sizes, given=(), kept=()):

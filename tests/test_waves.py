@@ -13,7 +13,7 @@ import pytest
 from driver_support import TARGET, Compilers, slabs
 from models import MODELS
 
-from serenity_mlir.reporting import (
+from serenity_mlir.reports.reporting import (
     AccessReport,
     OperationReport,
     RegionReport,

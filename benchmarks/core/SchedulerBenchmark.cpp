@@ -30,7 +30,7 @@ using namespace serenity;
 namespace {
 
 /// Reads the instance format, trusting that it is well formed (the corpus is;
-/// the checking reader is serenity_mlir.scheduling's).
+/// the checking reader is serenity_mlir.core.scheduling's).
 class Reader {
 public:
   explicit Reader(std::string text) : text(std::move(text)) {}

@@ -22,9 +22,14 @@ from serenity_mlir.benchmarking.results import (
 )
 from serenity_mlir.benchmarking.session import SCHEDULING_STATES
 from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
-from serenity_mlir.explaining import peak_of, short_name
-from serenity_mlir.reporting import FunctionReport, RegionReport, ReportError, load_report
-from serenity_mlir.traffic import CAPACITIES, DEFAULT_BLOCK_BYTES, TrafficError, traffic_of_function
+from serenity_mlir.core.traffic import (
+    CAPACITIES,
+    DEFAULT_BLOCK_BYTES,
+    TrafficError,
+    traffic_of_function,
+)
+from serenity_mlir.reports.explaining import peak_of, short_name
+from serenity_mlir.reports.reporting import FunctionReport, RegionReport, ReportError, load_report
 
 __all__ = ["compose", "load_function"]
 
@@ -398,8 +403,8 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
         "Bytes of activations between two memories, reads and writes, when so much fits on the "
         f"chip (KiB = 1024 bytes), in blocks of {DEFAULT_BLOCK_BYTES:,} bytes under Belady's "
         "replacement: IREE / serenity. Inputs, outputs and weights are not counted. The model "
-        "is in `serenity_mlir/traffic.py`; `serenity traffic REPORT.json` gives these figures for "
-        "any module."
+        "is in `serenity_mlir/core/traffic.py`; `serenity traffic REPORT.json` gives these figures "
+        "for any module."
     )
     columns = ["network"]
     means = ["geometric mean of ratios"]

@@ -26,12 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from serenity_mlir.benchmarking.peer_runs import PEERS, UnsupportedModelError, run_peer
-from serenity_mlir.checking import check, compile_model
-from serenity_mlir.compiler import SerenityOptions, target_flags
+from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
+from serenity_mlir.compiling.importing import load_model
+from serenity_mlir.compiling.signatures import ArgumentType, Signature, random_inputs
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.importing import load_model
+from serenity_mlir.measuring.checking import check, compile_model
 from serenity_mlir.running import content_digest
-from serenity_mlir.signatures import ArgumentType, Signature, random_inputs
 
 __all__ = [
     "ABLATION",
@@ -308,9 +308,9 @@ def measure_scheduling(model: str, *, states: int) -> dict[str, Any]:
     of the searching thread, the median of three where one takes less than a second. A search ends
     without a proof after that many states, so that who ends does not depend on the machine's load.
     """
-    from serenity_mlir import graph_rewriting
     from serenity_mlir.benchmarking.paper import GRAPHS
-    from serenity_mlir.scheduling import Problem, schedule
+    from serenity_mlir.core import graph_rewriting
+    from serenity_mlir.core.scheduling import Problem, schedule
 
     options = GRAPHS[model]
     rows = []

@@ -19,7 +19,7 @@ from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 
 if TYPE_CHECKING:
-    from serenity_mlir.checking import CheckResult, FunctionCheck
+    from serenity_mlir.measuring.checking import CheckResult, FunctionCheck
 
 #: Exit code of a check that failed (DESIGN: 4 check or comparison failed).
 DISAGREES = 4
@@ -154,13 +154,13 @@ def check_command(
 
 def check_of(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Work for `run_many`: `serenity_mlir.check` as JSON."""
-    from serenity_mlir.checking import check
+    from serenity_mlir.measuring.checking import check
 
     return check(model, **settings).to_dict()
 
 
 def _check_one(model: str, settings: dict[str, Any], as_json: bool, report: Path | None) -> None:
-    from serenity_mlir.checking import check
+    from serenity_mlir.measuring.checking import check
 
     with working(f"checking {model}"):
         result = check(model, **settings)

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.explaining import Explanation, LiveBuffer, Peak, explain
-from serenity_mlir.reporting import ReportError, load_report
+from serenity_mlir.reports.explaining import Explanation, LiveBuffer, Peak, explain
+from serenity_mlir.reports.reporting import ReportError, load_report
 
 app = typer.Typer(
     help="Say in words what is live at the peak, why, and what was gained by what.",

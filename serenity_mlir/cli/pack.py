@@ -14,8 +14,7 @@ from typing import Annotated
 import typer
 
 from serenity_mlir.cli._terminal import working
-from serenity_mlir.errors import SerenityError
-from serenity_mlir.offsets import (
+from serenity_mlir.core.offsets import (
     RULES,
     Buffers,
     OffsetsError,
@@ -24,6 +23,7 @@ from serenity_mlir.offsets import (
     verify,
     write_csv,
 )
+from serenity_mlir.errors import SerenityError
 
 app = typer.Typer(help="Assign offsets to buffers with known lifetimes.", add_completion=False)
 

@@ -29,7 +29,7 @@ class _Effort(str, Enum):
 
 def peak_of(model: str, effort: Any, flags: list[str]) -> dict[str, Any]:
     """Work for `run_many`: `serenity_mlir.peak` as JSON."""
-    from serenity_mlir.peak_memory import peak
+    from serenity_mlir.compiling.peak_memory import peak
 
     return dataclasses.asdict(peak(model, effort=effort, flags=flags))
 

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from serenity_mlir import plotting
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.reports import plotting
 
 app = typer.Typer(
     help="Draw memory over time, before and after, as SVG, PNG or a page of HTML.",

@@ -14,8 +14,7 @@ from typing import Annotated
 
 import typer
 
-from serenity_mlir.errors import SerenityError
-from serenity_mlir.scheduling import (
+from serenity_mlir.core.scheduling import (
     SWITCHES,
     PeakDistribution,
     Problem,
@@ -25,7 +24,8 @@ from serenity_mlir.scheduling import (
     peak_distribution,
     simulate,
 )
-from serenity_mlir.scheduling import schedule as solve
+from serenity_mlir.core.scheduling import schedule as solve
+from serenity_mlir.errors import SerenityError
 
 app = typer.Typer(
     help="Find the order of least peak memory of a graph instance.", add_completion=False
@@ -70,7 +70,7 @@ def _report_progress(state: Progress) -> bool:
 
 def _count_orders(problem: Problem, output: Path, title: str) -> PeakDistribution:
     """Counts all orders by peak and draws them, the file's order pointed out."""
-    from serenity_mlir import plotting
+    from serenity_mlir.reports import plotting
 
     if output.suffix.lower() not in plotting.FORMATS:
         raise SerenityError(

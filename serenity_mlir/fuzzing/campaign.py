@@ -22,7 +22,7 @@ from serenity_mlir.fuzzing.structure import (
     Tools,
     compare_structure,
 )
-from serenity_mlir.measurement import MeasurementServer
+from serenity_mlir.measuring.measurement import MeasurementServer
 
 __all__ = ["MODES", "RUNS", "Settings", "Totals", "batches", "run_batch"]
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.checking import compare_outputs, find_disagreements, read_prediction
 from serenity_mlir.fuzzing.program import Function, Program, Type
 from serenity_mlir.fuzzing.structure import (
     REFUSED,
@@ -24,7 +23,8 @@ from serenity_mlir.fuzzing.structure import (
     Tools,
     diagnose_failure,
 )
-from serenity_mlir.measurement import (
+from serenity_mlir.measuring.checking import compare_outputs, find_disagreements, read_prediction
+from serenity_mlir.measuring.measurement import (
     Measurement,
     MeasurementError,
     MeasurementServer,

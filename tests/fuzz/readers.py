@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from serenity_mlir import offsets, scheduling
+from serenity_mlir.core import offsets, scheduling
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
 

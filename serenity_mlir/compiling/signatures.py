@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serenity_mlir.errors import SerenityError, parse_diagnostics
-from serenity_mlir.measurement import Arena, Value
+from serenity_mlir.measuring.measurement import Arena, Value
 
 __all__ = [
     "ArgumentType",

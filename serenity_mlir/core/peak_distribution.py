@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Counts the orders of a graph by their peak; `serenity_mlir.scheduling.peak_distribution`.
+"""Counts the orders of a graph by their peak; `serenity_mlir.core.scheduling.peak_distribution`.
 
 A set of executed operations that is closed under predecessors (a down-set) decides which buffers
 are live, whatever the order within it (Kessler, "Scheduling expression DAGs for minimal register

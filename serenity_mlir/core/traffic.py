@@ -45,7 +45,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.reporting import AccessReport, FunctionReport, RegionReport, Report
+from serenity_mlir.reports.reporting import AccessReport, FunctionReport, RegionReport, Report
 
 __all__ = [
     "CAPACITIES",

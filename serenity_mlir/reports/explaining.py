@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from serenity_mlir.reporting import (
+from serenity_mlir.reports.reporting import (
     AccessReport,
     CandidateReport,
     FunctionReport,

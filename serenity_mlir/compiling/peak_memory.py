@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from serenity_mlir.checking import compile_model, read_prediction
-from serenity_mlir.compiler import SerenityOptions, target_flags
+from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
+from serenity_mlir.compiling.importing import load_model, model_name
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.importing import load_model, model_name
+from serenity_mlir.measuring.checking import compile_model, read_prediction
 
 __all__ = ["Effort", "Peak", "peak"]
 

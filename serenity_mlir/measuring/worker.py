@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Run one module once and write down what the allocator counted.
 
-The child process of `serenity_mlir.measurement`: the allocator's statistics
+The child process of `serenity_mlir.measuring.measurement`: the allocator's statistics
 run on within a process, even with a device of one's own, so every measurement
-gets a process. Usage: ``python -m serenity_mlir._measure_worker DIRECTORY``,
+gets a process. Usage: ``python -m serenity_mlir.measuring.worker DIRECTORY``,
 where the directory holds ``request.json`` and one raw file per tensor; the
 answer is ``answer.json`` and one raw file per result. Raw bytes and IREE's
 element types, because numpy files know no bfloat16.

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serenity_mlir import _core
-from serenity_mlir._peak_distribution import GraphMasks, TooManyStatesError, count_orders
+from serenity_mlir.core.peak_distribution import GraphMasks, TooManyStatesError, count_orders
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -791,9 +791,9 @@ def peak_distribution(
 ) -> PeakDistribution:
     """Counts all orders of a problem by their peak, exactly.
 
-    By dynamic programming over the down-sets of the precedence graph (`_peak_distribution`), not by
-    sampling or enumeration: SwiftNet's cell A under the paper's model has 2,522,126,120 orders and
-    1,345 down-sets. Time and memory grow with the number of down-sets, times that of the distinct
+    By dynamic programming over the down-sets of the precedence graph, not by sampling or
+    enumeration: SwiftNet's cell A under the paper's model has 2,522,126,120 orders and 1,345
+    down-sets. Time and memory grow with the number of down-sets, times that of the distinct
     peaks: a tenth of a millisecond for a down-set of SwiftNet A, so that 200,000 take some 15 s.
     A graph of n independent operations has 2^n of them, so wide graphs are out of reach.
 

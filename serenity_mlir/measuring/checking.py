@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.compiler import SerenityOptions, compile_file, target_flags
+from serenity_mlir.compiling.compiler import SerenityOptions, compile_file, target_flags
+from serenity_mlir.compiling.importing import load_model, model_name
+from serenity_mlir.compiling.signatures import Signature, random_inputs, read_signatures
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.importing import load_model, model_name
-from serenity_mlir.latency import Latency, measure_latencies
-from serenity_mlir.measurement import Arena, CallMemory, Measurement, Value, measure
-from serenity_mlir.signatures import Signature, random_inputs, read_signatures
+from serenity_mlir.measuring.latency import Latency, measure_latencies
+from serenity_mlir.measuring.measurement import Arena, CallMemory, Measurement, Value, measure
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ needs, compile it.
   each, and the whole result is the concatenation of these, so that the next convolution can be
   partitioned too. Convolutions in several groups likewise, if no group lies across a seam.
 
-    >>> from serenity_mlir import graph_rewriting, scheduling
+    >>> from serenity_mlir.core import graph_rewriting, scheduling
     >>> instance = graph_rewriting.graph_instance("swiftnet_a", rewriting="all")
     >>> scheduling.schedule(instance).peak_bytes
     188160

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measurement import Arena, Value
+from serenity_mlir.measuring.measurement import Arena, Value
 
 __all__ = ["SETTINGS", "Latency", "measure_latencies"]
 

@@ -31,7 +31,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.explaining import (
+from serenity_mlir.core.offsets import Buffers, pack, pack_buffers, read_csv
+from serenity_mlir.core.scheduling import PeakDistribution
+from serenity_mlir.reports.explaining import (
     buffer_labels,
     dataflow,
     explain,
@@ -39,9 +41,7 @@ from serenity_mlir.explaining import (
     operation_labels,
     short_name,
 )
-from serenity_mlir.offsets import Buffers, pack, pack_buffers, read_csv
-from serenity_mlir.reporting import OperationReport, RegionReport, Report, load_report
-from serenity_mlir.scheduling import PeakDistribution
+from serenity_mlir.reports.reporting import OperationReport, RegionReport, Report, load_report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -195,7 +195,7 @@ def panels_of_csv(path: str | os.PathLike[str], *, time_limit: float = 10.0) -> 
     """Packs a CSV instance and returns one row: IREE's greedy offsets, and the exact ones.
 
     Args:
-      path: An instance as `serenity_mlir.offsets.read_csv` reads it.
+      path: An instance as `serenity_mlir.core.offsets.read_csv` reads it.
       time_limit: Seconds for the exact search.
 
     Raises:
@@ -736,7 +736,7 @@ def _gains_table(report: Report) -> str:
 
 
 def _page(rows: Sequence[Sequence[Panel]], title: str, below: str) -> str:
-    template = resources.files("serenity_mlir").joinpath("plot_page.html").read_text("utf-8")
+    template = resources.files(__package__).joinpath("plot_page.html").read_text("utf-8")
     svg = _render(draw(rows), "svg").decode("utf-8")
     svg = svg[svg.index("<svg") :]
     data = json.dumps(_page_data(panel for row in rows for panel in row), separators=(",", ":"))

@@ -353,7 +353,7 @@ def compile(
     """
     import tempfile
 
-    from serenity_mlir.importing import load_model
+    from serenity_mlir.compiling.importing import load_model
 
     if not options.get("target_backends"):
         options["extra_args"] = target_flags(options.get("extra_args", ()))

@@ -301,7 +301,7 @@ def _worker_environment() -> dict[str, str]:
     # The child must find this very package, whatever the parent did to its
     # path; and no variable of the caller may move the compiler or tools.
     environment = dict(os.environ)
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     search_path = [root, environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, search_path))
     return environment
@@ -309,7 +309,7 @@ def _worker_environment() -> dict[str, str]:
 
 def _start_process(directory: Path, timeout: float | None) -> tuple[int, str]:
     """Serve a request in a new process; return its exit code and standard error."""
-    command = [sys.executable, "-m", "serenity_mlir._measure_worker", str(directory)]
+    command = [sys.executable, "-m", "serenity_mlir.measuring.worker", str(directory)]
     try:
         process = subprocess.run(
             command, env=_worker_environment(), capture_output=True, text=True, timeout=timeout
@@ -353,7 +353,7 @@ class MeasurementServer:
         """Serve the request in `directory`; return the exit code and standard error."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serenity_mlir._measure_worker", "--serve"],
+                [sys.executable, "-m", "serenity_mlir.measuring.worker", "--serve"],
                 env=_worker_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
