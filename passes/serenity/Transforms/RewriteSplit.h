@@ -49,6 +49,9 @@ struct Structured {
   std::optional<int64_t> dimOfLoop(int64_t index, int64_t loop) const;
 };
 
+/// Whether the body of `op` reads the index of `loop`.
+bool readsIndex(const Structured &op, int64_t loop);
+
 /// `op` as a loop nest; nothing if it is no linalg operation on tensors with
 /// one result.
 std::optional<Structured> structured(MlirOperation op);
@@ -201,6 +204,12 @@ private:
   std::vector<MlirOperation> dissolvedOps;
   std::set<const void *> pinned;
 };
+
+/// Whether `type` is a tensor of static shape without an encoding.
+bool isStatic(MlirType type);
+
+/// The extents of a shaped type.
+std::vector<int64_t> shape(MlirType type);
 
 /// `type` with dimension `dim` of extent `size`.
 MlirType withDim(MlirType type, int64_t dim, int64_t size);
