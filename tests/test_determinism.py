@@ -89,10 +89,8 @@ def _compile(
     return output.read_bytes(), without_times(json.loads(report.read_text()))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["random_programs", *(pytest.param(n, marks=pytest.mark.slow) for n in list(_INPUTS)[1:])],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _INPUTS)
 def test_nothing_but_input_and_flags_matters(
     name: str, serenity_compile: str, tmp_path: Path
 ) -> None:

@@ -1069,6 +1069,7 @@ def test_execution_models(
     assert slabs(compilers.ours_output(*to_stream)) == [cell_slab]
 
 
+@pytest.mark.slow
 def test_constants_are_evaluated_in_the_form_that_is_chosen(
     compilers: Compilers, tmp_path: Path
 ) -> None:
@@ -1270,6 +1271,7 @@ def test_report_of_stock(compilers: Compilers, cell: Path, tmp_path: Path) -> No
     assert [c["name"] for c in function["candidates"]] == ["stock"]
 
 
+@pytest.mark.slow
 def test_flag_combinations_agree(compilers: Compilers, cell: Path, cell_slab: int) -> None:
     """Every pair of the flags that change how the driver runs its phases gives the same module."""
     flags = [
