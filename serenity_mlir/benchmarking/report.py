@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenity_mlir._files import write_whole
 from serenity_mlir.errors import SerenityError
 
 if TYPE_CHECKING:
@@ -143,16 +143,6 @@ def to_html(parts: Sequence[Part], pictures: Path) -> str:
     )
 
 
-def _replace(path: Path, text: str) -> None:
-    """Writes a file so that it is there complete or as it was."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(text, "utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write(results: Results, output: Path) -> list[Path]:
     """Writes ``results.json``, ``results.md``, ``results.html`` and the pictures.
 
@@ -179,7 +169,7 @@ def write(results: Results, output: Path) -> list[Path]:
             "results.html": to_html(parts, folder),
         }
         for name, text in texts.items():
-            _replace(output / name, text)
+            write_whole(output / name, text)
     except OSError as error:
         raise SerenityError(f"{error.filename}: {error.strerror}", exit_code=2) from None
     return [output / name for name in texts]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from serenity_mlir._files import write_whole
 from serenity_mlir.cli import _many
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
@@ -166,7 +167,7 @@ def _check_one(model: str, settings: dict[str, Any], as_json: bool, report: Path
         result = check(model, **settings)
     if report is not None:
         try:
-            report.write_text(json.dumps(result.report, indent=1) + "\n", "utf-8")
+            write_whole(report, json.dumps(result.report, indent=1) + "\n")
         except OSError as error:
             raise SerenityError(f"{report}: {error.strerror}", exit_code=2) from None
     if as_json:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +14,8 @@ from typing import Annotated
 import typer
 
 from serenity_mlir import networks
+from serenity_mlir._files import write_whole
+from serenity_mlir.errors import SerenityError
 
 app = typer.Typer(
     help="List and build networks: those of the paper's evaluation and others.",
@@ -87,21 +87,17 @@ def build_network(
         raise typer.BadParameter(
             f"no network {name!r}; known are: {', '.join(networks.names())}", param_hint="NAME"
         )
+    if output.suffix in (".mlir", ".mlirbc", ".pt2"):
+        raise typer.BadParameter(
+            f"{output} would be an ONNX file; end its name in .onnx", param_hint="--output"
+        )
     if not output.parent.is_dir():
         raise typer.BadParameter(f"no such folder: {output.parent}", param_hint="--output")
     data = networks.build(name, seed).SerializeToString(deterministic=True)
-    # Complete or not at all: a reader never finds half a file.
-    handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, output)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        write_whole(output, data)
+    except OSError as error:
+        raise SerenityError(f"{output}: {error.strerror}", exit_code=2) from None
     if as_json:
         typer.echo(json.dumps({"output": str(output), "bytes": len(data), "seed": seed}))
     else:

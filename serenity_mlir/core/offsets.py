@@ -12,6 +12,7 @@ Learning" (ASPLOS 2023); ``docs/offsets.md`` has the formulation. All sizes are 
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serenity_mlir import _core
+from serenity_mlir._files import write_whole
 
 __all__ = [
     "RULES",
@@ -557,33 +559,38 @@ def read_csv(path: str | os.PathLike[str], *, fixed: bool = True) -> Buffers:
 def write_csv(
     path: str | os.PathLike[str], buffers: Buffers, offsets: npt.ArrayLike | None = None
 ) -> None:
-    """Writes MiniMalloc's CSV format, with the offsets as a column if they are given."""
+    """Writes MiniMalloc's CSV format, with the offsets as a column if they are given.
+
+    Raises:
+      OSError: The file cannot be written; it is then as it was.
+    """
     if offsets is not None:
         buffers = replace(buffers, fixed_offset=_int64s("offsets", offsets, len(buffers)))
     aligned = bool((buffers.alignment != 1).any())
     gapped = any(buffers.gaps)
     placed = bool((buffers.fixed_offset >= 0).any())
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        header = ["id", "lower", "upper", "size"]
-        header += ["alignment"] * aligned + ["gaps"] * gapped + ["offset"] * placed
-        writer.writerow(header)
-        for i, name in enumerate(buffers.ids):
-            row: list[object] = [name, buffers.lower[i], buffers.upper[i], buffers.size[i]]
-            if aligned:
-                row.append(buffers.alignment[i])
-            if gapped:
-                row.append(
-                    " ".join(
-                        f"{gap.lower}-{gap.upper}"
-                        + (
-                            f"@{gap.window_lower}:{gap.window_upper}"
-                            if gap.window_upper > gap.window_lower
-                            else ""
-                        )
-                        for gap in buffers.gaps[i]
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    header = ["id", "lower", "upper", "size"]
+    header += ["alignment"] * aligned + ["gaps"] * gapped + ["offset"] * placed
+    writer.writerow(header)
+    for i, name in enumerate(buffers.ids):
+        row: list[object] = [name, buffers.lower[i], buffers.upper[i], buffers.size[i]]
+        if aligned:
+            row.append(buffers.alignment[i])
+        if gapped:
+            row.append(
+                " ".join(
+                    f"{gap.lower}-{gap.upper}"
+                    + (
+                        f"@{gap.window_lower}:{gap.window_upper}"
+                        if gap.window_upper > gap.window_lower
+                        else ""
                     )
+                    for gap in buffers.gaps[i]
                 )
-            if placed:
-                row.append(buffers.fixed_offset[i] if buffers.fixed_offset[i] >= 0 else "")
-            writer.writerow(row)
+            )
+        if placed:
+            row.append(buffers.fixed_offset[i] if buffers.fixed_offset[i] >= 0 else "")
+        writer.writerow(row)
+    write_whole(path, stream.getvalue())

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from serenity_mlir._files import write_whole
 from serenity_mlir.core.offsets import Buffers, pack, pack_buffers, read_csv
 from serenity_mlir.core.scheduling import PeakDistribution
 from serenity_mlir.reports.explaining import (
@@ -659,7 +660,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     ending = Path(path).suffix.lower()
     if ending not in (".svg", ".png"):
         raise ValueError(f"{os.fspath(path)}: expected a name that ends in .svg or .png")
-    Path(path).write_bytes(_render(figure, ending[1:]))
+    write_whole(path, _render(figure, ending[1:]))
 
 
 def _render(figure: Figure, ending: str) -> bytes:
@@ -773,7 +774,7 @@ def plot(
     else:
         rows = panels_of_csv(source, time_limit=time_limit)
     if ending == ".html":
-        Path(output).write_text(_page(rows, Path(source).name, below), encoding="utf-8")
+        write_whole(output, _page(rows, Path(source).name, below))
     else:
         save(draw(rows), output)
     return rows
