@@ -203,6 +203,16 @@ def test_other_files_and_folders(tmp_path):
         assert error.exit_code == 2 and str(error).startswith(f"{path}: {text}")
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("swiftnet-c", "did you mean swiftnet_c"), ("#", "see `serenity networks list`")],
+)
+def test_neither_a_file_nor_a_network(name, hint, tmp_path):
+    error = refusal(Path(name), tmp_path)
+    assert error.exit_code == 2
+    assert str(error).startswith(f"{name}: neither a file nor a network of the package; {hint}")
+
+
 @pytest.mark.parametrize("name", ["junk.mlir", "junk.mlirbc"])
 def test_files_that_cannot_be_mlir(name, tmp_path):
     (tmp_path / name).write_bytes(b"\x89PNG\r\n\0\0")

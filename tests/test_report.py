@@ -353,6 +353,10 @@ def test_files_that_are_no_reports(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(ReportError, match="is not JSON"):
         load_report(path)
+    path.write_text('{"nodes": []}')
+    with pytest.raises(ReportError, match=r"this is no report; .* --serenity-report") as caught:
+        load_report(path)
+    assert caught.value.field == "schema"
     path.write_text("[]")
     with pytest.raises(ReportError, match="expected an object"):
         load_report(path)

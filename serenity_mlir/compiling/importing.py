@@ -11,6 +11,7 @@ convolutions, and for that it has to split their weights.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import os
@@ -176,12 +177,21 @@ def _import_path(path: str | os.PathLike[str], directory: Path) -> Path:
             return _import_onnx_model(networks.build(str(path)), directory, str(path))
     if path.is_dir():
         raise SerenityError(f"{path}: a folder, not a model", exit_code=2)
-    if path.suffix not in SUFFIXES:
+    if path.suffix in SUFFIXES:
+        raise SerenityError(f"{path}: no such file", exit_code=2)
+    if path.exists():
         raise SerenityError(
             f"{path}: unknown kind of model; use a file ending in {', '.join(SUFFIXES)}",
             exit_code=2,
         )
-    raise SerenityError(f"{path}: no such file", exit_code=2)
+    from serenity_mlir import networks
+
+    close = difflib.get_close_matches(str(path), networks.names(), n=3)
+    raise SerenityError(
+        f"{path}: neither a file nor a network of the package; "
+        + (f"did you mean {' or '.join(close)}?" if close else "see `serenity networks list`"),
+        exit_code=2,
+    )
 
 
 def _checked_mlir(path: Path) -> Path:

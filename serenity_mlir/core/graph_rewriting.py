@@ -115,7 +115,7 @@ def graph_instance(
         end.
 
     Returns:
-      A graph instance as plain data (docs/formats.md), for `scheduling.schedule` or ``serenity
+      A graph instance as plain data (docs/scheduling.md), for `scheduling.schedule` or ``serenity
       schedule``. Inputs are live from the start to their last use. Sizes in bytes.
 
     Raises:

@@ -41,6 +41,9 @@ REPORT_SCHEMA = 1
 _T = TypeVar("_T")
 
 
+_WRITTEN_BY = "a report is what `iree-compile --serenity-report=FILE.json` writes"
+
+
 class ReportError(ValueError):
     """A report that cannot be read, or that is not of the form of docs/report.md.
 
@@ -621,6 +624,11 @@ def parse_report(data: Any) -> Report:
         wrong type; the message and ``field`` name it.
     """
     item = _Object(data, "")
+    if isinstance(data, dict) and not {"schema", "functions"} <= data.keys():
+        missing = next(name for name in ("schema", "functions") if name not in data)
+        raise ReportError(
+            f"{missing}: the field is missing, so this is no report; {_WRITTEN_BY}", field=missing
+        )
     schema = item.count("schema")
     if schema != REPORT_SCHEMA:
         raise ReportError(
@@ -648,12 +656,16 @@ def load_report(path: str | os.PathLike[str]) -> Report:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReportError(f"cannot read the report {os.fspath(path)}: {error}") from error
+    except OSError as error:
+        raise ReportError(f"cannot read the report {os.fspath(path)}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ReportError(
+            f"cannot read the report {os.fspath(path)}: not a text file; {_WRITTEN_BY}"
+        ) from error
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise ReportError(f"{os.fspath(path)} is not JSON: {error}") from error
+        raise ReportError(f"{os.fspath(path)} is not JSON: {error}; {_WRITTEN_BY}") from error
     try:
         return parse_report(data)
     except ReportError as error:
