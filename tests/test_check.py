@@ -491,6 +491,27 @@ def test_wrong_usage_exits_with_2(arguments, pretend, tmp_path, monkeypatch):
     assert result.exit_code == 2, result.output
 
 
+def test_the_model_is_not_overwritten_by_its_report(pretend, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pretend(stock_report(main=(0, 0)))
+    model = write(tmp_path, "no_tensors")
+    before = Path(model).read_bytes()
+    (tmp_path / "link.json").symlink_to(model)
+    for report in (Path(model).name, "link.json"):
+        result = CliRunner().invoke(app, ["check", model, "--report", report])
+        assert result.exit_code == 2 and f"{report} is the model" in result.output
+    assert Path(model).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "told"), [("--sed=3", "did you mean --seed?"), ("--O2", "--flag takes any")]
+)
+def test_a_misspelt_option_is_put_right(option, told, tmp_path):
+    result = CliRunner().invoke(app, ["check", write(tmp_path, "no_tensors"), option])
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.replace("│", " ").split())
+
+
 def test_models_that_do_not_compile_exit_with_1(tmp_path):
     path = tmp_path / "broken.mlir"
     path.write_text("func.func @main( {")
