@@ -304,6 +304,30 @@ def test_limits_are_told(changes: dict[str, Any], told: str) -> None:
     assert any(told in note for note in entry.notes)
 
 
+def test_an_order_that_was_kept_is_no_silence():
+    """The slab of IREE's order has no bound, so there is nothing else to say about it."""
+    kept = region(optimal=False, lower_bound_bytes=0, proved_by="")
+    told = "IREE's order and dispatches are kept: none of 2 others needs less."
+    stock, ours = ("stock", 256), ("serenity", 256)
+    for rows, chosen, expected in (
+        ([stock, ours, ("serenity, in place", 300)], "stock", True),
+        ([stock, ("serenity", 255), ("serenity, in place", 300)], "stock", False),
+        ([stock, ours, ("serenity, in place", 300)], "serenity", False),
+        ([stock, ours, ("serenity, in place", None)], "stock", False),
+        ([stock], "stock", False),
+    ):
+        compared = candidates(*rows, chosen=chosen)
+        parsed = parse_report(report(regions=[kept], candidates=compared))
+        assert (told in explaining.explain(parsed)[0].notes) is expected, rows
+
+
+def test_what_lies_beside_the_slab_is_told():
+    notes = explaining.explain(parse_report(report(transient_peak_bytes=356)))[0].notes
+    assert any(note.startswith("100 bytes of the peak lie beside the slab") for note in notes)
+    notes = explaining.explain(parse_report(report()))[0].notes
+    assert not any("beside" in note for note in notes)
+
+
 def budget(met: bool | None, **changes: Any) -> dict[str, Any]:
     return {
         "met": met,

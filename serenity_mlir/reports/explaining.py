@@ -399,9 +399,36 @@ def _notes(function: FunctionReport) -> Iterator[str]:
             yield f"{where}the layout wastes nothing: the slab is the most that is ever live."
     if not function.peak_is_exact:
         yield "The peak depends on a branch or a trip count; the figure is an upper bound."
+    yield from _kept_order(function)
     peak = function.transient_peak_bytes
-    if peak is not None and len(function.regions) > 1:
+    if peak is None:
+        return
+    slabs = [region.slab_bytes for region in function.regions if region.slab_bytes]
+    if len(function.regions) > 1:
         yield "values that live from one region to the next lie in no slab, but in the peak."
+    elif slabs and peak > slabs[0]:
+        yield (
+            f"{peak - slabs[0]:,} bytes of the peak lie beside the slab: values that are handed to "
+            "the region or on from it, each an allocation of its own."
+        )
+
+
+def _kept_order(function: FunctionReport) -> Iterator[str]:
+    """Why IREE's order was compiled although others were compared."""
+    chosen = next((c for c in function.candidates if c.chosen), None)
+    if chosen is None or not chosen.name.startswith("stock"):
+        return
+    others = [c for c in function.candidates if not c.name.startswith("stock")]
+    mine = chosen.transient_peak_bytes
+    if (
+        others
+        and mine is not None
+        and all(
+            other.transient_peak_bytes is not None and other.transient_peak_bytes >= mine
+            for other in others
+        )
+    ):
+        yield f"IREE's order and dispatches are kept: none of {len(others)} others needs less."
 
 
 def _budget_notes(report: Report, function: FunctionReport) -> Iterator[str]:
