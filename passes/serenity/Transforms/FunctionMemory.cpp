@@ -641,9 +641,15 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
       int64_t bytes = 0;
       for (size_t at = text.find("tensor<"); at != std::string::npos;
            at = text.find("tensor<", at + 1)) {
-        std::string type = text.substr(at, text.find('>', at) - at + 1);
+        // Element types and encodings may have brackets of their own.
+        size_t end = text.find('<', at) + 1;
+        for (int depth = 1; depth > 0 && end < text.size(); ++end) {
+          depth += text[end] == '<' ? 1 : text[end] == '>' ? -1 : 0;
+        }
+        std::string spelling = text.substr(at, end - at);
+        MlirType type = mlirTypeParseGet(context, ir::strRef(spelling));
         std::optional<int64_t> size =
-            ir::tensorBytes(mlirTypeParseGet(context, ir::strRef(type)));
+            type.ptr ? ir::tensorBytes(type) : std::nullopt;
         if (!size) {
           return std::nullopt;
         }

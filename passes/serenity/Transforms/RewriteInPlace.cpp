@@ -98,6 +98,12 @@ static bool flowsElementwise(MlirValue value, MlirOperation store) {
           !mlirAffineMapIsProjectedPermutation(loops->maps.back())) {
         return false;
       }
+      // A reduction may accumulate in the memory of the result. What it starts
+      // from is there; an input would be overwritten before its last use.
+      if (loops->hasReduction() &&
+          int64_t(use.operandNumber) != loops->numInputs) {
+        return false;
+      }
       worklist.push_back(result(use.owner));
     }
   }
@@ -300,8 +306,11 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
         for (int64_t index : tied) {
           taken |= index == source;
         }
-        // Inputs, constants and clones of splats are not ours to overwrite.
+        // Inputs, constants and clones of splats are not ours to overwrite. A
+        // value of another block may be read again: this one may be a loop's.
         if (taken || isNull(producer) || !isa(producer, "flow.dispatch") ||
+            !mlirBlockEqual(mlirOperationGetBlock(producer),
+                            mlirOperationGetBlock(dispatch)) ||
             !mlirTypeEqual(mlirValueGetType(value), type) ||
             readsOf(origin, dispatch) != 1 ||
             !diesAt(origin, dispatch, !onlySingleUse)) {
