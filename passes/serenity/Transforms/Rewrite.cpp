@@ -745,9 +745,14 @@ void FunctionRewriter::clean() {
   splitter.invalidate();
   rejoin(splitter);
   // Collect before erasing: a dead operation may be the operand of another.
+  // What is inside of one goes with it.
   std::vector<MlirOperation> roots;
   walk(function, [&](MlirOperation op) {
     std::string_view opName = name(op);
+    std::string_view parent = name(mlirOperationGetParentOperation(op));
+    if (parent.substr(0, 7) == "linalg." || parent.substr(0, 7) == "tensor.") {
+      return;
+    }
     if (opName.substr(0, 7) != "linalg." && opName.substr(0, 7) != "tensor." &&
         opName != "arith.constant" && opName != "util.global.load") {
       return;

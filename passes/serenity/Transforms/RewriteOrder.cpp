@@ -569,9 +569,17 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
       reorder.emit(ops[i]);
     }
   }
+  // What follows the last pure operation stays there, in its order: a store to
+  // a global, say, which must not get in front of a load.
+  std::set<const void *> behind;
+  for (size_t i = last; i < ops.size(); ++i) {
+    behind.insert(ops[i].ptr);
+  }
   for (OpId op : found.order) {
     for (MlirOperation member : model.members[op]) {
-      reorder.emit(member);
+      if (behind.count(member.ptr) == 0) {
+        reorder.emit(member);
+      }
     }
   }
   reorder.apply();

@@ -167,8 +167,13 @@ SplitResult Splitter::split(MlirValue value) {
     return known->second;
   }
   SplitResult found = compute(value);
-  if (found.split && found.split->sizes.size() < 2) {
-    found.split.reset();
+  if (found.split) {
+    // Nothing is to be gained from one part, or from parts of no elements.
+    const std::vector<int64_t> &sizes = found.split->sizes;
+    if (sizes.size() < 2 ||
+        std::accumulate(sizes.begin(), sizes.end(), int64_t(0)) == 0) {
+      found.split.reset();
+    }
   }
   splits[key(value)] = found;
   return found;
