@@ -67,5 +67,5 @@ def plot(
         return
     for row in rows:
         for panel in row:
-            typer.echo(f"{panel.title}: {panel.height_bytes:,} bytes")
+            typer.echo(f"{panel.title}: {panel.height_bytes:,} bytes of slab")
     typer.echo(f"wrote {output}")
