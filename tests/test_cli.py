@@ -58,6 +58,18 @@ def help_of(*arguments: str) -> str:
     return " ".join(result.output.split())
 
 
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """As after ``pip install --no-deps``."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    source = tmp_path / "in.csv"
+    source.write_text("id,lower,upper,size\na,0,3,5\n")
+    output = tmp_path / "out.svg"
+    result = CliRunner().invoke(app, ["plot", str(source), "-o", str(output)])
+    assert result.exit_code == 2
+    assert "this needs matplotlib, which is not installed; run: " in result.output
+    assert not output.exists()
+
+
 # --- every command ----------------------------------------------------------------
 
 

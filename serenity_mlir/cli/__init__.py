@@ -81,6 +81,18 @@ class _LazyGroup(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing in ("", "serenity_mlir"):
+                raise
+            # Installed with this package unless it was told not to (--no-deps), or removed since.
+            wheels = "iree-base-compiler iree-base-runtime" if missing == "iree" else missing
+            typer.echo(
+                f"error: this needs {missing}, which is not installed; "
+                f"run: {sys.executable} -m pip install {wheels}",
+                err=True,
+            )
+            raise typer.Exit(2) from None
         except SerenityError as error:
             typer.echo(f"error: {error}", err=True)
             # A signal's negative number is no exit code.
