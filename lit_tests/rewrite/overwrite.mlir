@@ -120,3 +120,40 @@ util.func public @refused(%a: tensor<1x8x4x4xf32>, %b: tensor<1x6x4x4xf32>, %c: 
       ins(%pe, %w4 : tensor<1x4x6x6xf32>, tensor<4x3x3xf32>) outs(%z4 : tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32>
   util.return %ra, %pa, %rb, %rc, %rd, %re : tensor<1x8x4x4xf32>, tensor<1x8x6x6xf32>, tensor<1x8x4x4xf32>, tensor<1x4x4x8xf32>, tensor<2x8x4x4xf32>, tensor<1x4x4x4xf32>
 }
+
+// -----
+
+// Tests that nothing takes the place of what was computed before a loop, which
+// the next round reads again.
+
+// CHECK-LABEL: @before_a_loop
+//       CHECK: linalg.generic
+//       CHECK: scf.for
+//   CHECK-NOT: tensor.insert_slice
+//       CHECK: tensor.concat dim(1)
+//       CHECK: scf.yield
+#id = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>
+util.func public @before_a_loop(%x: tensor<1x8x4x4xf32>, %n: index) -> tensor<1x8x4x4xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<1.0> : tensor<8x3x3xf32>
+  %z = arith.constant dense<0.0> : tensor<1x8x4x4xf32>
+  %e = tensor.empty() : tensor<1x8x4x4xf32>
+  %relu = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%x : tensor<1x8x4x4xf32>) outs(%e : tensor<1x8x4x4xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %m = arith.maximumf %in, %zero : f32
+    linalg.yield %m : f32
+  } -> tensor<1x8x4x4xf32>
+  %r = scf.for %k = %c0 to %n step %c1 iter_args(%last = %x) -> tensor<1x8x4x4xf32> {
+    %p = tensor.pad %relu low[0, 0, 1, 1] high[0, 0, 1, 1] {
+    ^bb0(%i: index, %j: index, %a: index, %b: index):
+      tensor.yield %zero : f32
+    } : tensor<1x8x4x4xf32> to tensor<1x8x6x6xf32>
+    %d = linalg.depthwise_conv_2d_nchw_chw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}
+        ins(%p, %w : tensor<1x8x6x6xf32>, tensor<8x3x3xf32>) outs(%z : tensor<1x8x4x4xf32>) -> tensor<1x8x4x4xf32>
+    scf.yield %d : tensor<1x8x4x4xf32>
+  }
+  util.return %r : tensor<1x8x4x4xf32>
+}

@@ -140,3 +140,30 @@ util.func public @part_with_another_reader(%x: !stream.resource<external>) -> (!
   } => !stream.timepoint
   util.return %r, %t : !stream.resource<external>, !stream.timepoint
 }
+
+// -----
+
+// Tests that a part stays where it is if the operation that reads it last
+// writes over its place: workgroups would read what others have written.
+
+// CHECK-LABEL: @part_is_read_with_the_whole
+//       CHECK: %[[PART:.+]] = stream.async.dispatch @ex::@part_0(%{{[a-z0-9]+}}[%{{.+}} to %{{.+}} for %{{.+}}]) :
+//       CHECK: stream.async.update %[[PART]], %{{.+}}[%c0{{.*}} to %c1024{{.*}}]
+//       CHECK: stream.async.dispatch @ex::@accumulate(%[[PART]][{{.+}}], %[[WHOLE:.+]][{{.+}}]) : {{.+}} -> %[[WHOLE]]{
+util.func public @part_is_read_with_the_whole(%x: !stream.resource<external>) -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c1024 = arith.constant 1024 : index
+  %c2048 = arith.constant 2048 : index
+  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c64} {
+    %whole = stream.async.alloca : !stream.resource<transient>{%c2048}
+    %0 = stream.async.dispatch @ex::@part_0(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%c64}) -> !stream.resource<transient>{%c1024}
+    %1 = stream.async.dispatch @ex::@part_1(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%c64}) -> !stream.resource<transient>{%c1024}
+    %2 = stream.async.update %0, %whole[%c0 to %c1024] : !stream.resource<transient>{%c1024} -> %whole as !stream.resource<transient>{%c2048}
+    %3 = stream.async.update %1, %2[%c1024 to %c2048] : !stream.resource<transient>{%c1024} -> %2 as !stream.resource<transient>{%c2048}
+    %4 = stream.async.dispatch @ex::@accumulate(%0[%c0 to %c1024 for %c1024], %3[%c0 to %c2048 for %c2048]) : (!stream.resource<transient>{%c1024}, !stream.resource<transient>{%c2048}) -> %3{%c2048}
+    %5 = stream.async.dispatch @ex::@use(%4[%c0 to %c2048 for %c2048]) : (!stream.resource<transient>{%c2048}) -> !stream.resource<external>{%c64}
+    stream.yield %5 : !stream.resource<external>{%c64}
+  } => !stream.timepoint
+  util.return %r, %t : !stream.resource<external>, !stream.timepoint
+}

@@ -62,6 +62,8 @@ class Prediction:
       external_bytes: inputs and results.
       transient_peak_bytes: largest sum of transient memory in a call.
       stock_transient_peak_bytes: the same for the stock compiler.
+      stock_call_peak_bytes: inputs, results and transient memory at the worst
+        moment of a call as the stock compiler makes it.
       peak_bytes: all memory at the worst moment. The sum of the three classes
         unless the report says less: with several regions the results may not
         exist yet when the transient memory is largest.
@@ -80,6 +82,7 @@ class Prediction:
     external_bytes: int | None
     transient_peak_bytes: int | None
     stock_transient_peak_bytes: int | None
+    stock_call_peak_bytes: int | None
     peak_bytes: int | None
     exact: bool
     slab_bytes: int | None
@@ -282,6 +285,7 @@ def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | No
         external_bytes=external,
         transient_peak_bytes=transient,
         stock_transient_peak_bytes=found.get("stock_transient_peak_bytes"),
+        stock_call_peak_bytes=found.get("stock_call_peak_bytes"),
         peak_bytes=peak,
         # Between several regions the sum of the classes is only a bound.
         exact=bool(found.get("peak_is_exact", len(regions) <= 1)),
@@ -332,10 +336,22 @@ def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measur
     """Check what is said about the stock compiler, and that we are never worse."""
     # With several regions the stock module's classes need not add up, whatever
     # ours do: what its runtime shows of the transient memory is a lower bound.
-    comparable = prediction.exact and prediction.additive and prediction.regions <= 1
+    classes = (prediction.external_bytes, prediction.stock_transient_peak_bytes)
+    known = [value for value in classes if value is not None]
+    whole = prediction.stock_call_peak_bytes
+    comparable = (
+        prediction.exact
+        and prediction.additive
+        and (prediction.regions <= 1 if whole is None else whole == sum(known))
+    )
     problems: list[str] = []
     if prediction.exact:
         problems = _compare_class(
+            "peak of a call of the stock compiler",
+            whole,
+            stock.call.peak_bytes - stock.call.before_bytes,
+        )
+        problems += _compare_class(
             "transient peak of the stock compiler",
             prediction.stock_transient_peak_bytes,
             stock.transient_peak_bytes,

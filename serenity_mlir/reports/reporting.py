@@ -293,6 +293,8 @@ class FunctionReport:
       budget: How it stands to the memory budget, None without one.
       caller_arena_bytes: What of the transient peak lies in an arena that the caller provides;
         None if the function allocates by itself.
+      stock_call_peak_bytes: Inputs, results and transient memory at the worst moment of a call of
+        the stock compiler's module, None if not static or not exact.
     """
 
     name: str
@@ -310,6 +312,7 @@ class FunctionReport:
     used: tuple[str, ...] = ()
     budget: FunctionBudget | None = None
     caller_arena_bytes: int | None = None
+    stock_call_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -608,6 +611,7 @@ def _function(value: Any, place: str) -> FunctionReport:
         used=item.added_items("used", _text),
         budget=item.added_optional("budget", _function_budget),
         caller_arena_bytes=item.added_optional("caller_arena_bytes", _count),
+        stock_call_peak_bytes=item.added_optional("stock_call_peak_bytes", _count),
     )
     _check_budget(function, place)
     return function

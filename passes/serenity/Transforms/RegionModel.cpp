@@ -783,8 +783,9 @@ bool mayPlace(const std::vector<PlacedAccess> &source,
     if (access.command < copy && access.command >= firstAccess) {
       return false; // would see the new contents too early, or destroy them
     }
-    if (access.command > copy && access.writes && access.command < lastAccess) {
-      return false; // a later reader of the source would see it
+    if (access.command > copy && access.writes &&
+        access.command <= lastAccess) {
+      return false; // a reader of the source, then or later, would see it
     }
   }
   return true;

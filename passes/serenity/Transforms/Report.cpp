@@ -341,6 +341,7 @@ void writeFunction(Writer &json, const FunctionReport &function,
   json.field("initializer", function.initializer);
   json.field("transient_peak_bytes", function.transientPeakBytes);
   json.field("stock_transient_peak_bytes", function.stockTransientPeakBytes);
+  json.field("stock_call_peak_bytes", function.stockCallPeakBytes);
   json.field("caller_arena_bytes", function.callerArenaBytes);
   json.field("external_bytes", function.externalBytes);
   json.field("peak_bytes", function.peakBytes);

@@ -123,6 +123,9 @@ struct FunctionReport {
   bool initializer = false;
   std::optional<int64_t> transientPeakBytes; // empty: not static
   std::optional<int64_t> stockTransientPeakBytes;
+  /// Inputs, results and transient memory at the worst moment of a call as the
+  /// stock compiler makes it; empty: not static, or not exact.
+  std::optional<int64_t> stockCallPeakBytes;
   /// What of the transient peak lies in an arena that the caller provides;
   /// empty: nothing.
   std::optional<int64_t> callerArenaBytes;

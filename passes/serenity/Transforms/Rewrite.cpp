@@ -168,11 +168,13 @@ static MlirOperation padOf(const Structured &op, const StructuredSplit &plan) {
 }
 
 /// Whether the result can take the place of what is padded: nothing else reads
-/// that, it is computed here, and of the same type.
+/// that, it is computed here (not before a loop), and of the same type.
 static bool takesPlace(const Structured &op, MlirOperation pad) {
   MlirValue source = operand(pad, 0);
   MlirOperation producer = definingOp(source);
   return !isNull(producer) && structured(producer) &&
+         mlirBlockEqual(mlirOperationGetBlock(producer),
+                        mlirOperationGetBlock(pad)) &&
          uses(source).size() == 1 &&
          mlirTypeEqual(mlirValueGetType(source),
                        mlirValueGetType(result(op.op)));

@@ -161,7 +161,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
 
   // As stock, on a clone.
   MlirOperation stock = mlirOperationClone(flow);
-  Peaks stockPeaks, offsetPeaks;
+  Peaks stockPeaks, stockWithResults, offsetPeaks;
   ModuleReport stockSlabs;
   bool stockOk;
   {
@@ -174,7 +174,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
     stockOk = stream.toSlabs(stock, nullptr, nullptr, false);
     if (stockOk) {
-      stockPeaks = stream.peaks(stock, options, PackAlgorithm::Iree);
+      stockPeaks =
+          stream.peaks(stock, options, PackAlgorithm::Iree, &stockWithResults);
       offsetPeaks = stream.peaks(stock, options, options.offsets);
       stockSlabs = describeStock(stock);
     }
@@ -229,6 +230,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     const std::string &name = item.first;
     FunctionReport &entry = functionReport(report, name);
     entry.stockTransientPeakBytes = item.second;
+    entry.stockCallPeakBytes = stockWithResults[name]; // and inputs, later
     entry.stockRegions = functionReport(stockSlabs, name).regions;
     std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
         {"stock", item.second}};

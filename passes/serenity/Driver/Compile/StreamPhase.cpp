@@ -170,7 +170,7 @@ bool StreamPhase::toCommands(MlirOperation module) {
 }
 
 Peaks StreamPhase::peaks(MlirOperation module, const Options &options,
-                         PackAlgorithm algorithm) {
+                         PackAlgorithm algorithm, Peaks *withResults) {
   bool several = false;
   for (MlirOperation function : ir::operations(ir::body(module))) {
     int allocations = 0;
@@ -180,12 +180,12 @@ Peaks StreamPhase::peaks(MlirOperation module, const Options &options,
     several |= allocations > 2; // the slab's and the results'
   }
   if (several) {
-    Peaks exact = runtimePeaks(module, options, algorithm);
+    Peaks exact = runtimePeaks(module, options, algorithm, withResults);
     if (!exact.empty()) {
       return exact;
     }
   }
-  return transientPeaks(module, options, algorithm);
+  return transientPeaks(module, options, algorithm, withResults);
 }
 
 MlirOperation StreamPhase::withReuse(MlirOperation module) {
@@ -199,7 +199,7 @@ MlirOperation StreamPhase::withReuse(MlirOperation module) {
 }
 
 Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
-                                PackAlgorithm algorithm) {
+                                PackAlgorithm algorithm, Peaks *withResults) {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(module));
   MlirOperation clone = mlirOperationClone(module);
   Options packing = options;
@@ -211,7 +211,7 @@ Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
                   streamOptions(/*visible=*/false),
               /*visible=*/false) &&
       runIree(clone, reuse, /*visible=*/false)) {
-    peaks = transientPeaks(clone, packing, algorithm);
+    peaks = transientPeaks(clone, packing, algorithm, withResults);
   }
   mlirOperationDestroy(clone);
   return peaks;
@@ -244,7 +244,7 @@ bool StreamPhase::toEnd(MlirOperation module) {
 }
 
 Peaks transientPeaks(MlirOperation module, const Options &options,
-                     PackAlgorithm algorithm) {
+                     PackAlgorithm algorithm, Peaks *withResults) {
   Peaks peaks;
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (ir::isa(function, "util.func") || ir::isa(function, "func.func")) {
@@ -256,6 +256,9 @@ Peaks transientPeaks(MlirOperation module, const Options &options,
       std::optional<CallMemory> memory = callMemory(module, function, layout);
       peaks[name] = memory ? std::optional<int64_t>(memory->transientPeakBytes)
                            : std::nullopt;
+      if (withResults && memory && memory->exact) {
+        (*withResults)[name] = memory->peakBytes;
+      }
     }
   }
   return peaks;

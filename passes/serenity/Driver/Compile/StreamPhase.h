@@ -44,12 +44,13 @@ public:
 
   /// The peaks of a module with laid out slabs as the runtime will see them,
   /// packed by `algorithm`: those at the end of the commands, where releases
-  /// have been placed. The module stays as it is.
+  /// have been placed. The module stays as it is. `withResults` receives the
+  /// peaks of transient memory and results together, where they are exact.
   Peaks runtimePeaks(MlirOperation module, const Options &options,
-                     PackAlgorithm algorithm);
+                     PackAlgorithm algorithm, Peaks *withResults = nullptr);
   /// The same, at less cost where all functions have a single slab.
   Peaks peaks(MlirOperation module, const Options &options,
-              PackAlgorithm algorithm);
+              PackAlgorithm algorithm, Peaks *withResults = nullptr);
   /// A copy of a module with commands in which released allocations serve later
   /// ones, as at the end of the phase: the peaks rise. Null if that fails.
   MlirOperation withReuse(MlirOperation module);
@@ -69,7 +70,7 @@ private:
 
 /// The peaks of a module with laid out slabs if `algorithm` packs them.
 Peaks transientPeaks(MlirOperation module, const Options &options,
-                     PackAlgorithm algorithm);
+                     PackAlgorithm algorithm, Peaks *withResults = nullptr);
 
 } // namespace serenity
 

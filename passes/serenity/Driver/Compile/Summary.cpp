@@ -65,6 +65,11 @@ void describeFunctions(MlirOperation module, const Options &options,
       std::optional<int64_t> inputs =
           inputBytes(declared ? exported->second : function->second);
       entry.transientPeakBytes = std::nullopt;
+      if (entry.stockCallPeakBytes && inputs) {
+        *entry.stockCallPeakBytes += *inputs;
+      } else {
+        entry.stockCallPeakBytes = std::nullopt;
+      }
       if (memory) {
         entry.transientPeakBytes = memory->transientPeakBytes;
         entry.callerArenaBytes = memory->callerArenaBytes;
