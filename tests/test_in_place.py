@@ -53,6 +53,32 @@ func.func @main(%x: {SQUARE}) -> {SQUARE} {{
 """
 
 
+def carried_and_read_in_every_iteration() -> str:
+    """The loop starts from o, and every iteration reads o too: it lives until the last one."""
+    return f"""
+#id = affine_map<(d0, d1) -> (d0, d1)>
+func.func @main(%x: {SQUARE}) -> {SQUARE} {{
+    %c0 = arith.constant 0 : i32
+    %c1 = arith.constant 1 : i32
+    %c4 = arith.constant 4 : i32
+    %z = arith.constant dense<0.0> : {SQUARE}
+    %e = tensor.empty() : {SQUARE}
+    {_product("o", "x", "x")}
+    %r:2 = scf.while (%i = %c0, %c = %o) : (i32, {SQUARE}) -> (i32, {SQUARE}) {{
+      %more = arith.cmpi slt, %i, %c4 : i32
+      scf.condition(%more) %i, %c : i32, {SQUARE}
+    }} do {{
+    ^bb0(%i: i32, %c: {SQUARE}):
+    {_product("u", "c", "x")}
+    {_sum("v", "u", "o")}
+      %next = arith.addi %i, %c1 : i32
+      scf.yield %next, %v : i32, {SQUARE}
+    }}
+    return %r#1 : {SQUARE}
+}}
+"""
+
+
 def read_by_a_reduction() -> str:
     """Complex elements are not computed in vectors: the rows' sums grow in memory."""
     element, wide, rows = "complex<f32>", "tensor<17x33xcomplex<f32>>", "tensor<17xcomplex<f32>>"
@@ -83,7 +109,10 @@ func.func @main(%a: {wide}, %b: {wide}, %x: {rows}) -> {rows} {{
 """
 
 
-@pytest.mark.parametrize("program", [read_in_every_iteration, read_by_a_reduction])
+@pytest.mark.parametrize(
+    "program",
+    [read_in_every_iteration, carried_and_read_in_every_iteration, read_by_a_reduction],
+)
 def test_what_is_read_again_is_not_overwritten(program, tmp_path):
     path = tmp_path / "model.mlir"
     path.write_text(program())

@@ -462,6 +462,19 @@ bool isUsedAfter(MlirValue value, MlirOperation loop) {
   return false;
 }
 
+/// Whether an iteration of `loop` reads `value` other than as a carried one.
+bool isUsedInside(MlirValue value, MlirOperation loop) {
+  for (const ir::Use &use : ir::uses(value)) {
+    for (MlirOperation parent = mlirOperationGetParentOperation(use.owner);
+         parent.ptr; parent = mlirOperationGetParentOperation(parent)) {
+      if (mlirOperationEqual(parent, loop)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 bool Interpreter::visitLoop(MlirOperation op, States &states) {
   exact = false;
   bool counted = ir::isa(op, "scf.for");
@@ -484,15 +497,20 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
     // What was there before the loop stays where something after it has a hold
     // on it, by whatever name.
     std::set<int> held;
+    std::set<int> inside; // until the last iteration
     for (const auto &item : start.bound) {
       MlirValue value = {const_cast<void *>(item.first)};
       if (nested || isUsedAfter(value, op)) {
         held.insert(item.second);
+      } else if (isUsedInside(value, op)) {
+        inside.insert(item.second);
       }
     }
+    const std::vector<int> initial = carried[0];
     auto drop = [&](State &state, int allocation,
                     const std::vector<int> &kept) {
       if (allocation >= 0 && !held.count(allocation) &&
+          !inside.count(allocation) &&
           std::find(kept.begin(), kept.end(), allocation) == kept.end()) {
         state.release(allocation);
       }
@@ -545,9 +563,13 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
         }
       }
     }
+    inside.clear();
     for (size_t s = 0; s < current.size(); ++s) {
       State &state = current[s];
       --state.loopDepth;
+      for (int allocation : initial) {
+        drop(state, allocation, carried[s]);
+      }
       for (intptr_t region = 0; region < (counted ? 1 : 2); ++region) {
         MlirBlock block =
             mlirRegionGetFirstBlock(mlirOperationGetRegion(op, region));
