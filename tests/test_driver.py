@@ -1263,6 +1263,25 @@ def test_report_that_cannot_be_written(compilers: Compilers, small: Path, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["module.vmfb", "./module.vmfb", "model.mlir", "link.json", ""])
+def test_report_never_overwrites_model_or_module(
+    name: str, compilers: Compilers, small: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.mlir"
+    model.write_text(small.read_text())
+    (tmp_path / "link.json").symlink_to(model)
+    output = tmp_path / "module.vmfb"
+    output.write_text("older")
+    for flags in (["-o", output], [f"-o={output}"]):
+        report = f"{tmp_path}/{name}"
+        run = compilers.ours(model, *TARGET, *flags, f"--serenity-report={report}")
+        assert run.code == 2
+        wanted = "is a folder" if not name else "is also the"
+        assert wanted in run.err and "name a" in run.err, run.err
+        assert model.read_text() == small.read_text()
+        assert output.read_text() == "older"
+
+
 def test_report_of_stock(compilers: Compilers, cell: Path, tmp_path: Path) -> None:
     report = compilers.report(tmp_path / "report.json", cell, *TARGET, "--serenity-schedule=off")
     (function,) = report["functions"]

@@ -28,9 +28,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
+#include <filesystem>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -308,6 +310,54 @@ ireeCompilerOutputDestroy(iree_compiler_output_t *output) {
   }
 }
 
+/// Whether two names are of one file, which need not be there yet.
+static bool isSameFile(const std::string &a, const std::string &b) {
+  std::error_code ignored;
+  std::filesystem::path first = std::filesystem::weakly_canonical(a, ignored);
+  std::filesystem::path second = std::filesystem::weakly_canonical(b, ignored);
+  return !first.empty() && first == second;
+}
+
+/// Why the report cannot be written to `path`, `args` being the compiler's;
+/// nothing if it can.
+static std::optional<std::string>
+reportProblem(const std::vector<std::string> &args, const std::string &path) {
+  if (path.empty() || path == "-") {
+    return std::nullopt;
+  }
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return "--serenity-report=" + path + ": is a folder; name a file in it";
+  }
+  // A name that is the value of another flag is none of the model.
+  for (size_t i = 1; i < args.size(); ++i) {
+    const std::string &arg = args[i];
+    std::string output;
+    if (arg.size() > 1 && arg[0] == '-') {
+      std::string_view flag =
+          std::string_view(arg).substr(arg[1] == '-' ? 2 : 1);
+      if (flag == "o" && i + 1 < args.size()) {
+        output = args[++i];
+      } else if (flag.substr(0, 2) == "o=") {
+        output = flag.substr(2);
+      } else {
+        i += arg.find('=') == std::string::npos && takesSeparateValue(arg);
+        continue;
+      }
+    }
+    if (isSameFile(output.empty() ? arg : output, path)) {
+      return "--serenity-report=" + path + ": is also the " +
+             (output.empty() ? "input" : "output") +
+             " of the compilation; name another file";
+    }
+  }
+  AtomicFile probe;
+  if (AtomicFile::handles(path) && !probe.open(path)) {
+    return probe.error();
+  }
+  return std::nullopt;
+}
+
 int main(int argc, char **argv) {
   failAtFileSizeLimit();
   Driver &state = driver();
@@ -331,14 +381,10 @@ int main(int argc, char **argv) {
     }
   }
   // Before any work: a report that cannot be written is a mistake of the call.
-  if (!state.flags.reportPath.empty() &&
-      AtomicFile::handles(state.flags.reportPath)) {
-    AtomicFile probe;
-    if (!probe.open(state.flags.reportPath)) {
-      std::fprintf(stderr, "serenity-compile: error: %s\n",
-                   probe.error().c_str());
-      return exitUsage;
-    }
+  if (std::optional<std::string> error =
+          reportProblem(args, state.flags.reportPath)) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
+    return exitUsage;
   }
 
   // LLVM's handler, installed later, cleans up and then raises the signal again
