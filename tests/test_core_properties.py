@@ -14,6 +14,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ from serenity_mlir import Problem, schedule, simulate
 from serenity_mlir.core import offsets
 from serenity_mlir.core.offsets import Buffers, Gap
 from serenity_mlir.core.scheduling import SWITCHES, Buffer, Operation, Schedule
+
+pytestmark = pytest.mark.without_iree
 
 #: The same examples in every run.
 properties = settings(max_examples=120, derandomize=True, deadline=None)

@@ -10,6 +10,8 @@ from serenity_mlir import networks
 from serenity_mlir.core import graph_rewriting, scheduling
 from serenity_mlir.core.graph_rewriting import graph_instance
 
+pytestmark = pytest.mark.without_iree
+
 # Ahn et al., MLSys 2020, under the paper's model: network, rewriting, operations, bytes.
 PAPER = [
     ("swiftnet_a", "none", 20, 200_704),

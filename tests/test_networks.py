@@ -30,6 +30,8 @@ from serenity_mlir.networks import (
 )
 from serenity_mlir.networks.graph import Graph
 
+pytestmark = pytest.mark.without_iree
+
 ALL = networks.names()
 PAPER = networks.names("paper")
 

@@ -26,6 +26,8 @@ from serenity_mlir.core.offsets import (
     verify,
 )
 
+pytestmark = pytest.mark.without_iree
+
 INSTANCES = Path(__file__).parent.parent / "benchmarks" / "instances" / "offsets"
 
 

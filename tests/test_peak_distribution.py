@@ -30,6 +30,8 @@ from serenity_mlir.core.scheduling import (
 )
 from serenity_mlir.reports import plotting
 
+pytestmark = pytest.mark.without_iree
+
 GRAPHS = Path(__file__).resolve().parent.parent / "benchmarks" / "instances" / "graphs"
 
 

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "fuzz"))
 
 import readers
 
+pytestmark = pytest.mark.without_iree
+
 
 @pytest.mark.parametrize("name", readers.TARGETS)
 def test_corpus_has_both_kinds(name: str) -> None:

@@ -20,6 +20,8 @@ import pytest
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.running import Record, find_models, run_many
 
+pytestmark = pytest.mark.without_iree
+
 
 def length(path: str, factor: int = 1) -> dict[str, int]:
     """Work for the tests: what the file's name begins with decides what happens."""

@@ -30,6 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import scheduling_instances as instances
 
+pytestmark = pytest.mark.without_iree
+
 CELLS = list(instances.cells())
 
 

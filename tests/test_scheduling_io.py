@@ -20,6 +20,8 @@ import pytest
 import serenity_mlir
 from serenity_mlir.core.scheduling import Buffer, Operation, Problem, ProblemError, schedule
 
+pytestmark = pytest.mark.without_iree
+
 GRAPHS = Path(__file__).resolve().parent.parent / "benchmarks" / "instances" / "graphs"
 
 SMALL = {
