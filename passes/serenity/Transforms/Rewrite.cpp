@@ -537,7 +537,7 @@ public:
 
   /// With `joins`, which receives the parts that could be taken together.
   void run(const std::vector<Candidate> &candidates,
-           const std::vector<bool> &enabled, std::vector<int64_t> *applied,
+           const std::vector<bool> &enabled, RewriteOutcome *outcome,
            PartGroups *joins);
 
 private:
@@ -775,7 +775,7 @@ void FunctionRewriter::clean() {
 
 void FunctionRewriter::run(const std::vector<Candidate> &candidates,
                            const std::vector<bool> &enabled,
-                           std::vector<int64_t> *applied, PartGroups *joins) {
+                           RewriteOutcome *outcome, PartGroups *joins) {
   // Sites of one operation, or of one and its operand, exclude each other: the
   // earlier phase takes it.
   auto phaseOf = [](RewriteKind kind) {
@@ -791,8 +791,8 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
         continue;
       }
       int64_t parts = apply(i);
-      if (applied) {
-        (*applied)[i] = parts;
+      if (outcome) {
+        outcome->parts[i] = parts;
       }
     }
   };
@@ -842,7 +842,11 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
         }
       }
     } else {
-      orderChains(function, free, piecewise, concats, options.stateLimit);
+      bool proved =
+          orderChains(function, free, piecewise, concats, options.stateLimit);
+      if (outcome) {
+        outcome->ordersProved &= proved;
+      }
     }
   }
   // Last, so that the search for an order has a single operation to place.
@@ -851,8 +855,7 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
 }
 
 bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
-                   const RewriteOptions &options,
-                   std::vector<int64_t> *applied) {
+                   const RewriteOptions &options, RewriteOutcome *outcome) {
   std::vector<Candidate> candidates = findCandidates(module, nullptr);
   if (candidates.size() != enabled.size()) {
     emitError(mlirOperationGetLocation(module),
@@ -862,12 +865,13 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
                   "; pass what findRewriteSites gives for this module");
     return false;
   }
-  if (applied) {
-    applied->assign(enabled.size(), 0);
+  if (outcome) {
+    outcome->parts.assign(enabled.size(), 0);
+    outcome->ordersProved = true;
   }
   for (MlirOperation function : functions(module)) {
     FunctionRewriter(module, function, options)
-        .run(candidates, enabled, applied, /*joins=*/nullptr);
+        .run(candidates, enabled, outcome, /*joins=*/nullptr);
   }
   return true;
 }
@@ -909,8 +913,8 @@ bool runRewrite(MlirOperation module, const Options &options,
     rewriting.joins = findPartJoins(clone, enabled);
     mlirOperationDestroy(clone);
   }
-  std::vector<int64_t> applied;
-  if (!applyRewrites(module, enabled, rewriting, &applied)) {
+  RewriteOutcome outcome;
+  if (!applyRewrites(module, enabled, rewriting, &outcome)) {
     return false;
   }
   for (const RefusedSite &site : refused) {
@@ -919,10 +923,10 @@ bool runRewrite(MlirOperation module, const Options &options,
                                   refusalText(site.reason));
   }
   for (size_t i = 0; report && i < sites.size(); ++i) {
-    if (applied[i] > 0) {
-      report->rewrites.push_back({sites[i].location, sites[i].function,
-                                  rewriteKindName(sites[i].kind), applied[i],
-                                  sites[i].bytesBefore, sites[i].bytesAfter});
+    if (outcome.parts[i] > 0) {
+      report->rewrites.push_back(
+          {sites[i].location, sites[i].function, rewriteKindName(sites[i].kind),
+           outcome.parts[i], sites[i].bytesBefore, sites[i].bytesAfter});
     }
   }
   return true;

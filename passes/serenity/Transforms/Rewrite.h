@@ -146,14 +146,23 @@ struct RewriteOptions {
   PartGroups joins;
 };
 
+/// What `applyRewrites` has done.
+struct RewriteOutcome {
+  /// Per site: the number of parts that took the place of its operation, 0
+  /// where it was left alone.
+  std::vector<int64_t> parts;
+  /// No other order of the parts is better, so that more states would not
+  /// change the result.
+  bool ordersProved = true;
+};
+
 /// Applies the sites with `enabled[i]`, numbered as `findRewriteSites` gives
 /// them. A site whose concatenation depends on a site that is not enabled is
-/// left alone. `applied`, if not null, receives the number of parts that took
-/// the place of each site's operation, 0 where it was left alone.
+/// left alone.
 /// Returns false, after a diagnostic, if `enabled` does not fit the module.
 bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
                    const RewriteOptions &options = {},
-                   std::vector<int64_t> *applied = nullptr);
+                   RewriteOutcome *outcome = nullptr);
 
 /// Which parts of the enabled sites could be taken together without raising the
 /// peak, as the model that orders accumulations predicts it. Rewrites `module`.

@@ -512,7 +512,7 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
                  int64_t stateLimit) {
   std::vector<MlirBlock> all = blocks(function);
   if (chains.empty() || all.size() != 1) {
-    return false;
+    return true;
   }
   // Between the first and the last pure operation nothing else may stand.
   std::vector<MlirOperation> ops = operations(all.front());
@@ -526,14 +526,14 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
   }
   for (size_t i = first; i < last; ++i) {
     if (!isPure(ops[i])) {
-      return false;
+      return true;
     }
   }
 
   Model model(all.front(), chains, piecewise, concats,
               concats.empty() ? Addends::TakeSum : Addends::ComeLast);
   if (!isComplete(model)) {
-    return false;
+    return true;
   }
   ScheduleResult found = solve(model.problem, stateLimit);
 
@@ -583,7 +583,7 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
     }
   }
   reorder.apply();
-  return true;
+  return found.optimal;
 }
 
 namespace {

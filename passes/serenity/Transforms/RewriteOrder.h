@@ -66,7 +66,8 @@ using Concats = std::set<const void *>;
 /// after `stateLimit` states, so that the answer is deterministic.
 ///
 /// Functions of several blocks, or with side effects between their tensor
-/// operations, are left in their order. Returns whether anything changed.
+/// operations, are left in their order. Returns whether more states would find
+/// no better one.
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
                  const PiecewiseOps &piecewise, const Concats &concats,
                  int64_t stateLimit);

@@ -356,9 +356,9 @@ std::vector<std::string> meansOf(Variant variant, const Form &form,
   auto tried = forms.tried().find(form);
   const std::vector<RewriteSite> &sites = forms.sites();
   for (size_t i = 0; tried != forms.tried().end() && i < sites.size() &&
-                     i < tried->second.applied.size();
+                     i < tried->second.rewrites.parts.size();
        ++i) {
-    if (tried->second.applied[i] && sites[i].function == function) {
+    if (tried->second.rewrites.parts[i] && sites[i].function == function) {
       means.push_back("rewriting");
       break;
     }

@@ -203,7 +203,7 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms");
-  entry.flow = maker->make(form, statesPerOrder, &entry.applied,
+  entry.flow = maker->make(form, statesPerOrder, &entry.rewrites,
                            FormMaker::Constants::Symbolic);
   if (entry.flow.ptr) {
     ir::walk(entry.flow, [&](MlirOperation op) {
@@ -242,8 +242,8 @@ std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
 /// Makes a form once more, with its constants evaluated, and keeps that if it
 /// is no worse than the estimate.
 bool FormSearch::remake(const Form &form, Tried &entry, int64_t stateLimit) {
-  std::vector<int64_t> applied;
-  MlirOperation module = maker->make(form, stateLimit, &applied);
+  RewriteOutcome rewrites;
+  MlirOperation module = maker->make(form, stateLimit, &rewrites);
   if (!module.ptr) {
     return false;
   }
@@ -252,7 +252,7 @@ bool FormSearch::remake(const Form &form, Tried &entry, int64_t stateLimit) {
   if (keep) {
     std::swap(module, entry.flow);
     entry.estimate = bytes;
-    entry.applied = applied;
+    entry.rewrites = rewrites;
     entry.symbolic = false;
   }
   mlirOperationDestroy(module);
@@ -268,7 +268,8 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms to slabs");
-  if (numRewrites(form) > 0) {
+  // More states, unless they would change nothing.
+  if (numRewrites(form) > 0 && !entry.rewrites.ordersProved) {
     remake(form, entry, statesPerPlacedOrder);
   }
   if (entry.symbolic && !remake(form, entry, statesPerOrder)) {
@@ -680,9 +681,10 @@ Form FormSearch::dropSites(Form best) {
     return best;
   }
   std::vector<std::pair<int64_t, size_t>> sites;
-  for (size_t i = 0; i < known->applied.size(); ++i) {
-    if (known->applied[i] > 0) {
-      sites.emplace_back(-known->applied[i], i);
+  const std::vector<int64_t> &parts = known->rewrites.parts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i] > 0) {
+      sites.emplace_back(-parts[i], i);
     }
   }
   std::sort(sites.begin(), sites.end());

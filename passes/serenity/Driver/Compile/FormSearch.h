@@ -35,7 +35,7 @@ public:
     std::optional<int64_t> estimate; // at flow level
     std::optional<int64_t> cost;     // of the slabs
     ModuleReport report;
-    std::vector<int64_t> applied; // parts of the sites; 0: left alone
+    RewriteOutcome rewrites;
   };
 
   /// Everything must outlive the search. With `watched`, what the user watches

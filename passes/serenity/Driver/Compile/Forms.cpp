@@ -107,8 +107,7 @@ PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
 }
 
 MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
-                              std::vector<int64_t> *applied,
-                              Constants constants) {
+                              RewriteOutcome *outcome, Constants constants) {
   MlirOperation module = mlirOperationClone(preprocessed);
   bool ok = true;
   if (numRewrites(form) > 0) {
@@ -116,7 +115,7 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     options.stateLimit = stateLimit;
     options.joins = form.joins;
     options.deepStreams = form.deepStreams;
-    ok = applyRewrites(module, form.sites, options, applied);
+    ok = applyRewrites(module, form.sites, options, outcome);
   }
   keepApart(module, form.apart);
   if (numRewrites(form) > 0) {

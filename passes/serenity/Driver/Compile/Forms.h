@@ -69,11 +69,10 @@ public:
   enum class Constants { Evaluated, Symbolic };
 
   /// The module at the end of the flow phase, owned by the caller; null if IREE
-  /// refuses the form. `applied` receives the number of parts of every site, 0
-  /// where it was not rewritten.
-  /// `stateLimit` ends the search for the order of accumulations.
+  /// refuses the form. `outcome` receives what was rewritten. `stateLimit` ends
+  /// the search for the order of accumulations.
   MlirOperation make(const Form &form, int64_t stateLimit,
-                     std::vector<int64_t> *applied = nullptr,
+                     RewriteOutcome *outcome = nullptr,
                      Constants constants = Constants::Evaluated);
 
   /// Joins of the parts of `form` that the model of accumulations has no

@@ -291,10 +291,10 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   if (own && !form.isStock()) {
     for (size_t i = 0; i < forms.sites().size(); ++i) {
       const RewriteSite &site = forms.sites()[i];
-      if (i < own->applied.size() && own->applied[i] > 0) {
-        report.rewrites.push_back({site.location, site.function,
-                                   rewriteKindName(site.kind), own->applied[i],
-                                   site.bytesBefore, site.bytesAfter});
+      if (i < own->rewrites.parts.size() && own->rewrites.parts[i] > 0) {
+        report.rewrites.push_back(
+            {site.location, site.function, rewriteKindName(site.kind),
+             own->rewrites.parts[i], site.bytesBefore, site.bytesAfter});
       }
     }
   }
