@@ -98,3 +98,23 @@ util.func public @two_results(%x: !stream.resource<external>) -> (!stream.resour
   } => !stream.timepoint
   util.return %r, %t : !stream.resource<external>, !stream.timepoint
 }
+
+// -----
+
+// Tests that a result that no command writes is handed out all the same.
+
+// CHECK-LABEL: @nothing_written
+//       CHECK: stream.async.execute
+//   CHECK-DAG: %[[MADE:.+]] = stream.async.dispatch @ex::@a
+//   CHECK-DAG: %[[EMPTY:.+]] = stream.async.alloca
+//       CHECK: stream.yield %[[MADE]], %[[EMPTY]] :
+util.func public @nothing_written(%x: !stream.resource<external>) -> (!stream.resource<external>, !stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %r:2, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> (!stream.resource<external>{%c64}, !stream.resource<external>{%c64}) {
+    %0 = stream.async.alloca : !stream.resource<external>{%c64}
+    %1 = stream.async.dispatch @ex::@a(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%c64}) -> !stream.resource<external>{%c64}
+    stream.yield %1, %0 : !stream.resource<external>{%c64}, !stream.resource<external>{%c64}
+  } => !stream.timepoint
+  util.return %r#0, %r#1, %t : !stream.resource<external>, !stream.resource<external>, !stream.timepoint
+}

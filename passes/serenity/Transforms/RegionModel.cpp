@@ -1005,9 +1005,12 @@ void Writer::write(const std::vector<OpId> &order) {
   for (size_t i = 0; i < model.yields.size(); ++i) {
     if (model.yields[i] >= 0) {
       int root = plan.places[model.yields[i]].root;
-      if (current[root].ptr) {
-        mlirOperationSetOperand(yield, intptr_t(i), current[root]);
+      if (!current[root].ptr) {
+        // Handed out although nothing was written: the alloca itself stays.
+        current[root] = model.buffers[root].root;
+        kept.push_back(ir::definingOp(current[root]).ptr);
       }
+      mlirOperationSetOperand(yield, intptr_t(i), current[root]);
     }
   }
   // Whatever was not moved is used by nothing any more, last users first.
