@@ -278,6 +278,25 @@ module @repeated {{
 
 
 @_model
+def held_back() -> str:
+    """Barriers up to the runtime: several regions, and only the last reference frees memory."""
+    tensor = "tensor<8x32xf32>"
+    return f"""
+module @held_back {{
+  func.func @main(%x: {tensor}, %w: tensor<32x32xf32>) -> {tensor} {{
+    {_ZERO}
+    {_matmul("%a", "%x", "%w", "8", 32, 32)}
+    %b = util.optimization_barrier %a : {tensor}
+    {_matmul("%c", "%b", "%w", "8", 32, 32)}
+    %d = util.optimization_barrier %c : {tensor}
+    {_matmul("%f", "%d", "%w", "8", 32, 32)}
+    return %f : {tensor}
+  }}
+}}
+"""
+
+
+@_model
 def mutable_global() -> str:
     """A variable that every call reads and replaces."""
     return f"""

@@ -182,10 +182,16 @@ std::optional<CallMemory> Interpreter::run(MlirOperation function) {
     int64_t results = 0;
     int64_t persistent = 0;
     for (const Allocation &allocation : state.allocations) {
-      if (allocation.alive) {
-        (allocation.kind == Kind::External ? results : persistent) +=
-            allocation.kind == Kind::Transient ? 0 : allocation.bytes;
+      if (!allocation.alive) {
+        continue;
       }
+      if (allocation.kind == Kind::Transient) {
+        // Released by whoever drops the last reference, at any time before.
+        exact = false;
+        continue;
+      }
+      (allocation.kind == Kind::External ? results : persistent) +=
+          allocation.bytes;
     }
     exact &= i == 0 || (state.transientPeak == memory.transientPeakBytes &&
                         state.totalPeak == memory.peakBytes &&
