@@ -109,9 +109,52 @@ func.func @main(%a: {wide}, %b: {wide}, %x: {rows}) -> {rows} {{
 """
 
 
+def beside_products_in_memory() -> str:
+    """Convolutions over three dimensions are not vectorised: their sums grow in memory."""
+    image, kernel, maps = "tensor<1x6x6x6x3xf32>", "tensor<3x3x3x3x5xf32>", "tensor<1x4x4x4x5xf32>"
+
+    def convolved(name: str, source: str) -> str:
+        return f"""
+    %{name} = linalg.conv_3d_ndhwc_dhwcf
+        {{dilations = dense<1> : tensor<3xi64>, strides = dense<1> : tensor<3xi64>}}
+        ins(%{source}, %k : {image}, {kernel}) outs(%f : {maps}) -> {maps}"""
+
+    def without(name: str, left: str, right: str) -> str:
+        """The difference, computed in the place of the minuend."""
+        return f"""
+    %{name} = linalg.generic {{indexing_maps = [#id, #id],
+                               iterator_types = ["parallel", "parallel", "parallel", "parallel",
+                                                 "parallel"]}}
+        ins(%{right} : {maps}) outs(%{left} : {maps}) {{
+    ^bb0(%q: f32, %out: f32):
+      %s = arith.subf %out, %q : f32
+      linalg.yield %s : f32
+    }} -> {maps}"""
+
+    return f"""
+#id = affine_map<(d0, d1, d2, d3, d4) -> (d0, d1, d2, d3, d4)>
+func.func @main(%x: {image}, %y: {image}, %k: {kernel}) -> {maps} {{
+    %z = arith.constant 0.0 : f32
+    %e = tensor.empty() : {maps}
+    %f = linalg.fill ins(%z : f32) outs(%e : {maps}) -> {maps}
+    {convolved("a", "x")}
+    {convolved("b", "y")}
+    {without("c", "b", "a")}
+    {convolved("d", "x")}
+    {without("g", "d", "c")}
+    return %g : {maps}
+}}
+"""
+
+
 @pytest.mark.parametrize(
     "program",
-    [read_in_every_iteration, carried_and_read_in_every_iteration, read_by_a_reduction],
+    [
+        beside_products_in_memory,
+        read_in_every_iteration,
+        carried_and_read_in_every_iteration,
+        read_by_a_reduction,
+    ],
 )
 def test_what_is_read_again_is_not_overwritten(program, tmp_path):
     path = tmp_path / "model.mlir"

@@ -14,6 +14,13 @@
 // Workgroups run concurrently, so a workgroup may read of the operand only the
 // elements that it writes itself: every value on the way from the operand's
 // load to the result's store must be indexed as the result is.
+//
+// IREE does not know that the operand's load and the result's are one memory.
+// Into the latter it puts (bufferization in destination passing style) only
+// what the stored value starts from: its init, the init of that, and so on.
+// Hence an operation may have the operand as an input only if its own init is
+// empty; then whatever else it needs, like a product that is added to the
+// operand, accumulates elsewhere, in registers or on the stack.
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Rewrite.h"
@@ -76,6 +83,12 @@ static bool coversWhole(MlirOperation op, MlirType type) {
   return true;
 }
 
+/// Whether nothing is in the memory of the result of `op` before it.
+static bool startsFromNothing(const rewrite::Structured &op) {
+  MlirOperation init = definingOp(operand(op.op, op.numInputs));
+  return !isNull(init) && isa(init, "tensor.empty");
+}
+
 /// Whether everything that is computed from `value` is computed element by
 /// element up to `store`.
 static bool flowsElementwise(MlirValue value, MlirOperation store) {
@@ -99,9 +112,10 @@ static bool flowsElementwise(MlirValue value, MlirOperation store) {
         return false;
       }
       // A reduction may accumulate in the memory of the result. What it starts
-      // from is there; an input would be overwritten before its last use.
-      if (loops->hasReduction() &&
-          int64_t(use.operandNumber) != loops->numInputs) {
+      // from is there; an input would be overwritten before its last use. So
+      // it would be where the operation updates what others have computed.
+      if (int64_t(use.operandNumber) != loops->numInputs &&
+          (loops->hasReduction() || !startsFromNothing(*loops))) {
         return false;
       }
       worklist.push_back(result(use.owner));
@@ -116,7 +130,9 @@ static bool canShare(MlirOperation function, intptr_t source, intptr_t target,
                      MlirType type) {
   MlirBlock block = body(function);
   std::vector<Use> stores = uses(mlirBlockGetArgument(block, target));
+  MlirType element = mlirShapedTypeGetElementType(type);
   if (stores.size() != 1 ||
+      !(mlirTypeIsAInteger(element) || mlirTypeIsAFloat(element)) ||
       !isa(stores[0].owner, "iree_tensor_ext.dispatch.tensor.store") ||
       stores[0].operandNumber != 1 || !coversWhole(stores[0].owner, type)) {
     return false;
