@@ -593,6 +593,33 @@ def test_the_promise_holds_on_modules_nobody_tuned_for(name, tmp_path):
 
 
 @needs_compiler
+def test_inputs_behind_buffer_views_are_counted_too(tmp_path):
+    square = "tensor<8x8xf32>"
+    view = f"%xv = hal.tensor.import %x : !hal.buffer_view -> {square}"
+    program = f"""
+func.func @main(%x: !hal.buffer_view, %y: {square}) -> {square} {{
+  {view}
+  %z = arith.constant dense<0.0> : {square}
+  %a = linalg.matmul ins(%xv, %y : {square}, {square}) outs(%z : {square}) -> {square}
+  %b = linalg.matmul ins(%a, %xv : {square}, {square}) outs(%z : {square}) -> {square}
+  return %b : {square}
+}}
+"""
+    path = tmp_path / "model.mlir"
+    path.write_text(program)
+    (found,) = check(path).functions
+    assert found.disagreements == ()
+    assert found.prediction is not None
+    assert found.prediction.external_bytes == found.serenity.external_bytes == 3 * 256
+    # A view that is not imported may be of any size.
+    path.write_text(program.replace(view, "").replace("%xv", "%y"))
+    (found,) = check(path).functions
+    assert found.disagreements == ()
+    assert found.prediction is not None
+    assert found.prediction.external_bytes is None
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", ["jax_nhwc", "torch_nchw", "int8_network", "control_flow"])
 def test_a_users_own_partitioning_is_kept(name, tmp_path):
     flags = ["--iree-stream-partitioning-favor=max-concurrency"]

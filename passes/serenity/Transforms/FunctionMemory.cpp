@@ -667,7 +667,10 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
       std::string text(ir::view(mlirStringAttrGetValue(declaration)));
       text = text.substr(0, text.find(") ->"));
       int64_t bytes = 0;
-      for (size_t at = text.find("tensor<"); at != std::string::npos;
+      // The declaration says nothing about what is behind a buffer view.
+      bool complete = text.find("!hal.buffer_view") == std::string::npos;
+      for (size_t at = text.find("tensor<");
+           complete && at != std::string::npos;
            at = text.find("tensor<", at + 1)) {
         // Element types and encodings may have brackets of their own.
         size_t end = text.find('<', at) + 1;
@@ -683,7 +686,9 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
         }
         bytes += *size;
       }
-      return bytes;
+      if (complete) {
+        return bytes;
+      }
     }
   }
   // Without a declaration: what is imported, if that is every buffer view.
@@ -696,6 +701,7 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
   }
   int64_t bytes = 0;
   bool known = true;
+  std::set<const void *> imported;
   ir::walk(function, [&](MlirOperation op) {
     if (!ir::isa(op, "stream.tensor.import")) {
       return;
@@ -703,6 +709,7 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
     if (kindOf(mlirValueGetType(ir::result(op))) == Kind::Transient) {
       return; // the caller's arena
     }
+    known &= imported.insert(ir::key(ir::operand(op, 0))).second;
     --views;
     std::optional<int64_t> size;
     for (MlirValue operand : ir::operands(op)) {
