@@ -34,3 +34,31 @@ util.func public @four_terms(%a: tensor<64xf32>, %b: tensor<64xf32>, %c: tensor<
   } -> tensor<64xf32>
   util.return %abcd : tensor<64xf32>
 }
+
+// -----
+
+// Tests that no partial sum promises what the program promises of others only.
+
+// CHECK-LABEL: @promises
+//   CHECK-NOT: overflow
+//       CHECK: arith.addi
+//       CHECK: util.optimization_barrier {serenity.barrier}
+//   CHECK-NOT: overflow
+//       CHECK: util.return
+// OFF-LABEL: @promises
+//       OFF: overflow<nsw>
+#id = affine_map<(d0) -> (d0)>
+util.func public @promises(%a: tensor<64xi32>, %b: tensor<64xi32>, %c: tensor<64xi32>) -> tensor<64xi32> {
+  %e = tensor.empty() : tensor<64xi32>
+  %ab = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%a, %b : tensor<64xi32>, tensor<64xi32>) outs(%e : tensor<64xi32>) {
+  ^bb0(%x: i32, %y: i32, %out: i32):
+    %s = arith.addi %x, %y : i32
+    linalg.yield %s : i32
+  } -> tensor<64xi32>
+  %abc = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%ab, %c : tensor<64xi32>, tensor<64xi32>) outs(%e : tensor<64xi32>) {
+  ^bb0(%x: i32, %y: i32, %out: i32):
+    %s = arith.addi %x, %y overflow<nsw> : i32
+    linalg.yield %s : i32
+  } -> tensor<64xi32>
+  util.return %abc : tensor<64xi32>
+}

@@ -396,7 +396,7 @@ static Chain rewriteChannelWise(const Structured &op,
     }
     std::vector<MlirValue> values = parts[order[step]];
     values.back() = accumulator;
-    chain.steps.push_back(clonePart(op.op, values, type, op.op));
+    chain.steps.push_back(cloneStep(op.op, values, type, op.op));
     accumulator = result(chain.steps.back());
     if (step + 1 < order.size()) {
       accumulator = insertBarrier(accumulator, op.op);

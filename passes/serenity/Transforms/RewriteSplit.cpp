@@ -145,6 +145,27 @@ MlirOperation clonePart(MlirOperation op,
   return clone;
 }
 
+MlirOperation cloneStep(MlirOperation op,
+                        const std::vector<MlirValue> &operands,
+                        MlirType resultType, MlirOperation before) {
+  MlirOperation clone = clonePart(op, operands, resultType, before);
+  MlirContext context = mlirOperationGetContext(op);
+  auto drop = [&](MlirOperation inner, const char *name, const char *none) {
+    if (!isNull(attr(inner, name))) {
+      mlirOperationSetAttributeByName(
+          inner, strRef(name), mlirAttributeParseGet(context, strRef(none)));
+    }
+  };
+  walk(clone, [&](MlirOperation inner) {
+    if (isa(inner, "arith.addi")) {
+      drop(inner, "overflowFlags", "#arith.overflow<none>");
+    } else if (isa(inner, "arith.addf")) {
+      drop(inner, "fastmath", "#arith.fastmath<none>");
+    }
+  });
+  return clone;
+}
+
 MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
                           MlirType type, MlirOperation before) {
   MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(before), 64);

@@ -223,6 +223,13 @@ MlirOperation clonePart(MlirOperation op,
                         const std::vector<MlirValue> &operands,
                         MlirType resultType, MlirOperation before);
 
+/// The same for one step of a sum that takes its terms in another order: what
+/// the additions of `op` promise of their results (no overflow, no NaN) need
+/// not hold for other partial sums.
+MlirOperation cloneStep(MlirOperation op,
+                        const std::vector<MlirValue> &operands,
+                        MlirType resultType, MlirOperation before);
+
 /// Whether `value` is there whatever is done: an argument or an import.
 bool isGiven(MlirValue value);
 

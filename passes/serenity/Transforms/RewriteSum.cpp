@@ -112,7 +112,7 @@ Chain rewriteSum(const Sum &sum, const std::vector<int64_t> &order) {
     std::vector<MlirValue> values = operands(sum.root);
     values[addition.left] = accumulator;
     values[addition.right] = sum.leaves[order[step]];
-    chain.steps.push_back(clonePart(sum.root, values, type, sum.root));
+    chain.steps.push_back(cloneStep(sum.root, values, type, sum.root));
     accumulator = result(chain.steps.back());
     if (step + 1 < order.size()) {
       accumulator = insertBarrier(accumulator, sum.root);
