@@ -277,7 +277,8 @@ def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | No
     external = found.get("external_bytes")
     transient = found.get("transient_peak_bytes")
     peak = found.get("peak_bytes")
-    if peak is None and None not in (persistent, external, transient):
+    # Null is unknown: what earlier calls have left in variables may come on top.
+    if "peak_bytes" not in found and None not in (persistent, external, transient):
         peak = persistent + external + transient
     regions = found.get("regions", [])
     return Prediction(

@@ -321,6 +321,31 @@ module @state {{
 
 
 @_model
+def globals_of_two_functions() -> str:
+    """Two variables that start alike, in one allocation; each is replaced by another function."""
+    tensor = "tensor<16x32xf32>"
+    functions = "".join(
+        f"""
+  func.func @step_{name}(%x: {tensor}) -> {tensor} {{
+    {_ZERO}
+    {_branches("a", "%x", 16)}
+    %old = util.global.load @{name} : {tensor}
+    %new = arith.addf %a, %old : {tensor}
+    util.global.store %new, @{name} : {tensor}
+    return %a : {tensor}
+  }}"""
+        for name in ("left", "right")
+    )
+    return f"""
+module @globals_of_two_functions {{
+  util.global private mutable @left = dense<0.0> : {tensor}
+  util.global private mutable @right = dense<0.0> : {tensor}
+{functions}
+}}
+"""
+
+
+@_model
 def computed_global() -> str:
     """A global that the initializer computes: persistent memory, and a region at load."""
     return f"""

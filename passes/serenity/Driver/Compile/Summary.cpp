@@ -8,8 +8,77 @@
 #include "serenity/Transforms/FunctionMemory.h"
 
 #include <map>
+#include <set>
+#include <string>
 
 namespace serenity {
+
+namespace {
+
+/// Variables whose first values lie in one allocation, by allocation.
+using SharedVariables = std::map<const void *, std::set<std::string>>;
+
+std::string storedGlobal(MlirOperation store) {
+  MlirAttribute global = ir::attr(store, "global");
+  return ir::isNull(global) ? "" : ir::toString(global);
+}
+
+bool storesResource(MlirOperation op) {
+  return ir::isa(op, "util.global.store") &&
+         ir::toString(mlirValueGetType(ir::operand(op, 0)))
+                 .rfind("!stream.resource<", 0) == 0;
+}
+
+/// What a value is a part of.
+MlirValue baseOf(MlirValue value) {
+  for (MlirOperation op = ir::definingOp(value);
+       op.ptr && (ir::isa(op, "stream.timepoint.await") ||
+                  ir::isa(op, "stream.resource.subview"));
+       op = ir::definingOp(value)) {
+    // Results of an await are its first operands.
+    value = ir::operand(op, mlirOpResultGetResultNumber(value));
+  }
+  return value;
+}
+
+SharedVariables sharedVariables(MlirOperation module) {
+  SharedVariables shared;
+  for (MlirOperation op : ir::operations(ir::body(module))) {
+    if (!ir::isa(op, "util.initializer")) {
+      continue;
+    }
+    ir::walk(op, [&](MlirOperation store) {
+      if (storesResource(store)) {
+        shared[ir::key(baseOf(ir::operand(store, 0)))].insert(
+            storedGlobal(store));
+      }
+    });
+  }
+  return shared;
+}
+
+/// Whether a call replaces one of several variables that began in the same
+/// allocation: that stays for the others, or goes, as earlier calls have it.
+bool replacesSome(MlirOperation function, const SharedVariables &shared) {
+  std::set<std::string> replaced;
+  ir::walk(function, [&](MlirOperation op) {
+    if (storesResource(op)) {
+      replaced.insert(storedGlobal(op));
+    }
+  });
+  for (const auto &item : shared) {
+    size_t count = 0;
+    for (const std::string &global : item.second) {
+      count += replaced.count(global);
+    }
+    if (count > 0 && count < item.second.size()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+} // namespace
 
 void describeFunctions(MlirOperation module, const Options &options,
                        ModuleReport &report) {
@@ -48,6 +117,7 @@ void describeFunctions(MlirOperation module, const Options &options,
       }
     }
   }
+  SharedVariables shared = sharedVariables(module);
   std::vector<FunctionReport> kept;
   for (FunctionReport &entry : report.functions) {
     auto function = functions.find(entry.name);
@@ -71,12 +141,13 @@ void describeFunctions(MlirOperation module, const Options &options,
         entry.stockCallPeakBytes = std::nullopt;
       }
       if (memory) {
+        bool history = replacesSome(function->second, shared);
         entry.transientPeakBytes = memory->transientPeakBytes;
         entry.callerArenaBytes = memory->callerArenaBytes;
-        entry.peakIsExact = memory->exact;
+        entry.peakIsExact = memory->exact && !history;
         if (inputs) {
           entry.externalBytes = *inputs + memory->resultBytes;
-          if (report.persistentBytes) {
+          if (report.persistentBytes && !history) {
             entry.peakBytes =
                 *report.persistentBytes + *inputs + memory->peakBytes;
           }
