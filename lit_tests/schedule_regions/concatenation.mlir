@@ -167,3 +167,47 @@ util.func public @part_is_read_with_the_whole(%x: !stream.resource<external>) ->
   } => !stream.timepoint
   util.return %r, %t : !stream.resource<external>, !stream.timepoint
 }
+
+// -----
+
+// Tests that a splat of four bytes is not made at an odd place, where the
+// runtime does not fill, and that one of a single byte is.
+
+// CHECK-LABEL: @splat_at_an_odd_place
+//       CHECK: %[[WIDE:.+]] = stream.async.splat %{{.+}} : i32 -> !stream.resource<transient>{
+//       CHECK: stream.async.update %[[WIDE]], %{{.+}}[%c1{{.*}} to %c257{{.*}}]
+// CHECK-LABEL: @splat_of_bytes_at_an_odd_place
+//   CHECK-NOT: stream.async.update
+//       CHECK: util.return
+util.func public @splat_at_an_odd_place(%x: !stream.resource<external>, %v: i32) -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c64 = arith.constant 64 : index
+  %c256 = arith.constant 256 : index
+  %c257 = arith.constant 257 : index
+  %c320 = arith.constant 320 : index
+  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c64} {
+    %whole = stream.async.alloca : !stream.resource<transient>{%c320}
+    %0 = stream.async.splat %v : i32 -> !stream.resource<transient>{%c256}
+    %1 = stream.async.update %0, %whole[%c1 to %c257] : !stream.resource<transient>{%c256} -> %whole as !stream.resource<transient>{%c320}
+    %2 = stream.async.dispatch @ex::@use(%1[%c0 to %c320 for %c320]) : (!stream.resource<transient>{%c320}) -> !stream.resource<external>{%c64}
+    stream.yield %2 : !stream.resource<external>{%c64}
+  } => !stream.timepoint
+  util.return %r, %t : !stream.resource<external>, !stream.timepoint
+}
+util.func public @splat_of_bytes_at_an_odd_place(%x: !stream.resource<external>, %v: i8) -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c64 = arith.constant 64 : index
+  %c256 = arith.constant 256 : index
+  %c257 = arith.constant 257 : index
+  %c320 = arith.constant 320 : index
+  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c64} {
+    %whole = stream.async.alloca : !stream.resource<transient>{%c320}
+    %0 = stream.async.splat %v : i8 -> !stream.resource<transient>{%c256}
+    %1 = stream.async.update %0, %whole[%c1 to %c257] : !stream.resource<transient>{%c256} -> %whole as !stream.resource<transient>{%c320}
+    %2 = stream.async.dispatch @ex::@use(%1[%c0 to %c320 for %c320]) : (!stream.resource<transient>{%c320}) -> !stream.resource<external>{%c64}
+    stream.yield %2 : !stream.resource<external>{%c64}
+  } => !stream.timepoint
+  util.return %r, %t : !stream.resource<external>, !stream.timepoint
+}

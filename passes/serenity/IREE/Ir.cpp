@@ -226,8 +226,7 @@ std::string firstPlace(MlirLocation location) {
   return text == "loc(unknown)" ? std::string() : text;
 }
 
-/// Bytes of one stored element, or nothing if IREE does not store it densely.
-static std::optional<int64_t> elementBytes(MlirType element) {
+std::optional<int64_t> elementBytes(MlirType element) {
   if (mlirTypeIsAInteger(element)) {
     return (int64_t(mlirIntegerTypeGetWidth(element)) + 7) / 8;
   }

@@ -86,6 +86,9 @@ std::string toString(MlirLocation location);
 /// Fusion piles up dozens of places, a region has those of all its operations.
 std::string firstPlace(MlirLocation location);
 
+/// Bytes of one stored element, or nothing if IREE does not store it densely.
+std::optional<int64_t> elementBytes(MlirType element);
+
 /// Bytes of a ranked tensor of static shape, elements padded to whole bytes as
 /// IREE stores them; nothing for other types.
 std::optional<int64_t> tensorBytes(MlirType type);

@@ -791,6 +791,18 @@ bool mayPlace(const std::vector<PlacedAccess> &source,
   return true;
 }
 
+/// Bytes of the value that a splat or fill repeats.
+int64_t patternBytes(const Command &command) {
+  for (MlirValue value : ir::operands(command.op)) {
+    MlirType type = mlirValueGetType(value);
+    if (mlirTypeIsAInteger(type) || mlirTypeIsAFloat(type) ||
+        mlirTypeIsAComplex(type)) {
+      return ir::elementBytes(type).value_or(1);
+    }
+  }
+  return 1;
+}
+
 } // namespace
 
 RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
@@ -803,8 +815,17 @@ RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
     plan.places[i] = {int(i), 0};
   }
   std::vector<std::vector<PlacedAccess>> accesses(numBuffers);
+  // Bytes of the widest pattern that a buffer is filled with: the runtime fills
+  // at multiples of them.
+  std::vector<int64_t> patterns(numBuffers, 1);
   for (size_t i = 0; i < model.commands.size(); ++i) {
-    for (const Access &access : model.commands[i].accesses) {
+    const Command &command = model.commands[i];
+    if (command.kind == CommandKind::Splat ||
+        command.kind == CommandKind::Fill) {
+      int64_t &pattern = patterns[command.accesses.front().buffer];
+      pattern = std::max(pattern, patternBytes(command));
+    }
+    for (const Access &access : command.accesses) {
       accesses[access.buffer].push_back(
           {int(i), access.lower, access.upper, access.reads, access.writes});
     }
@@ -827,10 +848,12 @@ RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
       continue;
     }
     int64_t offset = placement.offset + target.offset;
-    if (!mayPlace(accesses[source], accesses[target.root], placement.command,
+    if (offset % patterns[source] != 0 ||
+        !mayPlace(accesses[source], accesses[target.root], placement.command,
                   offset, model.buffers[source].bytes)) {
       continue;
     }
+    patterns[target.root] = std::max(patterns[target.root], patterns[source]);
     plan.chosen[i] = true;
     plan.places[source] = {target.root, offset};
     saved[placement.command] = true;
