@@ -62,6 +62,10 @@ std::vector<Use> uses(MlirValue value);
 bool hasUses(MlirValue value);
 /// The defining operation; null for block arguments.
 MlirOperation definingOp(MlirValue value);
+
+inline bool sameBlock(MlirOperation a, MlirOperation b) {
+  return mlirBlockEqual(mlirOperationGetBlock(a), mlirOperationGetBlock(b));
+}
 inline const void *key(MlirValue value) { return value.ptr; }
 
 // --- attributes and types ---------------------------------------------------

@@ -121,12 +121,11 @@ private:
   }
   int bufferOf(MlirValue value) const {
     auto it = values.find(ir::key(value));
-    return it == values.end() ? -1 : it->second;
+    return it == values.end() ? -1 : it->second.buffer;
   }
   /// `command` is the one that makes the value, -1 for what was there before.
   void bind(MlirValue value, int buffer, int command) {
-    values[ir::key(value)] = buffer;
-    definedAt[ir::key(value)] = command;
+    values[ir::key(value)] = {buffer, command};
   }
   int nextCommand() const { return int(model.commands.size()); }
 
@@ -164,9 +163,12 @@ private:
 
   const Executables &executables;
   RegionModel model;
-  std::unordered_map<const void *, int> values;
-  /// Per value, the command that makes it.
-  std::unordered_map<const void *, int> definedAt;
+  /// The buffer that a value stands for, and the command that makes it.
+  struct Definition {
+    int buffer;
+    int command;
+  };
+  std::unordered_map<const void *, Definition> values;
   /// Per buffer, what writes to it, in order.
   struct Write {
     int command;
@@ -195,7 +197,7 @@ void Reader::insert(Command command, int at) {
 
 int Reader::overwrittenAt(MlirValue value, int64_t lower, int64_t upper) const {
   int buffer = bufferOf(value);
-  int made = definedAt.at(ir::key(value));
+  int made = values.at(ir::key(value)).command;
   int found = -1;
   if (buffer < int(writes.size()) && sharedArguments.count(buffer) == 0) {
     const std::vector<Write> &list = writes[buffer];
@@ -229,7 +231,7 @@ std::optional<int> Reader::addReader(Command command,
   for (size_t i = 0; i < command.accesses.size(); ++i) {
     const Access &access = command.accesses[i];
     if (access.reads &&
-        (access.writes || definedAt.at(ir::key(sources[i])) >= at)) {
+        (access.writes || values.at(ir::key(sources[i])).command >= at)) {
       return std::nullopt;
     }
   }
@@ -238,8 +240,8 @@ std::optional<int> Reader::addReader(Command command,
       write.command += write.command >= at;
     }
   }
-  for (auto &made : definedAt) {
-    made.second += made.second >= at;
+  for (auto &item : values) {
+    item.second.command += item.second.command >= at;
   }
   for (int &copy : stockCopies) {
     copy += copy >= at;

@@ -173,9 +173,7 @@ static bool takesPlace(const Structured &op, MlirOperation pad) {
   MlirValue source = operand(pad, 0);
   MlirOperation producer = definingOp(source);
   return !isNull(producer) && structured(producer) &&
-         mlirBlockEqual(mlirOperationGetBlock(producer),
-                        mlirOperationGetBlock(pad)) &&
-         uses(source).size() == 1 &&
+         sameBlock(producer, pad) && uses(source).size() == 1 &&
          mlirTypeEqual(mlirValueGetType(source),
                        mlirValueGetType(result(op.op)));
 }

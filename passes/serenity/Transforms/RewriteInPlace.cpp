@@ -171,9 +171,7 @@ static bool diesAt(MlirValue value, MlirOperation dispatch,
       if (!diesAt(result(use.owner), dispatch, earlierAllowed)) {
         return false;
       }
-    } else if (!earlierAllowed ||
-               !mlirBlockEqual(mlirOperationGetBlock(use.owner),
-                               mlirOperationGetBlock(dispatch)) ||
+    } else if (!earlierAllowed || !sameBlock(use.owner, dispatch) ||
                !mlirOperationIsBeforeInBlock(use.owner, dispatch)) {
       return false;
     } else if (isa(use.owner, "flow.dispatch")) {
@@ -325,8 +323,7 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
         // Inputs, constants and clones of splats are not ours to overwrite. A
         // value of another block may be read again: this one may be a loop's.
         if (taken || isNull(producer) || !isa(producer, "flow.dispatch") ||
-            !mlirBlockEqual(mlirOperationGetBlock(producer),
-                            mlirOperationGetBlock(dispatch)) ||
+            !sameBlock(producer, dispatch) ||
             !mlirTypeEqual(mlirValueGetType(value), type) ||
             readsOf(origin, dispatch) != 1 ||
             !diesAt(origin, dispatch, !onlySingleUse)) {

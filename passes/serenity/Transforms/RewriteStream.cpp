@@ -226,10 +226,6 @@ static const Leaves &leavesOf(Region &region, MlirValue value,
   return leaves;
 }
 
-static bool sameBlock(MlirOperation a, MlirOperation b) {
-  return mlirBlockEqual(mlirOperationGetBlock(a), mlirOperationGetBlock(b));
-}
-
 Region Splitter::regionOf(MlirOperation consumer, const CutValues &cut,
                           bool deep) {
   Region region;

@@ -58,9 +58,7 @@ static std::optional<Addition> asAddition(MlirOperation op) {
 /// The addition that `value` comes from if nothing else uses it.
 static bool isInnerSum(MlirValue value, MlirOperation user) {
   MlirOperation op = definingOp(value);
-  return !isNull(op) && uses(value).size() == 1 &&
-         mlirBlockEqual(mlirOperationGetBlock(op),
-                        mlirOperationGetBlock(user)) &&
+  return !isNull(op) && uses(value).size() == 1 && sameBlock(op, user) &&
          asAddition(op).has_value();
 }
 

@@ -501,8 +501,7 @@ void FlowModel::pull(MlirOperation op, MlirOperation before) {
     for (auto it = operands.rbegin(); it != operands.rend(); ++it) {
       MlirOperation producer = ir::definingOp(*it);
       if (!ir::isNull(producer) && !placed.count(producer.ptr) &&
-          mlirBlockEqual(mlirOperationGetBlock(producer),
-                         mlirOperationGetBlock(before))) {
+          ir::sameBlock(producer, before)) {
         open.emplace_back(producer, false);
       }
     }
