@@ -33,6 +33,33 @@ util.func public @no_elements_reshaped(%x: tensor<0xf32>, %y: tensor<0xf32>) -> 
 
 // -----
 
+// Tests that no parts are made of a convolution that nobody uses, or nobody but
+// an operation that nobody uses; it goes.
+
+// CHECK-LABEL: @dead_sites
+//  CHECK-NEXT: util.return
+#channels = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>
+util.func public @dead_sites(%x: tensor<1x1x4x4xf32>, %y: tensor<1x2x4x4xf32>) -> tensor<1x2x4x4xf32> {
+  %w = arith.constant dense<[[[[1.0]], [[2.0]], [[-3.0]]], [[[4.0]], [[5.0]], [[6.0]]]]> : tensor<2x3x1x1xf32>
+  %z = arith.constant dense<0.0> : tensor<1x2x4x4xf32>
+  %c = tensor.concat dim(1) %x, %y : (tensor<1x1x4x4xf32>, tensor<1x2x4x4xf32>) -> tensor<1x3x4x4xf32>
+  %r = linalg.conv_2d_nchw_fchw ins(%c, %w : tensor<1x3x4x4xf32>, tensor<2x3x1x1xf32>)
+      outs(%z : tensor<1x2x4x4xf32>) -> tensor<1x2x4x4xf32>
+  %d = tensor.concat dim(1) %y, %x : (tensor<1x2x4x4xf32>, tensor<1x1x4x4xf32>) -> tensor<1x3x4x4xf32>
+  %s = linalg.conv_2d_nchw_fchw ins(%d, %w : tensor<1x3x4x4xf32>, tensor<2x3x1x1xf32>)
+      outs(%z : tensor<1x2x4x4xf32>) -> tensor<1x2x4x4xf32>
+  %e = tensor.empty() : tensor<1x2x4x4xf32>
+  %t = linalg.generic {indexing_maps = [#channels, #channels], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%s : tensor<1x2x4x4xf32>) outs(%e : tensor<1x2x4x4xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %n = arith.negf %in : f32
+    linalg.yield %n : f32
+  } -> tensor<1x2x4x4xf32>
+  util.return %y : tensor<1x2x4x4xf32>
+}
+
+// -----
+
 // Tests that an operation that nobody uses goes, with what nobody uses in it.
 
 // CHECK-LABEL: @dead_inside

@@ -217,13 +217,53 @@ static std::vector<MlirOperation> functions(MlirOperation module) {
 /// What a site promises does not depend on the options of its application.
 static constexpr int64_t defaultPieces = 4;
 
+/// What may go where nobody uses its results.
+static bool isErasable(MlirOperation op) {
+  std::string_view opName = name(op);
+  return opName.substr(0, 7) == "linalg." || opName.substr(0, 7) == "tensor." ||
+         opName == "arith.constant" || opName == "util.global.load";
+}
+
+/// The operations of `function` that nobody uses, or nobody but one of them:
+/// barriers would keep their parts.
+static std::set<const void *> deadOperations(MlirOperation function) {
+  std::vector<MlirOperation> ops;
+  walk(function, [&](MlirOperation op) { ops.push_back(op); });
+  std::set<const void *> dead;
+  auto isDead = [&](MlirOperation op) {
+    for (; op.ptr; op = mlirOperationGetParentOperation(op)) {
+      if (dead.count(op.ptr)) {
+        return true;
+      }
+    }
+    return false;
+  };
+  // Users come later.
+  for (auto op = ops.rbegin(); op != ops.rend(); ++op) {
+    bool used = !isErasable(*op);
+    for (MlirValue value : results(*op)) {
+      for (const Use &use : uses(value)) {
+        used |= !isDead(use.owner);
+      }
+    }
+    if (!used && mlirOperationGetNumResults(*op) > 0) {
+      dead.insert(op->ptr);
+    }
+  }
+  return dead;
+}
+
 static std::vector<Candidate>
 findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
   std::vector<Candidate> found;
   for (MlirOperation function : functions(module)) {
     Splitter splitter(module, /*throughReductions=*/true);
     SumFinder sums(function);
+    std::set<const void *> dead = deadOperations(function);
     walk(function, [&](MlirOperation op) {
+      if (dead.count(op.ptr)) {
+        return;
+      }
       Candidate candidate;
       candidate.op = op;
       candidate.site.function = functionOf(op);
@@ -487,15 +527,11 @@ static void eraseDead(MlirOperation root,
   while (!worklist.empty()) {
     MlirOperation op = worklist.back();
     worklist.pop_back();
-    std::string_view opName = name(op);
-    bool pure = opName.substr(0, 7) == "linalg." ||
-                opName.substr(0, 7) == "tensor." ||
-                opName == "arith.constant" || opName == "util.global.load";
     bool used = false;
     for (MlirValue value : results(op)) {
       used |= hasUses(value);
     }
-    if (!pure || used) {
+    if (!isErasable(op) || used) {
       continue;
     }
     std::vector<MlirOperation> sources;
@@ -748,13 +784,9 @@ void FunctionRewriter::clean() {
   // What is inside of one goes with it.
   std::vector<MlirOperation> roots;
   walk(function, [&](MlirOperation op) {
-    std::string_view opName = name(op);
     std::string_view parent = name(mlirOperationGetParentOperation(op));
-    if (parent.substr(0, 7) == "linalg." || parent.substr(0, 7) == "tensor.") {
-      return;
-    }
-    if (opName.substr(0, 7) != "linalg." && opName.substr(0, 7) != "tensor." &&
-        opName != "arith.constant" && opName != "util.global.load") {
+    if (parent.substr(0, 7) == "linalg." || parent.substr(0, 7) == "tensor." ||
+        !isErasable(op)) {
       return;
     }
     bool used = mlirOperationGetNumResults(op) == 0;
@@ -765,8 +797,23 @@ void FunctionRewriter::clean() {
       roots.push_back(op);
     }
   });
+  std::set<const void *> erased;
   for (MlirOperation op : roots) {
-    eraseDead(op, [&](MlirOperation gone) { position.erase(gone.ptr); });
+    eraseDead(op, [&](MlirOperation gone) {
+      position.erase(gone.ptr);
+      concats.erase(gone.ptr);
+      erased.insert(gone.ptr);
+    });
+  }
+  // What nobody uses has no order either.
+  for (size_t i = 0; i < chains.size(); ++i) {
+    std::vector<MlirOperation> &steps = chains[i].steps;
+    if (std::any_of(steps.begin(), steps.end(), [&](MlirOperation step) {
+          return erased.count(step.ptr) != 0;
+        })) {
+      steps.clear();
+      freeChains[i] = false;
+    }
   }
   splitter.forget();
 }
