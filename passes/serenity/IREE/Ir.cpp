@@ -169,6 +169,14 @@ std::vector<int64_t> operandSegments(MlirOperation op) {
   return intArray(attr(op, "operandSegmentSizes"));
 }
 
+std::string calledFunction(MlirOperation op) {
+  MlirAttribute callee =
+      isa(op, "util.call") ? attr(op, "callee") : MlirAttribute{nullptr};
+  return !isNull(callee) && mlirAttributeIsAFlatSymbolRef(callee)
+             ? std::string(view(mlirFlatSymbolRefAttrGetValue(callee)))
+             : "";
+}
+
 void setStringAttr(MlirOperation op, std::string_view attrName,
                    std::string_view value) {
   mlirOperationSetDiscardableAttributeByName(
@@ -372,17 +380,20 @@ void emitRemark(MlirLocation location, const std::string &message) {
 }
 
 SilenceDiagnostics::SilenceDiagnostics(MlirContext context, bool errorsOnly)
-    : context(context) {
+    : context(context), errorsOnly(errorsOnly) {
   // Success means handled: the diagnostic goes no further.
-  MlirDiagnosticHandler all = [](MlirDiagnostic, void *) {
-    return MlirLogicalResult{1};
+  MlirDiagnosticHandler handler = [](MlirDiagnostic diagnostic, void *self) {
+    auto &silence = *static_cast<SilenceDiagnostics *>(self);
+    bool isError = mlirDiagnosticGetSeverity(diagnostic) == MlirDiagnosticError;
+    if (isError) {
+      std::string message;
+      mlirDiagnosticPrint(diagnostic, appendTo, &message);
+      silence.swallowed.push_back(
+          {mlirDiagnosticGetLocation(diagnostic), std::move(message)});
+    }
+    return MlirLogicalResult{int8_t(isError || !silence.errorsOnly)};
   };
-  MlirDiagnosticHandler errors = [](MlirDiagnostic diagnostic, void *) {
-    bool error = mlirDiagnosticGetSeverity(diagnostic) == MlirDiagnosticError;
-    return MlirLogicalResult{int8_t(error)};
-  };
-  id = mlirContextAttachDiagnosticHandler(context, errorsOnly ? errors : all,
-                                          nullptr, nullptr);
+  id = mlirContextAttachDiagnosticHandler(context, handler, this, nullptr);
 }
 
 SilenceDiagnostics::~SilenceDiagnostics() {

@@ -78,6 +78,9 @@ std::optional<int64_t> intAttr(MlirOperation op, std::string_view attrName);
 std::vector<int64_t> intArray(MlirAttribute attr);
 /// The sizes of the operand segments of an operation that has them.
 std::vector<int64_t> operandSegments(MlirOperation op);
+/// The name of the function that a `util.call` calls; empty for other
+/// operations.
+std::string calledFunction(MlirOperation op);
 void setStringAttr(MlirOperation op, std::string_view attrName,
                    std::string_view value);
 void setIntAttr(MlirOperation op, std::string_view attrName, int64_t value);
@@ -145,9 +148,18 @@ public:
   SilenceDiagnostics(const SilenceDiagnostics &) = delete;
   SilenceDiagnostics &operator=(const SilenceDiagnostics &) = delete;
 
+  struct Error {
+    MlirLocation location;
+    std::string message;
+  };
+  /// The errors that were swallowed so far, in order, without their notes.
+  const std::vector<Error> &errors() const { return swallowed; }
+
 private:
   MlirContext context;
+  bool errorsOnly;
   MlirDiagnosticHandlerID id;
+  std::vector<Error> swallowed;
 };
 
 // --- passes -----------------------------------------------------------------

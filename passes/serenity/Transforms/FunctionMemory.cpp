@@ -21,6 +21,8 @@ namespace {
 constexpr size_t maxStates = 256;
 /// Loops show their steady state from the second iteration on.
 constexpr int loopIterations = 3;
+/// Blocks of unstructured control flow and calls that are followed.
+constexpr int maxSteps = 4096;
 
 enum class Kind { Transient, Variable, External, Other };
 
@@ -110,8 +112,13 @@ using States = std::vector<State>;
 
 class Interpreter {
 public:
-  Interpreter(MlirOperation module, const SlabLayout &layout)
-      : module(module), layout(layout) {}
+  Interpreter(MlirOperation module, const SlabLayout &layout) : layout(layout) {
+    for (MlirOperation op : ir::operations(ir::body(module))) {
+      if (ir::isa(op, "util.func")) {
+        functions[ir::stringAttr(op, "sym_name").value_or("")] = op;
+      }
+    }
+  }
 
   std::optional<CallMemory> run(MlirOperation function);
 
@@ -123,14 +130,14 @@ private:
   bool visitOperation(MlirOperation op, State &state);
   bool visitBranch(MlirOperation op, States &states);
   bool visitLoop(MlirOperation op, States &states);
-  bool visitCall(MlirOperation op, State &state);
+  bool visitCall(MlirOperation op, States &states);
   bool jump(MlirOperation terminator, State state, States &finished,
             std::vector<std::vector<int>> *yielded);
   bool enter(MlirBlock block, const std::vector<int> &arguments, State state,
              States &finished, std::vector<std::vector<int>> *yielded);
   std::optional<int64_t> sizeOf(MlirValue value);
 
-  MlirOperation module;
+  std::map<std::string, MlirOperation> functions;
   SlabLayout layout;
   std::set<const void *> active;
   std::set<const void *> onPath;
@@ -289,6 +296,12 @@ bool Interpreter::visitBlock(MlirBlock block, States &states, States &finished,
       }
       continue;
     }
+    if (name == "util.call") {
+      if (!visitCall(op, states)) {
+        return false;
+      }
+      continue;
+    }
     for (State &state : states) {
       if (!visitOperation(op, state)) {
         return false;
@@ -352,7 +365,7 @@ bool Interpreter::enter(MlirBlock block, const std::vector<int> &arguments,
                         State state, States &finished,
                         std::vector<std::vector<int>> *yielded) {
   // Loops without structure: how often they run and what they drop is unknown.
-  if (!onPath.insert(block.ptr).second || ++steps > 4096) {
+  if (!onPath.insert(block.ptr).second || ++steps > maxSteps) {
     return false;
   }
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -398,9 +411,6 @@ bool Interpreter::visitOperation(MlirOperation op, State &state) {
       }
     }
     return true;
-  }
-  if (name == "util.call") {
-    return visitCall(op, state);
   }
   if (name == "stream.resource.subview" || name == "stream.timepoint.await" ||
       name == "stream.resource.retain" || name == "stream.tensor.export" ||
@@ -597,34 +607,56 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
   return states.size() <= maxStates;
 }
 
-bool Interpreter::visitCall(MlirOperation op, State &state) {
-  MlirAttribute callee = ir::attr(op, "callee");
-  if (ir::isNull(callee) || !mlirAttributeIsAFlatSymbolRef(callee)) {
+/// The callee as if it were inlined: it may release what it is given, and hand
+/// out what it allocates or was given.
+bool Interpreter::visitCall(MlirOperation op, States &states) {
+  auto known = functions.find(ir::calledFunction(op));
+  if (known == functions.end() || ir::blocks(known->second).empty()) {
+    return true; // an import: allocates nothing of ours
+  }
+  MlirOperation function = known->second;
+  if (++steps > maxSteps || !active.insert(function.ptr).second) {
     return false;
   }
-  std::string_view name = ir::view(mlirFlatSymbolRefAttrGetValue(callee));
-  for (MlirOperation function : ir::operations(ir::body(module))) {
-    if (!ir::isa(function, "util.func") ||
-        ir::stringAttr(function, "sym_name").value_or("") != name) {
-      continue;
+  States returned;
+  for (State &state : states) {
+    std::map<const void *, int> callers = state.bound;
+    size_t before = state.allocations.size();
+    std::vector<MlirValue> operands = ir::operands(op);
+    for (size_t i = 0; i < operands.size(); ++i) {
+      state.bind(mlirBlockGetArgument(ir::body(function), intptr_t(i)),
+                 state.find(operands[i]));
     }
-    std::optional<CallMemory> inner = run(function);
-    if (!inner) {
+    States inner = {std::move(state)};
+    std::vector<std::vector<int>> yielded;
+    if (!visitRegion(function, 0, inner, &yielded)) {
       return false;
     }
-    state.transientPeak = std::max(state.transientPeak,
-                                   state.transient + inner->transientPeakBytes);
-    state.totalPeak = std::max(state.totalPeak, state.total + inner->peakBytes);
-    // Its results live on in the caller.
-    if (inner->resultBytes > 0) {
-      exact = false; // or not, if the caller does not hand them out
-      state.allocations.push_back(
-          {inner->resultBytes, Kind::External, true, false});
-      state.total += inner->resultBytes;
+    for (size_t s = 0; s < inner.size(); ++s) {
+      State &after = inner[s];
+      after.bound = callers;
+      std::vector<MlirValue> results = ir::results(op);
+      for (size_t r = 0; r < results.size() && r < yielded[s].size(); ++r) {
+        after.bind(results[r], yielded[s][r]);
+      }
+      for (size_t i = before; i < after.allocations.size(); ++i) {
+        if (!after.allocations[i].alive) {
+          continue;
+        }
+        bool handed = std::count(yielded[s].begin(), yielded[s].end(), int(i));
+        if (!handed && after.allocations[i].kind == Kind::Transient) {
+          after.release(int(i)); // the last reference goes, or went before
+          exact = false;
+        }
+        // The caller may keep it to itself.
+        exact &= after.allocations[i].kind != Kind::External;
+      }
+      returned.push_back(std::move(after));
     }
-    return true;
   }
-  return true; // an import: allocates nothing of ours
+  active.erase(function.ptr);
+  states = std::move(returned);
+  return states.size() <= maxStates;
 }
 
 } // namespace

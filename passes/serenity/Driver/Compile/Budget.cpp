@@ -218,14 +218,8 @@ BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
   };
   for (MlirOperation function : ir::operations(ir::body(stock))) {
     std::string caller = ir::stringAttr(function, "sym_name").value_or("");
-    ir::walk(function, [&](MlirOperation op) {
-      MlirAttribute callee = ir::attr(op, "callee");
-      if (ir::isa(op, "util.call") && !ir::isNull(callee) &&
-          mlirAttributeIsAFlatSymbolRef(callee)) {
-        unite(caller,
-              std::string(ir::view(mlirFlatSymbolRefAttrGetValue(callee))));
-      }
-    });
+    ir::walk(function,
+             [&](MlirOperation op) { unite(caller, ir::calledFunction(op)); });
   }
 }
 

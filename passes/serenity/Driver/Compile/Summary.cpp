@@ -89,13 +89,9 @@ void describeFunctions(MlirOperation module, const Options &options,
     }
     std::string name = ir::stringAttr(function, "sym_name").value_or("");
     ir::walk(function, [&](MlirOperation op) {
-      MlirAttribute callee = ir::attr(op, "callee");
-      if (ir::isa(op, "util.call") && !ir::isNull(callee) &&
-          mlirAttributeIsAFlatSymbolRef(callee)) {
-        std::string called(ir::view(mlirFlatSymbolRefAttrGetValue(callee)));
-        if (called == name + "$async") {
-          wrapperOf[called] = name;
-        }
+      std::string called = ir::calledFunction(op);
+      if (called == name + "$async") {
+        wrapperOf[called] = name;
       }
     });
   }
