@@ -437,11 +437,12 @@ def test_printing_of_all_passes(
     ours = _dumps(run.err)
     assert len(stock) > 100
     serenity = [name for _, name in ours if name.startswith("serenity-")]
-    assert serenity[-4:] == [
+    assert serenity[-5:] == [
         "serenity-schedule",
         "serenity-schedule-regions",
         "serenity-waves",
         "serenity-pack",
+        "serenity-clone-callees",
     ]
     # Every pass of the stock tool's; nothing but ours besides. How often depends on the number
     # of dispatches.
@@ -461,7 +462,13 @@ def test_printing_of_all_passes(
 
 
 def test_printing_after_one_of_our_passes(compilers: Compilers, cell: Path, cell_slab: int) -> None:
-    passes = ["serenity-schedule", "serenity-schedule-regions", "serenity-waves", "serenity-pack"]
+    passes = [
+        "serenity-schedule",
+        "serenity-schedule-regions",
+        "serenity-waves",
+        "serenity-pack",
+        "serenity-clone-callees",
+    ]
     plain = compilers.ours_output(cell, *TARGET)
     for name in passes:
         flags = [cell, *TARGET, f"--serenity-print-ir-after={name}", *ELIDE]

@@ -239,3 +239,64 @@ def test_never_worse_with_less_effort(
     (function,) = [f for f in report["functions"] if not f["initializer"]]
     assert slabs(text) == [function["transient_peak_bytes"]]
     assert function["transient_peak_bytes"] <= stock[0]
+
+
+_OF = "tensor<64xf32>"
+_DIFFERENCE = f"""\
+  %e = tensor.empty() : {_OF}
+  %0 = linalg.map {{ arith.subf }} ins(%a, %b : {_OF}, {_OF}) outs(%e : {_OF})
+  return %0 : {_OF}
+"""
+
+
+def _function(name: str, body: str, attributes: str = "") -> str:
+    return f"func.func {name}(%a: {_OF}, %b: {_OF}) -> {_OF} {attributes} {{\n{body}}}\n"
+
+
+def _calls(callee: str, count: int) -> str:
+    values = ["%b", "%a", *(f"%{i}" for i in range(count))]
+    of = f"({_OF}, {_OF}) -> {_OF}"
+    text = "".join(
+        f"  {result} = call @{callee}({last}, {one_before}) : {of}\n"
+        for one_before, last, result in zip(values, values[1:], values[2:], strict=False)
+    )
+    return f"{text}  return {values[-1]} : {_OF}\n"
+
+
+def _assert_left_to_stock(module: str, said: str, compilers: Compilers, tmp_path: Path) -> None:
+    source = tmp_path / "module.mlir"
+    source.write_text(module)
+    run = compilers.ours(source, *TARGET, "-o", "-")
+    assert run.code == 0, run.err
+    assert said in run.err
+    assert "error:" not in run.err
+    assert run.out == compilers.stock_output(source, *TARGET)
+
+
+def test_what_iree_refuses_of_ours_is_left_to_it(compilers: Compilers, tmp_path: Path) -> None:
+    """Eight copies of the innermost function are too many for one of IREE's analyses."""
+    private = "attributes {noinline}"
+    module = "".join(_function(f"private @f{i}", _calls(f"f{i + 1}", 2), private) for i in range(3))
+    module += _function("private @f3", _DIFFERENCE, private)
+    module += _function("@main", _calls("f0", 1))
+    said = (
+        "warning: IREE does not compile what serenity makes of this module (failed to solve for "
+        "timepoint coverage); it is left as IREE makes it"
+    )
+    _assert_left_to_stock(module, said, compilers, tmp_path)
+
+
+def test_too_many_copies_are_not_made(compilers: Compilers, tmp_path: Path) -> None:
+    barriers = "".join(
+        f"  %b{i} = util.optimization_barrier %{f'b{i - 1}' if i else 'n'} : i32\n"
+        for i in range(2500)
+    )
+    counts = "".join(f"  %n{i + 1} = call @count(%n{i}) : (i32) -> i32\n" for i in range(50))
+    module = (
+        f"func.func private @count(%n: i32) -> i32 attributes {{noinline}} {{\n{barriers}"
+        "  return %b2499 : i32\n}\n"
+        f"func.func @counts(%n0: i32) -> i32 {{\n{counts}  return %n50 : i32\n}}\n"
+    )
+    module += _function("private @difference", _DIFFERENCE, "attributes {noinline}")
+    module += _function("@main", _calls("difference", 3))
+    _assert_left_to_stock(module, "remark: module is left as IREE makes it", compilers, tmp_path)

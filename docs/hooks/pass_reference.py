@@ -22,6 +22,7 @@ PASSES = {
     "schedule_regions": ("serenity-schedule-regions", "ScheduleRegions.cpp"),
     "waves": ("serenity-waves", "Waves.cpp"),
     "pack": ("serenity-pack", "Pack.cpp"),
+    "clone_callees": ("serenity-clone-callees", "CloneCallees.cpp"),
 }
 
 _PREFIXES = re.compile(r"--check-prefix(?:es)?[= ]([\w,-]+)")

@@ -42,6 +42,7 @@ PASSES = (
     "serenity-schedule-regions",
     "serenity-waves",
     "serenity-pack",
+    "serenity-clone-callees",
 )
 
 #: How modules are compiled where the caller names no target: for this machine's CPU.

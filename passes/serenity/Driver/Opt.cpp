@@ -131,6 +131,10 @@ const std::vector<std::string> &optionNames(const std::string &pass) {
                                                    "time-limit", "state-limit"};
   static const std::vector<std::string> pack = {"offsets", "time-limit",
                                                 "state-limit"};
+  static const std::vector<std::string> none;
+  if (pass == "serenity-clone-callees") {
+    return none;
+  }
   if (pass == "serenity-rewrite") {
     return rewrite;
   }
@@ -148,6 +152,11 @@ template <typename Range> std::string join(const Range &items) {
   return text;
 }
 
+std::string optionList(const std::string &pass) {
+  const std::vector<std::string> &names = optionNames(pass);
+  return names.empty() ? "none" : join(names);
+}
+
 /// Reads `name=value name=value ...` for the pass `pass`.
 std::optional<std::string> setPassOptions(Options &options,
                                           const std::string &pass,
@@ -162,7 +171,7 @@ std::optional<std::string> setPassOptions(Options &options,
     const std::vector<std::string> &names = optionNames(pass);
     std::optional<std::string> error;
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      error = "unknown option '" + name + "'; known are " + join(names);
+      error = "unknown option '" + name + "'; known are " + optionList(pass);
     } else if (equals == std::string::npos) {
       error = "option '" + name + "' needs a value: " + name + "=...";
     } else {
@@ -451,7 +460,7 @@ std::string passList() {
   std::string text;
   for (const PassInfo &info : passTable()) {
     text += std::string(info.argument) + "\n    " + info.description +
-            "\n    options: " + join(optionNames(info.argument)) + "\n";
+            "\n    options: " + optionList(info.argument) + "\n";
   }
   return text;
 }

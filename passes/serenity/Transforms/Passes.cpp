@@ -26,6 +26,9 @@ const std::vector<PassInfo> &passTable() {
       {"serenity-pack",
        "Give the slices of stream.resource.pack offsets of least height",
        runPack},
+      {"serenity-clone-callees",
+       "Give every call of a private function a function of its own",
+       runCloneCallees},
   };
   return table;
 }

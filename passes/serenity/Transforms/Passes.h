@@ -25,7 +25,8 @@ struct PassInfo {
 };
 
 /// All passes, in pipeline order: serenity-rewrite, serenity-schedule,
-/// serenity-schedule-regions, serenity-pack.
+/// serenity-schedule-regions, serenity-waves, serenity-pack,
+/// serenity-clone-callees.
 const std::vector<PassInfo> &passTable();
 
 /// Creates the pass of that name, or a null pass if there is none. `report` may
@@ -44,6 +45,8 @@ bool runWaves(MlirOperation module, const Options &options,
               ModuleReport *report);
 bool runPack(MlirOperation module, const Options &options,
              ModuleReport *report);
+bool runCloneCallees(MlirOperation module, const Options &options,
+                     ModuleReport *report);
 
 } // namespace serenity
 

@@ -52,7 +52,6 @@ public:
   /// Takes over `module`, at the end of the preprocessing phase, to make other
   /// forms from; without it the stock form is all there is.
   void startFrom(MlirOperation module);
-  bool canMake() const { return maker.has_value(); }
 
   /// The stock form in our order, first of all. `leastStock` are the peaks that
   /// no function may exceed.

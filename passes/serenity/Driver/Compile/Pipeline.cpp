@@ -12,10 +12,12 @@
 #include "serenity/Driver/Compile/Summary.h"
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/CloneCallees.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -74,7 +76,9 @@ public:
 
 private:
   bool runStock(const std::string &from, const std::string &to);
-  bool runStream(FormSearch &forms);
+  bool runStream(FormSearch &forms, std::string &error);
+  bool lowerSlabs();
+  bool attempt(std::string &error, const std::function<bool()> &step);
   bool scheduleStream(FormSearch &forms);
   void remarkOnUserFlags();
   ModuleReport describeStock(MlirOperation stock) const;
@@ -93,6 +97,11 @@ private:
   /// What is chosen is run again where the user can see it, instead of taking
   /// over the try.
   bool watched;
+  /// What may become of the module; less after IREE has refused it.
+  enum class Freedom { Forms, Order, None };
+  Freedom freedom = Freedom::None;
+  /// Something of ours is in the module.
+  bool changed = false;
   /// The form that the module is in, if it is not the stock one.
   std::optional<Form> chosenForm;
 };
@@ -129,6 +138,14 @@ void Pipeline::adopt(MlirOperation clone) {
   for (MlirOperation op : ir::operations(ir::body(clone))) {
     mlirOperationRemoveFromParent(op);
     mlirBlockAppendOwnedOperation(ir::body(module), op);
+  }
+  // A pass that failed may have left attributes of its own.
+  for (intptr_t i = mlirOperationGetNumAttributes(module); i-- > 0;) {
+    MlirStringRef name =
+        mlirIdentifierStr(mlirOperationGetAttribute(module, i).name);
+    if (ir::isNull(ir::attr(clone, ir::view(name)))) {
+      mlirOperationRemoveAttributeByName(module, name);
+    }
   }
   intptr_t count = mlirOperationGetNumAttributes(clone);
   for (intptr_t i = 0; i < count; ++i) {
@@ -183,9 +200,19 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   if (!stockOk) {
     // IREE refuses the module: let it say so.
     mlirOperationDestroy(stock);
+    changed = false;
     return (flags.schedule || watched) &&
            stream.toSlabs(flow, nullptr, nullptr, true);
   }
+  // Offsets of ours are safe at calls only where no two have one callee.
+  bool mayChange = freedom != Freedom::None && canCloneCallees(stock);
+  if (freedom != Freedom::None && !mayChange) {
+    ir::emitRemark(mlirOperationGetLocation(flow),
+                   "module is left as IREE makes it: functions that are not "
+                   "inlined call themselves or one another too often for a "
+                   "copy per call");
+  }
+  changed = mayChange;
   Peaks leastStock = stockPeaks;
   for (auto &item : leastStock) {
     if (item.second && offsetPeaks[item.first]) {
@@ -203,13 +230,13 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
       });
   // Under a budget no more is done than is needed to fit.
   std::optional<BudgetLadder> ladder;
-  if (flags.memoryBudgetBytes && flags.schedule && needsMemory &&
+  if (flags.memoryBudgetBytes && mayChange && needsMemory &&
       options.rewrite != RewriteMode::Always) {
     Stopwatch watch(report, "budget");
     ladder.emplace(stock, *flags.memoryBudgetBytes, options, stream);
   }
   bool tryOwn =
-      flags.schedule && needsMemory && !(ladder && ladder->fitsInStockOrder());
+      mayChange && needsMemory && !(ladder && ladder->fitsInStockOrder());
   if (tryOwn) {
     remarkOnUserFlags();
     forms.placeStock(flow, leastStock);
@@ -225,6 +252,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   // taken for the whole module.
   std::map<std::string, Variant> choice;
   bool anyOwn = false;
+  bool anyOffsets = false;
   bool allOwn = own != nullptr;
   for (const auto &item : stockPeaks) {
     const std::string &name = item.first;
@@ -235,7 +263,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
         {"stock", item.second}};
     Variant best = Variant::Stock;
-    if (flags.schedule) {
+    if (mayChange) {
       candidates.emplace_back("stock order, own offsets", offsetPeaks[name]);
       // Without a number offsets can still only gain.
       bool offsetsGain = candidates[1].second && item.second &&
@@ -269,6 +297,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     choice[name] = best;
     entry.used = meansOf(best, form, name, forms, options);
     anyOwn |= best == Variant::Ours;
+    anyOffsets |= best == Variant::Offsets;
     // A function without transient memory is the same in every variant.
     allOwn &= best == Variant::Ours || item.second == 0;
     entry.candidates.clear();
@@ -278,6 +307,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
            i == (best == Variant::Ours ? chosen : int(best))});
     }
   }
+
+  changed = anyOwn || anyOffsets;
 
   auto keepRegions = [&](const ModuleReport &from) {
     for (const FunctionReport &function : from.functions) {
@@ -312,10 +343,6 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   if (takeOver && !form.isStock()) {
     adopt(own->flow);
     own->flow.ptr = nullptr;
-  }
-  bool anyOffsets = false;
-  for (const auto &item : choice) {
-    anyOffsets |= item.second == Variant::Offsets;
   }
   // Mark what every function is to be.
   auto mark = [&](MlirOperation module) {
@@ -370,7 +397,9 @@ bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
     }
   }
   Stopwatch watch(report, "offsets");
-  return stream.runOwn("serenity-pack", module, options, &report, visible);
+  return stream.runOwn("serenity-pack", module, options, &report, visible) &&
+         stream.runOwn("serenity-clone-callees", module, options, &report,
+                       visible);
 }
 
 /// Removes our annotations, so that later phases see what stock would give
@@ -433,69 +462,94 @@ bool Pipeline::run() {
     return !flags.schedule || stream.runOwn("serenity-schedule", state.module,
                                             options, &report, watched);
   }
-  // Kept while another form may turn out not to compile for the target.
-  MlirOperation stockForm = {nullptr};
-  if (forms.canMake() && to > streamPhase) {
-    stockForm = mlirOperationClone(state.module);
-  }
-  std::string refused;
-  bool ok = runStream(forms);
-  if (ok && chosenForm && to > streamPhase) {
-    {
-      ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module),
-                                     /*errorsOnly=*/true);
-      Stopwatch watch(report, "from stream");
-      ok = runStock("stream", state.compileTo);
+  bool ok = false;
+  std::vector<std::string> refusals;
+  for (freedom = flags.schedule ? Freedom::Forms : Freedom::None;;) {
+    // Kept while IREE may turn out not to compile what we make of it.
+    MlirOperation spare = {nullptr};
+    if (freedom != Freedom::None) {
+      spare = mlirOperationClone(state.module);
     }
-    if (ok) {
-      mlirOperationDestroy(stockForm);
-      return true;
+    std::string error;
+    ok = runStream(forms, error) &&
+         (to == streamPhase || attempt(error, [&] {
+            Stopwatch watch(report, "from stream");
+            return runStock("stream", state.compileTo);
+          }));
+    if (ok || !changed || outcome.budgetMissed) {
+      if (spare.ptr) {
+        mlirOperationDestroy(spare);
+      }
+      break;
     }
-    refused = chosenForm->name();
+    std::string reason = error.empty() ? "" : " (" + error + ")";
+    refusals.push_back(
+        chosenForm
+            ? "IREE does not compile the form '" + chosenForm->name() +
+                  "' for this target" + reason + "; took the stock form"
+            : "IREE does not compile what serenity makes of this module" +
+                  reason + "; it is left as IREE makes it, please report this");
+    freedom = chosenForm ? Freedom::Order : Freedom::None;
     forms.forget();
     chosenForm.reset();
     report.functions.clear();
     report.rewrites.clear();
-    adopt(stockForm);
-    stockForm.ptr = nullptr;
-    ok = runStream(forms);
+    adopt(spare);
   }
-  if (stockForm.ptr) {
-    mlirOperationDestroy(stockForm);
-  }
-  if (!ok) {
-    return false;
-  }
-  Stopwatch watch(report, "from stream");
-  ok = to == streamPhase || runStock("stream", state.compileTo);
-  if (ok && !refused.empty()) {
-    // Where the stock form fails as well, the form is not what is wrong.
-    ir::emitWarning(mlirOperationGetLocation(state.module),
-                    "IREE does not compile the form '" + refused +
-                        "' for this target; took the stock form");
+  if (ok) {
+    // Where the stock form fails as well, what we make is not what is wrong.
+    for (const std::string &refusal : refusals) {
+      ir::emitWarning(mlirOperationGetLocation(state.module), refusal);
+    }
   }
   return ok;
 }
 
-/// The stream phase, with the budget checked and our annotations gone at its
-/// end.
-bool Pipeline::runStream(FormSearch &forms) {
-  if (!scheduleStream(forms)) {
+/// Runs a step of IREE's. Where something of ours is in the module its errors
+/// are not shown if it fails for them: `error` receives the first.
+bool Pipeline::attempt(std::string &error, const std::function<bool()> &step) {
+  if (!changed) {
+    return step();
+  }
+  bool ok;
+  std::vector<ir::SilenceDiagnostics::Error> errors;
+  {
+    ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module),
+                                   /*errorsOnly=*/true);
+    ok = step();
+    errors = silence.errors();
+  }
+  if (ok) {
+    // IREE has errors that it does not fail for.
+    for (const ir::SilenceDiagnostics::Error &shown : errors) {
+      ir::emitError(shown.location, shown.message);
+    }
+  } else if (!errors.empty()) {
+    error = errors.front().message;
+  }
+  return ok;
+}
+
+/// From offsets to the end of the stream phase, and what is there for the
+/// report.
+bool Pipeline::lowerSlabs() {
+  Stopwatch watch(report, "stream");
+  if (!stream.toCommands(state.module)) {
     return false;
   }
-  {
-    Stopwatch watch(report, "stream");
-    if (!stream.toCommands(state.module)) {
-      return false;
-    }
-    MlirOperation settled = stream.withReuse(state.module);
-    describeFunctions(settled.ptr ? settled : state.module, options, report);
-    if (settled.ptr) {
-      mlirOperationDestroy(settled);
-    }
-    if (!stream.toEnd(state.module)) {
-      return false;
-    }
+  MlirOperation settled = stream.withReuse(state.module);
+  describeFunctions(settled.ptr ? settled : state.module, options, report);
+  if (settled.ptr) {
+    mlirOperationDestroy(settled);
+  }
+  return stream.toEnd(state.module);
+}
+
+/// The stream phase, with the budget checked and our annotations gone at its
+/// end.
+bool Pipeline::runStream(FormSearch &forms, std::string &error) {
+  if (!scheduleStream(forms) || !attempt(error, [&] { return lowerSlabs(); })) {
+    return false;
   }
   if (!checkBudget(state.module, flags, report)) {
     outcome.budgetMissed = true;

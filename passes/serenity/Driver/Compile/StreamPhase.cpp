@@ -5,6 +5,7 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/CloneCallees.h"
 #include "serenity/Transforms/FunctionMemory.h"
 #include "serenity/Transforms/Passes.h"
 
@@ -205,7 +206,8 @@ Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
   Options packing = options;
   packing.offsets = algorithm;
   Peaks peaks;
-  if (runPack(clone, packing, nullptr) &&
+  if (canCloneCallees(clone) && runPack(clone, packing, nullptr) &&
+      runCloneCallees(clone, packing, nullptr) &&
       runIree(clone,
               "iree-stream-cmd-transformation-pipeline" +
                   streamOptions(/*visible=*/false),
@@ -247,7 +249,8 @@ Peaks transientPeaks(MlirOperation module, const Options &options,
                      PackAlgorithm algorithm, Peaks *withResults) {
   Peaks peaks;
   for (MlirOperation function : ir::operations(ir::body(module))) {
-    if (ir::isa(function, "util.func") || ir::isa(function, "func.func")) {
+    if ((ir::isa(function, "util.func") || ir::isa(function, "func.func")) &&
+        !ir::stringAttr(function, "serenity.copy_of")) {
       std::string name = ir::stringAttr(function, "sym_name").value_or("");
       SlabLayout layout;
       layout.algorithm = algorithm;
