@@ -670,3 +670,59 @@ def test_results_that_stock_allocates_later_are_no_mismatch() -> None:
     with MeasurementServer() as server:
         program = generate(2002, 731, vmvx=True)
         assert compare_execution(program, "always", "vmvx", tools, server, "0") == []
+
+
+def test_calls_that_repeat_different_arguments_compile() -> None:
+    """Offsets that coincided at the second call alone ended the compiler by a signal."""
+    program = generate(2001, 332)
+    assert compare_structure({332: program}, "auto", Tools())[332] == []
+    with MeasurementServer() as server:
+        assert compare_execution(program, "auto", "vmvx", Tools(), server, "0") == []
+
+
+class _Inlining(Tools):
+    """Ours compiles the program with its functions inlined, and with an operation replaced."""
+
+    def __init__(self, replaced: str, by: str) -> None:
+        super().__init__()
+        self.change = (replaced, by)
+
+    def run(self, tool: Path, arguments: Sequence[str]) -> tuple[int | None, str]:
+        if tool != self.ours:
+            return super().run(tool, arguments)
+        source = Path(arguments[0])
+        text = source.read_text()
+        source.write_text(text.replace(" attributes {noinline}", "").replace(*self.change))
+        try:
+            return super().run(tool, arguments)
+        finally:
+            source.write_text(text)
+
+
+def test_the_inlined_program_judges_where_stock_confuses_arguments() -> None:
+    """With f(a, b) = a - b, the stock compiler takes a for b in f(a, b) where f(b, b) follows."""
+    of = Type((4, 4), "f32")
+    a, b, x, y = (Value(of) for _ in range(4))
+    minus = Operation("elementwise", [x, y], [Value(of)], {"function": "sub", "style": "generic"})
+    helper = Function("helper", Block([x, y], [minus], minus.results), public=False, noinline=True)
+    calls = [
+        Operation("call", operands, [Value(of)], {"callee": "helper"})
+        for operands in ([a, b], [b, b])
+    ]
+    main = Function("main", Block([a, b], calls, [call.results[0] for call in calls]))
+    program = Program([helper, main])
+    with MeasurementServer() as server:
+
+        def kinds(tools: Tools) -> set[str]:
+            return {p.kind for p in compare_execution(program, "off", "vmvx", tools, server, "0")}
+
+        assert kinds(_Inlining("no such text", "")) == {REFUSED}
+        assert "results" in kinds(_Inlining("arith.subf", "arith.addf"))
+
+
+@pytest.mark.parametrize(("number", "mode"), [(6829, "off"), (15892, "auto")])
+def test_memory_that_calls_leave_to_their_caller_is_counted(number: int, mode: str) -> None:
+    """Transient results of functions that are not inlined, and arguments that they pass through."""
+    with MeasurementServer() as server:
+        program = generate(6001, number, vmvx=True)
+        assert compare_execution(program, mode, "vmvx", Tools(), server, "0") == []
