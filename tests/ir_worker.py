@@ -101,11 +101,30 @@ def parse(text: str) -> ir.Module | None:
     return module if module.operation.verify() else None
 
 
+def is_valid(text: str) -> bool:
+    """Returns whether a process of its own can read the module.
+
+    IREE's parser leaves its heap damaged after some errors, or ends the process.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with ir.Context() as context:
+                context.enable_multithreading(False)
+                code = 0 if parse(text) is not None else 1
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+
 def run(text: str) -> dict[str, str] | None:
     """Returns what each pipeline does to the module, None if it is no valid one."""
     last = os.environ.get("IR_WORKER_LAST")
     if last:
         Path(last).write_text(text, encoding="utf-8")
+    if not is_valid(text):
+        return None
     results = {}
     with ir.Context() as context:
         # IREE's Python bindings verify in several threads while they hold Python's lock, and wait

@@ -24,7 +24,7 @@ import serenity_mlir
 from serenity_mlir._native import iree_library_directory
 from serenity_mlir.cli import app
 from serenity_mlir.fuzzing import Program, Settings, Totals, generate, run_batch
-from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs
+from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs, keep_apart
 from serenity_mlir.fuzzing.program import EMITTERS, Block, Function, Operation, Type, Value
 from serenity_mlir.fuzzing.reducing import reduce_program
 from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
@@ -697,6 +697,15 @@ class _Inlining(Tools):
             return super().run(tool, arguments)
         finally:
             source.write_text(text)
+
+
+def test_the_program_kept_apart_judges_where_stock_computes_overlaps_in_place() -> None:
+    """Seed 3002, program 492: rows 1 to 3 are inserted as rows 2 to 4, one after the other."""
+    program = generate(3002, 492, vmvx=True)
+    assert keep_apart(program).text() != program.text() == generate(3002, 492, vmvx=True).text()
+    with MeasurementServer() as server:
+        problems = compare_execution(program, "auto", "vmvx", Tools(), server, "492")
+    assert {problem.kind for problem in problems} == {REFUSED}
 
 
 def test_the_inlined_program_judges_where_stock_confuses_arguments() -> None:

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from serenity_mlir.fuzzing.program import Function, Program, Type
+from serenity_mlir.fuzzing.program import Block, Function, Operation, Program, Type
+from serenity_mlir.fuzzing.program import Value as ProgramValue
 from serenity_mlir.fuzzing.structure import (
     REFUSED,
     TARGETS,
@@ -155,7 +156,7 @@ def compare_execution(
                 wrong = _compare_results(where, theirs, mine, rounded)
                 if wrong and (
                     _is_stock_wrong(source, backend, tools, server, function.name, inputs, theirs)
-                    or _is_stock_wrong_at_calls(
+                    or _is_stock_wrong_together(
                         program, source, backend, tools, server, function.name, inputs, theirs, mine
                     )
                 ):
@@ -189,7 +190,7 @@ def _is_stock_wrong(
     return judge is not None and _is_beyond_rounding(judge, theirs)
 
 
-def _is_stock_wrong_at_calls(
+def _is_stock_wrong_together(
     program: Program,
     source: Path,
     backend: str,
@@ -200,22 +201,43 @@ def _is_stock_wrong_at_calls(
     theirs: Measurement,
     mine: Measurement,
 ) -> bool:
-    """Let the program with all functions inlined judge results that differ.
+    """Let the program with its operations kept apart judge results that differ.
 
-    Where a function is called several times, the stock compiler confuses its arguments (see
-    CloneCallees.cpp), with every backend. Only where our results are the judge's.
+    The stock compiler, with every backend, computes a slice in place that what it is inserted into
+    overlaps, and confuses arguments of functions that are called several times (see
+    CloneCallees.cpp). Only where our results are the judge's.
     """
-    if not any(item.noinline for item in program.functions):
-        return False
-    inlined = replace(program, functions=[replace(f, noinline=False) for f in program.functions])
-    text = source.with_name("inlined.mlir")
-    text.write_text(inlined.text(), "utf-8")
+    text = source.with_name("apart.mlir")
+    text.write_text(keep_apart(program).text(), "utf-8")
     judge = _run_stock(text, backend, tools, server, function, inputs, len(theirs.calls))
     return (
         judge is not None
         and _is_beyond_rounding(judge, theirs)
         and not _is_beyond_rounding(judge, mine)
     )
+
+
+def keep_apart(program: Program) -> Program:
+    """Return the program with all functions inlined and every tensor behind a barrier."""
+    apart = copy.deepcopy(program)
+    for function in apart.functions:
+        function.noinline = False
+        for block in _blocks(function.body):
+            operations: list[Operation] = []
+            for operation in block.operations:
+                operations.append(operation)
+                for i, value in enumerate(operation.results):
+                    if value.type.shape is not None:
+                        # Users keep their operand, which the barrier gives now.
+                        operation.results[i] = made = ProgramValue(value.type)
+                        operations.append(Operation("barrier", [made], [value]))
+            block.operations = operations
+    return apart
+
+
+def _blocks(block: Block) -> list[Block]:
+    """The block and all blocks in it, before any is changed."""
+    return [block, *(inner for operation in block.walk() for inner in operation.blocks)]
 
 
 def _run_stock(
