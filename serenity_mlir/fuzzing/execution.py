@@ -154,11 +154,8 @@ def compare_execution(
                     break
                 where = f"{function.name}, {kind}"
                 wrong = _compare_results(where, theirs, mine, rounded)
-                if wrong and (
-                    _is_stock_wrong(source, backend, tools, server, function.name, inputs, theirs)
-                    or _is_stock_wrong_together(
-                        program, source, backend, tools, server, function.name, inputs, theirs, mine
-                    )
+                if wrong and _is_stock_wrong(
+                    program, backend, tools, server, function.name, inputs, theirs, directory
                 ):
                     return [Problem(REFUSED, f"{where}: the stock module's results are wrong")]
                 if wrong and rounded and kind == "reals":
@@ -173,48 +170,45 @@ def compare_execution(
 
 
 def _is_stock_wrong(
-    source: Path,
+    program: Program,
     backend: str,
     tools: Tools,
     server: MeasurementServer,
     function: str,
     inputs: Sequence[Value],
     theirs: Measurement,
+    directory: Path,
 ) -> bool:
-    """Let the stock compiler's other backend judge results that differ.
+    """Let the stock compiler judge results that differ: it may be wrong itself.
 
-    Only where it compiles and runs, and its results are beyond rounding of the first one's.
+    It is if another backend gives results beyond rounding of the first one's, or if the first one
+    does for the same program with its operations kept apart (`keep_apart`): with every backend
+    IREE confuses arguments of functions that are called several times (see CloneCallees.cpp),
+    computes slices in place that overlap what they are inserted into, and computes nothing but
+    what a strided window reads of a tensor that others read as a whole. Programs that do not
+    compile or run judge nothing.
     """
     other = next(name for name in TARGETS if name != backend)
-    judge = _run_stock(source, other, tools, server, function, inputs, len(theirs.calls))
-    return judge is not None and _is_beyond_rounding(judge, theirs)
-
-
-def _is_stock_wrong_together(
-    program: Program,
-    source: Path,
-    backend: str,
-    tools: Tools,
-    server: MeasurementServer,
-    function: str,
-    inputs: Sequence[Value],
-    theirs: Measurement,
-    mine: Measurement,
-) -> bool:
-    """Let the program with its operations kept apart judge results that differ.
-
-    The stock compiler, with every backend, computes a slice in place that what it is inserted into
-    overlaps, and confuses arguments of functions that are called several times (see
-    CloneCallees.cpp). Only where our results are the judge's.
-    """
-    text = source.with_name("apart.mlir")
-    text.write_text(keep_apart(program).text(), "utf-8")
-    judge = _run_stock(text, backend, tools, server, function, inputs, len(theirs.calls))
-    return (
-        judge is not None
-        and _is_beyond_rounding(judge, theirs)
-        and not _is_beyond_rounding(judge, mine)
-    )
+    for judge, target in ((program, other), (keep_apart(program), backend)):
+        source, module = directory / "judge.mlir", directory / "judge.vmfb"
+        source.write_text(judge.text(), "utf-8")
+        code, _ = tools.run(tools.stock, [str(source), *TARGETS[target], "-o", str(module)])
+        if code != 0:
+            continue
+        try:
+            right = measure(
+                module, inputs, function, calls=len(theirs.calls), timeout=_RUN_TIMEOUT,
+                server=server,
+            )  # fmt: skip
+        except MeasurementError:
+            continue
+        # Not the usual tolerance: another backend rounds otherwise from the first product on.
+        difference = compare_outputs(_results(right), _results(theirs))
+        arrays = [v for v in right.outputs if isinstance(v, np.ndarray) and v.size]
+        largest = max([float(np.abs(v.astype(np.float64)).max()) for v in arrays], default=0.0)
+        if difference.problem is None and difference.largest > 0.05 * largest:
+            return True
+    return False
 
 
 def keep_apart(program: Program) -> Program:
@@ -238,33 +232,6 @@ def keep_apart(program: Program) -> Program:
 def _blocks(block: Block) -> list[Block]:
     """The block and all blocks in it, before any is changed."""
     return [block, *(inner for operation in block.walk() for inner in operation.blocks)]
-
-
-def _run_stock(
-    source: Path,
-    backend: str,
-    tools: Tools,
-    server: MeasurementServer,
-    function: str,
-    inputs: Sequence[Value],
-    calls: int,
-) -> Measurement | None:
-    module = source.with_name("judge.vmfb")
-    code, _ = tools.run(tools.stock, [str(source), *TARGETS[backend], "-o", str(module)])
-    if code != 0:
-        return None
-    try:
-        return measure(module, inputs, function, calls=calls, timeout=_RUN_TIMEOUT, server=server)
-    except MeasurementError:
-        return None
-
-
-def _is_beyond_rounding(judge: Measurement, other: Measurement) -> bool:
-    # Not the usual tolerance: another backend rounds otherwise from the first product on.
-    difference = compare_outputs(_results(judge), _results(other))
-    arrays = [v for v in judge.outputs if isinstance(v, np.ndarray) and v.size]
-    largest = max([float(np.abs(v.astype(np.float64)).max()) for v in arrays], default=0.0)
-    return difference.problem is None and difference.largest > 0.05 * largest
 
 
 def _sensitivity(
