@@ -112,13 +112,8 @@ using States = std::vector<State>;
 
 class Interpreter {
 public:
-  Interpreter(MlirOperation module, const SlabLayout &layout) : layout(layout) {
-    for (MlirOperation op : ir::operations(ir::body(module))) {
-      if (ir::isa(op, "util.func")) {
-        functions[ir::stringAttr(op, "sym_name").value_or("")] = op;
-      }
-    }
-  }
+  Interpreter(MlirOperation module, const SlabLayout &layout)
+      : module(module), layout(layout) {}
 
   std::optional<CallMemory> run(MlirOperation function);
 
@@ -137,8 +132,9 @@ private:
              States &finished, std::vector<std::vector<int>> *yielded);
   std::optional<int64_t> sizeOf(MlirValue value);
 
-  std::map<std::string, MlirOperation> functions;
+  MlirOperation module;
   SlabLayout layout;
+  std::map<std::string, MlirOperation> functions; // known from the first call
   std::set<const void *> active;
   std::set<const void *> onPath;
   bool exact = true;
@@ -610,6 +606,13 @@ bool Interpreter::visitLoop(MlirOperation op, States &states) {
 /// The callee as if it were inlined: it may release what it is given, and hand
 /// out what it allocates or was given.
 bool Interpreter::visitCall(MlirOperation op, States &states) {
+  if (functions.empty()) {
+    for (MlirOperation function : ir::operations(ir::body(module))) {
+      if (ir::isa(function, "util.func")) {
+        functions[ir::stringAttr(function, "sym_name").value_or("")] = function;
+      }
+    }
+  }
   auto known = functions.find(ir::calledFunction(op));
   if (known == functions.end() || ir::blocks(known->second).empty()) {
     return true; // an import: allocates nothing of ours
