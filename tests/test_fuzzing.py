@@ -726,9 +726,35 @@ def test_the_program_kept_apart_judges_calls() -> None:
     assert "results" in kinds([b, b], [a, b])
 
 
-@pytest.mark.parametrize(("number", "mode"), [(6829, "off"), (15892, "auto")])
+@pytest.mark.parametrize(("number", "mode"), [(6829, "off"), (15892, "auto"), (8481, "off")])
 def test_memory_that_calls_leave_to_their_caller_is_counted(number: int, mode: str) -> None:
-    """Transient results of functions that are not inlined, and arguments that they pass through."""
+    """Results of functions that are not inlined, and arguments that they pass through."""
     with MeasurementServer() as server:
         program = generate(6001, number, vmvx=True)
         assert compare_execution(program, mode, "vmvx", Tools(), server, "0") == []
+
+
+def test_what_the_caller_keeps_of_a_call_is_no_result(tmp_path: Path) -> None:
+    """Three calls in a row: the first two results are transient, and the last one is handed out."""
+    of = Type((4, 4), "f32")
+    x, y = Value(of), Value(of)
+    doubled = Operation("elementwise", [y, y], [Value(of)], {"function": "add", "style": "generic"})
+    helper = Function("helper", Block([y], [doubled], doubled.results), public=False, noinline=True)
+    calls: list[Operation] = []
+    for _ in range(3):
+        operand = calls[-1].results[0] if calls else x
+        calls.append(Operation("call", [operand], [Value(of)], {"callee": "helper"}))
+    program = Program([helper, Function("main", Block([x], calls, calls[-1].results))])
+    source, report = tmp_path / "program.mlir", tmp_path / "report.json"
+    source.write_text(program.text())
+    tools = Tools()
+    flags = [*TARGETS["vmvx"], f"--serenity-report={report}", "-o", str(tmp_path / "module.vmfb")]
+    assert tools.run(tools.ours, [str(source), *flags])[0] == 0
+    prediction = read_prediction(json.loads(report.read_text()), "main")
+    assert prediction is not None
+    with MeasurementServer() as server:
+        found = measure(tmp_path / "module.vmfb", [np.ones((4, 4), np.float32)], server=server)
+    assert found.call.external_bytes == prediction.external_bytes == 2 * 64
+    assert prediction.transient_peak_bytes is not None
+    # IREE copies the argument, to have one type of resource at all calls.
+    assert 2 * 64 <= found.call.transient_peak_bytes <= prediction.transient_peak_bytes == 3 * 64

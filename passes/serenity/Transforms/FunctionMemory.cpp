@@ -44,8 +44,8 @@ struct Allocation {
   int64_t bytes = 0;
   Kind kind = Kind::Transient;
   bool alive = true;
-  /// Of external type, but made in a loop: transient unless the loop hands it
-  /// out in the end.
+  /// Of external type, but made in a loop or by a called function: transient
+  /// unless the loop, or whoever is asked about, hands it out in the end.
   bool maybeResult = false;
 };
 
@@ -58,10 +58,12 @@ struct State {
   int64_t transientPeak = 0;
   int64_t totalPeak = 0;
   int loopDepth = 0;
+  int callDepth = 0;
 
-  void allocate(MlirValue value, int64_t bytes, Kind kind) {
+  void allocate(MlirValue value, int64_t bytes, Kind kind, bool isResult) {
     bound[ir::key(value)] = int(allocations.size());
-    bool maybeResult = kind == Kind::External && loopDepth > 0;
+    bool maybeResult = kind == Kind::External &&
+                       (loopDepth > 0 || (callDepth > 0 && !isResult));
     kind = maybeResult ? Kind::Transient : kind;
     allocations.push_back({bytes, kind, true, maybeResult});
     total += bytes;
@@ -82,7 +84,7 @@ struct State {
       transient -= allocation.bytes;
     }
   }
-  /// The loop is left with this value in hand.
+  /// The loop, or the function, is left with this value in hand.
   void handOut(int index) {
     Allocation &allocation = allocations[index];
     if (allocation.alive && allocation.maybeResult && loopDepth == 0) {
@@ -137,6 +139,9 @@ private:
   std::map<std::string, MlirOperation> functions; // known from the first call
   std::set<const void *> active;
   std::set<const void *> onPath;
+  /// Allocations of called functions, by number, that are handed out in the
+  /// end.
+  std::set<int> handedOut;
   bool exact = true;
   int branchDepth = 0;
   int steps = 0;
@@ -175,11 +180,29 @@ std::optional<CallMemory> Interpreter::run(MlirOperation function) {
     return std::nullopt;
   }
   States states(1);
-  bool ok = visitRegion(function, 0, states, nullptr);
+  std::vector<std::vector<int>> yielded;
+  bool ok = visitRegion(function, 0, states, &yielded);
   active.erase(function.ptr);
   if (!ok || states.empty()) {
     return std::nullopt;
   }
+  std::set<int> late;
+  for (size_t i = 0; i < states.size(); ++i) {
+    for (int allocation : yielded[i]) {
+      if (allocation >= 0 && states[i].allocations[allocation].maybeResult) {
+        late.insert(allocation);
+        states[i].handOut(allocation);
+      }
+    }
+  }
+  if (states.size() == 1 && !late.empty() && handedOut.empty()) {
+    // Again, with what is a result known as one from the beginning.
+    handedOut = late;
+    exact = true;
+    steps = 0;
+    return run(function);
+  }
+  exact &= late.empty(); // counted as transient until the end
   for (size_t i = 0; i < states.size(); ++i) {
     const State &state = states[i];
     int64_t results = 0;
@@ -396,7 +419,8 @@ bool Interpreter::visitOperation(MlirOperation op, State &state) {
     // What a branch makes in the type of a result may be handed out on one path
     // and serve another value on the other.
     exact &= kind != Kind::External || branchDepth == 0;
-    state.allocate(ir::result(op), *bytes, kind);
+    state.allocate(ir::result(op), *bytes, kind,
+                   handedOut.count(int(state.allocations.size())) != 0);
     return true;
   }
   if (name == "stream.resource.dealloca") {
@@ -630,6 +654,7 @@ bool Interpreter::visitCall(MlirOperation op, States &states) {
       state.bind(mlirBlockGetArgument(ir::body(function), intptr_t(i)),
                  state.find(operands[i]));
     }
+    ++state.callDepth;
     States inner = {std::move(state)};
     std::vector<std::vector<int>> yielded;
     if (!visitRegion(function, 0, inner, &yielded)) {
@@ -637,22 +662,23 @@ bool Interpreter::visitCall(MlirOperation op, States &states) {
     }
     for (size_t s = 0; s < inner.size(); ++s) {
       State &after = inner[s];
+      --after.callDepth;
       after.bound = callers;
       std::vector<MlirValue> results = ir::results(op);
       for (size_t r = 0; r < results.size() && r < yielded[s].size(); ++r) {
         after.bind(results[r], yielded[s][r]);
       }
       for (size_t i = before; i < after.allocations.size(); ++i) {
-        if (!after.allocations[i].alive) {
+        const Allocation &made = after.allocations[i];
+        if (!made.alive || made.kind == Kind::Variable) {
           continue;
         }
-        bool handed = std::count(yielded[s].begin(), yielded[s].end(), int(i));
-        if (!handed && after.allocations[i].kind == Kind::Transient) {
-          after.release(int(i)); // the last reference goes, or went before
-          exact = false;
+        // The caller may keep it to itself, as long as it needs it.
+        exact = false;
+        if (made.kind == Kind::Transient &&
+            !std::count(yielded[s].begin(), yielded[s].end(), int(i))) {
+          after.release(int(i)); // the last reference goes
         }
-        // The caller may keep it to itself.
-        exact &= after.allocations[i].kind != Kind::External;
       }
       returned.push_back(std::move(after));
     }
