@@ -61,3 +61,20 @@ util.func public @resource(%x: tensor<8x1xf32>, %y: tensor<8x2xf32>) -> tensor<8
     }
   }
 #-}
+
+// -----
+
+// Tests that weights which are a name alone are left alone: nothing is there to
+// be cut.
+
+// CHECK-LABEL: @elided
+//       CHECK: tensor.concat
+//       CHECK: linalg.matmul
+//   CHECK-NOT: linalg.matmul
+util.func public @elided(%x: tensor<8x1xf32>, %y: tensor<8x2xf32>) -> tensor<8x1xf32> {
+  %w = arith.constant dense_resource<__elided__> : tensor<3x1xf32>
+  %z = arith.constant dense<0.0> : tensor<8x1xf32>
+  %c = tensor.concat dim(1) %x, %y : (tensor<8x1xf32>, tensor<8x2xf32>) -> tensor<8x3xf32>
+  %r = linalg.matmul ins(%c, %w : tensor<8x3xf32>, tensor<3x1xf32>) outs(%z : tensor<8x1xf32>) -> tensor<8x1xf32>
+  util.return %r : tensor<8x1xf32>
+}

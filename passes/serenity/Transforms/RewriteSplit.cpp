@@ -674,7 +674,46 @@ MlirOperation Splitter::initializedGlobal(MlirOperation load) {
   return found == globals.end() ? MlirOperation{nullptr} : found->second;
 }
 
-static RewriteRefusal constantRefusal(MlirAttribute value) {
+/// The bytes of a dense_resource, which the C API gives element by element and
+/// not for every type: printed and read back.
+static std::optional<std::string> readResource(MlirAttribute value) {
+  MlirContext context = mlirAttributeGetContext(value);
+  MlirOperation holder =
+      create("arith.constant", mlirLocationUnknownGet(context), {},
+             {mlirAttributeGetType(value)}, {{"value", value}});
+  std::string text;
+  mlirOperationPrint(holder, appendTo, &text);
+  mlirOperationDestroy(holder);
+  size_t section = text.rfind("{-#");
+  size_t start =
+      section == std::string::npos ? section : text.find("\"0x", section);
+  if (start == std::string::npos) {
+    return std::nullopt;
+  }
+  start += 3;
+  size_t end = text.find('"', start);
+  auto digit = [](char c) {
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+  };
+  std::string bytes;
+  // The first four bytes are the alignment.
+  for (size_t i = start + 8; i + 1 < end; i += 2) {
+    bytes.push_back(char(digit(text[i]) * 16 + digit(text[i + 1])));
+  }
+  return bytes;
+}
+
+/// Nothing where the module has the name alone: weights are left out of it to
+/// have less to read.
+const std::optional<std::string> &Splitter::resourceBytes(MlirAttribute value) {
+  auto known = resources.find(value.ptr);
+  if (known == resources.end()) {
+    known = resources.emplace(value.ptr, readResource(value)).first;
+  }
+  return known->second;
+}
+
+RewriteRefusal Splitter::constantRefusal(MlirAttribute value) {
   if (isNull(value)) {
     return RewriteRefusal::OperandNotConstant;
   }
@@ -690,6 +729,16 @@ static RewriteRefusal constantRefusal(MlirAttribute value) {
     return dense && mlirDenseElementsAttrIsSplat(value)
                ? RewriteRefusal::None
                : RewriteRefusal::ElementTypeUnsupported;
+  }
+  if (!dense) {
+    int64_t total = width / 8;
+    for (int64_t extent : shape(mlirAttributeGetType(value))) {
+      total *= extent;
+    }
+    const std::optional<std::string> &bytes = resourceBytes(value);
+    if (!bytes || int64_t(bytes->size()) != total) {
+      return RewriteRefusal::OperandNotConstant;
+    }
   }
   return RewriteRefusal::None;
 }
@@ -757,35 +806,6 @@ RewriteRefusal Splitter::sliceRefusal(MlirValue value, int64_t dim) {
   return RewriteRefusal::None;
 }
 
-/// The bytes of a dense_resource, which the C API gives element by element and
-/// not for every type: printed and read back.
-static std::optional<std::string> resourceBytes(MlirAttribute value) {
-  MlirContext context = mlirAttributeGetContext(value);
-  MlirOperation holder =
-      create("arith.constant", mlirLocationUnknownGet(context), {},
-             {mlirAttributeGetType(value)}, {{"value", value}});
-  std::string text;
-  mlirOperationPrint(holder, appendTo, &text);
-  mlirOperationDestroy(holder);
-  size_t section = text.rfind("{-#");
-  size_t start =
-      section == std::string::npos ? section : text.find("\"0x", section);
-  if (start == std::string::npos) {
-    return std::nullopt;
-  }
-  start += 3;
-  size_t end = text.find('"', start);
-  auto digit = [](char c) {
-    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-  };
-  std::string bytes;
-  // The first four bytes are the alignment.
-  for (size_t i = start + 8; i + 1 < end; i += 2) {
-    bytes.push_back(char(digit(text[i]) * 16 + digit(text[i + 1])));
-  }
-  return bytes;
-}
-
 MlirAttribute Splitter::sliceConstant(MlirAttribute value, int64_t dim,
                                       const Ranges &ranges, MlirType type) {
   MlirType whole = mlirAttributeGetType(value);
@@ -799,23 +819,12 @@ MlirAttribute Splitter::sliceConstant(MlirAttribute value, int64_t dim,
       (mlirTypeIsAInteger(element) ? int64_t(mlirIntegerTypeGetWidth(element))
                                    : int64_t(mlirFloatTypeGetWidth(element))) /
       8;
-  std::string storage;
-  const char *data = nullptr;
   std::vector<int64_t> extents = shape(whole);
-  int64_t total = width;
-  for (int64_t extent : extents) {
-    total *= extent;
-  }
-  if (mlirAttributeIsADenseElements(value)) {
-    data = static_cast<const char *>(mlirDenseElementsAttrGetRawData(value));
-  } else {
-    std::optional<std::string> bytes = resourceBytes(value);
-    if (!bytes || int64_t(bytes->size()) != total) {
-      return mlirAttributeGetNull();
-    }
-    storage = std::move(*bytes);
-    data = storage.data();
-  }
+  // `constantRefusal` has seen to it that the bytes are there.
+  const char *data =
+      mlirAttributeIsADenseElements(value)
+          ? static_cast<const char *>(mlirDenseElementsAttrGetRawData(value))
+          : resourceBytes(value)->data();
   int64_t inner = width;
   for (size_t i = dim + 1; i < extents.size(); ++i) {
     inner *= extents[i];
@@ -848,9 +857,6 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, const Ranges &ranges,
   }
   if (opName == "arith.constant") {
     MlirAttribute cut = sliceConstant(attr(op, "value"), dim, ranges, type);
-    if (isNull(cut)) {
-      return MlirValue{nullptr};
-    }
     MlirOperation constant =
         create("arith.constant", mlirOperationGetLocation(op), {}, {type},
                {{"value", cut}});
@@ -864,9 +870,6 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, const Ranges &ranges,
     if (isNull(part)) {
       MlirAttribute cut =
           sliceConstant(attr(global, "initial_value"), dim, ranges, type);
-      if (isNull(cut)) {
-        return MlirValue{nullptr};
-      }
       std::string stem = *stringAttr(global, "sym_name") + "_slice_" +
                          std::to_string(dim) + "_" +
                          std::to_string(ranges.front().first);

@@ -190,6 +190,8 @@ private:
   SplitResult splitInsertChain(MlirOperation op);
   SplitResult splitReshape(MlirOperation op, bool expands);
   MlirOperation initializedGlobal(MlirOperation load);
+  const std::optional<std::string> &resourceBytes(MlirAttribute value);
+  RewriteRefusal constantRefusal(MlirAttribute value);
   MlirAttribute sliceConstant(MlirAttribute value, int64_t dim,
                               const Ranges &ranges, MlirType type);
 
@@ -199,6 +201,8 @@ private:
   std::map<const void *, std::vector<MlirValue>> materialised;
   std::map<std::tuple<const void *, int64_t, Ranges>, MlirOperation>
       globalSlices;
+  /// The bytes of constants that are kept as resources, by attribute.
+  std::map<const void *, std::optional<std::string>> resources;
   std::map<std::string, MlirOperation> globals;
   bool globalsRead = false;
   std::vector<MlirOperation> dissolvedOps;
