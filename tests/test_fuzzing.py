@@ -230,14 +230,21 @@ def test_finds_a_larger_slab_whatever_the_report_says() -> None:
 
 
 class _Deceived(Tools):
-    """The stock compiler is given another program."""
+    """One of the compilers is given another program."""
+
+    def __init__(self, deceived: str, *changes: tuple[str, str]) -> None:
+        super().__init__()
+        self.deceived = {"stock": self.stock, "ours": self.ours}[deceived]
+        self.changes = changes
 
     def run(self, tool: str, arguments: Sequence[str]) -> tuple[int | None, str]:
-        if tool != self.stock:
+        if tool != self.deceived:
             return super().run(tool, arguments)
         source = Path(arguments[0])
-        text = source.read_text()
-        source.write_text(text.replace("arith.addf", "arith.subf"))
+        text = changed = source.read_text()
+        for change in self.changes:
+            changed = changed.replace(*change)
+        source.write_text(changed)
         try:
             return super().run(tool, arguments)
         finally:
@@ -262,7 +269,7 @@ def _sum_program() -> Program:
 
 
 def test_finds_and_reduces_wrong_results(tmp_path: Path) -> None:
-    tools = _Deceived()
+    tools = _Deceived("stock", ("arith.addf", "arith.subf"))
     with MeasurementServer() as server:
 
         def kinds(program: Program) -> set[str]:
@@ -680,22 +687,6 @@ def test_calls_that_repeat_different_arguments_compile() -> None:
         assert compare_execution(program, "auto", "vmvx", Tools(), server, "0") == []
 
 
-class _Inlining(Tools):
-    """Ours compiles the program with its functions inlined, and adds instead of subtracting."""
-
-    def run(self, tool: Path, arguments: Sequence[str]) -> tuple[int | None, str]:
-        if tool != self.ours:
-            return super().run(tool, arguments)
-        source = Path(arguments[0])
-        text = source.read_text()
-        changed = text.replace(" attributes {noinline}", "").replace("arith.subf", "arith.addf")
-        source.write_text(changed)
-        try:
-            return super().run(tool, arguments)
-        finally:
-            source.write_text(text)
-
-
 @pytest.mark.parametrize(("number", "mode"), [(492, "auto"), (713, "off")])
 def test_the_program_kept_apart_judges_where_stock_is_wrong(number: int, mode: str) -> None:
     """Overlapping slices in place, and a producer computed where a strided window reads it."""
@@ -713,12 +704,15 @@ def test_the_program_kept_apart_judges_calls() -> None:
     minus = Operation("elementwise", [x, y], [Value(of)], {"function": "sub", "style": "generic"})
     helper = Function("helper", Block([x, y], [minus], minus.results), public=False, noinline=True)
 
+    # Ours compiles the program with its functions inlined, and adds instead of subtracting.
+    tools = _Deceived("ours", (" attributes {noinline}", ""), ("arith.subf", "arith.addf"))
+
     def kinds(*operands: list[Value]) -> set[str]:
         calls = [Operation("call", o, [Value(of)], {"callee": "helper"}) for o in operands]
         main = Function("main", Block([a, b], calls, [call.results[0] for call in calls]))
         program = Program([helper, main])
         with MeasurementServer() as server:
-            found = compare_execution(program, "off", "vmvx", _Inlining(), server, "0")
+            found = compare_execution(program, "off", "vmvx", tools, server, "0")
         return {problem.kind for problem in found}
 
     assert kinds([a, b], [b, b]) == {REFUSED}

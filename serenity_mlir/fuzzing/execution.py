@@ -9,7 +9,8 @@ import copy
 import json
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ DATA = ("integers", "reals")
 
 #: Seconds for the calls of one function: these programs take milliseconds.
 _RUN_TIMEOUT = 120.0
+
+#: Runs an entry point of a module on inputs, as often as the program needs.
+_Run = Callable[[Path, Sequence[Value]], Measurement]
 
 _DTYPES = {"f32": np.float32, "f16": np.float16, "i8": np.int8, "i32": np.int32}
 
@@ -133,33 +137,33 @@ def compare_execution(
             prediction = read_prediction(data, function.name)
             # Sums in another order, or other dispatches, whose kernels may round differently.
             rounded = prediction is not None and prediction.rewritten
+            run = partial(
+                measure,
+                function=function.name,
+                # State shows from the second call on.
+                calls=2 if any(item.mutable for item in program.globals) else 1,
+                timeout=_RUN_TIMEOUT,
+                server=server,
+            )
             for kind in DATA:
+                inputs = draw_inputs(function, kind, key)
                 try:
-                    # State shows from the second call on.
-                    calls = 2 if any(item.mutable for item in program.globals) else 1
-                    inputs = draw_inputs(function, kind, key)
-                    theirs = measure(
-                        stock, inputs, function.name, calls=calls, timeout=_RUN_TIMEOUT,
-                        server=server,
-                    )  # fmt: skip
+                    theirs = run(stock, inputs)
                 except MeasurementError as error:
                     return [Problem(REFUSED, f"the stock module does not run: {error}")]
                 try:
-                    mine = measure(
-                        ours, inputs, function.name, calls=calls, timeout=_RUN_TIMEOUT,
-                        server=server,
-                    )  # fmt: skip
+                    mine = run(ours, inputs)
                 except MeasurementError as error:
                     problems.append(Problem("run", f"{function.name}: {error}"))
                     break
                 where = f"{function.name}, {kind}"
                 wrong = _compare_results(where, theirs, mine, rounded)
                 if wrong and _is_stock_wrong(
-                    program, backend, tools, server, function.name, inputs, theirs, directory
+                    program, backend, tools, run, inputs, theirs, directory
                 ):
                     return [Problem(REFUSED, f"{where}: the stock module's results are wrong")]
                 if wrong and rounded and kind == "reals":
-                    moved = _sensitivity(stock, server, function.name, inputs, theirs)
+                    moved = _sensitivity(stock, run, inputs, theirs)
                     wrong = _compare_results(where, theirs, mine, rounded, moved)
                 problems += [
                     Problem("memory", f"{where}: {text}")
@@ -173,8 +177,7 @@ def _is_stock_wrong(
     program: Program,
     backend: str,
     tools: Tools,
-    server: MeasurementServer,
-    function: str,
+    run: _Run,
     inputs: Sequence[Value],
     theirs: Measurement,
     directory: Path,
@@ -196,10 +199,7 @@ def _is_stock_wrong(
         if code != 0:
             continue
         try:
-            right = measure(
-                module, inputs, function, calls=len(theirs.calls), timeout=_RUN_TIMEOUT,
-                server=server,
-            )  # fmt: skip
+            right = run(module, inputs)
         except MeasurementError:
             continue
         # Not the usual tolerance: another backend rounds otherwise from the first product on.
@@ -234,13 +234,7 @@ def _blocks(block: Block) -> list[Block]:
     return [block, *(inner for operation in block.walk() for inner in operation.blocks)]
 
 
-def _sensitivity(
-    stock: Path,
-    server: MeasurementServer,
-    function: str,
-    inputs: Sequence[Value],
-    theirs: Measurement,
-) -> float:
+def _sensitivity(stock: Path, run: _Run, inputs: Sequence[Value], theirs: Measurement) -> float:
     """Return by how much the stock module's results move with the last bits of its inputs.
 
     Where terms cancel, another order of a sum matters by much more than the last bits of the sum,
@@ -259,10 +253,7 @@ def _sensitivity(
             else:
                 changed.append(value)
         try:
-            moved = measure(
-                stock, changed, function, calls=len(theirs.calls), timeout=_RUN_TIMEOUT,
-                server=server,
-            )  # fmt: skip
+            moved = run(stock, changed)
         except MeasurementError:
             return 0.0
         largest = max(largest, compare_outputs(_results(theirs), _results(moved)).largest)
