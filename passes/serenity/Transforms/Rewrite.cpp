@@ -918,6 +918,15 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
     FunctionRewriter(module, function, options)
         .run(candidates, enabled, outcome, /*joins=*/nullptr);
   }
+  if (std::optional<RefusedTensor> refused = refusedTensor(module)) {
+    emitRemark(refused->location, "serenity-rewrite: " + refused->reason +
+                                      "; these rewrites are not applied "
+                                      "(please report this)");
+    if (outcome) {
+      outcome->refusal = refused->reason;
+    }
+    return false;
+  }
   return true;
 }
 
@@ -932,49 +941,6 @@ PartGroups findPartJoins(MlirOperation module, const std::vector<bool> &enabled,
     }
   }
   return joins;
-}
-
-bool runRewrite(MlirOperation module, const Options &options,
-                ModuleReport *report) {
-  if (options.rewrite == RewriteMode::Off) {
-    return true;
-  }
-  std::vector<RefusedSite> refused;
-  std::vector<RewriteSite> sites = findRewriteSites(module, &refused);
-  std::vector<bool> enabled;
-  for (const RewriteSite &site : sites) {
-    // Without a prediction of the peak, what the site itself says. Pieces trade
-    // a temporary for more dispatches and, in streams, a longer life of their
-    // accumulator, which only a prediction can judge.
-    bool pieces = site.kind == RewriteKind::Stream ||
-                  site.kind == RewriteKind::KernelStream ||
-                  site.kind == RewriteKind::Overwrite;
-    enabled.push_back(options.rewrite == RewriteMode::Always ||
-                      (!pieces && site.bytesAfter < site.bytesBefore));
-  }
-  RewriteOptions rewriting;
-  if (options.joinParts) {
-    MlirOperation clone = mlirOperationClone(module);
-    rewriting.joins = findPartJoins(clone, enabled);
-    mlirOperationDestroy(clone);
-  }
-  RewriteOutcome outcome;
-  if (!applyRewrites(module, enabled, rewriting, &outcome)) {
-    return false;
-  }
-  for (const RefusedSite &site : refused) {
-    emitRemark(site.location, "serenity-rewrite: " + site.operation +
-                                  " over a concatenation is kept whole: " +
-                                  refusalText(site.reason));
-  }
-  for (size_t i = 0; report && i < sites.size(); ++i) {
-    if (outcome.parts[i] > 0) {
-      report->rewrites.push_back(
-          {sites[i].location, sites[i].function, rewriteKindName(sites[i].kind),
-           outcome.parts[i], sites[i].bytesBefore, sites[i].bytesAfter});
-    }
-  }
-  return true;
 }
 
 } // namespace serenity

@@ -154,12 +154,16 @@ struct RewriteOutcome {
   /// No other order of the parts is better, so that more states would not
   /// change the result.
   bool ordersProved = true;
+  /// Why the rewrites as a whole were not applied; empty if they were.
+  std::string refusal;
 };
 
 /// Applies the sites with `enabled[i]`, numbered as `findRewriteSites` gives
 /// them. A site whose concatenation depends on a site that is not enabled is
 /// left alone.
-/// Returns false, after a diagnostic, if `enabled` does not fit the module.
+/// Returns false, after a diagnostic, if `enabled` does not fit the module, or
+/// if an operation could not be made of the types at hand (see
+/// TensorBuilder.h): then the module is not to be used any more.
 bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
                    const RewriteOptions &options = {},
                    RewriteOutcome *outcome = nullptr);

@@ -13,29 +13,6 @@ namespace serenity::rewrite {
 
 using namespace ir;
 
-// --- types ------------------------------------------------------------------
-
-bool isStatic(MlirType type) {
-  return mlirTypeIsARankedTensor(type) && mlirShapedTypeHasStaticShape(type) &&
-         isNull(mlirRankedTensorTypeGetEncoding(type));
-}
-
-std::vector<int64_t> shape(MlirType type) {
-  std::vector<int64_t> extents;
-  for (int64_t i = 0, e = mlirShapedTypeGetRank(type); i < e; ++i) {
-    extents.push_back(mlirShapedTypeGetDimSize(type, i));
-  }
-  return extents;
-}
-
-MlirType withDim(MlirType type, int64_t dim, int64_t size) {
-  std::vector<int64_t> extents = shape(type);
-  extents[dim] = size;
-  return mlirRankedTensorTypeGet(extents.size(), extents.data(),
-                                 mlirShapedTypeGetElementType(type),
-                                 mlirAttributeGetNull());
-}
-
 // --- structured operations --------------------------------------------------
 
 std::optional<Structured> structured(MlirOperation op) {
@@ -131,49 +108,6 @@ bool accumulates(const Structured &op) {
   MlirValue accumulator = mlirBlockGetArgument(block, op.numInputs);
   std::vector<Use> found = uses(accumulator);
   return found.size() == 1 && mlirOperationEqual(found.front().owner, combiner);
-}
-
-MlirOperation clonePart(MlirOperation op,
-                        const std::vector<MlirValue> &operands,
-                        MlirType resultType, MlirOperation before) {
-  MlirOperation clone = mlirOperationClone(op);
-  for (size_t i = 0; i < operands.size(); ++i) {
-    mlirOperationSetOperand(clone, i, operands[i]);
-  }
-  mlirValueSetType(result(clone), resultType);
-  insertBefore(before, clone);
-  return clone;
-}
-
-MlirOperation cloneStep(MlirOperation op,
-                        const std::vector<MlirValue> &operands,
-                        MlirType resultType, MlirOperation before) {
-  MlirOperation clone = clonePart(op, operands, resultType, before);
-  MlirContext context = mlirOperationGetContext(op);
-  auto drop = [&](MlirOperation inner, const char *name, const char *none) {
-    if (!isNull(attr(inner, name))) {
-      mlirOperationSetAttributeByName(
-          inner, strRef(name), mlirAttributeParseGet(context, strRef(none)));
-    }
-  };
-  walk(clone, [&](MlirOperation inner) {
-    if (isa(inner, "arith.addi")) {
-      drop(inner, "overflowFlags", "#arith.overflow<none>");
-    } else if (isa(inner, "arith.addf")) {
-      drop(inner, "fastmath", "#arith.fastmath<none>");
-    }
-  });
-  return clone;
-}
-
-MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
-                          MlirType type, MlirOperation before) {
-  MlirType i64 = mlirIntegerTypeGet(mlirOperationGetContext(before), 64);
-  MlirOperation concat =
-      create("tensor.concat", mlirOperationGetLocation(before), parts, {type},
-             {{"dim", mlirIntegerAttrGet(i64, dim)}});
-  insertBefore(before, concat);
-  return concat;
 }
 
 // --- splits -----------------------------------------------------------------
@@ -857,11 +791,7 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, const Ranges &ranges,
   }
   if (opName == "arith.constant") {
     MlirAttribute cut = sliceConstant(attr(op, "value"), dim, ranges, type);
-    MlirOperation constant =
-        create("arith.constant", mlirOperationGetLocation(op), {}, {type},
-               {{"value", cut}});
-    insertBefore(before, constant);
-    return result(constant);
+    return tensorConstant(cut, mlirOperationGetLocation(op), before);
   }
   if (opName == "util.global.load") {
     MlirOperation global = initializedGlobal(op);

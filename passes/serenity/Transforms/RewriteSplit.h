@@ -10,6 +10,7 @@
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Rewrite.h"
+#include "serenity/Transforms/TensorBuilder.h"
 
 #include <map>
 #include <optional>
@@ -58,13 +59,6 @@ std::optional<Structured> structured(MlirOperation op);
 
 /// Pieces of a dimension that follow one another: offset and extent of each.
 using Ranges = std::vector<std::pair<int64_t, int64_t>>;
-
-/// Cuts `size` elements from `offset` on out of `value` along `dim`.
-MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
-                       int64_t size, MlirOperation before);
-/// Puts `part` at `offset` along `dim` in the place of what `whole` has there.
-MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
-                      int64_t offset, MlirOperation before);
 
 /// What happens to an operand of an operation that is split along a loop.
 enum class OperandCut { Whole, Parts, Slice, Stream };
@@ -208,31 +202,6 @@ private:
   std::vector<MlirOperation> dissolvedOps;
   std::set<const void *> pinned;
 };
-
-/// Whether `type` is a tensor of static shape without an encoding.
-bool isStatic(MlirType type);
-
-/// The extents of a shaped type.
-std::vector<int64_t> shape(MlirType type);
-
-/// `type` with dimension `dim` of extent `size`.
-MlirType withDim(MlirType type, int64_t dim, int64_t size);
-
-/// Puts `parts` together along `dim`, before `before`.
-MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
-                          MlirType type, MlirOperation before);
-
-/// Clones `op` before `before` with other operands and another result type.
-MlirOperation clonePart(MlirOperation op,
-                        const std::vector<MlirValue> &operands,
-                        MlirType resultType, MlirOperation before);
-
-/// The same for one step of a sum that takes its terms in another order: what
-/// the additions of `op` promise of their results (no overflow, no NaN) need
-/// not hold for other partial sums.
-MlirOperation cloneStep(MlirOperation op,
-                        const std::vector<MlirValue> &operands,
-                        MlirType resultType, MlirOperation before);
 
 /// Whether `value` is there whatever is done: an argument or an import.
 bool isGiven(MlirValue value);

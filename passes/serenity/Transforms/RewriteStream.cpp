@@ -15,55 +15,6 @@ namespace serenity::rewrite {
 
 using namespace ir;
 
-/// The offsets, sizes and strides of a part of a tensor of `whole` along `dim`.
-static std::vector<NamedAttr> sliceAttrs(MlirContext context,
-                                         std::vector<int64_t> sizes,
-                                         int64_t dim, int64_t offset,
-                                         int64_t size) {
-  std::vector<int64_t> offsets(sizes.size(), 0);
-  std::vector<int64_t> strides(sizes.size(), 1);
-  offsets[dim] = offset;
-  sizes[dim] = size;
-  auto array = [&](const std::vector<int64_t> &values) {
-    return mlirDenseI64ArrayGet(context, values.size(), values.data());
-  };
-  return {{"static_offsets", array(offsets)},
-          {"static_sizes", array(sizes)},
-          {"static_strides", array(strides)}};
-}
-
-MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
-                       int64_t size, MlirOperation before) {
-  MlirType type = mlirValueGetType(value);
-  MlirContext context = mlirOperationGetContext(before);
-  const int32_t segments[] = {1, 0, 0, 0};
-  std::vector<NamedAttr> attrs =
-      sliceAttrs(context, shape(type), dim, offset, size);
-  attrs.push_back(
-      {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 4, segments)});
-  MlirOperation cut =
-      create("tensor.extract_slice", mlirOperationGetLocation(before), {value},
-             {withDim(type, dim, size)}, attrs);
-  insertBefore(before, cut);
-  return result(cut);
-}
-
-MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
-                      int64_t offset, MlirOperation before) {
-  MlirType type = mlirValueGetType(whole);
-  MlirContext context = mlirOperationGetContext(before);
-  const int32_t segments[] = {1, 1, 0, 0, 0};
-  std::vector<NamedAttr> attrs = sliceAttrs(context, shape(type), dim, offset,
-                                            shape(mlirValueGetType(part))[dim]);
-  attrs.push_back(
-      {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 5, segments)});
-  MlirOperation put =
-      create("tensor.insert_slice", mlirOperationGetLocation(before),
-             {part, whole}, {type}, attrs);
-  insertBefore(before, put);
-  return result(put);
-}
-
 static bool isTensor(MlirValue value) {
   return mlirTypeIsARankedTensor(mlirValueGetType(value));
 }
@@ -118,8 +69,14 @@ std::optional<CutValues> Splitter::computedSources(MlirOperation op,
     if (!at) {
       return std::nullopt;
     }
-    if (!isTensor(source) ||
-        (*at >= 0 && sliceRefusal(source, *at) == RewriteRefusal::None)) {
+    if (!isTensor(source)) {
+      continue;
+    }
+    // Neither could a slice of it be named, nor its bytes be counted.
+    if (!isStatic(mlirValueGetType(source))) {
+      return std::nullopt;
+    }
+    if (*at >= 0 && sliceRefusal(source, *at) == RewriteRefusal::None) {
       continue;
     }
     // An init that is no constant is an accumulator of somebody's.

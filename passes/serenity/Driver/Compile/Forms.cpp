@@ -128,6 +128,8 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
       ok = ok && flags.count(name) && setFlag(name, *value ? "true" : "false");
     }
   };
+  // IREE's passes end the process on an operation that the verifier refuses.
+  ok = ok && (numRewrites(form) == 0 || mlirOperationVerify(module));
   override(multiUseFlag, form.fuseMultiUse);
   if (constants == Constants::Symbolic && evaluates()) {
     override(evaluateFlag, false);

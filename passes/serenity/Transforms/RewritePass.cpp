@@ -1,0 +1,63 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// The pass serenity-rewrite: chooses sites and applies them.
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/Rewrite.h"
+
+namespace serenity {
+
+using namespace ir;
+
+bool runRewrite(MlirOperation module, const Options &options,
+                ModuleReport *report) {
+  if (options.rewrite == RewriteMode::Off) {
+    return true;
+  }
+  std::vector<RefusedSite> refused;
+  std::vector<RewriteSite> sites = findRewriteSites(module, &refused);
+  std::vector<bool> enabled;
+  for (const RewriteSite &site : sites) {
+    // Without a prediction of the peak, what the site itself says. Pieces trade
+    // a temporary for more dispatches and, in streams, a longer life of their
+    // accumulator, which only a prediction can judge.
+    bool pieces = site.kind == RewriteKind::Stream ||
+                  site.kind == RewriteKind::KernelStream ||
+                  site.kind == RewriteKind::Overwrite;
+    enabled.push_back(options.rewrite == RewriteMode::Always ||
+                      (!pieces && site.bytesAfter < site.bytesBefore));
+  }
+  RewriteOptions rewriting;
+  if (options.joinParts) {
+    MlirOperation clone = mlirOperationClone(module);
+    rewriting.joins = findPartJoins(clone, enabled);
+    mlirOperationDestroy(clone);
+  }
+  // On a copy first: what is refused leaves the module as it was.
+  RewriteOutcome outcome;
+  MlirOperation trial = mlirOperationClone(module);
+  bool possible = applyRewrites(trial, enabled, rewriting, &outcome);
+  mlirOperationDestroy(trial);
+  if (!possible) {
+    return true;
+  }
+  applyRewrites(module, enabled, rewriting, &outcome);
+  for (const RefusedSite &site : refused) {
+    emitRemark(site.location, "serenity-rewrite: " + site.operation +
+                                  " over a concatenation is kept whole: " +
+                                  refusalText(site.reason));
+  }
+  for (size_t i = 0; report && i < sites.size(); ++i) {
+    if (outcome.parts[i] > 0) {
+      report->rewrites.push_back(
+          {sites[i].location, sites[i].function, rewriteKindName(sites[i].kind),
+           outcome.parts[i], sites[i].bytesBefore, sites[i].bytesAfter});
+    }
+  }
+  return true;
+}
+
+} // namespace serenity

@@ -1,0 +1,84 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// The only place where a rewrite makes operations on tensors.
+///
+/// The C API builds an operation from any types and operands, and IREE's passes
+/// do not expect one that the verifier would refuse: a dynamic dimension
+/// without the operand for its extent ends the compiler. So every constructor
+/// here checks its operands and the type it makes: ranked, without an encoding,
+/// static, indices in range, extents that add up.
+///
+/// What fails a check is a mistake of the analysis before it. The constructor
+/// then returns a placeholder of the wanted type (a
+/// `builtin.unrealized_conversion_cast` with the reason), so that a rewrite
+/// needs no code for it; `refusedTensor` finds the first one, and whoever
+/// rewrites drops the module.
+
+#ifndef SERENITY_TRANSFORMS_TENSORBUILDER_H
+#define SERENITY_TRANSFORMS_TENSORBUILDER_H
+
+#include "serenity/IREE/Ir.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace serenity::rewrite {
+
+/// Whether `type` is a ranked tensor of static shape without an encoding.
+/// Extents may be zero.
+bool isStatic(MlirType type);
+
+/// The extents of a shaped type; none of an unranked one. A dynamic extent is
+/// `mlirShapedTypeGetDynamicSize()`.
+std::vector<int64_t> shape(MlirType type);
+
+/// `type` with dimension `dim` of extent `size`; an encoding is dropped.
+MlirType withDim(MlirType type, int64_t dim, int64_t size);
+
+/// Cuts `size` elements from `offset` on out of `value` along `dim`.
+MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
+                       int64_t size, MlirOperation before);
+
+/// Puts `part` at `offset` along `dim` in the place of what `whole` has there.
+MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
+                      int64_t offset, MlirOperation before);
+
+/// Puts `parts` together along `dim` to a tensor of `type`, before `before`.
+MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
+                          MlirType type, MlirOperation before);
+
+/// A constant of `value`, whose type must be a static tensor.
+MlirValue tensorConstant(MlirAttribute value, MlirLocation location,
+                         MlirOperation before);
+
+/// Clones `op`, which has one result, before `before` with other operands and
+/// another result type. An operand of dynamic shape is allowed only where `op`
+/// has it already, and only with its type does a result of dynamic shape.
+MlirOperation clonePart(MlirOperation op,
+                        const std::vector<MlirValue> &operands,
+                        MlirType resultType, MlirOperation before);
+
+/// The same for one step of a sum that takes its terms in another order: what
+/// the additions of `op` promise of their results (no overflow, no NaN) need
+/// not hold for other partial sums.
+MlirOperation cloneStep(MlirOperation op,
+                        const std::vector<MlirValue> &operands,
+                        MlirType resultType, MlirOperation before);
+
+struct RefusedTensor {
+  MlirLocation location;
+  std::string reason; // lower case, no full stop
+};
+
+/// The first placeholder below `op`, in program order; nothing if every
+/// operation could be made.
+std::optional<RefusedTensor> refusedTensor(MlirOperation op);
+
+} // namespace serenity::rewrite
+
+#endif // SERENITY_TRANSFORMS_TENSORBUILDER_H

@@ -1,0 +1,60 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Dynamic dimensions in front of static operations, through the driver."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import RunTool
+from driver_support import TARGET, Compilers
+
+CASES = Path(__file__).parent / "models" / "cases"
+
+
+@pytest.fixture(scope="module")
+def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
+    return Compilers(stock_compile, serenity_compile)
+
+
+@pytest.mark.parametrize("policy", [[], ["--serenity-memory-budget=100000"]])
+def test_dynamic_inner_dimension_compiles(
+    compilers: Compilers, policy: list[str], tmp_path: Path
+) -> None:
+    report = compilers.report(
+        tmp_path / "report.json",
+        CASES / "dynamic_inner_dimension.mlir",
+        "--serenity-schedule",
+        "--compile-to=stream",
+        *policy,
+        *TARGET,
+    )
+    (function,) = report["functions"]
+    # Of two products of 64 floats in a row, only the first is transient.
+    assert function["transient_peak_bytes"] == 256
+    assert report["rewrites"] == []
+
+
+def test_static_function_gains_beside_a_dynamic_one(compilers: Compilers, tmp_path: Path) -> None:
+    report = compilers.report(
+        tmp_path / "report.json",
+        CASES / "dynamic_and_static_function.mlir",
+        "--serenity-schedule",
+        "--compile-to=stream",
+        *TARGET,
+    )
+    dynamic, static = report["functions"]
+    assert dynamic["transient_peak_bytes"] == 256
+    # The hidden layer of 2,048 floats, in four parts one of which exists at a time.
+    assert static["stock_transient_peak_bytes"] == 8192
+    assert static["transient_peak_bytes"] == 2048
+
+
+def test_peak_of_a_dynamic_model_is_an_answer(run_tool: RunTool) -> None:
+    model = CASES / "mean_over_dynamic_time.onnx"
+    result = run_tool([sys.executable, "-m", "serenity_mlir", "peak", model])
+    assert result.returncode == 2
+    assert "a size depends on the call" in result.stderr
