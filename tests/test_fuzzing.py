@@ -24,8 +24,9 @@ import serenity_mlir
 from serenity_mlir._native import iree_library_directory
 from serenity_mlir.cli import app
 from serenity_mlir.fuzzing import Program, Settings, Totals, generate, run_batch
+from serenity_mlir.fuzzing.emitters import EMITTERS
 from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs, keep_apart
-from serenity_mlir.fuzzing.program import EMITTERS, Block, Function, Operation, Type, Value
+from serenity_mlir.fuzzing.program import Block, Function, Operation, Type, Value
 from serenity_mlir.fuzzing.reducing import reduce_program
 from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
 from serenity_mlir.fuzzing.structure import (

@@ -5,7 +5,8 @@
 
 | module | what it does |
 |---|---|
-| `program` | programs as data, and their text |
+| `program` | programs as data |
+| `printing`, `emitters` | their text |
 | `generator` | a program from a seed and a number |
 | `stream_ir` | transient memory read from the text of the stream phase |
 | `structure` | both compilers' modules compared in the stream phase |

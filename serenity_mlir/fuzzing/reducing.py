@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 
-from serenity_mlir.fuzzing.generator import remove_dead
+from serenity_mlir.fuzzing.generator.liveness import remove_dead
 from serenity_mlir.fuzzing.program import Block, Function, Operation, Program, Value
 
 __all__ = ["reduce_program"]
