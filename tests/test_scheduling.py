@@ -344,7 +344,7 @@ def test_exception_in_progress_arrives() -> None:
 def test_stacks_are_solved_exactly(count: int) -> None:
     result = schedule(instances.stack("swiftnet_b_conv_dw", count))
     assert result.optimal
-    # The parts meet at single tensors, so one seam decides from two cells on.
+    # The parts meet at single tensors, so one boundary decides from two cells on.
     assert result.peak_bytes == schedule(instances.stack("swiftnet_b_conv_dw", 2)).peak_bytes or (
         count == 1
     )

@@ -8,7 +8,7 @@
 // Counters: states expanded, peak and bound in bytes; the label says what
 // proved the peak. A peak that differs from the proved one is an error.
 
-#include "serenity/Core/Scheduler.h"
+#include "serenity/Core/Scheduling/Scheduler.h"
 
 #include <benchmark/benchmark.h>
 

@@ -51,7 +51,7 @@ RULES = (
     "decomposition",
     "release_bound",
     "precedence",
-    "seams",
+    "full_sections",
     "joints",
     "symmetry",
     "memory",

@@ -8,8 +8,8 @@
 #ifndef SERENITY_TESTS_CORE_BRUTEFORCE_H
 #define SERENITY_TESTS_CORE_BRUTEFORCE_H
 
-#include "serenity/Core/Offsets.h"
-#include "serenity/Core/Problem.h"
+#include "serenity/Core/Packing/Offsets.h"
+#include "serenity/Core/Scheduling/Problem.h"
 
 #include <algorithm>
 #include <array>

@@ -18,8 +18,8 @@
 #include "RandomProblem.h"
 #include "RandomSlices.h"
 
-#include "serenity/Core/Scheduler.h"
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -335,7 +335,7 @@ PackRules randomRules(Random &random) {
   PackRules rules;
   for (bool *flag :
        {&rules.sectionInference, &rules.dominance, &rules.decomposition,
-        &rules.releaseBound, &rules.precedence, &rules.seams, &rules.symmetry,
+        &rules.releaseBound, &rules.precedence, &rules.fullSections, &rules.symmetry,
         &rules.memory, &rules.joints}) {
     *flag = random() % 2 == 0;
   }

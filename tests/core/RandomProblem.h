@@ -5,7 +5,7 @@
 #ifndef SERENITY_TESTS_CORE_RANDOMPROBLEM_H
 #define SERENITY_TESTS_CORE_RANDOMPROBLEM_H
 
-#include "serenity/Core/Problem.h"
+#include "serenity/Core/Scheduling/Problem.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -5,7 +5,7 @@
 #ifndef SERENITY_TESTS_CORE_RANDOMSLICES_H
 #define SERENITY_TESTS_CORE_RANDOMSLICES_H
 
-#include "serenity/Core/Offsets.h"
+#include "serenity/Core/Packing/Offsets.h"
 
 #include <algorithm>
 #include <cstdint>

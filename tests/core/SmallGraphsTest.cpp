@@ -7,8 +7,8 @@
 // relations, inputs, outputs and workspace are drawn at random. `one in` = n
 // takes every n-th graph of 7 operations, for runs under sanitizers.
 
-#include "serenity/Core/Scheduler.h"
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -7,8 +7,8 @@
 
 #include "ByteSource.h"
 
-#include "serenity/Core/Scheduler.h"
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 
 using namespace serenity;
 using namespace serenity::test;

@@ -7,7 +7,7 @@
 
 #include "ByteSource.h"
 
-#include "serenity/Core/Offsets.h"
+#include "serenity/Core/Packing/Offsets.h"
 
 using namespace serenity;
 using namespace serenity::test;

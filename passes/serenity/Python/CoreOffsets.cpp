@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Core/Offsets.h"
+#include "serenity/Core/Packing/Offsets.h"
 #include "serenity/Python/CoreBindings.h"
 
 #include <nanobind/ndarray.h>
@@ -103,7 +103,7 @@ void bindOffsets(nb::module_ &m) {
       .def_rw("decomposition", &PackRules::decomposition)
       .def_rw("release_bound", &PackRules::releaseBound)
       .def_rw("precedence", &PackRules::precedence)
-      .def_rw("seams", &PackRules::seams)
+      .def_rw("full_sections", &PackRules::fullSections)
       .def_rw("joints", &PackRules::joints)
       .def_rw("symmetry", &PackRules::symmetry)
       .def_rw("memory", &PackRules::memory);

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Core/Scheduler.h"
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/Python/CoreBindings.h"
 
 #include <nanobind/ndarray.h>

@@ -8,7 +8,7 @@
 #ifndef SERENITY_TRANSFORMS_FUNCTIONMEMORY_H
 #define SERENITY_TRANSFORMS_FUNCTIONMEMORY_H
 
-#include "serenity/Core/Offsets.h"
+#include "serenity/Core/Packing/Offsets.h"
 #include "serenity/IREE/MlirC.h"
 
 #include <cstdint>

@@ -5,8 +5,8 @@
 #ifndef SERENITY_TRANSFORMS_OPTIONS_H
 #define SERENITY_TRANSFORMS_OPTIONS_H
 
-#include "serenity/Core/Offsets.h"
-#include "serenity/Core/Scheduler.h"
+#include "serenity/Core/Packing/Offsets.h"
+#include "serenity/Core/Scheduling/Scheduler.h"
 
 #include <cstdint>
 #include <functional>

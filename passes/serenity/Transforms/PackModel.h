@@ -5,7 +5,7 @@
 #ifndef SERENITY_TRANSFORMS_PACKMODEL_H
 #define SERENITY_TRANSFORMS_PACKMODEL_H
 
-#include "serenity/Core/Offsets.h"
+#include "serenity/Core/Packing/Offsets.h"
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Transforms/Options.h"
 

@@ -24,7 +24,7 @@
 #ifndef SERENITY_TRANSFORMS_REGIONMODEL_H
 #define SERENITY_TRANSFORMS_REGIONMODEL_H
 
-#include "serenity/Core/Problem.h"
+#include "serenity/Core/Scheduling/Problem.h"
 #include "serenity/IREE/MlirC.h"
 
 #include <map>

@@ -4,8 +4,8 @@
 
 #include "serenity/Transforms/RewriteOrder.h"
 
-#include "serenity/Core/Scheduler.h"
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/RewriteSplit.h"
 

@@ -34,7 +34,7 @@
 //   %1 = flow.dispatch @small(%b)           %1 = flow.dispatch @small(%b)
 //===----------------------------------------------------------------------===//
 
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/ResourceConfig.h"

@@ -33,8 +33,8 @@
 //   }                        // 8256           } {serenity.peak_bytes = 4224}
 //===----------------------------------------------------------------------===//
 
-#include "serenity/Core/OrderWalk.h"
-#include "serenity/Core/Simulator.h"
+#include "serenity/Core/Scheduling/OrderWalk.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/RegionModel.h"
