@@ -23,11 +23,16 @@ GRAPHS = Path(__file__).resolve().parent / "instances" / "graphs"
 DARTS_TENSOR_BYTES = 28 * 28 * 48 * 4
 
 
+def cell(name: str) -> Problem:
+    """A SwiftNet cell under the paper's model, by its name in ``expected.json``."""
+    return Problem.from_file(GRAPHS / f"{name}.json")
+
+
 def cells() -> Iterator[tuple[str, Problem, int]]:
     """The SwiftNet cells under the paper's model: name, problem, known optimum in bytes."""
     expected = json.loads((GRAPHS / "expected.json").read_text())["peak_bytes"]
     for name, optimum in expected.items():
-        yield name, Problem.from_file(GRAPHS / f"{name}.json"), optimum
+        yield name, cell(name), optimum
 
 
 def darts(partitioned: bool) -> Problem:

@@ -335,8 +335,8 @@ PackRules randomRules(Random &random) {
   PackRules rules;
   for (bool *flag :
        {&rules.sectionInference, &rules.dominance, &rules.decomposition,
-        &rules.releaseBound, &rules.precedence, &rules.fullSections, &rules.symmetry,
-        &rules.memory, &rules.joints}) {
+        &rules.releaseBound, &rules.precedence, &rules.fullSections,
+        &rules.symmetry, &rules.memory, &rules.joints}) {
     *flag = random() % 2 == 0;
   }
   return rules;

@@ -222,7 +222,8 @@ private:
   double maxScore = 0;
   /// Blocks by the section that they begin or end in.
   std::vector<std::vector<int32_t>> beginning, ending;
-  std::vector<uint8_t> boundary;   // no byte is spare in this section and the next
+  std::vector<uint8_t>
+      boundary;                // no byte is spare in this section and the next
   std::vector<Candidate> best; // per boundary
   std::set<std::pair<double, int32_t>> queue; // boundaries by score
 };
@@ -246,7 +247,8 @@ Joiner::Joiner(const Instance &instance, int64_t capacity, uint64_t seed,
   boundary.assign(sections, 0);
   for (int32_t s = 0; s + 1 < sections; ++s) {
     // Where bytes are spare, sizes may fit together for the same reason.
-    boundary[s] = seed % 2 == 1 || (live[s] == capacity && live[s + 1] == capacity);
+    boundary[s] =
+        seed % 2 == 1 || (live[s] == capacity && live[s + 1] == capacity);
   }
   beginning.resize(sections);
   ending.resize(sections);

@@ -264,7 +264,8 @@ bool BranchAndBound::Impl::propagateLate(int32_t s) {
       }
     }
   }
-  return (!rules.fullSections || (joinFullSections(s - 1) && joinFullSections(s))) &&
+  return (!rules.fullSections ||
+          (joinFullSections(s - 1) && joinFullSections(s))) &&
          (joints.empty() || (keepJoints(s - 1) && keepJoints(s)));
 }
 
