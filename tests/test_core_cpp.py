@@ -1,0 +1,63 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Tests that the C++ tests of the core pass; `.ci/run` runs them under sanitizers as well."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+# Compiling the core takes most of a minute.
+pytestmark = [pytest.mark.without_iree, pytest.mark.slow]
+
+
+def run(*command: str | Path) -> str:
+    # CMake and Ninja come as Python packages; they lie beside the interpreter.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    process = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path},
+    )
+    assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
+    return process.stdout
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not (shutil.which("c++") or os.environ.get("CXX")):
+        pytest.skip("no C++ compiler")
+    folder = tmp_path_factory.mktemp("core")
+    run(
+        *("cmake", "-S", REPOSITORY, "-B", folder, "-G", "Ninja"),
+        *("-DSERENITY_BUILD_CORE_ONLY=ON", "-DSERENITY_BUILD_CORE_TESTS=ON"),
+        *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS=-O1"),
+    )
+    run("cmake", "--build", folder)
+    return folder / "tests" / "core"
+
+
+def test_solvers_agree_with_brute_force_on_random_instances(programs: Path) -> None:
+    printed = run(programs / "DifferentialTest", "600")
+    assert "seeds 1 to 600: 600 instances" in printed
+    assert printed.endswith("no mismatch\n")
+
+
+def test_scheduler_agrees_with_brute_force_on_every_small_graph(programs: Path) -> None:
+    # Every 100th graph of seven operations, and all smaller ones.
+    printed = run(programs / "SmallGraphsTest", "100")
+    assert "8763 problems agree with brute force" in printed
+
+
+def test_every_test_program_is_run_here(programs: Path) -> None:
+    built = {source.stem for source in (REPOSITORY / "tests" / "core").glob("*Test.cpp")}
+    assert built == {"DifferentialTest", "SmallGraphsTest"}
+    assert all((programs / name).is_file() for name in built)
