@@ -223,4 +223,20 @@ std::vector<size_t> findSerenityFlags(const std::vector<std::string> &args) {
   return found;
 }
 
+std::vector<std::string> inputFiles(const std::vector<std::string> &args) {
+  std::vector<std::string> files;
+  bool flagsEnded = false;
+  for (size_t i = 1; i < args.size(); ++i) {
+    const std::string &arg = args[i];
+    if (!flagsEnded && arg == "--") {
+      flagsEnded = true;
+    } else if (flagsEnded || arg.size() < 2 || arg[0] != '-') {
+      files.push_back(arg);
+    } else if (arg.find('=') == std::string::npos && takesSeparateValue(arg)) {
+      ++i;
+    }
+  }
+  return files;
+}
+
 } // namespace serenity

@@ -49,6 +49,10 @@ bool takesSeparateValue(std::string_view arg);
 /// all after `--` are not flags.
 std::vector<size_t> findSerenityFlags(const std::vector<std::string> &args);
 
+/// The arguments (already expanded, without our flags) that are files to read:
+/// neither the program, nor flags or their values. "-" is standard input.
+std::vector<std::string> inputFiles(const std::vector<std::string> &args);
+
 } // namespace serenity
 
 #endif // SERENITY_DRIVER_COMMANDLINE_H

@@ -177,6 +177,7 @@ std::optional<std::string> parseFlags(std::vector<std::string> &args,
     if (!found) {
       return "unknown flag '" + args[index] + "'; known are" + knownFlags();
     }
+    flags.given.push_back(found->name);
     if (!hasValue && found->value) {
       // LLVM takes the value from the next argument too.
       if (index + 1 >= args.size()) {

@@ -23,6 +23,8 @@ struct CompileFlags {
   bool budgetIsError = true;
   std::string reportPath;
   std::vector<std::string> printIrAfter;
+  /// The flags on the command line, without `--serenity-`, in their order.
+  std::vector<std::string> given;
 };
 
 /// Takes the serenity flags out of `args` (response files expanded; the first

@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/FormSearch.h"
 
+#include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Passes.h"
@@ -203,6 +204,8 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms");
+  CrashGuard guard("the trial compilation of '" + form.name() + "'");
+  crashPoint("estimate");
   entry.flow = maker->make(form, statesPerOrder, &entry.rewrites,
                            FormMaker::Constants::Symbolic);
   if (entry.flow.ptr) {
@@ -268,6 +271,8 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms to slabs");
+  CrashGuard guard("the layout of '" + form.name() + "'");
+  crashPoint("place");
   // More states, unless they would change nothing.
   if (numRewrites(form) > 0 && !entry.rewrites.ordersProved) {
     remake(form, entry, statesPerPlacedOrder);

@@ -17,9 +17,12 @@
 //                              --> phases from stream on (IREE's)
 
 #include "serenity/Driver/CommandLine.h"
+#include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/Flags.h"
+#include "serenity/Driver/Compile/IdleFlags.h"
 #include "serenity/Driver/Compile/Pipeline.h"
 #include "serenity/Driver/Compile/Real.h"
+#include "serenity/Driver/Compile/Reproducer.h"
 #include "serenity/Driver/OutputFile.h"
 #include "serenity/IREE/Ir.h"
 
@@ -28,6 +31,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <filesystem>
 #include <iterator>
 #include <map>
@@ -60,6 +64,9 @@ struct Driver {
   std::map<iree_compiler_output_t *, PendingOutput> outputs;
   bool outputFailed = false;
   bool pipelineSeen = false;
+  /// A device or pipe is written to: what is there cannot be taken back.
+  bool writesInPlace = false;
+  std::optional<PreviousCrash> crash;
   /// How many have been compiled; several with --split-input-file.
   int modules = 0;
 };
@@ -82,7 +89,10 @@ template <typename Function> Function *next(const char *name) {
   return reinterpret_cast<Function *>(symbol);
 }
 
-void interrupted(int) { _exit(exitInterrupted); }
+void interrupted(int) {
+  continueFallback();
+  _exit(exitInterrupted);
+}
 
 /// Adds the report of one module to that of all. Functions of several modules
 /// may share a name, so each module is reported on its own first.
@@ -255,6 +265,17 @@ ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
   if (which != IREE_COMPILER_PIPELINE_STD) {
     return real::pipeline(inv, which);
   }
+  if (state.crash && state.crash->stage == FallbackStage::Plain) {
+    ++state.modules;
+    bool ok = real::pipeline(inv, which);
+    return refuseUncheckedBudget(state.flags, "the functions are not described",
+                                 state.outcome) &&
+           ok;
+  }
+  // The output of the first module may be out already.
+  if (state.modules > 0 && state.writesInPlace) {
+    forbidFallback();
+  }
   ModuleReport report;
   bool ok = runPipeline(inv, state.invocations[inv], state.flags,
                         state.arguments, report, state.outcome);
@@ -265,11 +286,13 @@ ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
 SERENITY_INTERPOSE iree_compiler_error_t *
 ireeCompilerOutputOpenFile(const char *path, iree_compiler_output_t **output) {
   if (!AtomicFile::handles(path)) {
+    driver().writesInPlace = true;
     return real::outputOpenFile(path, output);
   }
   auto file = std::make_unique<AtomicFile>();
   int copy = -1;
-  if (!file->open(path) || (copy = dup(file->descriptor())) < 0) {
+  if (!file->open(path) ||
+      (copy = fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 3)) < 0) {
     // IREE has the words for it, unless the target is at fault only for us.
     iree_compiler_error_t *error = real::outputOpenFile(path, output);
     if (error) {
@@ -277,6 +300,7 @@ ireeCompilerOutputOpenFile(const char *path, iree_compiler_output_t **output) {
     }
     std::fprintf(stderr, "serenity-compile: warning: %s; writing in place\n",
                  file->error().c_str());
+    driver().writesInPlace = true;
     return nullptr;
   }
   iree_compiler_error_t *error = ireeCompilerOutputOpenFD(copy, output);
@@ -358,15 +382,39 @@ reportProblem(const std::vector<std::string> &args, const std::string &path) {
   return std::nullopt;
 }
 
+/// Prepares for a crash of ours, and says what happened if there was one.
+static void handleCrashes(Driver &state, const std::vector<std::string> &given,
+                          const std::vector<std::string> &args) {
+  std::vector<std::string> inputs = inputFiles(args);
+  FallbackStage stage = state.crash ? state.crash->stage : FallbackStage::None;
+  if (!state.flags.schedule) {
+    stage = std::max(stage, FallbackStage::Off);
+  }
+  prepareFallback(given, inputs, stage);
+  if (!state.crash) {
+    return;
+  }
+  state.flags.schedule = false;
+  Reproducer reproducer{*state.crash, given, state.report.versions,
+                        std::find(inputs.begin(), inputs.end(), "-") !=
+                            inputs.end()};
+  std::string text = describeCrash(*state.crash, writeReproducer(reproducer));
+  std::fprintf(stderr, "serenity-compile: warning: %s\n", text.c_str());
+  state.report.remarks.push_back(text);
+}
+
 int main(int argc, char **argv) {
   failAtFileSizeLimit();
   Driver &state = driver();
+  state.crash = takePreviousCrash();
   std::vector<std::string> args(argv, argv + argc);
   ResponseFiles files = expandResponseFiles(args);
   if (!files.error.empty()) {
     std::fprintf(stderr, "serenity-compile: error: %s\n", files.error.c_str());
     return exitUsage;
   }
+  std::vector<std::string> given =
+      files.consumed ? args : std::vector<std::string>(argv, argv + argc);
   if (std::optional<std::string> error = parseFlags(args, state.flags)) {
     std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
     return exitUsage;
@@ -405,6 +453,7 @@ int main(int argc, char **argv) {
   state.report.versions = {{"serenity_mlir", SERENITY_VERSION},
                            {"iree_compiler", revision}};
   state.arguments = args;
+  handleCrashes(state, given, args);
   std::vector<char *> pointers;
   for (std::string &arg : args) {
     pointers.push_back(arg.data());

@@ -5,7 +5,9 @@
 #include "serenity/Driver/Compile/Pipeline.h"
 
 #include "serenity/Driver/Compile/Budget.h"
+#include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/FormSearch.h"
+#include "serenity/Driver/Compile/IdleFlags.h"
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
@@ -78,7 +80,17 @@ private:
   bool runStock(const std::string &from, const std::string &to);
   bool runStream(FormSearch &forms, std::string &error);
   bool lowerSlabs();
+  bool describe();
   bool attempt(std::string &error, const std::function<bool()> &step);
+  /// The module as stock, with laid out slabs, and what it needs.
+  struct StockCandidate {
+    MlirOperation module;
+    Peaks peaks;
+    Peaks withResults;
+    Peaks offsetPeaks; // laid out anew by us
+    ModuleReport slabs;
+  };
+  bool makeStock(StockCandidate &stock);
   bool scheduleStream(FormSearch &forms);
   void remarkOnUserFlags();
   ModuleReport describeStock(MlirOperation stock) const;
@@ -112,6 +124,7 @@ bool Pipeline::runStock(const std::string &from, const std::string &to) {
   }
   real::setCompileFromPhase(inv, from.c_str());
   real::setCompileToPhase(inv, to.c_str());
+  crashPoint("iree");
   bool ok = real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
   real::setCompileFromPhase(inv, state.compileFrom.c_str());
   real::setCompileToPhase(inv, state.compileTo.c_str());
@@ -170,40 +183,47 @@ void Pipeline::remarkOnUserFlags() {
   }
 }
 
+/// As stock, on a clone; false if IREE refuses the module.
+bool Pipeline::makeStock(StockCandidate &stock) {
+  Stopwatch watch(report, "stock candidate");
+  MlirOperation flow = state.module;
+  // What IREE has to say about the module is said once: by the run that the
+  // user watches, else by the last of these candidates.
+  std::optional<ir::SilenceDiagnostics> silence;
+  if (flags.schedule || watched) {
+    silence.emplace(mlirOperationGetContext(flow));
+  }
+  stock.module = mlirOperationClone(flow);
+  if (!stream.toSlabs(stock.module, nullptr, nullptr, false)) {
+    mlirOperationDestroy(stock.module);
+    return false;
+  }
+  CrashGuard guard("the layout of the stock candidate");
+  crashPoint("stock");
+  stock.peaks = stream.peaks(stock.module, options, PackAlgorithm::Iree,
+                             &stock.withResults);
+  stock.offsetPeaks = stream.peaks(stock.module, options, options.offsets);
+  stock.slabs = describeStock(stock.module);
+  return true;
+}
+
 /// Chooses the variant of every function and brings the module to laid out
 /// slabs.
 bool Pipeline::scheduleStream(FormSearch &forms) {
   MlirOperation flow = state.module;
   MlirContext context = mlirOperationGetContext(flow);
-
-  // As stock, on a clone.
-  MlirOperation stock = mlirOperationClone(flow);
-  Peaks stockPeaks, stockWithResults, offsetPeaks;
-  ModuleReport stockSlabs;
-  bool stockOk;
-  {
-    Stopwatch watch(report, "stock candidate");
-    // What IREE has to say about the module is said once: by the run that the
-    // user watches, else by the last of these candidates.
-    std::optional<ir::SilenceDiagnostics> silence;
-    if (flags.schedule || watched) {
-      silence.emplace(context);
-    }
-    stockOk = stream.toSlabs(stock, nullptr, nullptr, false);
-    if (stockOk) {
-      stockPeaks =
-          stream.peaks(stock, options, PackAlgorithm::Iree, &stockWithResults);
-      offsetPeaks = stream.peaks(stock, options, options.offsets);
-      stockSlabs = describeStock(stock);
-    }
-  }
-  if (!stockOk) {
+  StockCandidate measured;
+  if (!makeStock(measured)) {
     // IREE refuses the module: let it say so.
-    mlirOperationDestroy(stock);
     changed = false;
     return (flags.schedule || watched) &&
            stream.toSlabs(flow, nullptr, nullptr, true);
   }
+  MlirOperation stock = measured.module;
+  Peaks &stockPeaks = measured.peaks;
+  Peaks &offsetPeaks = measured.offsetPeaks;
+  CrashGuard guard("the choice among candidates");
+  crashPoint("choice");
   // Offsets of ours are safe at calls only where no two have one callee.
   bool mayChange = freedom != Freedom::None && canCloneCallees(stock);
   if (freedom != Freedom::None && !mayChange) {
@@ -258,8 +278,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     const std::string &name = item.first;
     FunctionReport &entry = functionReport(report, name);
     entry.stockTransientPeakBytes = item.second;
-    entry.stockCallPeakBytes = stockWithResults[name]; // and inputs, later
-    entry.stockRegions = functionReport(stockSlabs, name).regions;
+    entry.stockCallPeakBytes = measured.withResults[name]; // and inputs, later
+    entry.stockRegions = functionReport(measured.slabs, name).regions;
     std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
         {"stock", item.second}};
     Variant best = Variant::Stock;
@@ -438,7 +458,24 @@ bool Pipeline::run() {
   if (from < 0 || to < 0 || from >= to || to < flowPhase ||
       from >= streamPhase || hostOnly) {
     // Nothing of ours lies between; IREE reports what is wrong with phases.
-    return real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+    bool valid = from >= 0 && to >= 0 && from < to;
+    return (!valid ||
+            checkIdleFlags(flags, Reach::Nothing,
+                           hostOnly ? "--iree-execution-model=host-only"
+                           : to < flowPhase
+                               ? "--compile-to=" + state.compileTo
+                               : "--compile-from=" + state.compileFrom,
+                           report, outcome)) &&
+           real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+  }
+  if (to == flowPhase
+          ? !checkIdleFlags(flags, Reach::Order, "--compile-to=flow", report,
+                            outcome)
+          : from > phaseIndex("preprocessing") &&
+                !checkIdleFlags(flags, Reach::NoRewriting,
+                                "--compile-from=" + state.compileFrom, report,
+                                outcome)) {
+    return false;
   }
   FormSearch forms(state.session, user, options, stream, watched, report);
   int preprocessingPhase = phaseIndex("preprocessing");
@@ -451,6 +488,8 @@ bool Pipeline::run() {
       }
       flowFrom = "preprocessing";
       takeModule();
+      CrashGuard guard("the search for rewrite sites");
+      crashPoint("sites");
       forms.startFrom(mlirOperationClone(state.module));
     }
     if (!runStock(flowFrom, "flow")) {
@@ -459,6 +498,7 @@ bool Pipeline::run() {
     takeModule();
   }
   if (to == flowPhase) {
+    CrashGuard guard("serenity-schedule");
     return !flags.schedule || stream.runOwn("serenity-schedule", state.module,
                                             options, &report, watched);
   }
@@ -511,6 +551,8 @@ bool Pipeline::attempt(std::string &error, const std::function<bool()> &step) {
   if (!changed) {
     return step();
   }
+  CrashGuard guard("IREE's passes on the scheduled module");
+  crashPoint("later");
   bool ok;
   std::vector<ir::SilenceDiagnostics::Error> errors;
   {
@@ -534,15 +576,23 @@ bool Pipeline::attempt(std::string &error, const std::function<bool()> &step) {
 /// report.
 bool Pipeline::lowerSlabs() {
   Stopwatch watch(report, "stream");
-  if (!stream.toCommands(state.module)) {
-    return false;
-  }
+  return stream.toCommands(state.module) && describe() &&
+         stream.toEnd(state.module);
+}
+
+/// What is in the commands for the report.
+bool Pipeline::describe() {
+  CrashGuard guard("the description of the functions");
+  crashPoint("describe");
   MlirOperation settled = stream.withReuse(state.module);
   describeFunctions(settled.ptr ? settled : state.module, options, report);
   if (settled.ptr) {
     mlirOperationDestroy(settled);
   }
-  return stream.toEnd(state.module);
+  if (flags.schedule) {
+    checkAllocationLimit(mlirOperationGetLocation(state.module), user, report);
+  }
+  return true;
 }
 
 /// The stream phase, with the budget checked and our annotations gone at its

@@ -1,0 +1,101 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Flags that cannot act on a compilation say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import ADD_MODULE
+from driver_support import TARGET, Compilers
+
+CASES = Path(__file__).parent / "models" / "cases"
+
+
+@pytest.fixture(scope="module")
+def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
+    return Compilers(stock_compile, serenity_compile)
+
+
+@pytest.fixture(scope="module")
+def phases(compilers: Compilers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A module as source and at the phases from which little or nothing of ours is left."""
+    folder = tmp_path_factory.mktemp("phases")
+    source = folder / "start.mlir"
+    source.write_text(ADD_MODULE)
+    found = {"start": source}
+    for phase in ("flow", "stream"):
+        found[phase] = folder / f"{phase}.mlir"
+        assert (
+            compilers.stock(source, *TARGET, f"--compile-to={phase}", "-o", found[phase]).code == 0
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("start", "flags", "cause"),
+    [
+        ("stream", ["--compile-from=stream"], "--compile-from=stream no pass of serenity runs"),
+        ("start", ["--compile-to=flow"], "--compile-to=flow no memory is laid out"),
+        ("start", ["--compile-to=preprocessing"], "--compile-to=preprocessing no pass of serenity"),
+    ],
+)
+def test_a_budget_that_cannot_be_checked(
+    compilers: Compilers,
+    phases: dict[str, Path],
+    tmp_path: Path,
+    start: str,
+    flags: list[str],
+    cause: str,
+) -> None:
+    out = tmp_path / "out"
+    budget = ["--serenity-schedule", "--serenity-memory-budget=4096"]
+    failed = compilers.ours(phases[start], *TARGET, *flags, *budget, "-o", out)
+    assert failed.code == 3 and not out.exists()
+    assert f"error: the memory budget of 4096 bytes cannot be checked: with {cause}" in failed.err
+    assert "--serenity-budget-policy=warn" in failed.err
+    warned = compilers.ours(
+        phases[start], *TARGET, *flags, *budget, "--serenity-budget-policy=warn", "-o", out
+    )
+    assert warned.code == 0 and out.exists()
+    assert "warning: the memory budget of 4096 bytes cannot be checked" in warned.err
+
+
+@pytest.mark.parametrize(
+    ("start", "flags", "idle"),
+    [
+        ("stream", ["--compile-from=stream", "--serenity-schedule"], "--serenity-schedule has"),
+        (
+            "stream",
+            ["--compile-from=stream", "--serenity-rewrite=always", "--serenity-offsets=greedy"],
+            "--serenity-rewrite, --serenity-offsets have",
+        ),
+        ("start", ["--compile-to=flow", "--serenity-offsets=iree"], "--serenity-offsets has"),
+        ("flow", ["--compile-from=flow", "--serenity-rewrite=always"], "--serenity-rewrite has"),
+        # What is off is off.
+        ("stream", ["--compile-from=stream", "--serenity-schedule=off"], ""),
+        ("flow", ["--compile-from=flow", "--serenity-rewrite=off"], ""),
+        ("start", ["--compile-to=stream", "--serenity-rewrite=auto"], ""),
+    ],
+)
+def test_flags_without_effect_are_named(
+    compilers: Compilers, phases: dict[str, Path], start: str, flags: list[str], idle: str
+) -> None:
+    run = compilers.ours(phases[start], *TARGET, *flags, "-o", "/dev/null")
+    assert run.code == 0, run.err
+    assert ("no effect" in run.err) == bool(idle)
+    assert f"{idle} no effect" in run.err if idle else True
+
+
+def test_a_slab_above_the_allocation_limit_is_named(compilers: Compilers) -> None:
+    model = CASES / "dynamic_and_static_function.mlir"
+    command = [model, *TARGET, "--compile-to=stream", "-o", "/dev/null", "--serenity-schedule"]
+    limit = "--iree-stream-resource-max-allocation-size"
+    run = compilers.ours(*command, f"{limit}=1024")
+    assert run.code == 0
+    # Four pieces of 512 floats: 2,048 bytes in function @ffn; 256 bytes in @dyn are below it.
+    assert f"function 'ffn' has a slab of 2048 bytes, more than {limit}=1024" in run.err
+    assert "function 'dyn'" not in run.err
+    assert "has a slab" not in compilers.ours(*command, f"{limit}=2048").err
