@@ -1,13 +1,4 @@
 # Made by cmake/write_stubs.py; do not edit.
 """MLIR passes of serenity_mlir; use serenity_mlir.passes."""
 
-def add_pass(
-    pass_manager: object,
-    name: str,
-    scheduler: int,
-    offsets: int,
-    rewrite: int,
-    time_limit: float,
-    state_limit: int,
-) -> None: ...
-def pass_names() -> list[str]: ...
+def add_pass(pass_manager: object, name: str, options: str) -> None: ...

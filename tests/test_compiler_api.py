@@ -22,7 +22,8 @@ from iree.compiler.tools.debugging import TempFileSaver
 
 import serenity_mlir
 from serenity_mlir import _versions
-from serenity_mlir.compiling.compiler import PASSES, SerenityOptions, build_command_line
+from serenity_mlir.compiling.compiler import SerenityOptions, build_command_line
+from serenity_mlir.compiling.declared import pass_names
 from serenity_mlir.errors import (
     Diagnostic,
     SerenityError,
@@ -81,10 +82,10 @@ def test_default_options_are_one_flag() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "names"),
     [
-        ("rewrite", "on", "auto, off, always"),
-        ("offsets", "tflite", "exact, greedy, iree"),
-        ("scheduler", "", "exact, serenity, heuristic"),
-        ("budget_policy", "ignore", "error, warn"),
+        ("rewrite", "on", "auto, off or always"),
+        ("offsets", "tflite", "exact, greedy or iree"),
+        ("scheduler", "", "exact, serenity or heuristic"),
+        ("budget_policy", "ignore", "error or warn"),
         ("schedule", "off", "True or False"),
         ("time_limit", -1, "seconds"),
         ("time_limit", float("nan"), "seconds"),
@@ -286,7 +287,7 @@ def test_unknown_flags() -> None:
         SerenityOptions(rewrite="always", offsets="greedy", scheduler="heuristic", state_limit=0),
         SerenityOptions(memory_budget="64MiB", time_limit=1e-3, state_limit=10),
         SerenityOptions(memory_budget=1, budget_policy="warn"),
-        SerenityOptions(print_ir_after=PASSES),
+        SerenityOptions(print_ir_after=pass_names()),
     ],
 )
 def test_the_compiler_takes_what_the_options_allow(options: SerenityOptions) -> None:

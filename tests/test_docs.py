@@ -12,7 +12,7 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -49,8 +49,23 @@ def test_every_page_is_in_the_navigation() -> None:
     """As ``mkdocs build --strict`` demands, for those who have not installed it."""
     listed = re.findall(r"(?m)^ +- .+: (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text("utf-8"))
     pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
-    made = {f"passes/{folder}.md" for folder in HOOK.PASSES} | {"commands.md"}
-    assert sorted(listed) == sorted(pages | made)
+    assert sorted(listed) == sorted(pages | {"commands.md"})
+
+
+def test_the_page_of_every_pass_is_added_to_the_navigation() -> None:
+    class Config:
+        nav: ClassVar[list[Any]] = [
+            {"Home": "index.md"},
+            {"Reference": [{"Passes": "passes.md"}, {"Report": "report.md"}]},
+        ]
+
+    (_, reference) = HOOK.on_config(Config()).nav
+    listed = [page for entry in reference["Reference"] for page in entry.values()]
+    assert listed == [
+        "passes.md",
+        *(f"passes/{folder}.md" for folder in HOOK.PASSES),
+        "report.md",
+    ]
 
 
 def test_a_lit_test_is_taken_apart(tmp_path: Path) -> None:

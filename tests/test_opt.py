@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from serenity_mlir.compiling.declared import pass_names
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 MODULE = """\
@@ -26,14 +28,7 @@ func.func @f(%a: i32) -> i32 {
   return %0 : i32
 }
 """
-PASSES = (
-    "--serenity-rewrite",
-    "--serenity-schedule",
-    "--serenity-schedule-regions",
-    "--serenity-waves",
-    "--serenity-pack",
-    "--serenity-clone-callees",
-)
+PASSES = tuple(f"--{name}" for name in pass_names())
 
 
 def opt(*args: str | Path, input: bytes | str = b"") -> subprocess.CompletedProcess[bytes]:
@@ -134,14 +129,7 @@ def test_help_names_every_flag_and_pass() -> None:
 def test_list_of_passes() -> None:
     text = opt("--list-passes").stdout.decode()
     names = re.findall(r"^(\S+)$", text, re.MULTILINE)
-    assert names == [
-        "serenity-rewrite",
-        "serenity-schedule",
-        "serenity-schedule-regions",
-        "serenity-waves",
-        "serenity-pack",
-        "serenity-clone-callees",
-    ]
+    assert names == list(pass_names())
     assert text.count("options: ") == len(names)
 
 

@@ -56,7 +56,11 @@ def test_unknown_names_and_options_are_refused() -> None:
         manager = passmanager.PassManager("builtin.module")
         with pytest.raises(ValueError, match="known are serenity-rewrite"):
             passes.add(manager, "serenity-nothing")
-        with pytest.raises(ValueError, match="known are exact, greedy, iree"):
-            passes.add(manager, "serenity-pack", offsets="best")  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="negative"):
+        with pytest.raises(ValueError, match="expected exact, greedy or iree"):
+            passes.add(manager, "serenity-pack", offsets="best")
+        with pytest.raises(ValueError, match="'-1' of time-limit; expected seconds"):
             passes.add(manager, "serenity-pack", time_limit=-1)
+        with pytest.raises(ValueError, match="unknown option 'scheduler'; known are offsets"):
+            passes.add(manager, "serenity-pack", scheduler="exact")
+        with pytest.raises(ValueError, match="invalid value"):
+            passes.add(manager, "serenity-pack", offsets="exact time-limit=1")

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Makes the pages `passes/*.md` out of the lit tests, and of the heads of the passes' sources.
 
-A hook of MkDocs. The examples of the reference are the tests themselves, so that they cannot drift.
+A hook of MkDocs; the package has to be installed. The examples of the reference are the tests
+themselves, so that they cannot drift.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from serenity_mlir import _core
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 #: Folder of lit tests, the pass, and the source whose head describes it.
 PASSES = {
-    "rewrite": ("serenity-rewrite", "Rewrite.cpp"),
-    "schedule": ("serenity-schedule", "Schedule.cpp"),
-    "schedule_regions": ("serenity-schedule-regions", "ScheduleRegions.cpp"),
-    "waves": ("serenity-waves", "Waves.cpp"),
-    "pack": ("serenity-pack", "Pack.cpp"),
-    "clone_callees": ("serenity-clone-callees", "CloneCallees.cpp"),
+    declared.name.removeprefix("serenity-").replace("-", "_"): (declared.name, declared.source)
+    for declared in _core.pass_declarations()
 }
 
 _PREFIXES = re.compile(r"--check-prefix(?:es)?[= ]([\w,-]+)")
@@ -144,6 +143,23 @@ def page(folder: str) -> str:
                     '??? note "What is checked"\n\n' + _indented(f"```text\n{part.checks}\n```")
                 )
     return "\n\n".join(lines) + "\n"
+
+
+def on_config(config: Any) -> Any:
+    """Adds the pages to the navigation, behind that of all passes (an event of MkDocs)."""
+    for section in config.nav:
+        for pages in section.values():
+            if not isinstance(pages, list):
+                continue
+            entries = [entry for entry in pages if isinstance(entry, dict)]
+            for entry in entries:
+                if "passes.md" in entry.values():
+                    at = pages.index(entry) + 1
+                    pages[at:at] = [
+                        {f"{name} by example": f"passes/{folder}.md"}
+                        for folder, (name, _) in PASSES.items()
+                    ]
+    return config
 
 
 def on_files(files: Any, config: Any) -> Any:

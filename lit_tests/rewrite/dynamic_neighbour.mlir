@@ -1,4 +1,4 @@
-// RUN: serenity-opt %s --serenity-rewrite --serenity-rewrite-mode=always | FileCheck %s
+// RUN: serenity-opt %s --serenity-rewrite='rewrite=always' | FileCheck %s
 
 // Tests that a function with dynamic operands, which is left alone, does not
 // keep the static function beside it from being rewritten: its hidden layer of

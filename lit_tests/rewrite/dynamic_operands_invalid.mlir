@@ -1,5 +1,5 @@
 // RUN: serenity-opt %s --split-input-file > %t.before
-// RUN: serenity-opt %s --split-input-file --serenity-rewrite --serenity-rewrite-mode=always --verify-diagnostics > %t.after
+// RUN: serenity-opt %s --split-input-file --serenity-rewrite='rewrite=always' --verify-diagnostics > %t.after
 // RUN: diff %t.before %t.after
 
 // Tests that an operation whose operands have a dynamic dimension is not

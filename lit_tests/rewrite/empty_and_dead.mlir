@@ -1,4 +1,4 @@
-// RUN: serenity-opt %s --serenity-rewrite='mode=always' --split-input-file | FileCheck %s
+// RUN: serenity-opt %s --serenity-rewrite='rewrite=always' --split-input-file | FileCheck %s
 
 // Tests that parts of no elements are left alone.
 

@@ -1,4 +1,4 @@
-// RUN: serenity-opt %s --serenity-rewrite='mode=always' | FileCheck %s
+// RUN: serenity-opt %s --serenity-rewrite='rewrite=always' | FileCheck %s
 
 // Tests that a store to a global stays behind the load whose value it replaces,
 // wherever the order of an accumulation moves the load's user.

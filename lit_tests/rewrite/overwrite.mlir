@@ -1,4 +1,4 @@
-// RUN: serenity-opt %s --serenity-rewrite --serenity-rewrite-mode=always --split-input-file | FileCheck %s
+// RUN: serenity-opt %s --serenity-rewrite='rewrite=always' --split-input-file | FileCheck %s
 // RUN: serenity-opt %s --serenity-rewrite --split-input-file | FileCheck %s --check-prefix=ALONE
 
 // Without a prediction of the peak the pass alone leaves pieces to the driver.

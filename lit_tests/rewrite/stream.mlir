@@ -1,4 +1,4 @@
-// RUN: serenity-opt %s --serenity-rewrite --serenity-rewrite-mode=always --split-input-file | FileCheck %s
+// RUN: serenity-opt %s --serenity-rewrite='rewrite=always' --split-input-file | FileCheck %s
 
 // Tests that a pointwise convolution takes the result of a depthwise one piece
 // by piece: of the padded value and of what lies between the two convolutions

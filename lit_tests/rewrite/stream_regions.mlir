@@ -1,4 +1,4 @@
-// RUN: serenity-opt %s --serenity-rewrite --serenity-rewrite-mode=always --split-input-file | FileCheck %s
+// RUN: serenity-opt %s --serenity-rewrite='rewrite=always' --split-input-file | FileCheck %s
 
 // Tests what is computed piece by piece before an operation: whatever is used
 // nowhere else, over branches that meet again, and pads of values that live on.

@@ -1,5 +1,5 @@
 // RUN: serenity-opt %s --serenity-rewrite --split-input-file | FileCheck %s
-// RUN: serenity-opt %s --serenity-rewrite='mode=off' --split-input-file | FileCheck %s --check-prefix=OFF
+// RUN: serenity-opt %s --serenity-rewrite='rewrite=off' --split-input-file | FileCheck %s --check-prefix=OFF
 
 // Tests that a sum of several values takes them one at a time: every partial
 // sum but the last stands behind a barrier, which keeps it from being fused

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from serenity_mlir._native import native_tool, tool_environment
+from serenity_mlir.compiling.options import SerenityOptions
 from serenity_mlir.errors import SerenityError, parse_diagnostics
 
 __all__ = [
@@ -36,118 +35,12 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-PASSES = (
-    "serenity-rewrite",
-    "serenity-schedule",
-    "serenity-schedule-regions",
-    "serenity-waves",
-    "serenity-pack",
-    "serenity-clone-callees",
-)
-
 #: How modules are compiled where the caller names no target: for this machine's CPU.
 LOCAL_FLAGS = (
     "--iree-hal-target-device=local",
     "--iree-hal-local-target-device-backends=llvm-cpu",
     "--iree-llvmcpu-target-cpu=host",
 )
-
-_CHOICES = {
-    "rewrite": ("auto", "off", "always"),
-    "offsets": ("exact", "greedy", "iree"),
-    "scheduler": ("exact", "serenity", "heuristic"),
-    "waves": ("auto", "off"),
-    "budget_policy": ("error", "warn"),
-}
-
-
-@dataclass(frozen=True)
-class SerenityOptions:
-    """What serenity_mlir does in a compilation. Each field is one ``--serenity-*`` flag.
-
-    A field that is None gives no flag, and the compiler's default (in parentheses) holds.
-
-    Attributes:
-      schedule: ``--serenity-schedule=on|off``. Optimise; False compiles as stock and still reports
-        (True).
-      rewrite: ``--serenity-rewrite=``. Identity graph rewriting: ``"auto"`` where it pays,
-        ``"off"``, ``"always"`` (``"auto"``).
-      offsets: ``--serenity-offsets=``. ``"exact"``, ``"greedy"`` or ``"iree"`` (``"exact"``).
-      scheduler: ``--serenity-scheduler=``. ``"exact"``, ``"serenity"`` (the paper's own algorithm)
-        or ``"heuristic"`` (``"exact"``).
-      waves: ``--serenity-waves=``. ``"auto"``: neighbouring commands run concurrently where that
-        costs no byte; ``"off"``: one after the other (``"auto"``).
-      time_limit: ``--serenity-time-limit=``. Seconds per function, after which the best answer so
-        far is taken; 0 leaves the heuristics only (10).
-      state_limit: ``--serenity-state-limit=``. States of a search; unlike the time limit it gives
-        the same result on every machine; 0 is no limit (0).
-      memory_budget: ``--serenity-memory-budget=``. The most bytes of transient memory that a
-        function may need: a number of bytes, or text with a unit, KB/MB = 1000, KiB/MiB = 1024
-        (no budget).
-      budget_policy: ``--serenity-budget-policy=``. ``"error"`` (exit code 3) or ``"warn"`` where
-        the budget is missed (``"error"``).
-      report: ``--serenity-report=``. JSON file to write (none).
-      print_ir_after: ``--serenity-print-ir-after=``, a flag for each. Passes of ours after which
-        the IR goes to standard error (none).
-
-    Raises:
-      ValueError: From the constructor, if a value cannot be one of its flag's.
-    """
-
-    schedule: bool = True
-    rewrite: str | None = None
-    offsets: str | None = None
-    scheduler: str | None = None
-    waves: str | None = None
-    time_limit: float | None = None
-    state_limit: int | None = None
-    memory_budget: int | str | None = None
-    budget_policy: str | None = None
-    report: str | os.PathLike[str] | None = None
-    print_ir_after: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
-        if not isinstance(self.schedule, bool):
-            raise ValueError(f"schedule must be True or False; got {self.schedule!r}")
-        if self.time_limit is not None and not 0 <= self.time_limit < float("inf"):
-            raise ValueError(f"time_limit must be a number of seconds; got {self.time_limit}")
-        if self.state_limit is not None and self.state_limit < 0:
-            raise ValueError(f"state_limit must not be negative; got {self.state_limit}")
-        budget = self.memory_budget
-        if budget is not None and not re.fullmatch(r"0*[1-9]\d*([KMG]i?B|B)?", str(budget)):
-            raise ValueError(
-                "memory_budget must be a positive number of bytes, or text such as '256KiB' or "
-                f"'256KB'; got {budget!r}"
-            )
-        if isinstance(self.print_ir_after, str):
-            raise ValueError("print_ir_after must be a sequence of pass names, not one string")
-        for name in self.print_ir_after:
-            if name not in PASSES:
-                raise ValueError(f"print_ir_after knows {', '.join(PASSES)}; got {name!r}")
-
-    def flags(self) -> list[str]:
-        """Returns the options as flags of ``serenity-compile``, in the order of the fields."""
-        flags = [f"--serenity-schedule={'on' if self.schedule else 'off'}"]
-        values = {
-            "rewrite": self.rewrite,
-            "offsets": self.offsets,
-            "scheduler": self.scheduler,
-            "waves": self.waves,
-            "time-limit": None if self.time_limit is None else f"{self.time_limit:.15g}",
-            "state-limit": self.state_limit,
-            "memory-budget": self.memory_budget,
-            "budget-policy": self.budget_policy,
-            "report": None if self.report is None else os.fspath(self.report),
-        }
-        flags += [
-            f"--serenity-{name}={value}" for name, value in values.items() if value is not None
-        ]
-        flags += [f"--serenity-print-ir-after={name}" for name in self.print_ir_after]
-        return flags
 
 
 def target_flags(flags: Sequence[str]) -> list[str]:

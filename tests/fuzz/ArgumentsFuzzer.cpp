@@ -9,19 +9,12 @@
 
 #include "serenity/Driver/CommandLine.h"
 #include "serenity/Driver/Compile/Flags.h"
-#include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
 #include <string_view>
 
 using namespace serenity;
 using namespace serenity::test;
-
-// The real table needs the passes and IREE's library.
-const std::vector<PassInfo> &serenity::passTable() {
-  static const std::vector<PassInfo> table = {{"serenity-pack", "", nullptr}};
-  return table;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string_view text(reinterpret_cast<const char *>(data), size);

@@ -203,6 +203,20 @@ bool takesSeparateValue(std::string_view arg) {
                             std::end(kFlagsWithValue), arg.substr(dashes));
 }
 
+/// Whether the value of a serenity flag, given without one, may be left out:
+/// that of a bool.
+static bool mayStandAlone(std::string_view arg) {
+  constexpr std::string_view kBool = "bool";
+  std::string_view name = arg.substr(arg.find('s'));
+#define SERENITY_DRIVER_OPTION(type, field, initial, option, value, help)      \
+  if (kBool == #type && name == "serenity-" option) {                          \
+    return true;                                                               \
+  }
+#define SERENITY_OPTION SERENITY_DRIVER_OPTION
+#include "serenity/Transforms/Options.def"
+  return false;
+}
+
 std::vector<size_t> findSerenityFlags(const std::vector<std::string> &args) {
   std::vector<size_t> found;
   for (size_t i = 1; i < args.size(); ++i) {
@@ -212,9 +226,8 @@ std::vector<size_t> findSerenityFlags(const std::vector<std::string> &args) {
     }
     if (isSerenityFlag(arg)) {
       found.push_back(i);
-      // All of ours need a value but one, where it may be left out.
-      bool needsValue = arg.find('=') == std::string::npos &&
-                        arg.substr(arg.find('s')) != "serenity-schedule";
+      bool needsValue =
+          arg.find('=') == std::string::npos && !mayStandAlone(arg);
       i += needsValue ? 1 : 0;
     } else if (takesSeparateValue(arg)) {
       ++i;

@@ -20,7 +20,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -39,111 +38,6 @@ namespace {
 
 enum ExitCode { kSuccess = 0, kFailure = 1, kUsage = 2 };
 
-// --- options of the passes --------------------------------------------------
-
-/// One of `values`, or nothing.
-template <typename T>
-std::optional<T> choose(const std::string &text,
-                        const std::vector<std::pair<const char *, T>> &values) {
-  for (const auto &item : values) {
-    if (text == item.first) {
-      return item.second;
-    }
-  }
-  return std::nullopt;
-}
-
-/// Sets the option called `name` to `value`. Returns an error, or nothing.
-std::optional<std::string> setOption(Options &options, const std::string &name,
-                                     const std::string &value) {
-  auto expected = [&](const char *what) {
-    return "invalid value '" + value + "' of " + name + "; expected " + what;
-  };
-  if (name == "scheduler") {
-    auto found =
-        choose<Algorithm>(value, {{"exact", Algorithm::Exact},
-                                  {"serenity", Algorithm::Serenity},
-                                  {"heuristic", Algorithm::Heuristic}});
-    if (!found) {
-      return expected("exact, serenity or heuristic");
-    }
-    options.scheduler = *found;
-    return std::nullopt;
-  }
-  if (name == "offsets") {
-    auto found =
-        choose<PackAlgorithm>(value, {{"exact", PackAlgorithm::Exact},
-                                      {"greedy", PackAlgorithm::Greedy},
-                                      {"iree", PackAlgorithm::Iree}});
-    if (!found) {
-      return expected("exact, greedy or iree");
-    }
-    options.offsets = *found;
-    return std::nullopt;
-  }
-  if (name == "rewrite-mode" || name == "mode") {
-    auto found = choose<RewriteMode>(value, {{"auto", RewriteMode::Auto},
-                                             {"off", RewriteMode::Off},
-                                             {"always", RewriteMode::Always}});
-    if (!found) {
-      return expected("auto, off or always");
-    }
-    options.rewrite = *found;
-    return std::nullopt;
-  }
-  if (name == "join") {
-    auto found = choose<bool>(value, {{"on", true}, {"off", false}});
-    if (!found) {
-      return expected("on or off");
-    }
-    options.joinParts = *found;
-    return std::nullopt;
-  }
-  char *end = nullptr;
-  errno = 0;
-  bool starts = !value.empty() &&
-                ((value[0] >= '0' && value[0] <= '9') || value[0] == '.');
-  if (name == "time-limit") {
-    double seconds = std::strtod(value.c_str(), &end);
-    if (!starts || *end != '\0' || errno != 0 || !std::isfinite(seconds)) {
-      return expected("seconds, such as 0.5");
-    }
-    options.timeLimitSeconds = seconds;
-    return std::nullopt;
-  }
-  if (name == "state-limit") {
-    long long states = std::strtoll(value.c_str(), &end, 10);
-    if (!starts || *end != '\0' || errno != 0) {
-      return expected("a number of states (0: no limit)");
-    }
-    options.stateLimit = states;
-    return std::nullopt;
-  }
-  return "unknown option '" + name + "'";
-}
-
-/// The options that a pass of ours takes in braces.
-const std::vector<std::string> &optionNames(const std::string &pass) {
-  static const std::vector<std::string> rewrite = {"mode", "join"};
-  static const std::vector<std::string> order = {"scheduler", "time-limit",
-                                                 "state-limit"};
-  static const std::vector<std::string> regions = {"scheduler", "offsets",
-                                                   "time-limit", "state-limit"};
-  static const std::vector<std::string> pack = {"offsets", "time-limit",
-                                                "state-limit"};
-  static const std::vector<std::string> none;
-  if (pass == "serenity-clone-callees") {
-    return none;
-  }
-  if (pass == "serenity-rewrite") {
-    return rewrite;
-  }
-  if (pass == "serenity-pack" || pass == "serenity-waves") {
-    return pack;
-  }
-  return pass == "serenity-schedule-regions" ? regions : order;
-}
-
 template <typename Range> std::string join(const Range &items) {
   std::string text;
   for (const std::string &item : items) {
@@ -153,44 +47,8 @@ template <typename Range> std::string join(const Range &items) {
 }
 
 std::string optionList(const std::string &pass) {
-  const std::vector<std::string> &names = optionNames(pass);
+  const std::vector<std::string> &names = findPassDeclaration(pass)->options;
   return names.empty() ? "none" : join(names);
-}
-
-/// Reads `name=value name=value ...` for the pass `pass`.
-std::optional<std::string> setPassOptions(Options &options,
-                                          const std::string &pass,
-                                          const std::string &text) {
-  size_t at = 0;
-  while ((at = text.find_first_not_of(" \t\n", at)) != std::string::npos) {
-    size_t end = text.find_first_of(" \t\n", at);
-    std::string item = text.substr(at, end - at);
-    at = end == std::string::npos ? text.size() : end;
-    size_t equals = item.find('=');
-    std::string name = item.substr(0, equals);
-    const std::vector<std::string> &names = optionNames(pass);
-    std::optional<std::string> error;
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
-      error = "unknown option '" + name + "'; known are " + optionList(pass);
-    } else if (equals == std::string::npos) {
-      error = "option '" + name + "' needs a value: " + name + "=...";
-    } else {
-      error = setOption(options, name, item.substr(equals + 1));
-    }
-    if (error) {
-      return pass + ": " + *error;
-    }
-  }
-  return std::nullopt;
-}
-
-const PassInfo *findPass(const std::string &name) {
-  for (const PassInfo &info : passTable()) {
-    if (name == info.argument) {
-      return &info;
-    }
-  }
-  return nullptr;
 }
 
 std::vector<std::string> passNames() {
@@ -374,15 +232,6 @@ constexpr Flag kFlags[] = {
     {"pass-pipeline", "builtin.module(...)",
      "Passes of IREE and of serenity_mlir, the latter with options in braces, "
      "such as serenity-schedule{scheduler=heuristic time-limit=1}"},
-    {"serenity-scheduler", "exact|serenity|heuristic",
-     "Algorithm that orders operations (exact)"},
-    {"serenity-offsets", "exact|greedy|iree",
-     "Algorithm that gives offsets (exact)"},
-    {"serenity-time-limit", "SECONDS", "Per function (10)"},
-    {"serenity-state-limit", "N",
-     "Cut searches off after so many states (0: never)"},
-    {"serenity-rewrite-mode", "auto|off|always",
-     "When serenity-rewrite rewrites (auto: where the peak falls)"},
     {"serenity-report", "FILE.json", "Write what the passes found and did"},
     {"serenity-print-ir-after", "PASS[,PASS...]",
      "Print the module after these elements of the pipeline to stderr"},
@@ -420,6 +269,12 @@ constexpr Flag kForwardedFlags[] = {
     {"help-hidden", nullptr, "All of them"},
 };
 
+/// Whether `--serenity-NAME` sets the option of all passes. A flag that is the
+/// name of a pass adds the pass.
+bool isPassOptionFlag(const OptionInfo &info) {
+  return info.setOption && !findPass(std::string("serenity-") + info.name);
+}
+
 void appendFlag(std::string &text, const Flag &flag) {
   std::string left =
       std::string("  ") + (flag.name[1] ? "--" : "-") + flag.name;
@@ -442,6 +297,14 @@ std::string helpText() {
       "as\n--PASS='name=value ...':\n";
   for (const PassInfo &info : passTable()) {
     appendFlag(text, {info.argument, nullptr, info.description});
+  }
+  text += "\nOptions of all passes that have them; those in braces win:\n";
+  for (const OptionInfo &info : optionTable()) {
+    if (isPassOptionFlag(info)) {
+      std::string name = std::string("serenity-") + info.name;
+      std::string help = std::string(info.help) + " (" + info.initial + ")";
+      appendFlag(text, {name.c_str(), info.value.c_str(), help.c_str()});
+    }
   }
   text += "\nFlags:\n";
   for (const Flag &flag : kFlags) {
@@ -468,6 +331,7 @@ std::string passList() {
 /// Reads the command line; returns an error, or nothing.
 std::optional<std::string> parseArguments(const std::vector<std::string> &args,
                                           Config &config) {
+  const std::string kPrefix = "serenity-";
   bool haveInput = false;
   std::optional<std::string> pipeline;
   bool haveOutput = false;
@@ -528,9 +392,9 @@ std::optional<std::string> parseArguments(const std::vector<std::string> &args,
       element.name = element.text = name;
       element.options = value.value_or("");
       Options ignored;
-      if (std::optional<std::string> error =
-              setPassOptions(ignored, name, element.options)) {
-        return error;
+      if (Status status = setPassOptions(ignored, name, element.options);
+          !status) {
+        return status.message();
       }
       config.elements.push_back(element);
       continue;
@@ -563,12 +427,21 @@ std::optional<std::string> parseArguments(const std::vector<std::string> &args,
              "by name; use --serenity-print-ir-after=PASS";
     }
 
+    const OptionInfo *option = name.compare(0, kPrefix.size(), kPrefix) == 0
+                                   ? findOption(name.substr(kPrefix.size()))
+                                   : nullptr;
+    option = option && isPassOptionFlag(*option) ? option : nullptr;
     const Flag *flag =
         std::find_if(std::begin(kFlags), std::end(kFlags),
                      [&](const Flag &f) { return name == f.name && f.value; });
-    if (flag == std::end(kFlags)) {
+    if (!option && flag == std::end(kFlags)) {
       if (isSerenityFlag(arg)) {
         std::vector<std::string> known = passNames();
+        for (const OptionInfo &info : optionTable()) {
+          if (isPassOptionFlag(info)) {
+            known.push_back(std::string("serenity-") + info.name);
+          }
+        }
         for (const Flag &candidate : kFlags) {
           if (std::strncmp(candidate.name, "serenity-", 9) == 0) {
             known.emplace_back(candidate.name);
@@ -597,12 +470,18 @@ std::optional<std::string> parseArguments(const std::vector<std::string> &args,
 
     if (!value) {
       if (i + 1 == args.size()) {
-        return "--" + name + " needs a value: --" + name + "=" + flag->value;
+        return "--" + name + " needs a value: --" + name + "=" +
+               (option ? option->value : flag->value);
       }
       value = args[++i];
     }
+    if (option) {
+      if (Status status = option->setOption(config.options, *value); !status) {
+        return "--" + name + ": " + status.message();
+      }
+      continue;
+    }
     std::optional<std::string> error;
-    constexpr std::string_view kPrefix = "serenity-";
     if (name == "o") {
       if (haveOutput) {
         error = "-o given twice";
@@ -619,17 +498,12 @@ std::optional<std::string> parseArguments(const std::vector<std::string> &args,
       if (value->empty()) {
         error = "--serenity-report needs the name of a file";
       }
-    } else if (name == "serenity-print-ir-after") {
-      size_t at = 0;
+    } else {
+      size_t at = 0; // --serenity-print-ir-after
       while (at <= value->size()) {
         size_t end = std::min(value->find(',', at), value->size());
         config.printAfter.push_back(value->substr(at, end - at));
         at = end + 1;
-      }
-    } else {
-      error = setOption(config.options, name.substr(kPrefix.size()), *value);
-      if (error) {
-        error = "--" + name + ": " + *error;
       }
     }
     if (error) {
@@ -818,9 +692,9 @@ std::optional<std::string> Tool::addPasses(MlirPassManager manager,
     std::string name = element.name;
     if (const PassInfo *info = findPass(name)) {
       Options options = config.options;
-      if (std::optional<std::string> error =
-              setPassOptions(options, name, element.options)) {
-        return error;
+      if (Status status = setPassOptions(options, name, element.options);
+          !status) {
+        return status.message();
       }
       auto *run = info->run;
       auto body = [run, options, moduleReport, print,

@@ -10,4 +10,5 @@ NB_MODULE(_core, m) {
   m.doc() = "Schedulers and offset packing of serenity_mlir, without MLIR.";
   serenity::bindScheduling(m);
   serenity::bindOffsets(m);
+  serenity::bindOptions(m);
 }

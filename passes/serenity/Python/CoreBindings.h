@@ -15,6 +15,9 @@ void bindScheduling(nanobind::module_ &m);
 /// Binds `pack`, its options and verification.
 void bindOffsets(nanobind::module_ &m);
 
+/// Binds the tables of Options.def and Passes.def.
+void bindOptions(nanobind::module_ &m);
+
 } // namespace serenity
 
 #endif // SERENITY_PYTHON_COREBINDINGS_H

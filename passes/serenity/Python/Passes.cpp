@@ -9,7 +9,6 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 namespace nb = nanobind;
 
@@ -24,28 +23,15 @@ MlirPassManager passManagerFromCapsule(const nb::object &capsule) {
   return MlirPassManager{pointer};
 }
 
-void addPass(const nb::object &capsule, const std::string &name, int scheduler,
-             int offsets, int rewrite, double timeLimit, int64_t stateLimit) {
+void addPass(const nb::object &capsule, const std::string &name,
+             const std::string &text) {
   serenity::Options options;
-  options.scheduler = static_cast<serenity::Algorithm>(scheduler);
-  options.offsets = static_cast<serenity::PackAlgorithm>(offsets);
-  options.rewrite = static_cast<serenity::RewriteMode>(rewrite);
-  options.timeLimitSeconds = timeLimit;
-  options.stateLimit = stateLimit;
-  MlirPassManager manager = passManagerFromCapsule(capsule);
-  MlirPass pass = serenity::createPass(name, options, nullptr);
-  if (!pass.ptr) {
-    throw nb::value_error(("there is no pass '" + name + "'").c_str());
+  if (serenity::Status status = serenity::setPassOptions(options, name, text);
+      !status) {
+    throw nb::value_error(status.message().c_str());
   }
-  mlirPassManagerAddOwnedPass(manager, pass);
-}
-
-std::vector<std::string> passNames() {
-  std::vector<std::string> names;
-  for (const serenity::PassInfo &info : serenity::passTable()) {
-    names.emplace_back(info.argument);
-  }
-  return names;
+  mlirPassManagerAddOwnedPass(passManagerFromCapsule(capsule),
+                              serenity::createPass(name, options, nullptr));
 }
 
 } // namespace
@@ -53,7 +39,5 @@ std::vector<std::string> passNames() {
 NB_MODULE(_passes, m) {
   m.doc() = "MLIR passes of serenity_mlir; use serenity_mlir.passes.";
   m.def("add_pass", &addPass, nb::arg("pass_manager"), nb::arg("name"),
-        nb::arg("scheduler"), nb::arg("offsets"), nb::arg("rewrite"),
-        nb::arg("time_limit"), nb::arg("state_limit"));
-  m.def("pass_names", &passNames);
+        nb::arg("options"));
 }

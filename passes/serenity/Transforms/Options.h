@@ -7,28 +7,32 @@
 
 #include "serenity/Core/Packing/Offsets.h"
 #include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Status.h"
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace serenity {
 
 enum class RewriteMode { Auto, Off, Always };
+/// Whether concurrent dispatch groups are formed again where they cost nothing.
+enum class WaveMode { Auto, Off };
+/// Of a missed memory budget.
+enum class BudgetPolicy { Error, Warn };
 
-/// What the `--serenity-*` flags say to the passes.
+/// Options of the passes; declared in Options.def.
 struct Options {
-  Algorithm scheduler = Algorithm::Exact;
-  PackAlgorithm offsets = PackAlgorithm::Exact;
-  RewriteMode rewrite = RewriteMode::Auto;
-  /// serenity-rewrite alone: take parts of a site together where the model says
-  /// that this is free. (The driver finds out what is.)
-  bool joinParts = false;
-  /// Form waves of concurrent commands again where they cost nothing.
-  bool waves = true;
-  /// Per function, for ordering and again for offsets.
-  double timeLimitSeconds = 10;
-  /// Deterministic cut-off of the searches in states; 0: none.
-  int64_t stateLimit = 0;
+#define SERENITY_OPTION(type, field, initial, name, value, help)               \
+  type field = initial;
+#define SERENITY_PASS_OPTION(type, field, initial, name, value, help)          \
+  type field = initial;
+#include "serenity/Transforms/Options.def"
+
+  // Set by the driver, without a flag.
+
   /// Cut-off of the search for offsets in nodes, where `stateLimit` sets none:
   /// what is worth finding is found in hundreds, what is not proved by then may
   /// take for ever.
@@ -40,6 +44,69 @@ struct Options {
   /// answer found so far.
   std::function<bool()> cancelled;
 };
+
+/// Flags of the driver beside those of the passes; declared in Options.def.
+struct DriverOptions {
+#define SERENITY_DRIVER_OPTION(type, field, initial, name, value, help)        \
+  type field = initial;
+#include "serenity/Transforms/Options.def"
+};
+
+/// One entry of Options.def.
+struct OptionInfo {
+  const char *name;
+  /// What the value is called in help, such as `exact|greedy|iree` or `N`.
+  std::string value;
+  const char *help;
+  /// The default, spelled as a value; empty: none.
+  std::string initial;
+  /// "choice", "bool", "seconds", "count", "bytes", "file" or "passes".
+  const char *kind;
+  /// The values of a "choice".
+  std::vector<std::string> choices;
+  /// Whether the option is a flag of the driver.
+  bool isDriverFlag;
+  /// Null for a flag of the driver alone.
+  Status (*setOption)(Options &options, const std::string &text);
+  /// Null for an option of passes.
+  Status (*setDriverOption)(DriverOptions &options, const std::string &text);
+};
+
+/// All options and flags, in the order of help.
+const std::vector<OptionInfo> &optionTable();
+
+/// The entry called `name` (kebab-case, without `serenity-`), or null.
+const OptionInfo *findOption(const std::string &name);
+
+/// The data of Passes.def; `passTable` (Passes.h) adds the functions.
+struct PassDeclaration {
+  const char *name;
+  /// File in passes/serenity/Transforms whose head describes the pass.
+  const char *source;
+  const char *summary;
+  /// Names of the options of the pass.
+  std::vector<std::string> options;
+  /// Kind of operations that the pass works on.
+  const char *level;
+  /// Place in IREE's pipeline.
+  const char *place;
+};
+
+/// All passes, in pipeline order.
+const std::vector<PassDeclaration> &passDeclarations();
+
+/// The pass called `name`, or null.
+const PassDeclaration *findPassDeclaration(const std::string &name);
+
+/// Sets options from `name=value name=value ...`, the text in braces behind the
+/// pass called `pass`. Fails on an option that the pass does not list.
+Status setPassOptions(Options &options, const std::string &pass,
+                      const std::string &text);
+
+/// Bytes: "256KB" is 256000, "256KiB" 262144, "1024" 1024; KB, MB, GB are
+/// powers of 1000, KiB, MiB, GiB of 1024. Nothing for anything else, zero or
+/// overflow.
+std::optional<int64_t> parseBytes(const std::string &text);
 
 } // namespace serenity
 

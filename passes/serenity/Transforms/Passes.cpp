@@ -10,41 +10,33 @@ namespace serenity {
 
 const std::vector<PassInfo> &passTable() {
   static const std::vector<PassInfo> table = {
-      {"serenity-rewrite",
-       "Split convolutions and sums over concatenations into in-place parts",
-       runRewrite},
-      {"serenity-schedule",
-       "Order the flow operations of every function for least peak memory",
-       runSchedule},
-      {"serenity-schedule-regions",
-       "Order the commands of stream.async.execute for least peak memory",
-       runScheduleRegions},
-      {"serenity-waves",
-       "Let neighbouring commands run concurrently where the slab stays the "
-       "same",
-       runWaves},
-      {"serenity-pack",
-       "Give the slices of stream.resource.pack offsets of least height",
-       runPack},
-      {"serenity-clone-callees",
-       "Give every call of a private function a function of its own",
-       runCloneCallees},
+#define SERENITY_PASS(name, run, source, summary, options, level, place)       \
+  {name, summary, run},
+#include "serenity/Transforms/Passes.def"
   };
   return table;
 }
 
-MlirPass createPass(const std::string &argument, const Options &options,
-                    ModuleReport *report) {
+const PassInfo *findPass(const std::string &name) {
   for (const PassInfo &info : passTable()) {
-    if (argument == info.argument) {
-      auto *run = info.run;
-      return ir::createModulePass(info.argument, info.description,
-                                  [run, options, report](MlirOperation module) {
-                                    return run(module, options, report);
-                                  });
+    if (name == info.argument) {
+      return &info;
     }
   }
-  return MlirPass{nullptr};
+  return nullptr;
+}
+
+MlirPass createPass(const std::string &argument, const Options &options,
+                    ModuleReport *report) {
+  const PassInfo *info = findPass(argument);
+  if (!info) {
+    return MlirPass{nullptr};
+  }
+  auto *run = info->run;
+  return ir::createModulePass(info->argument, info->description,
+                              [run, options, report](MlirOperation module) {
+                                return run(module, options, report);
+                              });
 }
 
 } // namespace serenity

@@ -14,7 +14,7 @@
 
 namespace serenity {
 
-/// One entry of the table of passes.
+/// One entry of Passes.def.
 struct PassInfo {
   const char *argument;
   const char *description;
@@ -24,10 +24,11 @@ struct PassInfo {
               ModuleReport *report);
 };
 
-/// All passes, in pipeline order: serenity-rewrite, serenity-schedule,
-/// serenity-schedule-regions, serenity-waves, serenity-pack,
-/// serenity-clone-callees.
+/// All passes, in pipeline order.
 const std::vector<PassInfo> &passTable();
+
+/// The pass called `name`, or null.
+const PassInfo *findPass(const std::string &name);
 
 /// Creates the pass of that name, or a null pass if there is none. `report` may
 /// be null and must outlive the pass.
@@ -35,18 +36,10 @@ MlirPass createPass(const std::string &argument, const Options &options,
                     ModuleReport *report);
 
 // One function per pass; see the .cpp file of each for its full description.
-bool runRewrite(MlirOperation module, const Options &options,
-                ModuleReport *report);
-bool runSchedule(MlirOperation module, const Options &options,
-                 ModuleReport *report);
-bool runScheduleRegions(MlirOperation module, const Options &options,
-                        ModuleReport *report);
-bool runWaves(MlirOperation module, const Options &options,
-              ModuleReport *report);
-bool runPack(MlirOperation module, const Options &options,
-             ModuleReport *report);
-bool runCloneCallees(MlirOperation module, const Options &options,
-                     ModuleReport *report);
+#define SERENITY_PASS(name, run, source, summary, options, level, place)       \
+  bool run(MlirOperation module, const Options &passOptions,                   \
+           ModuleReport *report);
+#include "serenity/Transforms/Passes.def"
 
 } // namespace serenity
 

@@ -369,11 +369,11 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
   MlirLocation location = mlirOperationGetLocation(module);
   BudgetReport budget;
   budget.bytes = bytes;
-  budget.isError = flags.budgetIsError;
+  budget.isError = flags.budgetIsError();
   bool missed = false;
   bool unknown = false;
   auto complain = [&](const std::string &message) {
-    if (flags.budgetIsError) {
+    if (flags.budgetIsError()) {
       ir::emitError(location, message);
     } else {
       ir::emitWarning(location, message);
@@ -396,7 +396,7 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
                "' keeps to the budget of " + bytesText(bytes) +
                " is not known: it allocates memory of a size that only the "
                "run decides. Give its tensors static shapes" +
-               (flags.budgetIsError
+               (flags.budgetIsError()
                     ? ", or go on with --serenity-budget-policy=warn"
                     : ""));
       continue;
@@ -441,7 +441,7 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
     budget.met = true;
   }
   report.budget = budget;
-  return budget.met == true || !flags.budgetIsError;
+  return budget.met == true || !flags.budgetIsError();
 }
 
 } // namespace serenity

@@ -7,7 +7,6 @@
 
 #include "serenity/Transforms/Options.h"
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,16 +14,12 @@
 namespace serenity {
 
 /// The `--serenity-*` flags of one compilation.
-struct CompileFlags {
-  /// False for `--serenity-schedule=off`: compile as stock, still report.
-  bool schedule = true;
+struct CompileFlags : DriverOptions {
   Options options;
-  std::optional<int64_t> memoryBudgetBytes;
-  bool budgetIsError = true;
-  std::string reportPath;
-  std::vector<std::string> printIrAfter;
   /// The flags on the command line, without `--serenity-`, in their order.
   std::vector<std::string> given;
+
+  bool budgetIsError() const { return budgetPolicy == BudgetPolicy::Error; }
 };
 
 /// Takes the serenity flags out of `args` (response files expanded; the first
@@ -35,10 +30,6 @@ std::optional<std::string> parseFlags(std::vector<std::string> &args,
 
 /// The section on our flags for `--help`.
 std::string flagsHelp();
-
-/// "256KB" -> 256000, "256KiB" -> 262144, "1024" -> 1024; KB, MB, GB are powers
-/// of 1000, KiB, MiB, GiB of 1024. Nothing for anything else, zero or overflow.
-std::optional<int64_t> parseBytes(const std::string &text);
 
 } // namespace serenity
 

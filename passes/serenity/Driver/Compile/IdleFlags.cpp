@@ -43,13 +43,13 @@ bool refuseUncheckedBudget(const CompileFlags &flags, const std::string &reason,
   std::fprintf(stderr,
                "serenity-compile: %s: the memory budget of %lld bytes cannot "
                "be checked: %s%s\n",
-               flags.budgetIsError ? "error" : "warning",
+               flags.budgetIsError() ? "error" : "warning",
                static_cast<long long>(*flags.memoryBudgetBytes), reason.c_str(),
-               flags.budgetIsError
+               flags.budgetIsError()
                    ? "; or go on with --serenity-budget-policy=warn"
                    : "");
-  outcome.budgetMissed |= flags.budgetIsError;
-  return !flags.budgetIsError;
+  outcome.budgetMissed |= flags.budgetIsError();
+  return !flags.budgetIsError();
 }
 
 bool checkIdleFlags(const CompileFlags &flags, Reach reach,
@@ -77,7 +77,7 @@ bool checkIdleFlags(const CompileFlags &flags, Reach reach,
     bool wanted =
         (flag != "schedule" || flags.schedule) &&
         (flag != "rewrite" || flags.options.rewrite != RewriteMode::Off) &&
-        (flag != "waves" || flags.options.waves);
+        (flag != "waves" || flags.waves == WaveMode::Auto);
     if (budget || !wanted || acts(flag, reach) ||
         std::find(seen.begin(), seen.end(), flag) != seen.end()) {
       continue;

@@ -409,7 +409,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
 /// From slabs in the order that was chosen to offsets. Functions in IREE's
 /// order are marked, and keep IREE's waves.
 bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
-  bool waves = options.waves && !user.has("iree-stream-partitioning-favor");
+  bool waves = flags.waves == WaveMode::Auto &&
+               !user.has("iree-stream-partitioning-favor");
   if (waves && flags.schedule) {
     Stopwatch watch(report, "waves");
     if (!stream.runOwn("serenity-waves", module, options, &report, visible)) {

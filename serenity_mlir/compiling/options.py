@@ -1,0 +1,68 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#
+# Made by cmake/write_declarations.py from Options.def; do not edit.
+"""The flags of the compiler as a dataclass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from serenity_mlir.compiling.declared import check_fields, flags_of
+
+
+@dataclass(frozen=True)
+class SerenityOptions:
+    """What serenity_mlir does in a compilation. Each field is one ``--serenity-*`` flag.
+
+    A field that is None gives no flag, and the compiler's default (in parentheses) holds.
+
+    Attributes:
+      schedule: ``--serenity-schedule=on|off``. Minimum-peak order, concatenation placement, offsets
+        and rewriting. Any other serenity flag implies it; off compiles as stock and still reports
+        (on).
+      rewrite: ``--serenity-rewrite=auto|off|always``. Split convolutions and sums over
+        concatenations where the predicted peak falls, never, or wherever possible (auto).
+      offsets: ``--serenity-offsets=exact|greedy|iree``. Algorithm that lays out the slab (exact).
+      scheduler: ``--serenity-scheduler=exact|serenity|heuristic``. Algorithm that orders
+        operations: best-first search with proof, the SERENITY paper's dynamic programming, or
+        heuristics alone (exact).
+      waves: ``--serenity-waves=auto|off``. Let neighbouring commands run concurrently where the
+        slab stays the same, or run them one after the other (auto).
+      time_limit: ``--serenity-time-limit=SECONDS``. Limit of each search, per function; 0:
+        heuristics only (10).
+      state_limit: ``--serenity-state-limit=N``. Limit of each search in states, which does not
+        depend on the machine; 0: no limit (0).
+      memory_budget: ``--serenity-memory-budget=BYTES``. Largest transient memory of a function, as
+        262144, 256KB (1000) or 256KiB (1024); no more is changed than is needed to fit (none).
+      budget_policy: ``--serenity-budget-policy=error|warn``. What a missed budget is: an error with
+        exit code 3, or a warning (error).
+      report: ``--serenity-report=FILE.json``. Write what was predicted and done (none).
+      print_ir_after: ``--serenity-print-ir-after=PASS``. Print the module to standard error after a
+        serenity pass (none).
+
+    Raises:
+      ValueError: From the constructor, if a value cannot be one of its flag's.
+    """
+
+    schedule: bool = True
+    rewrite: str | None = None
+    offsets: str | None = None
+    scheduler: str | None = None
+    waves: str | None = None
+    time_limit: float | None = None
+    state_limit: int | None = None
+    memory_budget: int | str | None = None
+    budget_policy: str | None = None
+    report: str | os.PathLike[str] | None = None
+    print_ir_after: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def flags(self) -> list[str]:
+        """Returns the options as flags of ``serenity-compile``, in the order of the fields."""
+        return flags_of(self)
