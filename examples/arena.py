@@ -26,7 +26,8 @@ import numpy.typing as npt
 import serenity_mlir
 from serenity_mlir import SerenityOptions
 from serenity_mlir.compiling.importing import load_model
-from serenity_mlir.compiling.signatures import random_inputs, read_signatures
+from serenity_mlir.compiling.signatures import read_signatures
+from serenity_mlir.measuring.inputs import random_inputs
 from serenity_mlir.reports.reporting import load_report
 
 #: IREE's HAL wants buffers to begin at a multiple of this.

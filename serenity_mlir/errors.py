@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Diagnostic", "SerenityError", "UnsupportedEnvironmentError", "parse_diagnostics"]
+__all__ = [
+    "Diagnostic",
+    "SerenityError",
+    "UnsupportedEnvironmentError",
+    "compilation_error",
+    "parse_diagnostics",
+]
 
 _SEVERITIES = ("error", "warning", "remark", "note")
 
@@ -177,3 +184,22 @@ def parse_diagnostics(text: str) -> tuple[Diagnostic, ...]:
         else:
             found.append(diagnostic)
     return tuple(diagnostic.close() for diagnostic in found)
+
+
+def compilation_error(command: Sequence[str], code: int, errors: str) -> SerenityError:
+    """Returns the error for a compilation that failed.
+
+    Args:
+      command: What was run.
+      code: Its exit code; negative if a signal ended it.
+      errors: What it printed on standard error.
+    """
+    quoted = shlex.join(command)
+    how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+    return SerenityError(
+        f"compilation {how}\n{errors.rstrip()}\nCommand: {quoted}",
+        diagnostics=parse_diagnostics(errors),
+        exit_code=code,
+        command=quoted,
+        stderr=errors,
+    )

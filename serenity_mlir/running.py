@@ -229,7 +229,8 @@ class _Worker:
 
     @classmethod
     def start(cls) -> None:
-        signal.signal(signal.SIGINT, cls._interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, cls._interrupt)
         follower = threading.Thread(
             target=cls._follow, args=(multiprocessing.parent_process(),), daemon=True
         )

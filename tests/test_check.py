@@ -23,13 +23,10 @@ from serenity_mlir.compiling import compiler
 from serenity_mlir.compiling.compiler import SerenityOptions
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring import checking
-from serenity_mlir.measuring.checking import (
-    check,
-    compare_outputs,
-    find_disagreements,
-    read_prediction,
-)
+from serenity_mlir.measuring.checking import check
 from serenity_mlir.measuring.measurement import CallMemory, Measurement
+from serenity_mlir.measuring.predictions import find_disagreements, read_prediction
+from serenity_mlir.measuring.tolerance import compare_outputs
 
 
 def compiler_is_built() -> bool:
@@ -244,8 +241,11 @@ def test_a_bound_may_be_missed_below_and_not_above():
     bound = changed(peak_is_exact=False)
     assert problems(measurement(transient=450), bound) == []
     assert problems(measurement(transient=501), bound)
-    # A loop's values count as results in the IR and as transient at run time.
-    assert problems(measurement(results=150, transient=550), bound) == []
+    # A bound on transient memory holds for itself: less external memory is no excuse.
+    assert problems(measurement(results=150, transient=550), bound) == [
+        f"call {call}, transient peak: predicted at most 500 bytes, the runtime took 550"
+        for call in (1, 2)
+    ]
     assert problems(measurement(results=201, transient=400), bound)
 
 
@@ -441,6 +441,15 @@ def test_a_target_of_the_users_own_replaces_ours():
     assert compiler.target_flags(own) == own
     assert compiler.target_flags(["--iree-opt-level=O1"])[-1] == "--iree-opt-level=O1"
     assert set(compiler.LOCAL_FLAGS) < set(compiler.target_flags(["--iree-opt-level=O1"]))
+
+
+def test_what_was_not_predicted_is_said(pretend, tmp_path):
+    pretend(stock_report(main=(None, None)))
+    result = CliRunner().invoke(app, ["check", write(tmp_path, "dynamic_batch")])
+    assert result.exit_code == 0, result.output
+    assert "all predictions hold" not in result.output
+    told = "no prediction for external, transient peak, runtime peak of main: dynamically sized "
+    assert told + "(dimension 0 of argument 0); fix it with --fix-dim arg0:axis0=N" in result.output
 
 
 def test_dynamic_sizes_from_the_command_line(pretend, tmp_path):

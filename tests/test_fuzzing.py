@@ -37,8 +37,8 @@ from serenity_mlir.fuzzing.structure import (
     _culprits,
     compare_structure,
 )
-from serenity_mlir.measuring.checking import read_prediction
 from serenity_mlir.measuring.measurement import MeasurementServer, measure
+from serenity_mlir.measuring.predictions import read_prediction
 
 
 def _kinds(program: Program) -> list[str]:

@@ -17,10 +17,10 @@ from serenity_mlir.compiling.compiler import LOCAL_FLAGS, compile_str
 from serenity_mlir.compiling.signatures import (
     ArgumentType,
     Signature,
-    random_inputs,
     read_signatures,
 )
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.measuring.inputs import random_inputs
 from serenity_mlir.measuring.measurement import MeasurementError, MeasurementServer, measure
 
 

@@ -28,9 +28,10 @@ import numpy.typing as npt
 from serenity_mlir.benchmarking.peer_runs import PEERS, UnsupportedModelError, run_peer
 from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
 from serenity_mlir.compiling.importing import load_model
-from serenity_mlir.compiling.signatures import ArgumentType, Signature, random_inputs
+from serenity_mlir.compiling.signatures import ArgumentType, Signature
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import check, compile_model
+from serenity_mlir.measuring.inputs import random_inputs
 from serenity_mlir.running import content_digest
 
 __all__ = [

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from serenity_mlir._processes import interrupt_on_termination
 from serenity_mlir.cli._terminal import configure_logging
 from serenity_mlir.errors import SerenityError
 
@@ -27,6 +28,7 @@ __all__ = ["app", "main"]
 
 #: Name and one line of help of every command.
 COMMANDS: dict[str, str] = {
+    "compile": "Compile a model of any framework with --serenity-schedule.",
     "check": "Compile a model stock and with serenity, run both, and compare bytes and outputs.",
     "peak": "Say how much memory models will need, without making code for them.",
     "networks": "List and build networks: those of the paper's evaluation and others.",
@@ -145,5 +147,6 @@ for _name, _help in COMMANDS.items():
 
 def main() -> None:
     """Run the tool with the process's arguments and exit."""
+    interrupt_on_termination()
     app(prog_name="serenity")
     sys.exit(0)

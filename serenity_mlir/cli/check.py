@@ -18,6 +18,7 @@ import typer
 
 from serenity_mlir._files import write_whole
 from serenity_mlir.cli import _many
+from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 
@@ -104,6 +105,14 @@ def check_command(
     dynamic_size: Annotated[
         int, typer.Option(min=0, help="Extent of dynamic dimensions without --shape.")
     ] = 1,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Arrays to run on, not random ones: by the arguments' names or as arr_0, arr_1.",
+        ),
+    ] = None,
+    fix_dim: FixDimOption = None,
     flag: Annotated[
         list[str] | None, typer.Option(help="A flag for both compilations (repeatable).")
     ] = None,
@@ -118,8 +127,8 @@ def check_command(
 
     Also takes the compiler's own --iree-* and --mlir-* flags, for both compilations, and
     --serenity-* flags. The check fails when the prediction for any class of memory and the
-    runtime's allocation disagree, or outputs differ. Of several models each is a process; a failing
-    one does not stop the others.
+    runtime's allocation disagree, a bound is exceeded, or outputs differ. Of several models each is
+    a process; a failing one does not stop the others.
     """
     # An argument that takes many values takes unknown options, too.
     extra = [*(model for model in models if model.startswith("-")), *context.args]
@@ -135,6 +144,7 @@ def check_command(
         "shapes": _parse_shapes(shape or []),
         "functions": function or [],
         "timing": timing,
+        "fix_dims": parse_fixed(fix_dim),
     }
     from serenity_mlir.running import find_models
 
@@ -143,6 +153,13 @@ def check_command(
         raise typer.BadParameter(f"{report} is the model", param_hint="--report")
     if not found:
         raise typer.BadParameter("no model given", param_hint="MODEL")
+    if inputs is not None:
+        if len(found) > 1 or results or dask:
+            raise typer.BadParameter(
+                "inputs are for one model alone, without --results and --dask",
+                param_hint="--inputs",
+            )
+        settings["inputs"] = str(inputs)
     if len(found) == 1 and found == named and not (results or dask):
         _check_one(found[0], settings, as_json, report)
         return
@@ -201,6 +218,12 @@ def _check_one(model: str, settings: dict[str, Any], as_json: bool, report: Path
         raise typer.Exit(DISAGREES)
 
 
+def _verdict(entry: dict[str, Any]) -> str:
+    if entry["disagreements"]:
+        return "DISAGREES"
+    return "not predicted" if entry["unpredicted"] else "ok"
+
+
 def _print_many(records: Sequence[Any], failed: int) -> None:
     from rich import box
     from rich.console import Console
@@ -224,7 +247,7 @@ def _print_many(records: Sequence[Any], failed: int) -> None:
                 f"{stock:,}",
                 f"{ours:,}",
                 f"{stock / ours:.2f}" if ours else "-",
-                "DISAGREES" if entry["disagreements"] else "ok",
+                _verdict(entry),
             )
     console = Console()
     console.print(table)
@@ -307,6 +330,15 @@ def _rows(check: FunctionCheck, result: CheckResult) -> list[tuple[str, str, str
     return rows
 
 
+def _difference(check: FunctionCheck) -> str:
+    found = check.difference
+    if found.bitwise:
+        return f"{found.largest:.3g} (bitwise equal)"
+    if not found.source:
+        return f"{found.largest:.3g}"
+    return f"{found.largest:.3g}, tolerance {found.tolerance:.3g}: {found.source}"
+
+
 def _print(result: CheckResult, model: str) -> None:
     from rich import box
     from rich.console import Console
@@ -335,11 +367,7 @@ def _print(result: CheckResult, model: str) -> None:
                 f"{after.processor / before.processor:.2f} of the processor time)",
                 **plain,
             )
-        equal = " (bitwise equal)" if check.difference.bitwise else ""
-        console.print(
-            f"  largest output difference: {check.difference.largest:.3g}{equal}", **plain
-        )
+        console.print(f"  largest output difference: {_difference(check)}", **plain)
         for problem in check.disagreements:
             console.print(f"  DISAGREES: {problem}", **plain)
-    verdict = "all predictions hold" if result.ok else "the check failed"
-    console.print(f"{model}: {verdict}", **plain)
+    console.print(f"{model}: {result.verdict}", **plain)

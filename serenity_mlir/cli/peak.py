@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from serenity_mlir.cli import _many
+from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
 
 EXIT_CODES = (1,)
 
@@ -27,11 +28,11 @@ class _Effort(str, Enum):
     fast = "fast"
 
 
-def peak_of(model: str, effort: Any, flags: list[str]) -> dict[str, Any]:
+def peak_of(model: str, effort: Any, flags: list[str], fix_dims: dict[str, int]) -> dict[str, Any]:
     """Work for `run_many`: `serenity_mlir.peak` as JSON."""
     from serenity_mlir.compiling.peak_memory import peak
 
-    return dataclasses.asdict(peak(model, effort=effort, flags=flags))
+    return dataclasses.asdict(peak(model, effort=effort, flags=flags, fix_dims=fix_dims))
 
 
 @app.command(
@@ -47,6 +48,7 @@ def peak_command(
     flag: Annotated[
         list[str] | None, typer.Option(help="A flag for the compiler (repeatable).")
     ] = None,
+    fix_dim: FixDimOption = None,
     results: _many.ResultsOption = None,
     jobs: _many.JobsOption = None,
     dask: _many.DaskOption = None,
@@ -58,10 +60,15 @@ def peak_command(
     """
     from serenity_mlir.running import find_models
 
+    settings: dict[str, Any] = {
+        "effort": effort.value,
+        "flags": flag or [],
+        "fix_dims": parse_fixed(fix_dim),
+    }
     records = _many.run(
-        partial(peak_of, effort=effort.value, flags=flag or []),
+        partial(peak_of, **settings),
         find_models(models),
-        settings={"effort": effort.value, "flags": flag or []},
+        settings=settings,
         results=results,
         jobs=jobs,
         dask=dask,

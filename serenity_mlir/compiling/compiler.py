@@ -12,16 +12,17 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from serenity_mlir._native import native_tool, tool_environment
+from serenity_mlir._processes import run_command
+from serenity_mlir.compiling.messages import in_users_terms, shown_as
 from serenity_mlir.compiling.options import SerenityOptions
-from serenity_mlir.errors import SerenityError, parse_diagnostics
+from serenity_mlir.errors import SerenityError, compilation_error
 
 __all__ = [
     "LOCAL_FLAGS",
@@ -97,37 +98,18 @@ def _run(command: list[str], input_bytes: bytes | None, environment: dict[str, s
     _log.debug("running %s", quoted)
     start = time.perf_counter()
     try:
-        process = subprocess.run(
-            command,
-            capture_output=True,
-            env=environment,
-            input=input_bytes,
-            stdin=subprocess.DEVNULL if input_bytes is None else None,
-            check=False,
-        )
+        process = run_command(command, env=environment, input=input_bytes)
     except OSError as error:
         raise SerenityError(
             f"cannot run the compiler: {error}\nCommand: {quoted}", exit_code=1, command=quoted
         ) from error
-    errors = process.stderr.decode("utf-8", errors="replace")
+    errors = in_users_terms(process.stderr.decode("utf-8", errors="replace"))
     _log.debug("exit code %d after %.2f s", process.returncode, time.perf_counter() - start)
     if process.returncode == 0:
         # Warnings and remarks, as IREE's own functions pass them on.
         sys.stderr.write(errors)
         return process.stdout
-    diagnostics = parse_diagnostics(errors)
-    how = (
-        f"was ended by signal {-process.returncode}"
-        if process.returncode < 0
-        else f"failed with exit code {process.returncode}"
-    )
-    raise SerenityError(
-        f"compilation {how}\n{errors.rstrip()}\nCommand: {quoted}",
-        diagnostics=diagnostics,
-        exit_code=process.returncode,
-        command=quoted,
-        stderr=errors,
-    )
+    raise compilation_error(command, process.returncode, errors)
 
 
 def _compile(
@@ -220,6 +202,7 @@ def compile(
     args: Sequence[Any] | None = None,
     *,
     serenity: SerenityOptions | None = _DEFAULT,
+    fix_dims: Mapping[str, int] | None = None,
     **options: Any,
 ) -> bytes | None:
     """Compiles a model as its framework has it.
@@ -233,6 +216,8 @@ def compile(
         JAX: tensors or arrays, or the shape alone as a tuple of integers, for float32. Their values
         do not matter.
       serenity: What serenity_mlir does; None leaves everything to the stock compiler.
+      fix_dims: Extents for dynamic dimensions of the inputs: in ONNX by the dimension's own name or
+        by ``INPUT:AXIS``; in all models by ``argI:axisJ``, counted from 0.
       **options: The fields of ``iree.compiler.tools.CompilerOptions``, as for `compile_str`.
         If neither they nor a flag in ``extra_args`` name a target, it is this machine's CPU.
 
@@ -241,18 +226,22 @@ def compile(
 
     Raises:
       SerenityError: If the import or the compilation fails (exit code 1), there is no such file,
-        the kind of model is unknown or its framework is not installed (2), or the memory budget is
-        missed (3).
+        the kind of model is unknown, its framework is not installed or it has no such dimension
+        (2), or the memory budget is missed (3).
       TypeError: For an option that ``CompilerOptions`` has no field for.
     """
     import tempfile
 
-    from serenity_mlir.compiling.importing import load_model
+    from serenity_mlir.compiling.importing import import_model, model_name
 
     if not options.get("target_backends"):
         options["extra_args"] = target_flags(options.get("extra_args", ()))
-    if args is None and (isinstance(model, bytes) or (isinstance(model, str) and "\n" in model)):
+    text = isinstance(model, bytes) or (isinstance(model, str) and "\n" in model)
+    if args is None and text and not fix_dims:
         return compile_str(model, serenity=serenity, **options)
     with tempfile.TemporaryDirectory(prefix="serenity-") as directory:
-        path = load_model(model, Path(directory), args)
-        return compile_file(path, serenity=serenity, **options)
+        found = import_model(
+            model, Path(directory), args, fix_dims=fix_dims, flags=options.get("extra_args", ())
+        )
+        with shown_as(found.path, model_name(model), found.dimension_names):
+            return compile_file(found.path, serenity=serenity, **options)

@@ -16,17 +16,33 @@ import importlib
 import logging
 import os
 import shlex
-import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from serenity_mlir._processes import run_command
+from serenity_mlir.compiling.fixing import (
+    DynamicDimension,
+    fix_mlir,
+    fix_onnx,
+    onnx_argument_names,
+    onnx_dynamic_dimensions,
+)
+from serenity_mlir.compiling.messages import shown_as
 from serenity_mlir.errors import SerenityError
 
-__all__ = ["MODEL_KINDS", "SUFFIXES", "load_model", "model_name"]
+__all__ = [
+    "MODEL_KINDS",
+    "SUFFIXES",
+    "Imported",
+    "import_model",
+    "load_model",
+    "model_name",
+]
 
 #: Ends of the names of files that hold models.
 SUFFIXES = (".mlir", ".mlirbc", ".onnx", ".pt2")
@@ -47,7 +63,50 @@ _BYTECODE = b"ML\xefR"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Imported:
+    """A model that iree-compile can read.
+
+    Attributes:
+      path: the file: the model itself, or its import.
+      argument_names: names of the arguments, in order; empty where the model has none.
+      dynamic: the dynamic dimensions of the arguments, where the model names any.
+    """
+
+    path: Path
+    argument_names: tuple[str, ...] = ()
+    dynamic: tuple[DynamicDimension, ...] = ()
+
+    @property
+    def dimension_names(self) -> dict[str, str]:
+        """The model's own names of dynamic dimensions by ``argI:axisJ``."""
+        return {dimension.position: dimension.name for dimension in self.dynamic}
+
+
+@dataclass
+class _Job:
+    """One import: what was asked for, and what was found out on the way."""
+
+    directory: Path
+    fix_dims: Mapping[str, int]
+    argument_names: tuple[str, ...] = ()
+    dynamic: tuple[DynamicDimension, ...] = ()
+    fixed: bool = False
+
+
 def load_model(model: Any, directory: Path, args: Sequence[Any] | None = None) -> Path:
+    """Return the file of `import_model`."""
+    return import_model(model, directory, args).path
+
+
+def import_model(
+    model: Any,
+    directory: Path,
+    args: Sequence[Any] | None = None,
+    *,
+    fix_dims: Mapping[str, int] | None = None,
+    flags: Sequence[str] = (),
+) -> Imported:
     """Return a file that iree-compile reads: the model itself, or its import.
 
     Args:
@@ -57,12 +116,23 @@ def load_model(model: Any, directory: Path, args: Sequence[Any] | None = None) -
       args: example arguments for exporting a `torch.nn.Module` or a function of JAX, by position:
         tensors or arrays, `jax.ShapeDtypeStruct`, or the shape alone as a tuple of integers, for
         float32.
+      fix_dims: extents for dynamic dimensions, see `fixing`.
+      flags: of iree-compile, for the dialects that they choose.
 
     Raises:
       SerenityError: there is no such file, the kind is unknown, `args` are missing or given for
-        a model that has its own, or a framework is not installed (exit code 2); the import failed
-        (exit code 1).
+        a model that has its own, there is no such dimension, or a framework is not installed (exit
+        code 2); the import failed (exit code 1).
     """
+    job = _Job(directory, fix_dims or {})
+    path = _run_importer(model, job, args)
+    if job.fix_dims and not job.fixed:
+        with shown_as(path, model_name(model)):
+            path = fix_mlir(path, directory / f"{path.stem}.fixed.mlirbc", job.fix_dims, flags)
+    return Imported(path, job.argument_names, job.dynamic)
+
+
+def _run_importer(model: Any, job: _Job, args: Sequence[Any] | None) -> Path:
     importer = _importer(model)
     _log.info("importing %s", model_name(model))
     if importer in (_import_torch_module, _import_jax_function):
@@ -72,7 +142,7 @@ def load_model(model: Any, directory: Path, args: Sequence[Any] | None = None) -
                 "them, or their shapes: compile(model, [(1, 3, 32, 32)])",
                 exit_code=2,
             )
-        path: Path = importer(model, directory, list(args))
+        path: Path = importer(model, job, list(args))
         return path
     if args is not None:
         raise SerenityError(
@@ -80,7 +150,7 @@ def load_model(model: Any, directory: Path, args: Sequence[Any] | None = None) -
             "torch.nn.Module or a function of JAX",
             exit_code=2,
         )
-    path = importer(model, directory)
+    path = importer(model, job)
     return path
 
 
@@ -156,25 +226,33 @@ def _exporting(what: str) -> Iterator[None]:
     except SerenityError:
         raise
     except Exception as error:
-        # One sentence: what follows the first line is context, or a stack.
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise SerenityError(f"{what} failed: {type(error).__name__}: {text}") from error
+        raise SerenityError(f"{what} failed: {type(error).__name__}: {_reason(error)}") from error
 
 
-def _import_path(path: str | os.PathLike[str], directory: Path) -> Path:
+def _reason(error: Exception) -> str:
+    """Return the sentence of an exporter's message that says why; what follows is context."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    end = 1
+    # "Verification failed:" announces the reason.
+    while lines[end - 1].endswith(":") and end < len(lines):
+        end += 1
+    return " ".join(lines[:end])
+
+
+def _import_path(path: str | os.PathLike[str], job: _Job) -> Path:
     path = Path(path)
     if path.is_file():
         if path.suffix in (".mlir", ".mlirbc"):
             return _checked_mlir(path)
         if path.suffix == ".onnx":
-            return _import_onnx(path, directory / f"{path.stem}.mlir")
+            return _import_onnx(path, job.directory / f"{path.stem}.mlir", job)
         if path.suffix == ".pt2":
-            return _import_pt2(path, directory)
+            return _import_pt2(path, job)
     elif path.suffix not in SUFFIXES:
         from serenity_mlir import networks
 
         if str(path) in networks.names():
-            return _import_onnx_model(networks.build(str(path)), directory, str(path))
+            return _import_onnx_model(networks.build(str(path)), job, str(path))
     if path.is_dir():
         raise SerenityError(f"{path}: a folder, not a model", exit_code=2)
     if path.suffix in SUFFIXES:
@@ -206,15 +284,15 @@ def _checked_mlir(path: Path) -> Path:
     return path
 
 
-def _write_mlir(text: str | bytes, directory: Path) -> Path:
-    target = directory / "model.mlir"
+def _write_mlir(text: str | bytes, job: _Job) -> Path:
+    target = job.directory / "model.mlir"
     target.write_bytes(text.encode() if isinstance(text, str) else text)
     return target
 
 
-def _import_bindings_module(module: Any, directory: Path) -> Path:
+def _import_bindings_module(module: Any, job: _Job) -> Path:
     # Also modules of another library's bindings, JAX's for instance: bytecode is common to all.
-    target = directory / "model.mlirbc"
+    target = job.directory / "model.mlirbc"
     with _exporting("writing the module"), open(target, "wb") as stream:
         module.operation.write_bytecode(stream)
     return target
@@ -223,14 +301,14 @@ def _import_bindings_module(module: Any, directory: Path) -> Path:
 # --- ONNX ----------------------------------------------------------------------
 
 
-def _import_onnx_model(model: Any, directory: Path, name: str = "model") -> Path:
-    source = directory / f"{name}.onnx"
+def _import_onnx_model(model: Any, job: _Job, name: str = "model") -> Path:
+    source = job.directory / f"{name}.onnx"
     with _exporting("writing the ONNX model"):
         source.write_bytes(model.SerializeToString())
-    return _import_onnx(source, directory / f"{name}.mlir")
+    return _import_onnx(source, job.directory / f"{name}.mlir", job)
 
 
-def _import_onnx(source: Path, target: Path) -> Path:
+def _import_onnx(source: Path, target: Path, job: _Job) -> Path:
     """Import as ``iree-import-onnx`` does, without the half second that the program's start takes.
 
     Weights in external files are found beside the model only.
@@ -244,6 +322,11 @@ def _import_onnx(source: Path, target: Path) -> Path:
     # A damaged file may read as an empty model.
     if not model.HasField("graph") or not model.opset_import:
         raise SerenityError(f"{source}: not an ONNX model, or cut short: it has no graph")
+    if job.fix_dims:
+        fix_onnx(model, job.fix_dims)
+        job.fixed = True
+    job.argument_names = onnx_argument_names(model)
+    job.dynamic = tuple(onnx_dynamic_dimensions(model))
     opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     upgrade = bool(opsets) and opsets[0] < _OPSET
     with _exporting(f"{source}: the ONNX import"):
@@ -253,6 +336,9 @@ def _import_onnx(source: Path, target: Path) -> Path:
             onnx.checker.check_model(model)
             model = onnx.shape_inference.infer_shapes(model, data_prop=True)
         except ValueError:  # More than a message of 2 GB holds: that needs files.
+            if job.fixed:
+                source = job.directory / f"{source.stem}.fixed.onnx"
+                onnx.save_model(model, source, save_as_external_data=True)
             return _import_large_onnx(source, target, upgrade)
         info = onnx_importer.ModelInfo(model)
         module = info.create_module(context=ir.Context()).operation
@@ -269,17 +355,16 @@ def _import_large_onnx(source: Path, target: Path, upgrade: bool) -> Path:
     if upgrade:
         command.append(f"--opset-version={_OPSET}")
     _log.debug("running %s", shlex.join(command))
-    process = subprocess.run(
-        command, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False
-    )
+    process = run_command(command)
     if process.returncode != 0:
         # A traceback; its last line says what is wrong.
-        lines = process.stderr.strip().splitlines() or ["no message"]
+        errors = process.stderr.decode("utf-8", "replace")
+        lines = errors.strip().splitlines() or ["no message"]
         raise SerenityError(
             f"{source}: the ONNX import failed: {_exception_line(lines)}",
             exit_code=1,
             command=shlex.join(command),
-            stderr=process.stderr,
+            stderr=errors,
         )
     return target
 
@@ -296,14 +381,14 @@ def _exception_line(lines: Sequence[str]) -> str:
 # --- PyTorch -------------------------------------------------------------------
 
 
-def _import_pt2(path: Path, directory: Path) -> Path:
+def _import_pt2(path: Path, job: _Job) -> Path:
     torch_export = _require("torch.export", "a .pt2 file", "torch")
     with _exporting(f"{path}: reading the exported program"):
         program = torch_export.load(path)
-    return _import_exported_program(program, directory)
+    return _import_exported_program(program, job)
 
 
-def _import_torch_module(model: Any, directory: Path, args: list[Any]) -> Path:
+def _import_torch_module(model: Any, job: _Job, args: list[Any]) -> Path:
     import torch
 
     if model.training:
@@ -321,12 +406,12 @@ def _import_torch_module(model: Any, directory: Path, args: list[Any]) -> Path:
             for value in args
         )
         program = torch.export.export(model, tensors)
-    return _import_exported_program(program, directory)
+    return _import_exported_program(program, job)
 
 
-def _import_exported_program(program: Any, directory: Path) -> Path:
+def _import_exported_program(program: Any, job: _Job) -> Path:
     aot = _require("iree.turbine.aot", "a model of PyTorch", "torch")
-    target = directory / "model.mlirbc"
+    target = job.directory / "model.mlirbc"
     with _exporting("the import with iree-turbine"):
         aot.export(program).save_mlir(target)
     return target
@@ -335,7 +420,7 @@ def _import_exported_program(program: Any, directory: Path) -> Path:
 # --- JAX -----------------------------------------------------------------------
 
 
-def _import_jax_function(function: Callable[..., Any], directory: Path, args: list[Any]) -> Path:
+def _import_jax_function(function: Callable[..., Any], job: _Job, args: list[Any]) -> Path:
     jax = _require("jax", "a function", "jax")
     _require("jax.export", "a function", "jax")
     with _exporting("jax.export"):
@@ -344,10 +429,10 @@ def _import_jax_function(function: Callable[..., Any], directory: Path, args: li
         ]
         jitted = function if hasattr(function, "lower") else jax.jit(function)
         exported = jax.export.export(jitted, platforms=("cpu",))(*shapes)
-    return _import_jax_exported(exported, directory)
+    return _import_jax_exported(exported, job)
 
 
-def _import_jax_exported(exported: Any, directory: Path) -> Path:
+def _import_jax_exported(exported: Any, job: _Job) -> Path:
     if exported.nr_devices != 1:
         raise SerenityError(
             f"the function was exported for {exported.nr_devices} devices; only one is supported",
@@ -355,7 +440,7 @@ def _import_jax_exported(exported: Any, directory: Path) -> Path:
         )
     # Not mlir_module_serialized: IREE reads that form of StableHLO with --iree-input-type=stablehlo
     # only (3.13), while everything else is recognised.
-    return _write_mlir(exported.mlir_module(), directory)
+    return _write_mlir(exported.mlir_module(), job)
 
 
 def _is_shape(value: Any) -> bool:

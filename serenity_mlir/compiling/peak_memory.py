@@ -10,15 +10,17 @@ and reads the report. The bytes are those that the compiled module allocates.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
-from serenity_mlir.compiling.importing import load_model, model_name
+from serenity_mlir.compiling.importing import import_model, model_name
+from serenity_mlir.compiling.messages import shown_as
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measuring.checking import compile_model, read_prediction
+from serenity_mlir.measuring.checking import compile_model
+from serenity_mlir.measuring.predictions import read_prediction
 
 __all__ = ["Effort", "Peak", "peak"]
 
@@ -63,6 +65,7 @@ def peak(
     *,
     effort: Effort = "full",
     flags: Sequence[str] = (),
+    fix_dims: Mapping[str, int] | None = None,
 ) -> Peak:
     """Return the memory that a model needs when it is compiled with serenity.
 
@@ -78,6 +81,7 @@ def peak(
         search is cut off; ``"fast"`` leaves out rewriting, by far the most expensive choice: the
         bytes of ``--serenity-rewrite=off``, an upper bound in practice.
       flags: further flags of iree-compile. Without a target among them, it is this machine's CPU.
+      fix_dims: as in `serenity_mlir.compile`.
 
     Raises:
       SerenityError: the model cannot be imported or compiled (exit code 1), or it has no function,
@@ -88,25 +92,28 @@ def peak(
         raise ValueError(f"effort must be one of {', '.join(_OPTIONS)}; got {effort!r}")
     with tempfile.TemporaryDirectory(prefix="serenity-peak-") as name:
         directory = Path(name)
-        source = load_model(model, directory, args)
-        report = compile_model(
-            source,
-            directory / "peak.stream.mlirbc",
-            [*target_flags(flags), "--compile-to=stream", "--emit-mlir-bytecode"],
-            _OPTIONS[effort],
-        )
+        found = import_model(model, directory, args, fix_dims=fix_dims, flags=flags)
+        with shown_as(found.path, model_name(model), found.dimension_names):
+            report = compile_model(
+                found.path,
+                directory / "peak.stream.mlirbc",
+                [*target_flags(flags), "--compile-to=stream", "--emit-mlir-bytecode"],
+                _OPTIONS[effort],
+            )
     functions = [
-        found
+        prediction
         for entry in report["functions"]
-        if not entry.get("initializer") and (found := read_prediction(report, entry["name"]))
+        if not entry.get("initializer") and (prediction := read_prediction(report, entry["name"]))
     ]
 
     def largest(what: Callable[[Any], int | None]) -> int:
         values = [what(found) for found in functions]
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):
+            names = list(dict.fromkeys(dimension.name for dimension in found.dynamic))
+            remedy = " ".join(f"--fix-dim {name}=N" for name in names or ("argI:axisJ",))
             reason = (
-                "a size depends on the call: give the dynamic dimensions an extent"
+                f"a size depends on the call: give the dynamic dimensions an extent: {remedy}"
                 if known or values
                 else "the module has no function that computes"
             )

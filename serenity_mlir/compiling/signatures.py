@@ -12,39 +12,19 @@ argument passes a ``hal.tensor.import``.
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from serenity_mlir._processes import run_command
+from serenity_mlir.compiling.compiler import stock_compiler
+from serenity_mlir.compiling.index_ranges import IndexUses
+from serenity_mlir.compiling.index_uses import find_index_uses, integer_width
+from serenity_mlir.compiling.messages import in_users_terms
+from serenity_mlir.errors import compilation_error
 
-from serenity_mlir.errors import SerenityError, parse_diagnostics
-from serenity_mlir.measuring.measurement import Arena, Value
-
-__all__ = [
-    "ArgumentType",
-    "Signature",
-    "random_inputs",
-    "read_signatures",
-]
-
-_DTYPES: dict[str, str] = {
-    "i1": "bool",
-    "i8": "int8",
-    "i16": "int16",
-    "i32": "int32",
-    "i64": "int64",
-    "f16": "float16",
-    "f32": "float32",
-    "f64": "float64",
-    "bf16": "bfloat16",
-    "complex<f32>": "complex64",
-    "complex<f64>": "complex128",
-}
+__all__ = ["ArgumentType", "Signature", "read_signatures"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +35,13 @@ class ArgumentType:
       element: MLIR's name of the element type, ``f32`` for example.
       shape: extents of a tensor, None where dynamic; None for a scalar.
       arena: it is the buffer in which the function keeps its transient memory.
+      storage: it is a buffer for a result, of the type that the other fields have.
     """
 
     element: str
     shape: tuple[int | None, ...] | None
     arena: bool = False
+    storage: bool = False
 
     def __str__(self) -> str:
         """The type as MLIR prints it."""
@@ -76,10 +58,12 @@ class Signature:
     Attributes:
       name: as exported.
       arguments: types in order, without the fences of asynchronous functions.
+      index_uses: what is indexed with the integer arguments; None where there are none.
     """
 
     name: str
     arguments: tuple[ArgumentType, ...]
+    index_uses: IndexUses | None = field(default=None, compare=False, repr=False)
 
 
 def _argument_type(text: str) -> ArgumentType:
@@ -114,10 +98,29 @@ def _declared_types(function: Any) -> dict[int, ArgumentType]:
     return {int(position): _argument_type(kind) for position, kind in found}
 
 
-def _function_signature(function: Any) -> tuple[str, Signature]:
+def _storage_type(argument: Any) -> ArgumentType:
+    """Return the type of the result that goes to the caller's storage `argument`."""
+    users = (use.owner.operation for use in argument.uses)
+    alias = next(user for user in users if user.name == "hal.tensor.alias")
+    return _argument_type(str(alias.results[0].type))
+
+
+def _index_uses(function: Any, functions: dict[str, Any], signature: Signature) -> Signature:
+    """Add to a signature what the function indexes with its integer arguments."""
+    entry = function.regions[0].blocks[0]
+    values = [value for value in entry.arguments if str(value.type) != "!hal.fence"]
+    integers: dict[int, tuple[Any, int | None]] = {}
+    for position, (value, argument) in enumerate(zip(values, signature.arguments, strict=True)):
+        width = None
+        if not (argument.arena or argument.storage):
+            width = integer_width(argument.element)
+        integers[position] = value, None if width == 1 else width
+    return replace(signature, index_uses=find_index_uses(function, functions, integers))
+
+
+def _argument_types(function: Any) -> tuple[ArgumentType, ...]:
     from iree.compiler import ir
 
-    name = ir.StringAttr(function.attributes["sym_name"]).value
     entry = function.regions[0].blocks[0]
     declared = _declared_types(function)
     arguments: list[ArgumentType] = []
@@ -129,6 +132,9 @@ def _function_signature(function: Any) -> tuple[str, Signature]:
         if "hal.tensor.transients" in users:
             arguments.append(ArgumentType(kind, None, arena=True))
             continue
+        if kind == "!hal.buffer" and "hal.tensor.alias" in users:
+            arguments.append(replace(_storage_type(argument), storage=True))
+            continue
         if kind != "!hal.buffer_view":
             arguments.append(ArgumentType(kind, None))
             continue
@@ -138,23 +144,28 @@ def _function_signature(function: Any) -> tuple[str, Signature]:
             if user.name == "hal.tensor.import":
                 encoding = ir.TypeAttr(user.attributes["target_encoding"])
                 found = _argument_type(str(encoding.value))
-            elif user.name == "hal.tensor.alias" and found is None:
-                # Storage that the caller provides for a result.
-                found = _argument_type(str(user.results[0].type))
+        if found is None and "hal.tensor.alias" in users:
+            found = _storage_type(argument)
         # Unused arguments keep a type in the reflection only; without one any value serves.
         found = found or declared.get(len(arguments))
         arguments.append(found or ArgumentType("f32", ()))
-    return name, Signature(name, tuple(arguments))
+    return tuple(arguments)
 
 
-def _functions(module: Any) -> Iterator[Any]:
-    for operation in module.body.operations:
-        if operation.operation.name != "util.func":
-            continue
-        attributes = operation.operation.attributes
-        private = "sym_visibility" in attributes and "private" in str(attributes["sym_visibility"])
-        if not private and operation.operation.regions[0].blocks:
-            yield operation.operation
+def _functions(module: Any) -> dict[str, Any]:
+    """Return the functions that have a body, by name."""
+    from iree.compiler import ir
+
+    return {
+        ir.StringAttr(operation.operation.attributes["sym_name"]).value: operation.operation
+        for operation in module.body.operations
+        if operation.operation.name == "util.func" and operation.operation.regions[0].blocks
+    }
+
+
+def _is_public(function: Any) -> bool:
+    attributes = function.attributes
+    return not ("sym_visibility" in attributes and "private" in str(attributes["sym_visibility"]))
 
 
 def read_signatures(path: Path, flags: Sequence[str] = ()) -> list[Signature]:
@@ -169,119 +180,21 @@ def read_signatures(path: Path, flags: Sequence[str] = ()) -> list[Signature]:
       SerenityError: the module does not compile to the ``abi`` phase.
     """
     from iree.compiler import ir
-    from iree.compiler.tools.binaries import find_tool
 
-    stock = getattr(find_tool, "_serenity_stock", find_tool)
-    command = [stock("iree-compile"), str(path), "--compile-to=abi", "--emit-mlir-bytecode", *flags]
-    process = subprocess.run(command, capture_output=True, check=False)
-    errors = process.stderr.decode("utf-8", "replace")
+    command = [stock_compiler(), str(path), "--compile-to=abi", "--emit-mlir-bytecode", *flags]
+    process = run_command(command)
     if process.returncode != 0:
-        raise SerenityError(
-            f"{path}: compilation failed\n{errors.rstrip()}",
-            diagnostics=parse_diagnostics(errors),
-            exit_code=1,
-            command=shlex.join(command),
-            stderr=errors,
-        )
+        errors = in_users_terms(process.stderr.decode("utf-8", "replace"))
+        raise compilation_error(command, process.returncode, errors)
     with ir.Context():
         module = ir.Module.parse(process.stdout)
-        found = dict(_function_signature(function) for function in _functions(module))
-    signatures = []
-    for name, signature in found.items():
-        if name.endswith("$async"):
-            continue
-        # The wrapper hands its buffers on; the types stand in the function it wraps.
-        inner = found.get(f"{name}$async", signature)
-        signatures.append(Signature(name, inner.arguments))
+        functions = _functions(module)
+        signatures = []
+        for name, function in functions.items():
+            if name.endswith("$async") or not _is_public(function):
+                continue
+            # The wrapper hands its buffers on; the types stand in the function it wraps.
+            inner = functions.get(f"{name}$async", function)
+            signature = Signature(name, _argument_types(inner))
+            signatures.append(_index_uses(inner, functions, signature))
     return signatures
-
-
-def _random(
-    argument: ArgumentType, shape: tuple[int, ...], rng: np.random.Generator
-) -> npt.NDArray[Any]:
-    name = _DTYPES.get(argument.element)
-    if name is None:
-        raise SerenityError(
-            f"arguments of type {argument} are not supported; known element types are "
-            f"{', '.join(_DTYPES)}",
-            exit_code=2,
-        )
-    if name == "bool":
-        return rng.integers(0, 2, shape).astype(np.bool_)
-    if name == "int8":
-        return rng.integers(-128, 128, shape, dtype=np.int8)
-    if name.startswith("int"):
-        # Wider integers are often indices or counts: small and not negative.
-        return rng.integers(0, 4, shape).astype(name)
-    values = rng.standard_normal(shape)
-    if name.startswith("complex"):
-        return (values + 1j * rng.standard_normal(shape)).astype(name)
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return values.astype(ml_dtypes.bfloat16)
-    return values.astype(name)
-
-
-def random_inputs(
-    signature: Signature,
-    seed: int = 0,
-    *,
-    dynamic_size: int = 1,
-    shapes: Mapping[int, tuple[int, ...]] | None = None,
-) -> list[Value]:
-    """Draw inputs for an entry point.
-
-    Floats are standard normal, int8 covers its range, wider integers are 0 to
-    3 (they may be indices), scalar integers 1 to 3. An arena is as large as
-    the module asks for.
-
-    Args:
-      signature: the entry point.
-      seed: of the values.
-      dynamic_size: extent for every dynamic dimension without a shape given.
-      shapes: the full shape of an argument by its position.
-
-    Raises:
-      SerenityError: a shape does not fit its type, or the element type is not
-        supported (exit code 2).
-    """
-    rng = np.random.default_rng(seed)
-    chosen = dict(shapes or {})
-    values: list[Value] = []
-    for position, argument in enumerate(signature.arguments):
-        given = chosen.pop(position, None)
-        if argument.arena:
-            values.append(Arena())
-            continue
-        if argument.shape is None:
-            if given is not None:
-                raise SerenityError(
-                    f"{signature.name}: argument {position} is a scalar and has no shape",
-                    exit_code=2,
-                )
-            if argument.element in ("f16", "bf16", "f32", "f64"):
-                # Exact in every type, whatever the width.
-                values.append(float(rng.integers(1, 9)) / 4)
-            else:
-                values.append(int(rng.integers(1, 4 if argument.element != "i1" else 2)))
-            continue
-        shape = given or tuple(
-            dynamic_size if extent is None else extent for extent in argument.shape
-        )
-        fits = len(shape) == len(argument.shape) and all(
-            wanted in (None, extent) for wanted, extent in zip(argument.shape, shape, strict=True)
-        )
-        if not fits:
-            raise SerenityError(
-                f"{signature.name}: shape {'x'.join(map(str, shape))} does not fit argument "
-                f"{position} of type {argument}",
-                exit_code=2,
-            )
-        values.append(_random(argument, shape, rng))
-    if chosen:
-        raise SerenityError(
-            f"{signature.name} has no argument {min(chosen)}; it has {len(signature.arguments)}",
-            exit_code=2,
-        )
-    return values

@@ -26,7 +26,6 @@ from serenity_mlir.fuzzing.structure import (
     Tools,
     diagnose_failure,
 )
-from serenity_mlir.measuring.checking import compare_outputs, find_disagreements, read_prediction
 from serenity_mlir.measuring.measurement import (
     Measurement,
     MeasurementError,
@@ -34,6 +33,8 @@ from serenity_mlir.measuring.measurement import (
     Value,
     measure,
 )
+from serenity_mlir.measuring.predictions import find_disagreements, read_prediction
+from serenity_mlir.measuring.tolerance import compare_outputs
 
 __all__ = ["DATA", "compare_execution", "draw_inputs"]
 

@@ -21,112 +21,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file, target_flags
-from serenity_mlir.compiling.importing import load_model, model_name
-from serenity_mlir.compiling.signatures import Signature, random_inputs, read_signatures
+from serenity_mlir.compiling.fixing import DynamicDimension
+from serenity_mlir.compiling.importing import Imported, import_model, model_name
+from serenity_mlir.compiling.messages import in_users_terms, shown_as
+from serenity_mlir.compiling.signatures import Signature, read_signatures
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.measuring.inputs import load_inputs, random_inputs, read_inputs
 from serenity_mlir.measuring.latency import Latency, measure_latencies
-from serenity_mlir.measuring.measurement import Arena, CallMemory, Measurement, Value, measure
+from serenity_mlir.measuring.measurement import Arena, Measurement, Storage, Value, measure
+from serenity_mlir.measuring.predictions import (
+    Prediction,
+    find_disagreements,
+    find_unpredicted,
+    read_prediction,
+)
+from serenity_mlir.measuring.tolerance import (
+    Difference,
+    compare_outputs,
+    output_problems,
+    perturb,
+)
 
 _log = logging.getLogger(__name__)
 
-__all__ = [
-    "CheckResult",
-    "Difference",
-    "FunctionCheck",
-    "Prediction",
-    "check",
-    "compare_outputs",
-    "compile_model",
-    "find_disagreements",
-    "read_prediction",
-]
+__all__ = ["CheckResult", "FunctionCheck", "check", "compile_model"]
+
+#: Runs of the stock module on perturbed inputs, where outputs are not bitwise equal.
+_PERTURBED_RUNS = 2
 
 #: Every function is called this often: state shows from the second call on.
 CALLS = 2
-
-#: Largest difference of a rewritten function's float outputs, relative to the
-#: largest magnitude of the output. Narrow types cannot hold that much; they
-#: get eight units in the last place.
-RELATIVE_TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the report says about one function, in bytes; None where not static.
-
-    Attributes:
-      persistent_bytes: of the whole module, alive after load.
-      external_bytes: inputs and results.
-      transient_peak_bytes: largest sum of transient memory in a call.
-      stock_transient_peak_bytes: the same for the stock compiler.
-      stock_call_peak_bytes: inputs, results and transient memory at the worst
-        moment of a call as the stock compiler makes it.
-      peak_bytes: all memory at the worst moment. The sum of the three classes
-        unless the report says less: with several regions the results may not
-        exist yet when the transient memory is largest.
-      exact: False where the peak depends on branches or trip counts; it is an
-        upper bound then.
-      slab_bytes: the largest slab of the function's regions.
-      lower_bound_bytes: no order of that region's operations needs less.
-      optimal: whether all regions' orders are proved to be best.
-      rewritten: whether floats may round otherwise than in stock: sums were
-        rewritten, or dispatches formed otherwise, which IREE's code generator
-        may round differently.
-      regions: number of execution regions.
-    """
-
-    persistent_bytes: int | None
-    external_bytes: int | None
-    transient_peak_bytes: int | None
-    stock_transient_peak_bytes: int | None
-    stock_call_peak_bytes: int | None
-    peak_bytes: int | None
-    exact: bool
-    slab_bytes: int | None
-    lower_bound_bytes: int | None
-    optimal: bool | None
-    rewritten: bool
-    regions: int
-
-    @property
-    def additive(self) -> bool:
-        """Whether the peak is the sum of the classes.
-
-        If not (several regions), results do not exist yet when the transient
-        memory is largest, and peak - persistent - external is less than it.
-        """
-        classes = (self.persistent_bytes, self.external_bytes, self.transient_peak_bytes)
-        known = [value for value in classes if value is not None]
-        return self.peak_bytes is None or (
-            len(known) == len(classes) and self.peak_bytes == sum(known)
-        )
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far apart two runs' outputs are.
-
-    Attributes:
-      largest: largest absolute difference of any element, 0 if bitwise equal.
-      bitwise: whether all bytes are equal.
-      tolerable: whether all integers are equal, and all floats within the
-        tolerance for rewritten functions.
-      problem: what cannot be compared: numbers, types or shapes of results.
-    """
-
-    largest: float
-    bitwise: bool
-    tolerable: bool
-    problem: str | None = None
 
 
 @dataclass(frozen=True)
 class FunctionCheck:
     """One entry point: prediction, both measurements, and what disagrees.
 
+    `unpredicted` are the classes of memory of which the report says nothing, and `reason` why.
     `latencies` are those of stock and serenity by setting (`latency.SETTINGS`), where timing was
     asked for.
     """
@@ -138,6 +71,8 @@ class FunctionCheck:
     serenity: Measurement
     difference: Difference
     disagreements: tuple[str, ...]
+    unpredicted: tuple[str, ...] = ()
+    reason: str = ""
     latencies: Mapping[str, tuple[Latency, Latency]] | None = None
 
     @property
@@ -161,8 +96,23 @@ class CheckResult:
 
     @property
     def ok(self) -> bool:
-        """Whether every prediction held and all outputs agree."""
+        """Whether every prediction that was made held, and all outputs agree."""
         return not any(function.disagreements for function in self.functions)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in words."""
+        if not self.ok:
+            return "the check failed"
+        open_ones = [function for function in self.functions if function.unpredicted]
+        if not open_ones:
+            return "all predictions hold"
+        told = "; ".join(
+            f"no prediction for {', '.join(function.unpredicted)} of {function.function}: "
+            f"{function.reason}"
+            for function in open_ones
+        )
+        return f"{told}; outputs agree, and all else that was predicted holds"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON data, without the arrays and the report."""
@@ -180,6 +130,9 @@ class CheckResult:
                     "ratio": function.ratio,
                     "largest_difference": function.difference.largest,
                     "bitwise_equal": function.difference.bitwise,
+                    "tolerance": function.difference.tolerance,
+                    "tolerance_source": function.difference.source,
+                    "unpredicted": list(function.unpredicted),
                     "milliseconds": _latencies_dict(function.latencies),
                     "disagreements": list(function.disagreements),
                 }
@@ -242,216 +195,10 @@ def compile_model(
     options = dataclasses.replace(serenity, report=report)
     compile_file(path, output_file=str(output), extra_args=list(flags), serenity=options)
     try:
-        data: dict[str, Any] = json.loads(report.read_text("utf-8"))
+        data: dict[str, Any] = json.loads(in_users_terms(report.read_text("utf-8")))
     except (OSError, ValueError) as error:
         raise SerenityError(f"the compiler wrote no usable report: {error}") from error
     return data
-
-
-# --- reading the report ------------------------------------------------------
-
-
-def _common(values: Sequence[int | None], combine: Any) -> int | None:
-    """Combine values; None if there are none or one of them is unknown."""
-    known = [value for value in values if value is not None]
-    return int(combine(known)) if known and len(known) == len(values) else None
-
-
-def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | None:
-    """Return what a report (DESIGN: schema 1) says about an entry point.
-
-    Returns:
-      None if the report has no such function.
-    """
-    found = None
-    for entry in report.get("functions", ()):
-        if not entry.get("initializer") and function in (
-            entry.get("exported_as"),
-            entry.get("name"),
-        ):
-            found = entry
-            break
-    if found is None:
-        return None
-    persistent = report.get("persistent_bytes")
-    external = found.get("external_bytes")
-    transient = found.get("transient_peak_bytes")
-    peak = found.get("peak_bytes")
-    # Null is unknown: what earlier calls have left in variables may come on top.
-    if "peak_bytes" not in found and None not in (persistent, external, transient):
-        peak = persistent + external + transient
-    regions = found.get("regions", [])
-    return Prediction(
-        persistent_bytes=persistent,
-        external_bytes=external,
-        transient_peak_bytes=transient,
-        stock_transient_peak_bytes=found.get("stock_transient_peak_bytes"),
-        stock_call_peak_bytes=found.get("stock_call_peak_bytes"),
-        peak_bytes=peak,
-        # Between several regions the sum of the classes is only a bound.
-        exact=bool(found.get("peak_is_exact", len(regions) <= 1)),
-        slab_bytes=_common([region.get("slab_bytes") for region in regions], max),
-        lower_bound_bytes=_common([region.get("lower_bound_bytes") for region in regions], max),
-        optimal=all(region.get("optimal") for region in regions) if regions else None,
-        rewritten=bool(found.get("rewrites") or report.get("rewrites"))
-        or "fusion" in found.get("used", []),
-        regions=len(regions),
-    )
-
-
-# --- comparing ---------------------------------------------------------------
-
-
-def _compare_class(
-    what: str, predicted: int | None, measured: int, *, exact: bool = True
-) -> list[str]:
-    if predicted is None or predicted == measured or (not exact and measured <= predicted):
-        return []
-    relation = "" if exact else "at most "
-    return [f"{what}: predicted {relation}{predicted:,} bytes, the runtime took {measured:,}"]
-
-
-def find_disagreements(
-    prediction: Prediction | None, stock: Measurement, serenity: Measurement
-) -> list[str]:
-    """Return one sentence for every class of memory where prediction and runtime differ.
-
-    A function that the report leaves out must not allocate anything but its
-    inputs.
-    """
-    if prediction is None:
-        call = serenity.call
-        if call.transient_peak_bytes or call.result_bytes:
-            return [f"the report has no function {serenity.function}, but it allocates memory"]
-        return []
-
-    problems = _compare_class("persistent", prediction.persistent_bytes, serenity.persistent_bytes)
-    for number, call in enumerate(serenity.calls, 1):
-        problems += [f"call {number}, {text}" for text in _call_problems(prediction, call)]
-    if stock.functions != serenity.functions:
-        problems.append(f"exported functions differ: {stock.functions} and {serenity.functions}")
-    return problems + _stock_problems(prediction, stock, serenity)
-
-
-def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measurement) -> list[str]:
-    """Check what is said about the stock compiler, and that we are never worse."""
-    # With several regions the stock module's classes need not add up, whatever
-    # ours do: what its runtime shows of the transient memory is a lower bound.
-    classes = (prediction.external_bytes, prediction.stock_transient_peak_bytes)
-    known = [value for value in classes if value is not None]
-    whole = prediction.stock_call_peak_bytes
-    comparable = (
-        prediction.exact
-        and prediction.additive
-        and (prediction.regions <= 1 if whole is None else whole == sum(known))
-    )
-    problems: list[str] = []
-    if prediction.exact:
-        problems = _compare_class(
-            "peak of a call of the stock compiler",
-            whole,
-            stock.call.peak_bytes - stock.call.before_bytes,
-        )
-        problems += _compare_class(
-            "transient peak of the stock compiler",
-            prediction.stock_transient_peak_bytes,
-            stock.transient_peak_bytes,
-            exact=comparable,
-        )
-    ours, theirs = prediction.transient_peak_bytes, prediction.stock_transient_peak_bytes
-    if comparable or ours is None or theirs is None:
-        ours, theirs = serenity.transient_peak_bytes, stock.transient_peak_bytes
-    if ours > theirs:
-        problems.append(
-            f"transient peak: {ours:,} bytes are more than the stock compiler's {theirs:,}"
-        )
-    return problems
-
-
-def _call_problems(prediction: Prediction, call: CallMemory) -> list[str]:
-    exact = prediction.exact
-    problems = _compare_class(
-        "external", prediction.external_bytes, call.external_bytes, exact=exact
-    )
-    if prediction.peak_bytes is not None:
-        # Less is alive where a variable's first buffer was larger than its later ones; if more is,
-        # an earlier call has left something behind.
-        persistent = prediction.persistent_bytes
-        missing = 0 if persistent is None else max(persistent - call.before_bytes, 0)
-        peak = prediction.peak_bytes - missing
-        problems += _compare_class("peak", peak, call.peak_bytes, exact=exact)
-        if not (exact and prediction.additive):
-            return problems  # The runtime shows transient memory only within the peak.
-    return problems + _compare_class(
-        "transient peak",
-        prediction.transient_peak_bytes,
-        call.transient_peak_bytes,
-        exact=exact,
-    )
-
-
-def _compare_arrays(expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> Difference:
-    if expected.tobytes() == actual.tobytes():
-        return Difference(0.0, True, True)
-    if expected.dtype.kind in "iub":
-        distance = np.abs(expected.astype(np.float64) - actual.astype(np.float64))
-        return Difference(float(distance.max()), False, False)
-    if expected.dtype.kind == "c":
-        wide: type[Any] = np.complex128
-        epsilon = float(np.finfo(expected.dtype).eps)
-    elif expected.dtype.kind == "f":
-        wide, epsilon = np.float64, float(np.finfo(expected.dtype).eps)
-    else:
-        wide, epsilon = np.float64, 2.0**-7  # bfloat16, which numpy does not know
-    left, right = expected.astype(wide), actual.astype(wide)
-    finite = np.isfinite(left)
-    # Infinities and NaNs must stand in the same places.
-    same = np.array_equal(left[~finite], right[~finite], equal_nan=True)
-    if not same or not np.isfinite(right[finite]).all():
-        return Difference(float("inf"), False, False)
-    if not finite.any():
-        return Difference(0.0, False, True)
-    largest = float(np.abs(left[finite] - right[finite]).max())
-    scale = float(np.abs(left[finite]).max())
-    tolerance = max(RELATIVE_TOLERANCE, 8 * epsilon)
-    return Difference(largest, False, largest <= tolerance * scale)
-
-
-def compare_outputs(expected: Sequence[Value], actual: Sequence[Value]) -> Difference:
-    """Compare the results of two runs, element by element.
-
-    Floats tolerate `RELATIVE_TOLERANCE` times the largest magnitude of their
-    array, integers nothing; whether that tolerance applies is the caller's
-    decision (`Difference.bitwise` and `Difference.tolerable`).
-    """
-    if len(expected) != len(actual):
-        problem = f"{len(expected)} results and {len(actual)}"
-        return Difference(float("inf"), False, False, problem)
-    total = Difference(0.0, True, True)
-    for index, (left, right) in enumerate(zip(expected, actual, strict=True)):
-        first, second = np.asarray(left), np.asarray(right)
-        if first.dtype != second.dtype or first.shape != second.shape:
-            problem = (
-                f"result {index} is {first.dtype}{list(first.shape)} and "
-                f"{second.dtype}{list(second.shape)}"
-            )
-            return Difference(float("inf"), False, False, problem)
-        one = _compare_arrays(first, second)
-        total = Difference(
-            max(total.largest, one.largest),
-            total.bitwise and one.bitwise,
-            total.tolerable and one.tolerable,
-        )
-    return total
-
-
-def _output_problems(difference: Difference, rewritten: bool) -> list[str]:
-    if difference.problem:
-        return [f"outputs cannot be compared: {difference.problem}"]
-    if difference.bitwise or (rewritten and difference.tolerable):
-        return []
-    wanted = "beyond the tolerance for rewritten functions" if rewritten else "and must not differ"
-    return [f"outputs differ by up to {difference.largest:.3g}, {wanted}"]
 
 
 # --- the whole ---------------------------------------------------------------
@@ -470,6 +217,8 @@ def check(
     functions: Sequence[str] = (),
     timing: bool = False,
     driver: str = "local-sync",
+    inputs: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    fix_dims: Mapping[str, int] | None = None,
 ) -> CheckResult:
     """Compile a model both ways, run both on the same inputs, and compare.
 
@@ -490,6 +239,9 @@ def check(
       functions: the entry points to check; all if empty.
       timing: also measure the latency of both (`latency.measure_latencies`).
       driver: the runtime's HAL driver.
+      inputs: arrays to run on instead of random ones, or a ``.npz`` file of them: see
+        `inputs.read_inputs`.
+      fix_dims: as in `serenity_mlir.compile`.
 
     Returns:
       What was predicted and measured; `CheckResult.ok` is the verdict.
@@ -499,56 +251,39 @@ def check(
         not fit it (exit code 2).
     """
     options = serenity or SerenityOptions()
+    if inputs is not None:
+        inputs = load_inputs(inputs) if isinstance(inputs, str | os.PathLike) else inputs
+        inputs = {key: np.asarray(array) for key, array in inputs.items()}
     with tempfile.TemporaryDirectory(prefix="serenity-check-") as name:
         directory = Path(name)
-        source = load_model(model, directory, args)
-        common = target_flags(flags)
-        signatures = _select(read_signatures(source, flags), functions, model_name(model))
-
-        modules = directory / "stock.vmfb", directory / "serenity.vmfb"
-        _log.info("compiling %s with the stock compiler", model_name(model))
-        start = _clocks()
-        compile_model(source, modules[0], common, None)
-        _log.info("compiling %s with serenity", model_name(model))
-        middle = _clocks()
-        report = compile_model(source, modules[1], [*common, *serenity_flags], options)
-        end = _clocks()
-
-        checks = []
-        for signature in signatures:
-            _log.info("running %s of %s both ways", signature.name, model_name(model))
-            given = shapes or {}
-            inputs = random_inputs(
-                signature,
-                seed,
-                dynamic_size=dynamic_size,
-                shapes=given.get(signature.name, given.get("")),
-            )
-            stock, ours = (
-                measure(module, inputs, signature.name, driver, calls=CALLS) for module in modules
-            )
-            prediction = read_prediction(report, signature.name)
-            rewritten = prediction is not None and prediction.rewritten
-            difference = compare_outputs(_flatten(stock), _flatten(ours))
-            problems = find_disagreements(prediction, stock, ours)
-            problems += _output_problems(difference, rewritten)
-            latencies = None
-            if timing:
-                arena = Arena(max(stock.call.arena_bytes, ours.call.arena_bytes))
-                timed = [arena if isinstance(value, Arena) else value for value in inputs]
-                measured = measure_latencies(modules, signature.name, timed)
-                latencies = {setting: (of[0], of[1]) for setting, of in measured.items()}
-            checks.append(
-                FunctionCheck(
-                    function=signature.name,
-                    arguments=tuple(_describe(value) for value in inputs),
-                    prediction=prediction,
-                    stock=stock,
-                    serenity=ours,
-                    difference=difference,
-                    disagreements=tuple(problems),
-                    latencies=latencies,
+        found = import_model(model, directory, args, fix_dims=fix_dims, flags=flags)
+        with shown_as(found.path, model_name(model), found.dimension_names):
+            common = target_flags(flags)
+            signatures = _select(read_signatures(found.path, flags), functions, model_name(model))
+            given = [
+                read_inputs(signature, inputs, found.argument_names)
+                if inputs is not None
+                else random_inputs(
+                    signature,
+                    seed,
+                    dynamic_size=dynamic_size,
+                    shapes=(shapes or {}).get(signature.name, (shapes or {}).get("")),
                 )
+                for signature in signatures
+            ]
+            modules = directory / "stock.vmfb", directory / "serenity.vmfb"
+            _log.info("compiling %s with the stock compiler", model_name(model))
+            start = _clocks()
+            compile_model(found.path, modules[0], common, None)
+            _log.info("compiling %s with serenity", model_name(model))
+            middle = _clocks()
+            report = compile_model(found.path, modules[1], [*common, *serenity_flags], options)
+            end = _clocks()
+        checks = []
+        for signature, values in zip(signatures, given, strict=True):
+            _log.info("running %s of %s both ways", signature.name, model_name(model))
+            checks.append(
+                _check_function(signature, values, modules, report, found, driver, seed, timing)
             )
     return CheckResult(
         model=model_name(model),
@@ -559,6 +294,71 @@ def check(
         serenity_compile_processor_seconds=end[1] - middle[1],
         report=report,
     )
+
+
+def _check_function(
+    signature: Signature,
+    inputs: Sequence[Value],
+    modules: tuple[Path, Path],
+    report: Mapping[str, Any],
+    model: Imported,
+    driver: str,
+    seed: int,
+    timing: bool,
+) -> FunctionCheck:
+    """Run one entry point both ways and compare."""
+    stock, ours = (
+        measure(module, inputs, signature.name, driver, calls=CALLS) for module in modules
+    )
+    prediction = read_prediction(report, signature.name)
+    rewritten = prediction is not None and prediction.rewritten
+    difference = compare_outputs(_flatten(stock), _flatten(ours))
+    if rewritten and not (difference.bitwise or difference.problem):
+        others = []
+        for run in range(_PERTURBED_RUNS):
+            perturbed = perturb(inputs, seed + run)
+            if perturbed is not None:
+                other = measure(modules[0], perturbed, signature.name, driver, calls=CALLS)
+                others.append(_flatten(other))
+        difference = compare_outputs(_flatten(stock), _flatten(ours), others)
+    problems = find_disagreements(prediction, stock, ours)
+    problems += output_problems(difference, rewritten)
+    unpredicted = find_unpredicted(prediction)
+    latencies = None
+    if timing:
+        arena = Arena(max(stock.call.arena_bytes, ours.call.arena_bytes))
+        timed = [arena if isinstance(value, Arena) else value for value in inputs]
+        measured = measure_latencies(modules, signature.name, timed)
+        latencies = {setting: (of[0], of[1]) for setting, of in measured.items()}
+    return FunctionCheck(
+        function=signature.name,
+        arguments=tuple(_describe(value) for value in inputs),
+        prediction=prediction,
+        stock=stock,
+        serenity=ours,
+        difference=difference,
+        disagreements=tuple(problems),
+        unpredicted=tuple(unpredicted),
+        reason=_reason_unpredicted(signature, model) if unpredicted else "",
+        latencies=latencies,
+    )
+
+
+def _reason_unpredicted(signature: Signature, model: Imported) -> str:
+    """Say why a function's memory is not known when it is compiled, and what helps."""
+    named = list(model.dynamic) or [
+        DynamicDimension(position, axis, f"arg{position}:axis{axis}")
+        for position, argument in enumerate(signature.arguments)
+        for axis, extent in enumerate(argument.shape or ())
+        if extent is None
+    ]
+    if not named:
+        return "it depends on values or earlier calls"
+    # One that has a name is fixed in all inputs at once.
+    names = list(dict.fromkeys(dimension.name for dimension in named))
+    told = ", ".join(map(str, {dimension.name: dimension for dimension in named}.values()))
+    flags = " ".join(f"--fix-dim {name}=N" for name in names)
+    return f"dynamically sized ({told}); fix it with {flags}"
 
 
 def _clocks() -> tuple[float, float]:
@@ -578,6 +378,8 @@ def _flatten(measurement: Measurement) -> list[Value]:
 def _describe(value: Value) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype.name}[{','.join(map(str, value.shape))}]"
+    if isinstance(value, Storage):
+        return f"storage[{value.bytes}]"
     return "arena" if isinstance(value, Arena) else repr(value)
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from serenity_mlir._processes import run_command
 from serenity_mlir.errors import SerenityError
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Measurement",
     "MeasurementError",
     "MeasurementServer",
+    "Storage",
     "measure",
 ]
 
@@ -50,7 +52,20 @@ class Arena:
     bytes: int | None = None
 
 
-Value = npt.NDArray[Any] | int | float | Arena
+@dataclass(frozen=True)
+class Storage:
+    """Stands for the buffer that a function puts a result into (``iree.abi.output``).
+
+    The caller has it before and after a call: it counts in no class of memory.
+
+    Attributes:
+      bytes: its size, that of the result.
+    """
+
+    bytes: int
+
+
+Value = npt.NDArray[Any] | int | float | Arena | Storage
 
 #: iree_hal_element_type_t of every dtype that numpy (or ml_dtypes) can hold.
 #: The values are part of IREE's runtime ABI.
@@ -194,6 +209,9 @@ def _write_inputs(directory: Path, inputs: Sequence[Value]) -> list[dict[str, An
         if isinstance(value, Arena):
             requests.append({"kind": "arena", "bytes": value.bytes})
             continue
+        if isinstance(value, Storage):
+            requests.append({"kind": "storage", "bytes": value.bytes})
+            continue
         if isinstance(value, bool | int | np.integer | np.bool_) and np.ndim(value) == 0:
             requests.append({"kind": "int", "value": int(value)})
             continue
@@ -254,7 +272,7 @@ def measure(
       vmfb: the module, or a path to it.
       inputs: arrays become device buffers of exactly their size; Python
         numbers are passed as they are; an `Arena` becomes a buffer of the size
-        that the module asks for, or of its own.
+        that the module asks for, or of its own; a `Storage` one for a result.
       function: name of an exported function; may be left out where the module
         has one.
       driver: the runtime's HAL driver. The memory model of this package was
@@ -311,12 +329,10 @@ def _start_process(directory: Path, timeout: float | None) -> tuple[int, str]:
     """Serve a request in a new process; return its exit code and standard error."""
     command = [sys.executable, "-m", "serenity_mlir.measuring.worker", str(directory)]
     try:
-        process = subprocess.run(
-            command, env=_worker_environment(), capture_output=True, text=True, timeout=timeout
-        )
+        process = run_command(command, env=_worker_environment(), timeout=timeout)
     except subprocess.TimeoutExpired:
         raise _too_long(timeout) from None
-    return process.returncode, process.stderr
+    return process.returncode, process.stderr.decode("utf-8", "replace")
 
 
 def _too_long(timeout: float | None) -> MeasurementError:

@@ -118,7 +118,9 @@ def _ask_arena_size(context: Any, module: Any, function: str, inputs: list[Any])
     return size
 
 
-def _make_inputs(device: Any, directory: Path, requests: list[dict[str, Any]]) -> list[Any]:
+def _make_inputs(
+    device: Any, directory: Path, requests: list[dict[str, Any]], storages: dict[int, Any]
+) -> list[Any]:
     """Return the arguments; for an arena an empty buffer."""
     inputs: list[Any] = []
     for index, request in enumerate(requests):
@@ -126,6 +128,8 @@ def _make_inputs(device: Any, directory: Path, requests: list[dict[str, Any]]) -
             inputs.append(request["value"])
         elif request["kind"] == "arena":
             inputs.append(_allocate(device, 0))
+        elif request["kind"] == "storage":
+            inputs.append(storages[index])
         else:
             raw = np.fromfile(directory / f"input{index}.bin", dtype=request["storage"])
             view = device.allocator.allocate_buffer_copy(
@@ -199,10 +203,18 @@ def _run(directory: Path) -> dict[str, Any]:
     function = module.lookup_function(wanted)
     answer["function"] = wanted
 
+    # The caller's storage for results is there before and after a call, and no part of it.
+    storages = {
+        index: _allocate(device, item["bytes"])
+        for index, item in enumerate(request["inputs"])
+        if item["kind"] == "storage"
+    }
+    provided = _snapshot(device)["live"] - answer["loaded"]["live"]
+
     answer["calls"] = []
     for call in range(request["calls"]):
         before_inputs = _snapshot(device)
-        inputs = _make_inputs(device, directory, request["inputs"])
+        inputs = _make_inputs(device, directory, request["inputs"], storages)
         without_arena = _snapshot(device)
         for index, item in enumerate(request["inputs"]):
             if item["kind"] == "arena":
@@ -227,13 +239,13 @@ def _run(directory: Path) -> dict[str, Any]:
         del arguments, inputs
         answer["calls"].append(
             {
-                "before": before_inputs["live"],
-                "with_inputs": with_inputs["live"],
+                "before": before_inputs["live"] - provided,
+                "with_inputs": with_inputs["live"] - provided,
                 "arena": with_inputs["live"] - without_arena["live"],
-                "peak": called["peak"] - filler_bytes,
-                "with_results": with_results["live"],
-                "released": released["live"],
-                "after": _snapshot(device)["live"],
+                "peak": called["peak"] - filler_bytes - provided,
+                "with_results": with_results["live"] - provided,
+                "released": released["live"] - provided,
+                "after": _snapshot(device)["live"] - provided,
                 "results": answers,
             }
         )
