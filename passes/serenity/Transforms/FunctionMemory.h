@@ -8,19 +8,22 @@
 #ifndef SERENITY_TRANSFORMS_FUNCTIONMEMORY_H
 #define SERENITY_TRANSFORMS_FUNCTIONMEMORY_H
 
-#include "serenity/Core/Packing/Offsets.h"
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/AllocationReader.h"
+#include "serenity/Transforms/Report.h"
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace serenity {
 
-/// Memory of one call, in bytes.
+/// Memory of one call, in bytes: the least upper bounds over all paths.
 struct CallMemory {
-  /// Most that transient allocations and new values of variables hold together.
+  /// Most that all allocations of the call hold together beyond its results:
+  /// `peakBytes - resultBytes` on every path.
   int64_t transientPeakBytes = 0;
-  /// Most that those and the results allocated so far hold together.
+  /// Most that all allocations of the call hold together, results included.
   int64_t peakBytes = 0;
   /// Allocations that are handed out.
   int64_t resultBytes = 0;
@@ -29,25 +32,19 @@ struct CallMemory {
   /// What of the transient peak lies in an arena that the caller provides
   /// (`iree.abi.transients`); nothing if the function allocates all by itself.
   std::optional<int64_t> callerArenaBytes;
-  /// False if the peak depends on a branch or a trip count; then the numbers
-  /// are the largest over the branches, with loops run three times.
+  /// False if the numbers depend on a branch or a trip count that is not
+  /// constant.
   bool exact = true;
+  /// The allocations alive at the transient peak.
+  std::vector<AllocationReport> live;
 };
 
-/// How slabs are laid out that are not constants yet.
-struct SlabLayout {
-  PackAlgorithm algorithm = PackAlgorithm::Exact;
-  int64_t defaultAlignment = 64;
-  double timeLimitSeconds = 10;
-  int64_t nodeLimit = 5000;
-};
-
-/// Plays the allocations (`stream.resource.alloca`, `.alloc`) and releases of
-/// `function` (or initializer), following `scf` and `cf` control flow and
-/// calls. An arena of the caller's counts as long as the function runs; its
-/// size is in the IR from the commands on, before that the allocations are.
-/// Nothing if a size is not constant, if the control flow has other operations
-/// with allocations inside, too many paths or recursion.
+/// Simulates the allocations (`stream.resource.alloca`, `.alloc`) of `function`
+/// (or initializer) over its control flow and calls. An arena of the caller's
+/// counts as long as the function runs; its size is in the IR from the commands
+/// on, before that the allocations are. Nothing if a size is not constant, if
+/// the control flow has other operations with allocations inside, too many
+/// states or recursion.
 std::optional<CallMemory> callMemory(MlirOperation module,
                                      MlirOperation function,
                                      const SlabLayout &layout);

@@ -346,6 +346,17 @@ void writeFunction(Writer &json, const FunctionReport &function,
   json.field("external_bytes", function.externalBytes);
   json.field("peak_bytes", function.peakBytes);
   json.field("peak_is_exact", function.peakIsExact);
+  json.key("peak_allocations");
+  json.open('[');
+  for (const AllocationReport &allocation : function.peakAllocations) {
+    json.open('{', /*flatInside=*/true);
+    json.field("kind", allocation.kind);
+    json.fieldOrNull("name", allocation.name);
+    json.fieldOrNull("location", allocation.location);
+    json.field("bytes", allocation.bytes);
+    json.close('}');
+  }
+  json.close(']');
   json.key("candidates");
   json.open('[');
   for (const CandidateReport &candidate : function.candidates) {

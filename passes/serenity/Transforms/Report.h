@@ -77,6 +77,16 @@ struct RegionReport {
   std::string leftAlone;
 };
 
+/// An allocation of a function that is alive at its transient peak.
+struct AllocationReport {
+  /// "slab" of a region; "value" that crosses host control flow or calls, or is
+  /// shared by regions; "variable" that a global takes over; "result".
+  std::string kind;
+  std::string name; // the first command that touches it; may be empty
+  std::string location;
+  int64_t bytes = 0;
+};
+
 /// A buffer in the way of the budget; `buffer` is its index in the region.
 struct BudgetBuffer {
   int64_t buffer = 0;
@@ -136,6 +146,9 @@ struct FunctionReport {
   std::optional<int64_t> peakBytes;
   /// False where it depends on a branch or a trip count: an upper bound then.
   bool peakIsExact = true;
+  /// What is alive at the transient peak. Results that are not allocated yet
+  /// have their share in the sum: the peak is the sum less all results.
+  std::vector<AllocationReport> peakAllocations;
   std::vector<CandidateReport> candidates;
   /// Of `meansInOrder`; empty: as the stock compiler.
   std::vector<std::string> used;

@@ -16,16 +16,6 @@
 
 namespace serenity {
 
-namespace {
-
-/// Operand segments of `stream.cmd.dispatch`, in order.
-enum DispatchSegment { Workload, Uniforms, Resources, Sizes, Offsets, Lengths };
-
-/// Bits of `resource_accesses`.
-constexpr int64_t reads = 1;
-constexpr int64_t writes = 2;
-
-/// `@entry_point` of a dispatch, the name of any other operation.
 std::string commandName(MlirOperation op) {
   MlirAttribute entries = ir::attr(op, "entry_points");
   if (ir::isNull(entries) || !mlirAttributeIsAArray(entries) ||
@@ -36,6 +26,15 @@ std::string commandName(MlirOperation op) {
   size_t nested = name.rfind("::");
   return nested == std::string::npos ? name : name.substr(nested + 2);
 }
+
+namespace {
+
+/// Operand segments of `stream.cmd.dispatch`, in order.
+enum DispatchSegment { Workload, Uniforms, Resources, Sizes, Offsets, Lengths };
+
+/// Bits of `resource_accesses`.
+constexpr int64_t reads = 1;
+constexpr int64_t writes = 2;
 
 /// The buffers of one pack and the resources beside it.
 class Reader {

@@ -11,6 +11,7 @@
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Transforms/Report.h"
 
+#include <string>
 #include <vector>
 
 namespace serenity {
@@ -25,6 +26,9 @@ namespace serenity {
 /// included, as on ours; leaves the region as it is if no commands are found.
 void describeCommands(MlirOperation function, MlirOperation pack,
                       const std::vector<size_t> &slices, RegionReport &region);
+
+/// `@entry_point` of a dispatch, the name of any other operation.
+std::string commandName(MlirOperation op);
 
 } // namespace serenity
 

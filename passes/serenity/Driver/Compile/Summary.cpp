@@ -141,6 +141,7 @@ void describeFunctions(MlirOperation module, const Options &options,
         entry.transientPeakBytes = memory->transientPeakBytes;
         entry.callerArenaBytes = memory->callerArenaBytes;
         entry.peakIsExact = memory->exact && !history;
+        entry.peakAllocations = memory->live;
         if (inputs) {
           entry.externalBytes = *inputs + memory->resultBytes;
           if (report.persistentBytes && !history) {
