@@ -64,11 +64,14 @@ std::optional<PackModel> readPack(MlirOperation op) {
       model.dynamic.push_back(i);
       continue;
     }
+    if (*bytes == 0) {
+      model.empty.push_back(i);
+      continue;
+    }
     Slice slice;
     slice.lower = model.intervals[2 * i];
     slice.upper = model.intervals[2 * i + 1] + 1;
-    // An empty slice still needs an address. (A negative size is `check`'s.)
-    slice.bytes = *bytes == 0 ? 1 : *bytes;
+    slice.bytes = *bytes; // A negative size is for `check` to find.
     model.fixed.push_back(i);
     model.slices.push_back(slice);
   }
@@ -121,6 +124,9 @@ void applyPacking(MlirOperation op, const PackModel &model,
   for (size_t i = 0; i < model.fixed.size(); ++i) {
     mlirValueReplaceAllUsesOfWith(ir::result(op, intptr_t(model.fixed[i]) + 1),
                                   at(packing.offsets[i]));
+  }
+  for (size_t i : model.empty) {
+    mlirValueReplaceAllUsesOfWith(ir::result(op, intptr_t(i) + 1), at(0));
   }
   MlirValue total = at(packing.heightBytes);
   if (!model.dynamic.empty()) {
@@ -263,7 +269,7 @@ bool runPack(MlirOperation module, const Options &options,
                        "operands or lifetimes are not those expected");
         continue;
       }
-      if (model->slices.empty()) {
+      if (model->slices.empty() && model->empty.empty()) {
         ir::emitRemark(mlirOperationGetLocation(op),
                        "slices keep the offsets that IREE gives them: all "
                        "sizes are dynamic");

@@ -19,8 +19,9 @@ struct PackModel {
   std::optional<MlirValue> offset;
   std::vector<int64_t> intervals; // two per slice, inclusive
   std::vector<MlirValue> sizes;
-  std::vector<size_t> fixed;   // slices of constant size
+  std::vector<size_t> fixed;   // slices of constant size other than 0
   std::vector<size_t> dynamic; // the others
+  std::vector<size_t> empty;   // of size 0: they take no room, at offset 0
   std::vector<Slice> slices;   // one per entry of `fixed`
 };
 

@@ -337,7 +337,8 @@ bool runWaves(MlirOperation module, const Options &options, ModuleReport *) {
     });
     for (MlirOperation op : packs) {
       std::optional<PackModel> model = readPack(op);
-      if (!model || model->slices.empty() || !model->dynamic.empty()) {
+      if (!model || model->slices.empty() || !model->dynamic.empty() ||
+          !model->empty.empty()) {
         continue;
       }
       PackOptions packing = slabPackOptions(op, options);
