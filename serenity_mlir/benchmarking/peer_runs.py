@@ -130,8 +130,8 @@ PEERS: dict[str, Peer] = {
                     ("reference arena",),
                     "slab",
                     "Reference kernels, no delegate: the extent of the addresses of all tensors "
-                    "in the arena. Inputs and outputs are in it, and a dead input's memory is "
-                    "used again, so there is no figure without them.",
+                    "in the arena. Inputs and outputs are in it, and the memory of an input is "
+                    "not used again; only the figure with them is read.",
                 ),
             ),
         ),

@@ -7,8 +7,8 @@ onnx2tf converts the ONNX file to a Keras model in NHWC layout, TensorFlow's con
 ``.tflite`` file.
 
 * ``reference arena``: no delegate. The arena's planner places inputs, outputs and intermediates in
-  one block and uses the memory of a dead input again, so the figure is the extent of the addresses
-  of all of them, inputs and outputs included.
+  one block, so the figure is the extent of the addresses of all of them, inputs and outputs
+  included. The memory of an input is not used again after its last reader.
 * ``xnnpack``: LiteRT's default on CPUs. XNNPACK plans a workspace of its own, read as the
   allocation that memray sees below ``xnn_plan_memory`` (``without_io``); inputs and outputs, and
   what lies between parts that XNNPACK does not take, are in LiteRT's arena, allocated below
