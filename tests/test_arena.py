@@ -175,7 +175,7 @@ def test_the_budget_counts_the_arena(compilers: Compilers, tmp_path: Path) -> No
     flag = f"--serenity-memory-budget={least - 1}"
     run = compilers.ours(source, *TARGET, flag, "-o", output)
     assert run.code == 3 and not output.exists()
-    assert f"needs {least} bytes of transient memory at least" in run.err
+    assert f"exceeds its memory budget by 1 byte ({least} > {least - 1})" in run.err
     off = f"--serenity-memory-budget={peaks['stock'] - 1}"
     assert compilers.ours(source, *TARGET, "--serenity-schedule=off", off, "-o", output).code == 3
 

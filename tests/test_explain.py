@@ -321,11 +321,27 @@ def test_an_order_that_was_kept_is_no_silence():
         assert (told in explaining.explain(parsed)[0].notes) is expected, rows
 
 
-def test_what_lies_beside_the_slab_is_told():
-    notes = explaining.explain(parse_report(report(transient_peak_bytes=356)))[0].notes
-    assert any(note.startswith("100 bytes of the peak lie beside the slab") for note in notes)
+def test_what_lies_between_regions_is_itemised():
+    slab, value = (
+        {"kind": kind, "name": name, "location": None, "bytes": size}
+        for kind, name, size in (("slab", "@body", 256), ("value", "@carried", 1100))
+    )
+    data = report(transient_peak_bytes=1300, peak_allocations=[slab, value])
+    notes = explaining.explain(parse_report(data))[0].notes
+    # 256 + 1,100 - 1,300 = 56 bytes of results do not exist yet.
+    told = "allocated at the peak: value between regions of @carried 1,100, slab of @body 256"
+    assert f"{told}, less 56 for results allocated later, in bytes." in notes
+    for one in ([], [slab]):
+        notes = explaining.explain(parse_report(report(peak_allocations=one)))[0].notes
+        assert not any("allocated at the peak" in note for note in notes)
+
+
+def test_overwritten_inputs_are_told():
+    data = report(overwritten_inputs=[0, 2], stock_overwritten_inputs=[0, 2])
+    notes = explaining.explain(parse_report(data))[0].notes
+    assert any("memory of input 0, 2, as the stock compiler's module does" in n for n in notes)
     notes = explaining.explain(parse_report(report()))[0].notes
-    assert not any("beside" in note for note in notes)
+    assert not any("memory of input" in note for note in notes)
 
 
 def budget(met: bool | None, **changes: Any) -> dict[str, Any]:

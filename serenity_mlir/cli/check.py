@@ -367,6 +367,10 @@ def _print(result: CheckResult, model: str) -> None:
                 f"{after.processor / before.processor:.2f} of the processor time)",
                 **plain,
             )
+        if check.prediction and check.prediction.overwritten_inputs:
+            numbers = ", ".join(map(str, check.prediction.overwritten_inputs))
+            stock = ", ".join(map(str, check.prediction.stock_overwritten_inputs)) or "none"
+            console.print(f"  overwritten inputs: {numbers} (stock: {stock})", **plain)
         console.print(f"  largest output difference: {_difference(check)}", **plain)
         for problem in check.disagreements:
             console.print(f"  DISAGREES: {problem}", **plain)

@@ -37,6 +37,8 @@ class Prediction:
         rewritten, or dispatches formed otherwise, which IREE's code generator
         may round differently.
       regions: number of execution regions.
+      overwritten_inputs: numbers of the arguments whose memory the call writes to.
+      stock_overwritten_inputs: the same for the stock compiler.
     """
 
     persistent_bytes: int | None
@@ -51,6 +53,8 @@ class Prediction:
     optimal: bool | None
     rewritten: bool
     regions: int
+    overwritten_inputs: tuple[int, ...] = ()
+    stock_overwritten_inputs: tuple[int, ...] = ()
 
     @property
     def additive(self) -> bool:
@@ -111,6 +115,8 @@ def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | No
         rewritten=bool(found.get("rewrites") or report.get("rewrites"))
         or "fusion" in found.get("used", []),
         regions=len(regions),
+        overwritten_inputs=tuple(found.get("overwritten_inputs", ())),
+        stock_overwritten_inputs=tuple(found.get("stock_overwritten_inputs", ())),
     )
 
 

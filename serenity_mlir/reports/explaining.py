@@ -403,14 +403,29 @@ def _notes(function: FunctionReport) -> Iterator[str]:
     peak = function.transient_peak_bytes
     if peak is None:
         return
-    slabs = [region.slab_bytes for region in function.regions if region.slab_bytes]
-    if len(function.regions) > 1:
-        yield "values that live from one region to the next lie in no slab, but in the peak."
-    elif slabs and peak > slabs[0]:
+    yield from _allocation_notes(function, peak)
+    if function.overwritten_inputs:
+        numbers = ", ".join(map(str, function.overwritten_inputs))
+        same = function.overwritten_inputs == function.stock_overwritten_inputs
         yield (
-            f"{peak - slabs[0]:,} bytes of the peak lie beside the slab: values that are handed to "
-            "the region or on from it, each an allocation of its own."
+            f"the call writes to the memory of input {numbers}"
+            + (", as the stock compiler's module does." if same else ".")
         )
+
+
+def _allocation_notes(function: FunctionReport, peak: int) -> Iterator[str]:
+    """Itemises the peak where more than one slab counts."""
+    counted = [item for item in function.peak_allocations if item.kind != "result"]
+    if len(counted) < 2:
+        return
+    kinds = {"value": "value between regions", "arena": "arena of the caller"}
+    parts = ", ".join(
+        f"{kinds.get(item.kind, item.kind)}{f' of {item.name}' if item.name else ''} {item.bytes:,}"
+        for item in sorted(counted, key=lambda item: -item.bytes)
+    )
+    pending = sum(item.bytes for item in counted) - peak
+    later = f", less {pending:,} for results allocated later" if pending > 0 else ""
+    yield f"allocated at the peak: {parts}{later}, in bytes."
 
 
 def _kept_order(function: FunctionReport) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 __all__ = [
     "REPORT_SCHEMA",
     "AccessReport",
+    "AllocationReport",
     "BudgetBuffer",
     "BudgetReport",
     "BufferReport",
@@ -232,6 +233,24 @@ class BudgetBuffer:
 
 
 @dataclass(frozen=True)
+class AllocationReport:
+    """An allocation of a function that is alive at its transient peak.
+
+    Attributes:
+      kind: ``"slab"`` of a region, ``"value"`` that crosses host control flow, calls or regions,
+        ``"variable"`` that a global takes over, ``"result"``, or ``"arena"`` of the caller.
+      name: The first command that touches it.
+      location: MLIR location of its region, or of the allocation.
+      bytes: Its size.
+    """
+
+    kind: str
+    name: str | None
+    location: str | None
+    bytes: int
+
+
+@dataclass(frozen=True)
 class FunctionBudget:
     """How a function stands to the memory budget.
 
@@ -277,7 +296,8 @@ class FunctionReport:
       name: The function that does the work, such as ``"main$async"``.
       exported_as: The name that users call, None if it is not exported.
       initializer: It runs once when the module is loaded; never scheduled.
-      transient_peak_bytes: The most transient memory alive at a time, None if not static.
+      transient_peak_bytes: The most that the call allocates at a time beyond its results, None if
+        not static.
       stock_transient_peak_bytes: The same for what the stock compiler makes, None if not static.
       external_bytes: Inputs and results, None if not static.
       peak_bytes: Everything at the worst moment: persistent, external and transient; None if not
@@ -295,6 +315,10 @@ class FunctionReport:
         None if the function allocates by itself.
       stock_call_peak_bytes: Inputs, results and transient memory at the worst moment of a call of
         the stock compiler's module, None if not static or not exact.
+      peak_allocations: What is alive at the transient peak, which is the sum of these bytes less
+        all results.
+      overwritten_inputs: Numbers of the arguments whose memory the function writes to.
+      stock_overwritten_inputs: The same for what the stock compiler makes.
     """
 
     name: str
@@ -313,6 +337,9 @@ class FunctionReport:
     budget: FunctionBudget | None = None
     caller_arena_bytes: int | None = None
     stock_call_peak_bytes: int | None = None
+    peak_allocations: tuple[AllocationReport, ...] = ()
+    overwritten_inputs: tuple[int, ...] = ()
+    stock_overwritten_inputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -562,6 +589,16 @@ def _function_budget(value: Any, place: str) -> FunctionBudget:
     )
 
 
+def _allocation(value: Any, place: str) -> AllocationReport:
+    item = _Object(value, place)
+    return AllocationReport(
+        kind=item.text("kind"),
+        name=item.optional_text("name"),
+        location=item.optional_text("location"),
+        bytes=item.count("bytes"),
+    )
+
+
 def _budget(value: Any, place: str) -> BudgetReport:
     item = _Object(value, place)
     return BudgetReport(
@@ -612,6 +649,9 @@ def _function(value: Any, place: str) -> FunctionReport:
         budget=item.added_optional("budget", _function_budget),
         caller_arena_bytes=item.added_optional("caller_arena_bytes", _count),
         stock_call_peak_bytes=item.added_optional("stock_call_peak_bytes", _count),
+        peak_allocations=item.added_items("peak_allocations", _allocation),
+        overwritten_inputs=item.added_items("overwritten_inputs", _count),
+        stock_overwritten_inputs=item.added_items("stock_overwritten_inputs", _count),
     )
     _check_budget(function, place)
     return function

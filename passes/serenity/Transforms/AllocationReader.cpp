@@ -256,7 +256,8 @@ bool Reader::readOperation(MlirOperation op) {
     return true;
   }
   if (name == "stream.resource.subview" || name == "stream.timepoint.await" ||
-      name == "stream.resource.retain" || name == "stream.tensor.export" ||
+      name == "stream.resource.retain" ||
+      name == "stream.resource.transients" || name == "stream.tensor.export" ||
       name == "util.optimization_barrier") {
     // Resources pass through, in order, and into what the caller gets of them.
     std::vector<ValueId> passed;

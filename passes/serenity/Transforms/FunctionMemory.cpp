@@ -37,13 +37,7 @@ MlirOperation firstCommandOn(MlirOperation execute, MlirValue value) {
   std::vector<MlirValue> operands = ir::operands(execute);
   MlirBlock body = ir::body(execute);
   MlirOperation found = {nullptr};
-  // The captured resources are the block's arguments, in order.
-  size_t first = 0;
-  while (first < operands.size() &&
-         ir::toString(mlirValueGetType(operands[first]))
-                 .rfind("!stream.resource", 0) != 0) {
-    ++first;
-  }
+  size_t first = size_t(capturedResources(execute));
   for (size_t i = first; i < operands.size(); ++i) {
     intptr_t number = intptr_t(i - first);
     if (!mlirValueEqual(operands[i], value) ||
@@ -130,6 +124,7 @@ std::optional<CallMemory> callMemory(MlirOperation module,
     return std::nullopt;
   }
   memory.callerArenaBytes = mlirIntegerAttrGetValueInt(size);
+  memory.live.push_back({"arena", "", "", *memory.callerArenaBytes});
   memory.transientPeakBytes += *memory.callerArenaBytes;
   memory.peakBytes += *memory.callerArenaBytes;
   return memory;

@@ -284,6 +284,16 @@ void writeStrings(Writer &json, std::string_view name,
   json.close(']');
 }
 
+void writeNumbers(Writer &json, std::string_view name,
+                  const std::vector<int64_t> &items) {
+  json.key(name);
+  json.open('[', /*flatInside=*/true);
+  for (int64_t item : items) {
+    json.value(item);
+  }
+  json.close(']');
+}
+
 void writeFunctionBudget(Writer &json,
                          const std::optional<FunctionBudget> &budget) {
   json.key("budget");
@@ -296,12 +306,7 @@ void writeFunctionBudget(Writer &json,
   json.field("over_bytes", budget->overBytes);
   json.field("region", budget->region);
   json.field("step", budget->step);
-  json.key("operations");
-  json.open('[', /*flatInside=*/true);
-  for (int64_t operation : budget->operations) {
-    json.value(operation);
-  }
-  json.close(']');
+  writeNumbers(json, "operations", budget->operations);
   json.key("buffers");
   json.open('[');
   for (const BudgetBuffer &buffer : budget->buffers) {
@@ -357,6 +362,9 @@ void writeFunction(Writer &json, const FunctionReport &function,
     json.close('}');
   }
   json.close(']');
+  writeNumbers(json, "overwritten_inputs", function.overwrittenInputs);
+  writeNumbers(json, "stock_overwritten_inputs",
+               function.stockOverwrittenInputs);
   json.key("candidates");
   json.open('[');
   for (const CandidateReport &candidate : function.candidates) {

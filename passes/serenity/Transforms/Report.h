@@ -80,7 +80,8 @@ struct RegionReport {
 /// An allocation of a function that is alive at its transient peak.
 struct AllocationReport {
   /// "slab" of a region; "value" that crosses host control flow or calls, or is
-  /// shared by regions; "variable" that a global takes over; "result".
+  /// shared by regions; "variable" that a global takes over; "result"; "arena"
+  /// of the caller's.
   std::string kind;
   std::string name; // the first command that touches it; may be empty
   std::string location;
@@ -149,6 +150,10 @@ struct FunctionReport {
   /// What is alive at the transient peak. Results that are not allocated yet
   /// have their share in the sum: the peak is the sum less all results.
   std::vector<AllocationReport> peakAllocations;
+  /// Arguments whose memory the function writes to, here and as the stock
+  /// compiler makes it.
+  std::vector<int64_t> overwrittenInputs;
+  std::vector<int64_t> stockOverwrittenInputs;
   std::vector<CandidateReport> candidates;
   /// Of `meansInOrder`; empty: as the stock compiler.
   std::vector<std::string> used;

@@ -16,6 +16,17 @@
 
 namespace serenity {
 
+namespace {
+
+/// Operand segments of `stream.cmd.dispatch`, in order.
+enum DispatchSegment { Workload, Uniforms, Resources, Sizes, Offsets, Lengths };
+
+/// Bits of `resource_accesses`.
+constexpr int64_t reads = 1;
+constexpr int64_t writes = 2;
+
+} // namespace
+
 std::string commandName(MlirOperation op) {
   MlirAttribute entries = ir::attr(op, "entry_points");
   if (ir::isNull(entries) || !mlirAttributeIsAArray(entries) ||
@@ -27,14 +38,37 @@ std::string commandName(MlirOperation op) {
   return nested == std::string::npos ? name : name.substr(nested + 2);
 }
 
+bool commandWrites(MlirOperation op, int64_t number) {
+  std::string_view name = ir::name(op);
+  if (name == "stream.cmd.fill") {
+    return number == 0;
+  }
+  if (name == "stream.cmd.copy") {
+    return number == 3;
+  }
+  std::vector<int64_t> segments = ir::operandSegments(op);
+  if (name != "stream.cmd.dispatch" || segments.size() != 6) {
+    return false;
+  }
+  int64_t resource = number - segments[Workload] - segments[Uniforms];
+  std::vector<int64_t> modes = ir::intArray(ir::attr(op, "resource_accesses"));
+  modes.resize(size_t(segments[Resources]), reads | writes);
+  return resource >= 0 && resource < segments[Resources] &&
+         (modes[size_t(resource)] & writes) != 0;
+}
+
+int64_t capturedResources(MlirOperation execute) {
+  std::vector<MlirValue> operands = ir::operands(execute);
+  int64_t first = 0;
+  while (first < int64_t(operands.size()) &&
+         ir::toString(mlirValueGetType(operands[size_t(first)]))
+                 .rfind("!stream.resource", 0) != 0) {
+    ++first;
+  }
+  return first;
+}
+
 namespace {
-
-/// Operand segments of `stream.cmd.dispatch`, in order.
-enum DispatchSegment { Workload, Uniforms, Resources, Sizes, Offsets, Lengths };
-
-/// Bits of `resource_accesses`.
-constexpr int64_t reads = 1;
-constexpr int64_t writes = 2;
 
 /// The buffers of one pack and the resources beside it.
 class Reader {

@@ -30,6 +30,13 @@ void describeCommands(MlirOperation function, MlirOperation pack,
 /// `@entry_point` of a dispatch, the name of any other operation.
 std::string commandName(MlirOperation op);
 
+/// Whether the command `op` writes to its operand `number`, a resource.
+bool commandWrites(MlirOperation op, int64_t number);
+
+/// The number of the first operand of a `stream.cmd.execute` that is a captured
+/// resource: that of the first argument of its body.
+int64_t capturedResources(MlirOperation execute);
+
 } // namespace serenity
 
 #endif // SERENITY_TRANSFORMS_SLABCOMMANDS_H

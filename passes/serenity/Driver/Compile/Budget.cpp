@@ -115,17 +115,62 @@ FunctionBudget explainMiss(const FunctionReport &function,
 }
 
 std::string sayMissed(const FunctionReport &function, int64_t budgetBytes) {
-  std::string text =
-      "function '" + function.exportedAs + "' needs " +
-      bytesText(*function.transientPeakBytes) +
-      " of transient memory at least, the budget is " +
-      std::to_string(budgetBytes) + ": " +
-      bytesText(function.budget->overBytes) + " too much (used: " +
-      joined(function.used, "nothing, as the stock compiler") + ")";
-  if (!function.peakIsExact) {
-    text += "; this is an upper bound over branches and trip counts";
+  return "'" + function.exportedAs + "' exceeds its memory budget by " +
+         bytesText(function.budget->overBytes) + " (" +
+         std::to_string(*function.transientPeakBytes) + " > " +
+         std::to_string(budgetBytes) +
+         (function.peakIsExact ? ")"
+                               : "; the least upper bound over all branches "
+                                 "and trip counts)") +
+         ", used: " + joined(function.used, "nothing, as the stock compiler");
+}
+
+/// Whether more than one slab counts at the peak.
+bool hasValuesBetweenRegions(const FunctionReport &function) {
+  return std::count_if(function.peakAllocations.begin(),
+                       function.peakAllocations.end(),
+                       [](const AllocationReport &allocation) {
+                         return allocation.kind != "result";
+                       }) > 1;
+}
+
+/// Itemises the transient peak: slabs, and what lies between regions.
+std::string sayAllocations(const FunctionReport &function) {
+  std::vector<AllocationReport> sorted = function.peakAllocations;
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const AllocationReport &a, const AllocationReport &b) {
+                     return a.bytes > b.bytes;
+                   });
+  std::string text;
+  size_t named = 0;
+  int64_t sum = 0;
+  int64_t others = 0;
+  int64_t otherBytes = 0;
+  for (const AllocationReport &allocation : sorted) {
+    if (allocation.kind == "result") {
+      continue;
+    }
+    sum += allocation.bytes;
+    if (named == maxNamed) {
+      ++others;
+      otherBytes += allocation.bytes;
+      continue;
+    }
+    text += (named++ ? ", " : "") +
+            (allocation.kind == "value" ? std::string("value between regions")
+                                        : allocation.kind) +
+            (allocation.name.empty() ? "" : " of " + allocation.name) + " " +
+            std::to_string(allocation.bytes);
   }
-  return text;
+  if (others) {
+    text += " and " + std::to_string(others) + " more of " +
+            bytesText(otherBytes) + " together";
+  }
+  int64_t pending = sum - *function.transientPeakBytes;
+  if (pending > 0) {
+    text += "; less " + bytesText(pending) + " for results allocated later";
+  }
+  return "allocated at the peak: " + text;
 }
 
 /// The buffers of the list that `select` takes, each with its `describe`.
@@ -392,10 +437,9 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
     if (!function.transientPeakBytes) {
       unknown = true;
       function.budget = FunctionBudget();
-      complain("whether function '" + function.exportedAs +
-               "' keeps to the budget of " + bytesText(bytes) +
-               " is not known: it allocates memory of a size that only the "
-               "run decides. Give its tensors static shapes" +
+      complain("cannot check the memory budget of '" + function.exportedAs +
+               "': dynamically sized allocation; give its tensors static "
+               "shapes" +
                (flags.budgetIsError()
                     ? ", or go on with --serenity-budget-policy=warn"
                     : ""));
@@ -406,10 +450,10 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
       function.budget->met = true;
       if (*function.transientPeakBytes > 0) {
         ir::emitRemark(location,
-                       "function '" + function.exportedAs + "' takes " +
-                           bytesText(*function.transientPeakBytes) +
-                           " of its budget of " + std::to_string(bytes) +
-                           "; used: " +
+                       "'" + function.exportedAs +
+                           "' is within its memory budget (" +
+                           std::to_string(*function.transientPeakBytes) +
+                           " <= " + std::to_string(bytes) + "), used: " +
                            joined(function.used, "nothing, as the stock "
                                                  "compiler"));
       }
@@ -418,6 +462,9 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
     missed = true;
     function.budget = explainMiss(function, bytes);
     complain(sayMissed(function, bytes));
+    if (hasValuesBetweenRegions(function)) {
+      ir::emitRemark(location, sayAllocations(function));
+    }
     if (function.budget->region) {
       const RegionReport &region =
           function.regions[size_t(*function.budget->region)];

@@ -15,6 +15,7 @@
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/CloneCallees.h"
+#include "serenity/Transforms/OverwrittenInputs.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
@@ -137,6 +138,13 @@ ModuleReport Pipeline::describeStock(MlirOperation stock) const {
   Options asIree = options;
   asIree.offsets = PackAlgorithm::Iree; // changes nothing in the module
   ModuleReport found;
+  for (MlirOperation function : ir::operations(ir::body(stock))) {
+    if (ir::isa(function, "util.func")) {
+      std::string name = ir::stringAttr(function, "sym_name").value_or("");
+      functionReport(found, name).overwrittenInputs =
+          overwrittenInputs(stock, function);
+    }
+  }
   runPack(stock, asIree, &found);
   return found;
 }
@@ -205,6 +213,25 @@ bool Pipeline::makeStock(StockCandidate &stock) {
   stock.offsetPeaks = stream.peaks(stock.module, options, options.offsets);
   stock.slabs = describeStock(stock.module);
   return true;
+}
+
+/// What was proved about the regions of the candidate in our order holds for
+/// the same commands in IREE's: no order of them needs less.
+void takeOverProofs(const FunctionReport &ours, FunctionReport &chosen) {
+  if (ours.regions.size() != chosen.regions.size()) {
+    return; // not the same commands
+  }
+  for (size_t i = 0; i < ours.regions.size(); ++i) {
+    const RegionReport &from = ours.regions[i];
+    RegionReport &to = chosen.regions[i];
+    if (!from.leftAlone.empty() || from.lowerBoundBytes == 0 ||
+        from.lowerBoundBytes > to.predictedBytes) {
+      continue; // IREE's order shares buffers that ours does not
+    }
+    to.lowerBoundBytes = from.lowerBoundBytes;
+    to.optimal = from.optimal && to.predictedBytes <= from.predictedBytes;
+    to.provedBy = to.optimal ? from.provedBy : "";
+  }
 }
 
 /// Chooses the variant of every function and brings the module to laid out
@@ -280,6 +307,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     entry.stockTransientPeakBytes = item.second;
     entry.stockCallPeakBytes = measured.withResults[name]; // and inputs, later
     entry.stockRegions = functionReport(measured.slabs, name).regions;
+    entry.stockOverwrittenInputs =
+        functionReport(measured.slabs, name).overwrittenInputs;
     std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
         {"stock", item.second}};
     Variant best = Variant::Stock;
@@ -403,7 +432,17 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
     keepRegions(again);
   }
-  return finishSlabs(flow, watched);
+  ModuleReport proved = own && form.isStock() ? own->report : ModuleReport();
+  if (!finishSlabs(flow, watched)) {
+    return false;
+  }
+  for (const auto &item : choice) {
+    if (item.second != Variant::Ours) {
+      takeOverProofs(functionReport(proved, item.first),
+                     functionReport(report, item.first));
+    }
+  }
+  return true;
 }
 
 /// From slabs in the order that was chosen to offsets. Functions in IREE's

@@ -6,6 +6,7 @@
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/FunctionMemory.h"
+#include "serenity/Transforms/OverwrittenInputs.h"
 
 #include <map>
 #include <set>
@@ -131,6 +132,7 @@ void describeFunctions(MlirOperation module, const Options &options,
       std::optional<int64_t> inputs =
           inputBytes(declared ? exported->second : function->second);
       entry.transientPeakBytes = std::nullopt;
+      entry.overwrittenInputs = overwrittenInputs(module, function->second);
       if (entry.stockCallPeakBytes && inputs) {
         *entry.stockCallPeakBytes += *inputs;
       } else {
