@@ -53,6 +53,15 @@ def test_every_pass_has_a_description_tests_and_declared_options() -> None:
         assert set(declared.options) <= options, declared.name
 
 
+def test_attributes_are_spelled_in_one_place() -> None:
+    spelled = {
+        path.name
+        for path in (*SOURCES.rglob("*.cpp"), *SOURCES.rglob("*.h"))
+        if re.search(r'"serenity\.\w', path.read_text("utf-8"))
+    }
+    assert spelled == {"Attributes.h", "Attributes.cpp"}
+
+
 def test_names_are_kebab_case_and_distinct() -> None:
     for names in (
         [option.name for option in _core.option_declarations()],

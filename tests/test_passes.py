@@ -39,7 +39,7 @@ def run(text: str, *names: str, **options: object) -> str:
 @pytest.mark.parametrize("scheduler", ["exact", "serenity", "heuristic"])
 def test_schedule_orders_a_function(scheduler: str) -> None:
     printed = run(MODULE, "serenity-schedule", scheduler=scheduler)
-    assert "serenity.peak_bytes = 4224" in printed
+    assert "serenity.estimated_peak_bytes = 4224" in printed
     order = [line.split("@")[1] for line in printed.splitlines() if "flow.dispatch" in line]
     assert [name.rstrip(":") for name in order] == ["big", "small", "big", "small", "add"]
 

@@ -6,9 +6,10 @@
 // 64 + 4096 + 64 = 4224. The result is exported and does not count.
 
 // CHECK-LABEL: @one_large_tensor_at_a_time
+//  CHECK-SAME: serenity.estimated_peak_bytes = 4224 : i64
 //  CHECK-SAME: serenity.lower_bound_bytes = 4224 : i64
 //  CHECK-SAME: serenity.optimal = true
-//  CHECK-SAME: serenity.peak_bytes = 4224 : i64
+//  CHECK-SAME: serenity.scheduled
 //       CHECK: flow.dispatch @ex::@grow_[[FIRST:[ab]]](
 //  CHECK-NEXT: flow.dispatch @ex::@shrink_[[FIRST]](
 //  CHECK-NEXT: flow.dispatch @ex::@grow_
@@ -29,7 +30,7 @@ util.func public @one_large_tensor_at_a_time(%x: tensor<16xf32>) -> tensor<16xf3
 // per element, 64 -> 64; and that the order of a chain stays.
 
 // CHECK-LABEL: @chain
-//  CHECK-SAME: serenity.peak_bytes = 192 : i64
+//  CHECK-SAME: serenity.estimated_peak_bytes = 192 : i64
 //       CHECK: @ex::@first
 //  CHECK-NEXT: @ex::@second
 //  CHECK-NEXT: @ex::@third
@@ -46,7 +47,7 @@ util.func public @chain(%x: tensor<25xf32>) -> tensor<25xf32> {
 // counted twice. It moves along with its user.
 
 // CHECK-LABEL: @reshape_is_an_alias
-//  CHECK-SAME: serenity.peak_bytes = 512 : i64
+//  CHECK-SAME: serenity.estimated_peak_bytes = 512 : i64
 //       CHECK: %[[MADE:.+]] = flow.dispatch @ex::@make
 //       CHECK: %[[SHAPED:.+]] = flow.tensor.reshape %[[MADE]]
 //       CHECK: flow.dispatch @ex::@both(%[[MADE]], %[[SHAPED]])
@@ -65,7 +66,7 @@ util.func public @reshape_is_an_alias(%x: tensor<16xf32>) -> tensor<16xf32> {
 // 4096 for the tensor, 64 for what @read makes.
 
 // CHECK-LABEL: @reader_before_writer
-//  CHECK-SAME: serenity.peak_bytes = 4160 : i64
+//  CHECK-SAME: serenity.estimated_peak_bytes = 4160 : i64
 //       CHECK: %[[OLD:.+]] = flow.dispatch @ex::@make
 //       CHECK: flow.dispatch @ex::@read
 //       CHECK: flow.dispatch @ex::@overwrite({{.+}}) : {{.+}} -> %[[OLD]]
@@ -85,7 +86,7 @@ util.func public @reader_before_writer(%x: tensor<16xf32>) -> tensor<16xf32> {
 // 64 (the first sum) + 4096 + 64.
 
 // CHECK-LABEL: @shared_splat
-//  CHECK-SAME: serenity.peak_bytes = 4224 : i64
+//  CHECK-SAME: serenity.estimated_peak_bytes = 4224 : i64
 //       CHECK: @ex::@begin_[[FIRST:[ab]]]
 //  CHECK-NEXT: @ex::@sum_[[FIRST]]
 //       CHECK: @ex::@begin_
@@ -107,7 +108,7 @@ util.func public @shared_splat(%x: tensor<16xf32>) -> tensor<16xf32> {
 // depend on the other, and one without tensors is left without attributes.
 
 // CHECK-LABEL: @needs_256
-//  CHECK-SAME: serenity.peak_bytes = 256 : i64
+//  CHECK-SAME: serenity.estimated_peak_bytes = 256 : i64
 util.func public @needs_256(%x: tensor<16xf32>) -> tensor<16xf32> {
   %0 = flow.dispatch @ex::@make(%x) : (tensor<16xf32>) -> tensor<64xf32>
   %1 = flow.dispatch @ex::@end(%0) : (tensor<64xf32>) -> tensor<16xf32>
@@ -115,7 +116,7 @@ util.func public @needs_256(%x: tensor<16xf32>) -> tensor<16xf32> {
 }
 
 // CHECK-LABEL: @needs_512
-//  CHECK-SAME: serenity.peak_bytes = 512 : i64
+//  CHECK-SAME: serenity.estimated_peak_bytes = 512 : i64
 util.func public @needs_512(%x: tensor<16xf32>) -> tensor<16xf32> {
   %0 = flow.dispatch @ex::@make(%x) : (tensor<16xf32>) -> tensor<128xf32>
   %1 = flow.dispatch @ex::@end(%0) : (tensor<128xf32>) -> tensor<16xf32>

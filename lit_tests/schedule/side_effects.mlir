@@ -25,7 +25,7 @@ util.func public @load_after_store(%x: tensor<16xf32>) -> tensor<16xf32> {
 // that what is imported or exported costs nothing: only the 4096 bytes between.
 
 // CHECK-LABEL: @abi
-//  CHECK-SAME: serenity.peak_bytes = 4096 : i64
+//  CHECK-SAME: serenity.estimated_peak_bytes = 4096 : i64
 //       CHECK: hal.tensor.import
 //       CHECK: flow.dispatch
 //       CHECK: hal.tensor.barrier

@@ -17,6 +17,7 @@
 //       CHECK: serenity.lower_bound_bytes = 4224 : i64
 //  CHECK-SAME: serenity.optimal = true
 //  CHECK-SAME: serenity.peak_bytes = 4224 : i64
+//  CHECK-SAME: serenity.scheduled
 util.func public @one_large_buffer_at_a_time(%x: !stream.resource<external>) -> (!stream.resource<external>, !stream.timepoint) {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index

@@ -38,6 +38,7 @@
 #include "serenity/Transforms/CloneCallees.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
@@ -150,7 +151,7 @@ std::optional<double> copiedOperations(const std::vector<Node> &nodes) {
 bool isStockThroughout(const std::vector<Node> &nodes) {
   return std::all_of(nodes.begin(), nodes.end(), [](const Node &node) {
     return ir::isa(node.op, "util.initializer") ||
-           ir::stringAttr(node.op, "serenity.variant") == "stock";
+           attributes::keepsStockOffsets(node.op);
   });
 }
 
@@ -211,7 +212,7 @@ bool runCloneCallees(MlirOperation module, const Options &, ModuleReport *) {
       mlirOperationSetAttributeByName(
           copy, ir::strRef("sym_name"),
           mlirStringAttrGet(context, ir::strRef(copyName)));
-      ir::setStringAttr(copy, "serenity.copy_of", name);
+      attributes::setCopyOf(copy, name);
       mlirOperationSetAttributeByName(
           sites[site], ir::strRef("callee"),
           mlirFlatSymbolRefAttrGet(context, ir::strRef(copyName)));

@@ -28,6 +28,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/ResourceConfig.h"
@@ -276,7 +277,7 @@ bool runPack(MlirOperation module, const Options &options,
         continue;
       }
       PackOptions packOptions = slabPackOptions(op, options);
-      if (ir::stringAttr(function, "serenity.variant") == "stock") {
+      if (attributes::keepsStockOffsets(function)) {
         packOptions.algorithm = PackAlgorithm::Iree;
       }
       std::optional<std::string> invalid = check(model->slices, packOptions);

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "serenity/Transforms/ProgramOrder.h"
+#include "serenity/Transforms/Attributes.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -14,7 +15,7 @@ namespace serenity {
 
 using namespace ir;
 
-static constexpr std::string_view kTag = "serenity.order.";
+static constexpr std::string_view kTag = attributes::kOrderTag;
 
 Reorder::Reorder(MlirBlock block) : block(block) {
   for (MlirOperation op : operations(block)) {

@@ -4,6 +4,7 @@
 
 #include "serenity/Transforms/RewriteSum.h"
 
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Rewrite.h"
 #include "serenity/Transforms/RewriteSplit.h"
 
@@ -124,7 +125,7 @@ MlirValue insertBarrier(MlirValue value, MlirOperation before) {
   MlirOperation barrier =
       create("util.optimization_barrier", mlirOperationGetLocation(before),
              {value}, {mlirValueGetType(value)});
-  setUnitAttr(barrier, kBarrierAttr);
+  attributes::setBarrier(barrier);
   insertBefore(before, barrier);
   return result(barrier);
 }
@@ -138,8 +139,7 @@ using namespace ir;
 bool removeBarriers(MlirOperation module) {
   std::vector<MlirOperation> barriers;
   walk(module, [&](MlirOperation op) {
-    if (isa(op, "util.optimization_barrier") &&
-        !isNull(attr(op, rewrite::kBarrierAttr))) {
+    if (isa(op, "util.optimization_barrier") && attributes::isBarrier(op)) {
       barriers.push_back(op);
     }
   });

@@ -16,9 +16,6 @@
 
 namespace serenity::rewrite {
 
-/// The attribute that tells our barriers from the user's.
-inline constexpr const char *kBarrierAttr = "serenity.barrier";
-
 /// A tree of binary additions whose inner sums have no other user.
 struct Sum {
   MlirOperation root;

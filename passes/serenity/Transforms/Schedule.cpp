@@ -36,6 +36,7 @@
 
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/ResourceConfig.h"
 
@@ -538,7 +539,7 @@ bool runSchedule(MlirOperation module, const Options &options,
     if (!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) {
       continue;
     }
-    if (ir::stringAttr(function, "serenity.variant")) {
+    if (attributes::keepsStockOrder(function)) {
       continue; // the driver has chosen IREE's order
     }
     bool hasFlow = false;
@@ -584,12 +585,8 @@ bool runSchedule(MlirOperation module, const Options &options,
     if (!std::is_sorted(result.order.begin(), result.order.end())) {
       model.apply(result.order);
     }
-    ir::setIntAttr(function, "serenity.peak_bytes", result.peakBytes);
-    ir::setIntAttr(function, "serenity.lower_bound_bytes",
-                   result.lowerBoundBytes);
-    mlirOperationSetDiscardableAttributeByName(
-        function, ir::strRef("serenity.optimal"),
-        mlirBoolAttrGet(mlirOperationGetContext(function), result.optimal));
+    attributes::setEstimatedOrder(
+        function, {result.peakBytes, result.lowerBoundBytes, result.optimal});
     if (report) {
       functionReport(*report,
                      ir::stringAttr(function, "sym_name").value_or(""));

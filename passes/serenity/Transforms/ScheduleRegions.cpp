@@ -36,6 +36,7 @@
 #include "serenity/Core/Scheduling/OrderWalk.h"
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/RegionModel.h"
 #include "serenity/Transforms/ResourceConfig.h"
@@ -366,12 +367,8 @@ RegionReport scheduleRegion(MlirOperation execute,
   report.provedBy = solution.schedule.provedBy;
   report.states = solution.schedule.states;
   report.seconds = solution.schedule.seconds;
-  ir::setIntAttr(execute, "serenity.peak_bytes", report.predictedBytes);
-  ir::setIntAttr(execute, "serenity.lower_bound_bytes", report.lowerBoundBytes);
-  MlirContext context = mlirOperationGetContext(execute);
-  mlirOperationSetDiscardableAttributeByName(
-      execute, ir::strRef("serenity.optimal"),
-      mlirBoolAttrGet(context, report.optimal));
+  attributes::setExactOrder(
+      execute, {report.predictedBytes, report.lowerBoundBytes, report.optimal});
   return report;
 }
 
@@ -428,7 +425,7 @@ bool runScheduleRegions(MlirOperation module, const Options &options,
     if (!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) {
       continue;
     }
-    if (ir::stringAttr(function, "serenity.variant")) {
+    if (attributes::keepsStockOrder(function)) {
       continue; // the driver has chosen IREE's order
     }
     std::vector<MlirOperation> regions;
@@ -442,7 +439,7 @@ bool runScheduleRegions(MlirOperation module, const Options &options,
     }
     std::string name = ir::stringAttr(function, "sym_name").value_or("");
     for (MlirOperation region : regions) {
-      if (!ir::isNull(ir::attr(region, "serenity.peak_bytes"))) {
+      if (attributes::isScheduled(region)) {
         continue; // done before
       }
       RegionReport entry = scheduleRegion(region, executables, options);

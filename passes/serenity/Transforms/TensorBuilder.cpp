@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "serenity/Transforms/TensorBuilder.h"
+#include "serenity/Transforms/Attributes.h"
 
 namespace serenity::rewrite {
 
@@ -10,7 +11,6 @@ using namespace ir;
 
 namespace {
 
-constexpr const char *refusedAttr = "serenity.refused";
 constexpr const char *placeholderName = "builtin.unrealized_conversion_cast";
 
 /// Stands for an operation that would not be valid.
@@ -19,7 +19,7 @@ MlirOperation placeholder(const std::string &reason,
                           MlirOperation before) {
   MlirOperation op = create(placeholderName, mlirOperationGetLocation(before),
                             operands, {type});
-  setStringAttr(op, refusedAttr, reason);
+  attributes::setRefused(op, reason);
   insertBefore(before, op);
   return op;
 }
@@ -249,7 +249,7 @@ std::optional<RefusedTensor> refusedTensor(MlirOperation op) {
   std::optional<RefusedTensor> found;
   walk(op, [&](MlirOperation inner) {
     if (!found && isa(inner, placeholderName)) {
-      if (std::optional<std::string> reason = stringAttr(inner, refusedAttr)) {
+      if (std::optional<std::string> reason = attributes::refused(inner)) {
         found = RefusedTensor{mlirOperationGetLocation(inner), *reason};
       }
     }

@@ -35,6 +35,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/SlabCommands.h"
@@ -326,7 +327,7 @@ void setLifetimes(MlirOperation pack, const std::vector<Slice> &slices) {
 bool runWaves(MlirOperation module, const Options &options, ModuleReport *) {
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if ((!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) ||
-        ir::stringAttr(function, "serenity.variant")) {
+        attributes::keepsStockOrder(function)) {
       continue;
     }
     std::vector<MlirOperation> packs;

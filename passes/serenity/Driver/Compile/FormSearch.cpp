@@ -7,6 +7,7 @@
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
@@ -227,7 +228,7 @@ std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
   }
   int64_t sum = 0;
   for (MlirOperation function : ir::operations(ir::body(flow))) {
-    std::optional<int64_t> peak = ir::intAttr(function, "serenity.peak_bytes");
+    std::optional<int64_t> peak = attributes::estimatedPeakBytes(function);
     bool hasFlow = false;
     if (!peak && !ir::isa(function, "flow.executable")) {
       ir::walk(function, [&](MlirOperation op) {

@@ -14,6 +14,7 @@
 #include "serenity/Driver/Compile/Summary.h"
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
 #include "serenity/Transforms/OverwrittenInputs.h"
 #include "serenity/Transforms/Passes.h"
@@ -27,11 +28,6 @@
 namespace serenity {
 
 namespace {
-
-/// Functions carry the variant they are compiled in while the stream phase
-/// runs: "stock", "offsets" or nothing (ours). The passes skip what is not
-/// theirs.
-constexpr const char *variantAttr = "serenity.variant";
 
 /// Phases in pipeline order.
 const char *const phases[] = {"start",
@@ -400,11 +396,12 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
       auto it = choice.find(name);
       if (it != choice.end() && it->second != Variant::Ours &&
           (ir::isa(function, "util.func") || ir::isa(function, "func.func"))) {
-        ir::setStringAttr(function, variantAttr,
-                          it->second == Variant::Stock ? "stock" : "offsets");
+        attributes::setKept(function, it->second == Variant::Stock
+                                          ? attributes::Kept::OrderAndOffsets
+                                          : attributes::Kept::Order);
       } else if (ir::isa(function, "util.initializer") && !anyOwn &&
                  !anyOffsets) {
-        ir::setStringAttr(function, variantAttr, "stock");
+        attributes::setKept(function, attributes::Kept::OrderAndOffsets);
       }
     }
   };
@@ -460,25 +457,6 @@ bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
   return stream.runOwn("serenity-pack", module, options, &report, visible) &&
          stream.runOwn("serenity-clone-callees", module, options, &report,
                        visible);
-}
-
-/// Removes our annotations, so that later phases see what stock would give
-/// them.
-void stripAnnotations(MlirOperation module) {
-  ir::walk(module, [&](MlirOperation op) {
-    std::vector<std::string> names;
-    intptr_t count = mlirOperationGetNumAttributes(op);
-    for (intptr_t i = 0; i < count; ++i) {
-      std::string_view name =
-          ir::view(mlirIdentifierStr(mlirOperationGetAttribute(op, i).name));
-      if (name.substr(0, 9) == "serenity.") {
-        names.emplace_back(name);
-      }
-    }
-    for (const std::string &name : names) {
-      mlirOperationRemoveDiscardableAttributeByName(op, ir::strRef(name));
-    }
-  });
 }
 
 /// The invocation keeps pointing at the module but no longer owns it, so that
@@ -645,7 +623,7 @@ bool Pipeline::runStream(FormSearch &forms, std::string &error) {
     outcome.budgetMissed = true;
     return false;
   }
-  stripAnnotations(state.module);
+  attributes::removeAll(state.module);
   if (!state.dumpPhasesTo.empty()) {
     std::string name =
         ir::stringAttr(state.module, "sym_name").value_or("module");

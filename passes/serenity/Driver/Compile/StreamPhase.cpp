@@ -5,6 +5,7 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
 #include "serenity/Transforms/FunctionMemory.h"
 #include "serenity/Transforms/Passes.h"
@@ -27,16 +28,15 @@ void setPartitioning(MlirOperation module, bool on) {
   mlirContextGetOrLoadDialect(context, ir::strRef("stream"));
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (!on) {
-      if (ir::stringAttr(function, "serenity.partitioning")) {
+      if (attributes::hasOwnPartitioning(function)) {
         mlirOperationRemoveDiscardableAttributeByName(
             function, ir::strRef(partitioningAttr));
-        mlirOperationRemoveDiscardableAttributeByName(
-            function, ir::strRef("serenity.partitioning"));
+        attributes::removeOwnPartitioning(function);
       }
       continue;
     }
     // Only where the order is ours, and never over a choice of the user's.
-    if (ir::isNull(ir::attr(function, "serenity.peak_bytes")) ||
+    if (!attributes::isScheduled(function) ||
         !ir::isNull(ir::attr(function, partitioningAttr))) {
       continue;
     }
@@ -47,7 +47,7 @@ void setPartitioning(MlirOperation module, bool on) {
     }
     mlirOperationSetDiscardableAttributeByName(
         function, ir::strRef(partitioningAttr), debug);
-    ir::setStringAttr(function, "serenity.partitioning", "debug");
+    attributes::setOwnPartitioning(function);
   }
 }
 
@@ -250,7 +250,7 @@ Peaks transientPeaks(MlirOperation module, const Options &options,
   Peaks peaks;
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if ((ir::isa(function, "util.func") || ir::isa(function, "func.func")) &&
-        !ir::stringAttr(function, "serenity.copy_of")) {
+        !attributes::isCopy(function)) {
       std::string name = ir::stringAttr(function, "sym_name").value_or("");
       SlabLayout layout;
       layout.algorithm = algorithm;
