@@ -2,10 +2,14 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Results in the place of operands, at flow level. IREE ties a result to an
-// operand only where the operand is the init of the last operation of a
-// dispatch; an activation behind a partial convolution, or an addition, then
-// gets a buffer of its own although the accumulator dies with it.
+//===----------------------------------------------------------------------===//
+// serenity-in-place-results
+//
+// Lets dispatches write a result over an operand that dies with them. IREE ties
+// a result to an operand only where the operand is the init of the last
+// operation of a dispatch; an activation behind a partial convolution, or an
+// addition, then gets a buffer of its own although the accumulator dies with
+// it.
 //
 //   %1 = flow.dispatch @add(%x, %acc) : (T, T) -> T
 // becomes
@@ -21,8 +25,18 @@
 // Hence an operation may have the operand as an input only if its own init is
 // empty; then whatever else it needs, like a product that is added to the
 // operand, accumulates elsewhere, in registers or on the stack.
+//
+// Assumes dispatches of static shape with one entry point. Without the option
+// `last-use` the operand may have no other reader; with it, the dispatch may
+// also be the last reader in program order, which fixes that order. Afterwards
+// the changed dispatches have executables of their own (`..._in_place_N`).
+//
+// Place in the pipeline: after the flow phase and
+// serenity-restore-program-order, before serenity-schedule.
+//===----------------------------------------------------------------------===//
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/Rewrite.h"
 #include "serenity/Transforms/RewriteSplit.h"
 
@@ -383,6 +397,12 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
     }
   }
   return moved;
+}
+
+bool runInPlaceResults(MlirOperation module, const Options &options,
+                       ModuleReport *) {
+  updateInPlace(module, /*onlySingleUse=*/!options.lastUse);
+  return true;
 }
 
 } // namespace serenity

@@ -131,25 +131,3 @@ MlirValue insertBarrier(MlirValue value, MlirOperation before) {
 }
 
 } // namespace serenity::rewrite
-
-namespace serenity {
-
-using namespace ir;
-
-bool removeBarriers(MlirOperation module) {
-  std::vector<MlirOperation> barriers;
-  walk(module, [&](MlirOperation op) {
-    if (isa(op, "util.optimization_barrier") && attributes::isBarrier(op)) {
-      barriers.push_back(op);
-    }
-  });
-  for (MlirOperation op : barriers) {
-    for (intptr_t i = 0, e = mlirOperationGetNumResults(op); i < e; ++i) {
-      mlirValueReplaceAllUsesOfWith(result(op, i), operand(op, i));
-    }
-    mlirOperationDestroy(op);
-  }
-  return !barriers.empty();
-}
-
-} // namespace serenity
