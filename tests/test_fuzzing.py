@@ -15,18 +15,21 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fuzzing_support import Deceived
 from typer.testing import CliRunner
 
-import serenity_mlir
 from serenity_mlir._native import iree_library_directory
 from serenity_mlir.cli import app
 from serenity_mlir.fuzzing import Program, Settings, Totals, generate, run_batch
 from serenity_mlir.fuzzing.emitters import EMITTERS
-from serenity_mlir.fuzzing.execution import compare_execution, draw_inputs, keep_apart
+from serenity_mlir.fuzzing.execution import compare_execution
+from serenity_mlir.fuzzing.inputs import draw_inputs
 from serenity_mlir.fuzzing.program import Block, Function, Operation, Type, Value
+from serenity_mlir.fuzzing.promises import draw_budget, find_broken_bounds
 from serenity_mlir.fuzzing.reducing import reduce_program
 from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
 from serenity_mlir.fuzzing.structure import (
@@ -36,9 +39,14 @@ from serenity_mlir.fuzzing.structure import (
     _compare_function,
     _culprits,
     compare_structure,
+    find_complaints,
 )
-from serenity_mlir.measuring.measurement import MeasurementServer, measure
-from serenity_mlir.measuring.predictions import read_prediction
+from serenity_mlir.measuring.measurement import (
+    CallMemory,
+    Measurement,
+    MeasurementServer,
+    Storage,
+)
 
 
 def _kinds(program: Program) -> list[str]:
@@ -53,7 +61,7 @@ def test_programs_depend_on_seed_and_number_alone() -> None:
         code = (
             "import hashlib\n"
             "from serenity_mlir.fuzzing import generate\n"
-            "from serenity_mlir.fuzzing.execution import draw_inputs\n"
+            "from serenity_mlir.fuzzing.inputs import draw_inputs\n"
             "d = hashlib.sha256()\n"
             "for i in range(60):\n"
             "    program = generate(7, i)\n"
@@ -77,23 +85,79 @@ def test_programs_depend_on_seed_and_number_alone() -> None:
     assert generate(7, 3).text() != generate(8, 3).text()
 
 
+def test_programs_of_the_first_version_stay() -> None:
+    """They are named by seed and number in docs/fuzzing_log.md."""
+    digest = hashlib.sha256()
+    for index in range(200):
+        digest.update(generate(2002, index, vmvx=index % 2 == 0, version=1).text().encode())
+    assert digest.hexdigest() == "870fc7add9f36f6b3afd6fbb8e238384e3d6d1b42572f137d5c0c8703fc88e37"
+
+
+def _nested(operation: Operation) -> bool:
+    inside = (inner for block in operation.blocks for inner in block.walk())
+    return operation.kind == "for" and any(inner.kind == "for" for inner in inside)
+
+
+def _features(program: Program) -> set[str]:
+    """What the generator's second version draws."""
+    found = set()
+    operations = [op for function in program.functions for op in function.body.walk()]
+    makers = {value: op.kind for op in operations for value in op.results}
+    for op in operations:
+        types = [value.type for value in op.operands if value.type.shape is not None]
+        dynamic = any(of.dynamic for of in types)
+        if dynamic and not any(value.type.dynamic for value in op.results):
+            found.add(f"dynamic {op.kind}")
+        found.add(op.kind)
+        starts = [makers.get(value) for value in op.operands[: len(op.results)]]
+        if op.kind == "for" and {"constant", "splat"} & set(starts):
+            found.add("loop from a constant")
+        yielded = [makers.get(value) for block in op.blocks for value in block.results]
+        if op.kind == "if" and {"constant", "splat"} & set(yielded):
+            found.add("constant of a branch")
+        if _nested(op):
+            found.add("nested loops")
+        if op.kind in ("slice", "insert") and op.operands[-1].type.shape is None:
+            found.add(f"{op.kind} at {op.operands[-1].type.element}")
+        if "style" in op.attributes:
+            found.add(f"{op.kind} {op.attributes['style']}")
+    entries = program.entry_points
+    for function in entries:
+        if any(0 in value.type.dims for value in function.body.results):
+            found.add("empty result")
+        if function.stored_results:
+            found.add("caller's storage")
+    kinds = {any(value.type.dynamic for value in f.body.arguments) for f in entries}
+    if kinds == {False, True}:
+        found.add("dynamic and static functions")
+    if any(item.mutable and item.name.startswith("cache") for item in program.globals):
+        found.add("cache")
+    return found
+
+
 def test_all_kinds_of_operations_occur() -> None:
-    kinds: Counter[str] = Counter()
+    features: Counter[str] = Counter()
     elements: Counter[str] = Counter()
     dynamic = several = rewritable = 0
-    for index in range(400):
+    for index in range(500):
         program = generate(11, index)
-        found = set(_kinds(program))
-        kinds.update(found)
+        found = _features(program)
+        features.update(found)
         arguments = [v.type for f in program.entry_points for v in f.body.arguments]
         elements.update({of.element for of in arguments})
         dynamic += any(of.dynamic for of in arguments)
         several += len(program.entry_points) > 1
         rewritable += bool({"concat", "named"} <= found)
-    assert set(kinds) == set(EMITTERS)
-    assert {"f32", "f16", "bf16", "i8", "i32"} <= set(elements)
-    assert dynamic >= 10 and several >= 30
+    assert set(EMITTERS) <= set(features)
+    assert {"f32", "f16", "bf16", "i8", "i32", "i64"} <= set(elements)
+    assert dynamic >= 100 and several >= 60
     assert rewritable >= 60
+    common = {"dynamic named", "dynamic reduce", "loop from a constant", "caller's storage"}
+    common |= {"gather", "quantise affine", "requantise integer", "requantise float"}
+    common |= {"slice at index", "insert at index", "slice at i32", "insert at i32"}
+    common |= {"cache", "empty result", "dynamic and static functions", "constant of a branch"}
+    assert {name: features[name] for name in common if features[name] < 5} == {}
+    assert features["nested loops"] >= 2
 
 
 def test_programs_are_valid(tmp_path: Path) -> None:
@@ -123,10 +187,10 @@ def test_backends_that_forget_the_sign_of_bytes_get_nothing_that_asks_for_it() -
         for function in program.functions:
             for operation in function.body.walk():
                 if any(value.type.element == "i8" for value in operation.results):
-                    attributes = str(operation.attributes)
-                    names = ("relu", "scale", "abs", "max", "min")
-                    assert not any(f"'{name}'" in attributes for name in names), attributes
-                    assert "_max" not in attributes
+                    drawn = operation.attributes
+                    names = {drawn.get("function"), *drawn.get("functions", ())}
+                    assert not names & {"relu", "scale", "abs", "max", "min"}, drawn
+                    assert "_max" not in drawn.get("name", "")
     assert bytes_seen >= 30
 
 
@@ -230,28 +294,6 @@ def test_finds_a_larger_slab_whatever_the_report_says() -> None:
     assert "worse" in [problem.kind for problem in _compare_function(stock, ours, entry)]
 
 
-class _Deceived(Tools):
-    """One of the compilers is given another program."""
-
-    def __init__(self, deceived: str, *changes: tuple[str, str]) -> None:
-        super().__init__()
-        self.deceived = {"stock": self.stock, "ours": self.ours}[deceived]
-        self.changes = changes
-
-    def run(self, tool: str, arguments: Sequence[str]) -> tuple[int | None, str]:
-        if tool != self.deceived:
-            return super().run(tool, arguments)
-        source = Path(arguments[0])
-        text = changed = source.read_text()
-        for change in self.changes:
-            changed = changed.replace(*change)
-        source.write_text(changed)
-        try:
-            return super().run(tool, arguments)
-        finally:
-            source.write_text(text)
-
-
 def _sum_program() -> Program:
     """(2x + 2x) * w with other results beside."""
     of = Type((4, 4), "f32")
@@ -269,8 +311,105 @@ def _sum_program() -> Program:
     return Program([Function("main", Block([x], operations, results))])
 
 
+def _call(transient: int, external: int = 192) -> CallMemory:
+    return CallMemory(0, 64, external - 64, external + transient, 0)
+
+
+def _measured(*calls: CallMemory) -> Measurement:
+    return Measurement("main", ("main",), 0, 0, 0, 0, calls, ((),) * len(calls))
+
+
+@pytest.mark.parametrize(
+    ("transient", "external", "stock", "broken"),
+    [
+        (128, 192, 256, []),
+        (64, 64, 64, []),
+        (192, 192, 256, ["call 2, transient"]),
+        (128, 256, 256, ["call 2, external"]),
+        (128, 192, 320, ["stock, transient"]),
+    ],
+)
+def test_finds_broken_bounds(transient: int, external: int, stock: int, broken: list[str]) -> None:
+    entry = {"initializer": False, "exported_as": "main", "name": "main$async"}
+    entry |= {"external_bytes": 192, "transient_peak_bytes": 128, "peak_is_exact": False}
+    entry |= {"stock_transient_peak_bytes": 256, "stock_call_peak_bytes": None}
+    ours = _measured(_call(0), _call(transient, external))
+    found = find_broken_bounds({"functions": [entry]}, "main", _measured(_call(stock)), ours)
+    assert [text.partition(":")[0] for text in found] == broken
+
+
+def test_budgets_lie_between_the_bound_and_the_stock_peak() -> None:
+    def entry(ours: int | None, stock: int) -> dict[str, Any]:
+        regions = [{"lower_bound_bytes": 64}]
+        return {
+            "initializer": False,
+            "transient_peak_bytes": ours,
+            "stock_transient_peak_bytes": stock,
+            "regions": regions,
+        }
+
+    report = {"functions": [entry(128, 512), entry(256, 320)]}
+    drawn = [draw_budget(report, str(key)) for key in range(100)]
+    budgets = {found[0] for found in drawn if found is not None}
+    assert {found[1] for found in drawn if found is not None} == {256}
+    assert {255, 256, 512} <= budgets
+    assert all(64 <= budget <= 512 for budget in budgets)
+    assert draw_budget({"functions": [entry(None, 512)]}, "0") is None
+    assert draw_budget({"functions": [entry(0, 0)]}, "0") is None
+
+
+class _OtherBudget(Tools):
+    """Ours is given another memory budget than asked for, or none."""
+
+    def __init__(self, budget: int | None) -> None:
+        super().__init__()
+        self.budget = budget
+
+    def run(self, tool: str, arguments: Sequence[str]) -> tuple[int | None, str]:
+        flag = "--serenity-memory-budget="
+        changed = [argument for argument in arguments if not argument.startswith(flag)]
+        if len(changed) != len(arguments) and self.budget is not None:
+            changed.append(f"{flag}{self.budget}")
+        return super().run(tool, changed)
+
+
+def test_finds_budgets_that_do_not_hold() -> None:
+    """The doubled tensor takes 64 bytes, and nothing less is possible."""
+    program = _sum_program()
+    report = {
+        "functions": [
+            {
+                "initializer": False,
+                "transient_peak_bytes": 64,
+                "stock_transient_peak_bytes": 64,
+                "regions": [{"lower_bound_bytes": 64}],
+            }
+        ]
+    }
+    keys = [str(key) for key in range(40)]
+    tight = next(key for key in keys if draw_budget(report, key) == (63, 64))
+    enough = next(key for key in keys if draw_budget(report, key) == (64, 64))
+
+    def kinds(tools: Tools, key: str) -> set[str]:
+        with MeasurementServer() as server:
+            found = compare_execution(program, "off", "vmvx", tools, server, key)
+        return {problem.kind for problem in found}
+
+    assert kinds(Tools(), tight) == kinds(Tools(), enough) == set()
+    assert kinds(_OtherBudget(None), tight) == {"budget exceeded"}
+    assert kinds(_OtherBudget(1), enough) == {"budget refused"}
+
+
+def test_warnings_of_ours_alone_are_failures() -> None:
+    said = "a.mlir:1:1: warning: the search crashed\n"
+    assert [problem.kind for problem in find_complaints(0, said, "")] == ["warning"]
+    assert find_complaints(0, said, said) == find_complaints(0, "remark: all well\n", "") == []
+    assert [problem.kind for problem in find_complaints(-11, "", "")] == ["crash"]
+    assert [problem.kind for problem in find_complaints(None, "", "")] == ["time"]
+
+
 def test_finds_and_reduces_wrong_results(tmp_path: Path) -> None:
-    tools = _Deceived("stock", ("arith.addf", "arith.subf"))
+    tools = Deceived("stock", ("arith.addf", "arith.subf"))
     with MeasurementServer() as server:
 
         def kinds(program: Program) -> set[str]:
@@ -395,16 +534,23 @@ def test_command_line(tmp_path: Path) -> None:
 
 
 def test_inputs_fit_the_types() -> None:
-    for index in range(40):
+    for index in range(80):
         for function in generate(26, index).entry_points:
             for data in ("integers", "reals"):
                 values = draw_inputs(function, data, "0")
-                for argument, value in zip(function.body.arguments, values, strict=True):
+                arguments = function.body.arguments
+                stored = values[len(arguments) :]
+                assert len(stored) == len(function.stored_results)
+                assert all(isinstance(value, Storage) and value.bytes > 0 for value in stored)
+                for argument, value in zip(arguments, values, strict=False):
                     if argument.type.shape is None:
-                        assert value in range(4)
-                    else:
-                        assert isinstance(value, int) is False
-                        assert len(value.shape) == argument.type.rank  # type: ignore[union-attr]
+                        assert value in range(argument.below or 4)
+                        continue
+                    assert isinstance(value, np.ndarray)
+                    assert len(value.shape) == argument.type.rank
+                    if argument.below is not None:
+                        assert value.dtype.kind == "i"
+                        assert not value.size or 0 <= value.min() <= value.max() < argument.below
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -436,320 +582,3 @@ def test_refusals_are_counted_by_reason() -> None:
         refused = [{"index": number, "text": text}]
         totals.add([dict(programs=1, functions=1, operations=1, refused=refused, failures=[])])
     assert totals.reasons() == {"size N too large": [0, 2], "no such thing": [1]}
-
-
-# --- what it has found ---------------------------------------------------------------
-
-_LOOP_FROM_A_RESULT = """
-func.func @main(%x: tensor<8x6xf32>, %trips: i32) -> (tensor<8x6xf32>, tensor<8x6xf32>) {
-  %zero = arith.constant 0.0 : f32
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %tanh = math.tanh %x : tensor<8x6xf32>
-  %e = tensor.empty() : tensor<8x6xf32>
-  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<8x6xf32>) -> tensor<8x6xf32>
-  %relu = arith.maximumf %x, %f : tensor<8x6xf32>
-  %count = arith.index_cast %trips : i32 to index
-  %out = scf.for %i = %c0 to %count step %c1 iter_args(%v = %relu) -> (tensor<8x6xf32>) {
-    %next = math.tanh %v : tensor<8x6xf32>
-    scf.yield %next : tensor<8x6xf32>
-  }
-  return %tanh, %out : tensor<8x6xf32>, tensor<8x6xf32>
-}
-"""
-
-
-def test_a_result_beside_the_start_of_a_loop_is_kept(tmp_path: Path) -> None:
-    """Both are packed in one allocation, of which the loop drops its part alone."""
-    report, module = tmp_path / "report.json", tmp_path / "module.vmfb"
-    serenity_mlir.compile_str(
-        _LOOP_FROM_A_RESULT,
-        output_file=str(module),
-        extra_args=list(TARGETS["vmvx"]),
-        serenity=serenity_mlir.SerenityOptions(rewrite="off", report=str(report)),
-    )
-    prediction = read_prediction(json.loads(report.read_text()), "main")
-    assert prediction is not None and not prediction.exact
-    # The input and one result; with an iteration the other result, packed with nothing, too.
-    one = 8 * 6 * 4
-    x = np.zeros((8, 6), np.float32)
-    with MeasurementServer() as server:
-        found = [measure(module, [x, trips], server=server) for trips in range(4)]
-    assert [call.external_bytes for call in found] == [3 * one] + 3 * [4 * one]
-    for call in found:
-        assert prediction.external_bytes is not None and prediction.peak_bytes is not None
-        assert call.external_bytes <= prediction.external_bytes
-        assert call.peak_bytes <= prediction.peak_bytes
-
-
-_RESULT_OF_ONE_BRANCH = """
-func.func @main(%x: tensor<5x1xf32>, %y: tensor<5x6xf32>, %take: i32) -> (tensor<5x1xf32>, tensor<5x6xf32>) {
-  %zero = arith.constant 0 : i32
-  %cond = arith.cmpi sgt, %take, %zero : i32
-  %0, %1 = scf.if %cond -> (tensor<5x1xf32>, tensor<5x1xf32>) {
-    %2 = math.tanh %x : tensor<5x1xf32>
-    scf.yield %2, %2 : tensor<5x1xf32>, tensor<5x1xf32>
-  } else {
-    %3 = arith.addf %x, %x : tensor<5x1xf32>
-    scf.yield %3, %x : tensor<5x1xf32>, tensor<5x1xf32>
-  }
-  %w = arith.constant dense<[[0.25, 1.75, -1.0, -1.75, -1.25, 1.0]]> : tensor<1x6xf32>
-  %4 = linalg.matmul ins(%0, %w : tensor<5x1xf32>, tensor<1x6xf32>) outs(%y : tensor<5x6xf32>) -> tensor<5x6xf32>
-  return %1, %4 : tensor<5x1xf32>, tensor<5x6xf32>
-}
-"""  # noqa: E501
-
-
-def test_a_result_of_one_branch_alone_is_no_exact_number(tmp_path: Path) -> None:
-    report, module = tmp_path / "report.json", tmp_path / "module.vmfb"
-    serenity_mlir.compile_str(
-        _RESULT_OF_ONE_BRANCH,
-        output_file=str(module),
-        extra_args=list(TARGETS["vmvx"]),
-        serenity=serenity_mlir.SerenityOptions(rewrite="off", report=str(report)),
-    )
-    prediction = read_prediction(json.loads(report.read_text()), "main")
-    assert prediction is not None and not prediction.exact
-    x, y = np.zeros((5, 1), np.float32), np.zeros((5, 6), np.float32)
-    with MeasurementServer() as server:
-        found = [measure(module, [x, y, take], server=server) for take in (0, 1)]
-    # The other branch returns the input's own buffer.
-    assert found[1].external_bytes - found[0].external_bytes == 5 * 4
-    for call in found:
-        assert prediction.external_bytes is not None and prediction.peak_bytes is not None
-        assert call.external_bytes <= prediction.external_bytes
-        assert call.peak_bytes <= prediction.peak_bytes
-
-
-_RESULTS_BESIDE_A_LOOP = """
-func.func @main(%x: tensor<8x6xf32>, %y: tensor<8x6xf32>, %trips: i32) -> (tensor<8x6xf32>, tensor<8x6xf32>) {
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %count = arith.index_cast %trips : i32 to index
-  %a = math.tanh %x : tensor<8x6xf32>
-  %out = scf.for %i = %c0 to %count step %c1 iter_args(%v = %a) -> (tensor<8x6xf32>) {
-    %next = arith.addf %v, %y : tensor<8x6xf32>
-    scf.yield %next : tensor<8x6xf32>
-  }
-  %row = tensor.extract_slice %y[0, 0] [1, 6] [1, 1] : tensor<8x6xf32> to tensor<1x6xf32>
-  %changed = tensor.insert_slice %row into %y[1, 0] [1, 6] [1, 1] : tensor<1x6xf32> into tensor<8x6xf32>
-  return %out, %changed : tensor<8x6xf32>, tensor<8x6xf32>
-}
-"""  # noqa: E501
-
-_LOOP_OF_ARGUMENTS = """
-func.func @main(%x: tensor<8x6xf32>, %y: tensor<8x6xf32>, %trips: i32) -> tensor<8x6xf32> {
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %count = arith.index_cast %trips : i32 to index
-  %a = math.tanh %x : tensor<8x6xf32>
-  %out = scf.for %i = %c0 to %count step %c1 iter_args(%v = %a) -> (tensor<8x6xf32>) {
-    scf.yield %y : tensor<8x6xf32>
-  }
-  return %out : tensor<8x6xf32>
-}
-"""
-
-
-@pytest.mark.parametrize("source", [_RESULTS_BESIDE_A_LOOP, _LOOP_OF_ARGUMENTS])
-def test_what_loops_leave_to_the_caller_is_bounded(source: str, tmp_path: Path) -> None:
-    """A result handed out before a loop keeps the allocation that the loop starts from.
-
-    A loop that allocates nothing may hand out the caller's own buffer.
-    """
-    report, module = tmp_path / "report.json", tmp_path / "module.vmfb"
-    serenity_mlir.compile_str(
-        source,
-        output_file=str(module),
-        extra_args=list(TARGETS["vmvx"]),
-        serenity=serenity_mlir.SerenityOptions(report=str(report)),
-    )
-    prediction = read_prediction(json.loads(report.read_text()), "main")
-    assert prediction is not None and not prediction.exact
-    x = np.zeros((8, 6), np.float32)
-    with MeasurementServer() as server:
-        found = [measure(module, [x, x, trips], server=server) for trips in range(4)]
-    assert len({call.external_bytes for call in found}) > 1
-    for call in found:
-        assert prediction.external_bytes is not None and prediction.peak_bytes is not None
-        assert call.external_bytes <= prediction.external_bytes
-        assert call.peak_bytes <= prediction.peak_bytes
-
-
-_READ_AND_OVERWRITTEN = """
-func.func @main(%x: tensor<1x4x5x5xf32>) -> tensor<1x5x5x5xf32> {
-  %zero = arith.constant 0.0 : f32
-  %half = arith.constant dense<0.5> : tensor<1x4x5x5xf32>
-  %a = arith.mulf %x, %half : tensor<1x4x5x5xf32>
-  %w = arith.constant dense<[[[[-1.25]], [[-0.25]], [[1.0]], [[-0.75]]]]> : tensor<1x4x1x1xf32>
-  %0 = tensor.empty() : tensor<1x1x5x5xf32>
-  %1 = linalg.fill ins(%zero : f32) outs(%0 : tensor<1x1x5x5xf32>) -> tensor<1x1x5x5xf32>
-  %b = linalg.conv_2d_nchw_fchw
-      {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>}
-      ins(%a, %w : tensor<1x4x5x5xf32>, tensor<1x4x1x1xf32>)
-      outs(%1 : tensor<1x1x5x5xf32>) -> tensor<1x1x5x5xf32>
-  %c = tensor.concat dim(1) %a, %b
-      : (tensor<1x4x5x5xf32>, tensor<1x1x5x5xf32>) -> tensor<1x5x5x5xf32>
-  %k = arith.constant dense<[[[1.75]], [[0.0]], [[-2.0]], [[-1.75]], [[0.5]]]> : tensor<5x1x1xf32>
-  %2 = tensor.empty() : tensor<1x5x5x5xf32>
-  %3 = linalg.fill ins(%zero : f32) outs(%2 : tensor<1x5x5x5xf32>) -> tensor<1x5x5x5xf32>
-  %d = linalg.depthwise_conv_2d_nchw_chw
-      {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>}
-      ins(%c, %k : tensor<1x5x5x5xf32>, tensor<5x1x1xf32>)
-      outs(%3 : tensor<1x5x5x5xf32>) -> tensor<1x5x5x5xf32>
-  return %d : tensor<1x5x5x5xf32>
-}
-"""
-
-
-def test_what_is_read_is_overwritten_afterwards(tmp_path: Path) -> None:
-    """The convolution reads what the depthwise one may overwrite in place.
-
-    IREE's emplacement of both in the result sorts the convolution behind it.
-    """
-    module = tmp_path / "module.vmfb"
-    serenity_mlir.compile_str(
-        _READ_AND_OVERWRITTEN,
-        output_file=str(module),
-        extra_args=list(TARGETS["vmvx"]),
-        serenity=serenity_mlir.SerenityOptions(rewrite="always"),
-    )
-    x = np.random.default_rng(1).integers(-8, 9, (1, 4, 5, 5)).astype(np.float32)
-    a = x * 0.5
-    b = np.einsum("nchw,c->nhw", a, np.array([-1.25, -0.25, 1, -0.75], np.float32))[:, None]
-    kernel = np.array([1.75, 0, -2, -1.75, 0.5], np.float32)
-    expected = np.concatenate([a, b], 1) * kernel[None, :, None, None]
-    with MeasurementServer() as server:
-        found = measure(module, [x], server=server)
-    np.testing.assert_array_equal(found.outputs[0], expected)
-
-
-_READ_WITH_THE_WHOLE = """
-func.func @main(%x: tensor<1x2xi32>) -> tensor<1x8xi32> {
-  %zero = arith.constant 0 : i32
-  %two = arith.constant dense<2> : tensor<1x2xi32>
-  %0 = arith.muli %x, %two : tensor<1x2xi32>
-  %w = arith.constant dense<[[5, -3, 5], [5, -1, 3]]> : tensor<2x3xi32>
-  %1 = tensor.empty() : tensor<1x3xi32>
-  %2 = linalg.fill ins(%zero : i32) outs(%1 : tensor<1x3xi32>) -> tensor<1x3xi32>
-  %3 = linalg.matmul ins(%x, %w : tensor<1x2xi32>, tensor<2x3xi32>)
-      outs(%2 : tensor<1x3xi32>) -> tensor<1x3xi32>
-  %c = tensor.concat dim(1) %0, %3, %3
-      : (tensor<1x2xi32>, tensor<1x3xi32>, tensor<1x3xi32>) -> tensor<1x8xi32>
-  %v = arith.constant dense<3> : tensor<8x8xi32>
-  %r = linalg.matmul ins(%c, %v : tensor<1x8xi32>, tensor<8x8xi32>)
-      outs(%c : tensor<1x8xi32>) -> tensor<1x8xi32>
-  return %r : tensor<1x8xi32>
-}
-"""
-
-
-def test_a_part_is_not_placed_where_its_reader_writes(tmp_path: Path) -> None:
-    """A step of the rewritten product reads a part and accumulates over the whole."""
-    module = tmp_path / "module.vmfb"
-    serenity_mlir.compile_str(
-        _READ_WITH_THE_WHOLE,
-        output_file=str(module),
-        extra_args=list(TARGETS["vmvx"]),
-        serenity=serenity_mlir.SerenityOptions(rewrite="always"),
-    )
-    x = np.array([[3, -2]], np.int32)
-    y = x @ np.array([[5, -3, 5], [5, -1, 3]], np.int32)
-    whole = np.concatenate([2 * x, y, y], 1)
-    with MeasurementServer() as server:
-        found = measure(module, [x], server=server)
-    np.testing.assert_array_equal(found.outputs[0], whole + whole @ np.full((8, 8), 3))
-
-
-def test_rounding_of_terms_that_cancel_is_no_mismatch() -> None:
-    """Seed 2002, program 802: 3e-06 apart in a result of 2e-02, made of terms of 10."""
-    tools = Tools()
-    with MeasurementServer() as server:
-        program = generate(2002, 802, vmvx=True)
-        assert compare_execution(program, "auto", "vmvx", tools, server, "0") == []
-
-
-def test_results_that_stock_allocates_later_are_no_mismatch() -> None:
-    """The stock compiler cuts the function in two at a barrier, and ours does not.
-
-    Its second result is allocated after its transient memory is gone, and the runtime shows none.
-    """
-    tools = Tools()
-    with MeasurementServer() as server:
-        program = generate(2002, 731, vmvx=True)
-        assert compare_execution(program, "always", "vmvx", tools, server, "0") == []
-
-
-def test_calls_that_repeat_different_arguments_compile() -> None:
-    """Offsets that coincided at the second call alone ended the compiler by a signal."""
-    program = generate(2001, 332)
-    assert compare_structure({332: program}, "auto", Tools())[332] == []
-    with MeasurementServer() as server:
-        assert compare_execution(program, "auto", "vmvx", Tools(), server, "0") == []
-
-
-@pytest.mark.parametrize(("number", "mode"), [(492, "auto"), (713, "off")])
-def test_the_program_kept_apart_judges_where_stock_is_wrong(number: int, mode: str) -> None:
-    """Overlapping slices in place, and a producer computed where a strided window reads it."""
-    program = generate(3002, number, vmvx=True)
-    assert keep_apart(program).text() != program.text() == generate(3002, number, vmvx=True).text()
-    with MeasurementServer() as server:
-        problems = compare_execution(program, mode, "vmvx", Tools(), server, str(number))
-    assert {problem.kind for problem in problems} == {REFUSED}
-
-
-def test_the_program_kept_apart_judges_calls() -> None:
-    """With f(a, b) = a - b, the stock compiler takes a for b in f(a, b) where f(b, b) follows."""
-    of = Type((4, 4), "f32")
-    a, b, x, y = (Value(of) for _ in range(4))
-    minus = Operation("elementwise", [x, y], [Value(of)], {"function": "sub", "style": "generic"})
-    helper = Function("helper", Block([x, y], [minus], minus.results), public=False, noinline=True)
-
-    # Ours compiles the program with its functions inlined, and adds instead of subtracting.
-    tools = _Deceived("ours", (" attributes {noinline}", ""), ("arith.subf", "arith.addf"))
-
-    def kinds(*operands: list[Value]) -> set[str]:
-        calls = [Operation("call", o, [Value(of)], {"callee": "helper"}) for o in operands]
-        main = Function("main", Block([a, b], calls, [call.results[0] for call in calls]))
-        program = Program([helper, main])
-        with MeasurementServer() as server:
-            found = compare_execution(program, "off", "vmvx", tools, server, "0")
-        return {problem.kind for problem in found}
-
-    assert kinds([a, b], [b, b]) == {REFUSED}
-    # The other way round the stock compiler is right, and what ours does is wrong.
-    assert "results" in kinds([b, b], [a, b])
-
-
-@pytest.mark.parametrize(("number", "mode"), [(6829, "off"), (15892, "auto"), (8481, "off")])
-def test_memory_that_calls_leave_to_their_caller_is_counted(number: int, mode: str) -> None:
-    """Results of functions that are not inlined, and arguments that they pass through."""
-    with MeasurementServer() as server:
-        program = generate(6001, number, vmvx=True)
-        assert compare_execution(program, mode, "vmvx", Tools(), server, "0") == []
-
-
-def test_what_the_caller_keeps_of_a_call_is_no_result(tmp_path: Path) -> None:
-    """Three calls in a row: the first two results are transient, and the last one is handed out."""
-    of = Type((4, 4), "f32")
-    x, y = Value(of), Value(of)
-    doubled = Operation("elementwise", [y, y], [Value(of)], {"function": "add", "style": "generic"})
-    helper = Function("helper", Block([y], [doubled], doubled.results), public=False, noinline=True)
-    calls: list[Operation] = []
-    for _ in range(3):
-        operand = calls[-1].results[0] if calls else x
-        calls.append(Operation("call", [operand], [Value(of)], {"callee": "helper"}))
-    program = Program([helper, Function("main", Block([x], calls, calls[-1].results))])
-    source, report = tmp_path / "program.mlir", tmp_path / "report.json"
-    source.write_text(program.text())
-    tools = Tools()
-    flags = [*TARGETS["vmvx"], f"--serenity-report={report}", "-o", str(tmp_path / "module.vmfb")]
-    assert tools.run(tools.ours, [str(source), *flags])[0] == 0
-    prediction = read_prediction(json.loads(report.read_text()), "main")
-    assert prediction is not None
-    with MeasurementServer() as server:
-        found = measure(tmp_path / "module.vmfb", [np.ones((4, 4), np.float32)], server=server)
-    assert found.call.external_bytes == prediction.external_bytes == 2 * 64
-    assert prediction.transient_peak_bytes is not None
-    # IREE copies the argument, to have one type of resource at all calls.
-    assert 2 * 64 <= found.call.transient_peak_bytes <= prediction.transient_peak_bytes == 3 * 64

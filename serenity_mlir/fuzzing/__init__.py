@@ -10,7 +10,10 @@
 | `generator` | a program from a seed and a number |
 | `stream_ir` | transient memory read from the text of the stream phase |
 | `structure` | both compilers' modules compared in the stream phase |
+| `inputs` | arguments for a program's functions |
 | `execution` | both compilers' modules run, results and bytes compared |
+| `promises` | bounds and memory budgets held against the allocator |
+| `judging` | whether the stock compiler itself is wrong |
 | `reducing` | failing programs made small |
 | `campaign` | many programs, in batches |
 """

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from serenity_mlir.fuzzing.printing import SCALARS, Printer, affine_map_text, dense
+from serenity_mlir.fuzzing import quantising
+from serenity_mlir.fuzzing.printing import SCALARS, Printer, affine_map_text, dense, identity_map
 from serenity_mlir.fuzzing.program import Operation, Type
 
 __all__ = ["EMITTERS"]
@@ -45,7 +46,7 @@ def _mapped(p: Printer, op: Operation, functions: Sequence[str]) -> None:
     of = op.results[0].type
     dims = op.attributes.get("dims") or [list(range(of.rank)) for _ in op.operands]
     maps = [affine_map_text(of.rank, [f"d{i}" for i in axes]) for axes in dims]
-    maps += [affine_map_text(of.rank, [f"d{i}" for i in range(of.rank)])] * len(op.results)
+    maps += [identity_map(of.rank)] * len(op.results)
     outputs = [p.empty(value.type) for value in op.results]
 
     def body(arguments: list[str]) -> list[str]:
@@ -63,7 +64,7 @@ def _several(p: Printer, op: Operation) -> None:
 
 def _cast(p: Printer, op: Operation) -> None:
     source, target = op.operands[0].type, op.results[0].type
-    widths = {"i1": 1, "i8": 8, "f16": 16, "bf16": 16, "i32": 32, "f32": 32}
+    widths = {"i1": 1, "i8": 8, "f16": 16, "bf16": 16, "i32": 32, "f32": 32, "i64": 64}
     wider = widths[target.element] > widths[source.element]
     if source.is_float and target.is_float:
         name = "arith.extf" if wider else "arith.truncf"
@@ -71,7 +72,7 @@ def _cast(p: Printer, op: Operation) -> None:
         name = "arith.sitofp"
     else:
         name = "arith.extsi" if wider else "arith.trunci"
-    identity = affine_map_text(target.rank, [f"d{i}" for i in range(target.rank)])
+    identity = identity_map(target.rank)
     empty = p.empty(target)
 
     def body(arguments: list[str]) -> list[str]:
@@ -144,7 +145,7 @@ def _reduce(p: Printer, op: Operation) -> None:
     axis = op.attributes["axis"]
     kept = [f"d{i}" for i in range(source.rank) if i != axis]
     maps = [
-        affine_map_text(source.rank, [f"d{i}" for i in range(source.rank)]),
+        identity_map(source.rank),
         affine_map_text(source.rank, kept),
     ]
     iterators = ["reduction" if i == axis else "parallel" for i in range(source.rank)]
@@ -160,7 +161,7 @@ def _broadcast(p: Printer, op: Operation) -> None:
     of = op.results[0].type
     maps = [
         affine_map_text(of.rank, [f"d{i}" for i in op.attributes["dims"]]),
-        affine_map_text(of.rank, [f"d{i}" for i in range(of.rank)]),
+        identity_map(of.rank),
     ]
     empty = p.empty(of)
     p.generic(op, maps, ["parallel"] * of.rank, op.operands, [empty], lambda args: args[:1])
@@ -198,20 +199,25 @@ def _concat(p: Printer, op: Operation) -> None:
 
 
 def _slice(p: Printer, op: Operation) -> None:
+    """A slice; a second operand is the offset in dimension `axis`."""
     source, of = op.operands[0], op.results[0].type
+    offsets = list(map(str, op.attributes["offsets"]))
+    if len(op.operands) == 2:
+        offsets[op.attributes.get("axis", 0)] = p.as_index(op.operands[1])
     p.result(
         op,
-        f"tensor.extract_slice {p.names[source]}[{', '.join(map(str, op.attributes['offsets']))}] "
+        f"tensor.extract_slice {p.names[source]}[{', '.join(offsets)}] "
         f"[{p.extents(of.dims)}] [{', '.join(map(str, op.attributes['strides']))}] : "
         f"{source.type} to {of}",
     )
 
 
 def _insert(p: Printer, op: Operation) -> None:
+    """An insertion; a third operand is the offset in dimension `axis`."""
     part, whole = op.operands[:2]
     offsets = list(map(str, op.attributes["offsets"]))
-    if len(op.operands) == 3:  # an induction variable, in the first dimension
-        offsets[0] = p.names[op.operands[2]]
+    if len(op.operands) == 3:
+        offsets[op.attributes.get("axis", 0)] = p.as_index(op.operands[2])
     p.result(
         op,
         f"tensor.insert_slice {p.names[part]} into {p.names[whole]}[{', '.join(offsets)}] "
@@ -256,8 +262,28 @@ def _reverse(p: Printer, op: Operation) -> None:
         name = p.names[source]
         return [p.define(f"tensor.extract {name}[{', '.join(indices)}] : {source.type}")]
 
-    identity = affine_map_text(of.rank, [f"d{i}" for i in range(of.rank)])
+    identity = identity_map(of.rank)
     p.generic(op, [identity], ["parallel"] * of.rank, [], [empty], body)
+
+
+def _gather(p: Printer, op: Operation) -> None:
+    """Rows of a table (or parts along `axis`) by a tensor of indices of one dimension."""
+    table, indices = op.operands
+    of, axis = op.results[0].type, op.attributes["axis"]
+    maps = [affine_map_text(of.rank, [f"d{axis}"]), identity_map(of.rank)]
+    empty = p.empty(of)
+
+    def body(arguments: list[str]) -> list[str]:
+        places = [
+            p.define(f"arith.index_cast {arguments[0]} : {indices.type.element} to index")
+            if i == axis
+            else p.define(f"linalg.index {i} : index")
+            for i in range(of.rank)
+        ]
+        name = p.names[table]
+        return [p.define(f"tensor.extract {name}[{', '.join(places)}] : {table.type}")]
+
+    p.generic(op, maps, ["parallel"] * of.rank, [indices], [empty], body)
 
 
 def _barrier(p: Printer, op: Operation) -> None:
@@ -351,6 +377,10 @@ EMITTERS: dict[str, Callable[[Printer, Operation], None]] = {
     "reshape": _reshape,
     "pad": _pad,
     "reverse": _reverse,
+    "gather": _gather,
+    "quantise": quantising.quantise,
+    "dequantise": quantising.dequantise,
+    "requantise": quantising.requantise,
     "barrier": _barrier,
     "extract": _extract,
     "if": _if,

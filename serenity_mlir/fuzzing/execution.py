@@ -5,26 +5,25 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from serenity_mlir.fuzzing.program import Block, Function, Operation, Program, Type
-from serenity_mlir.fuzzing.program import Value as ProgramValue
+from serenity_mlir.fuzzing.inputs import DATA, draw_inputs
+from serenity_mlir.fuzzing.judging import is_stock_wrong, results_of
+from serenity_mlir.fuzzing.program import Function, Program
+from serenity_mlir.fuzzing.promises import draw_budget, find_broken_bounds, find_exceeded_budget
 from serenity_mlir.fuzzing.structure import (
     REFUSED,
     TARGETS,
     Problem,
     Tools,
     diagnose_failure,
+    find_complaints,
 )
 from serenity_mlir.measuring.measurement import (
     Measurement,
@@ -34,59 +33,68 @@ from serenity_mlir.measuring.measurement import (
     measure,
 )
 from serenity_mlir.measuring.predictions import find_disagreements, read_prediction
-from serenity_mlir.measuring.tolerance import compare_outputs
+from serenity_mlir.measuring.tolerance import compare_outputs, output_problems, perturb
 
-__all__ = ["DATA", "compare_execution", "draw_inputs"]
-
-#: Kinds of inputs. Sums of small integers are exact in whatever order they are taken (in narrow
-#: types mostly), so that a rewritten program has no rounding to hide behind; real numbers show a
-#: change of order where none is allowed.
-DATA = ("integers", "reals")
+__all__ = ["compare_execution"]
 
 #: Seconds for the calls of one function: these programs take milliseconds.
 _RUN_TIMEOUT = 120.0
 
+#: Exit code of a compilation whose memory budget is missed.
+_BUDGET_MISSED = 3
+
 #: Runs an entry point of a module on inputs, as often as the program needs.
 _Run = Callable[[Path, Sequence[Value]], Measurement]
 
-_DTYPES = {"f32": np.float32, "f16": np.float16, "i8": np.int8, "i32": np.int32}
+
+@dataclass(frozen=True)
+class _Built:
+    """A module of ours, with its report and the budget that it was compiled for."""
+
+    module: Path
+    report: Mapping[str, Any]
+    budget: int | None = None
 
 
-def draw_inputs(function: Function, data: str, key: str) -> list[npt.NDArray[Any] | int]:
-    """Draw arguments of a function.
+@dataclass(frozen=True)
+class _Case:
+    """A program that is compiled in a folder, in one mode for one backend."""
 
-    Args:
-      function: an entry point.
-      data: one of `DATA`.
-      key: what the numbers depend on, beside function and data.
+    program: Program
+    mode: str
+    backend: str
+    tools: Tools
+    server: MeasurementServer
+    key: str
+    flags: Sequence[str]
+    directory: Path
 
-    Returns:
-      An array per tensor; small natural numbers for scalars, which are conditions and trip counts.
-    """
-    rng = random.Random(f"inputs {key} {function.name} {data}")
-    dynamic = rng.randrange(1, 8)
-    values: list[npt.NDArray[Any] | int] = []
-    for argument in function.body.arguments:
-        if argument.type.shape is None:
-            values.append(rng.randrange(4))
-            continue
-        values.append(_draw(argument.type, dynamic, data, rng))
-    return values
+    def compile(self, tool: str, module: Path, *more: str) -> tuple[int | None, str]:
+        """Compile the program; return exit code and standard error."""
+        source = self.directory / "program.mlir"
+        source.write_text(self.program.text(), "utf-8")
+        flags = [str(source), *TARGETS[self.backend], *self.flags, *more, "-o", str(module)]
+        return self.tools.run(tool, flags)
 
+    def compile_ours(self, module: Path, *more: str) -> tuple[int | None, str, dict[str, Any]]:
+        """Compile with serenity; return exit code, standard error and report."""
+        report = module.with_suffix(".json")
+        mode = f"--serenity-rewrite={self.mode}"
+        code, said = self.compile(
+            self.tools.ours, module, mode, f"--serenity-report={report}", *more
+        )
+        return code, said, json.loads(report.read_text("utf-8")) if code == 0 else {}
 
-def _draw(of: Type, dynamic: int, data: str, rng: random.Random) -> npt.NDArray[Any]:
-    shape = tuple(dynamic if extent is None else extent for extent in of.dims)
-    count = int(np.prod(shape, dtype=np.int64))
-    if data == "integers" or not of.is_float:
-        limit = 2 if data == "integers" else 100
-        numbers: list[float] = [rng.randrange(-limit, limit + 1) for _ in range(count)]
-    else:
-        numbers = [rng.uniform(-1, 1) for _ in range(count)]
-    if of.element == "bf16":
-        import ml_dtypes
-
-        return np.array(numbers, np.float32).astype(ml_dtypes.bfloat16).reshape(shape)
-    return np.array(numbers, _DTYPES[of.element]).reshape(shape)
+    def runner(self, function: Function) -> _Run:
+        """Return what runs an entry point."""
+        return partial(
+            measure,
+            function=function.name,
+            # State shows from the second call on.
+            calls=2 if any(item.mutable for item in self.program.globals) else 1,
+            timeout=_RUN_TIMEOUT,
+            server=self.server,
+        )
 
 
 def compare_execution(
@@ -106,7 +114,7 @@ def compare_execution(
       backend: a key of `TARGETS`.
       tools: the compilers.
       server: of the measurements.
-      key: of the inputs.
+      key: of the inputs and the budget.
       flags: more flags for both compilers.
 
     Returns:
@@ -114,165 +122,120 @@ def compare_execution(
     """
     with tempfile.TemporaryDirectory(prefix="serenity-fuzz-") as name:
         directory = Path(name)
-        source = directory / "program.mlir"
-        source.write_text(program.text(), "utf-8")
+        case = _Case(program, mode, backend, tools, server, key, flags, directory)
         stock, ours = directory / "stock.vmfb", directory / "ours.vmfb"
-        report = directory / "report.json"
-        common = [str(source), *TARGETS[backend], *flags]
-        code, said = tools.run(tools.stock, [*common, "-o", str(stock)])
+        code, stock_said = case.compile(tools.stock, stock)
         if code != 0:
-            return [Problem(REFUSED, diagnose_failure(code, said).text)]
-        code, said = tools.run(
-            tools.ours,
-            [*common, f"--serenity-rewrite={mode}", f"--serenity-report={report}", "-o", str(ours)],
-        )
-        if code != 0 or "please report" in said:
-            return [diagnose_failure(code, said)]
-        data = json.loads(report.read_text("utf-8"))
-        if ours.read_bytes() == stock.read_bytes() and not data["functions"]:
+            return [Problem(REFUSED, diagnose_failure(code, stock_said).text)]
+        code, said, report = case.compile_ours(ours)
+        complaints = find_complaints(code, said, stock_said)
+        if complaints:
+            return complaints
+        if ours.read_bytes() == stock.read_bytes() and not report["functions"]:
             return []  # Nothing to schedule, and nothing done.
         problems: list[Problem] = []
-        if mode == "off" and (data["rewrites"] or any(f["rewrites"] for f in data["functions"])):
+        rewrites = report["rewrites"] or any(f["rewrites"] for f in report["functions"])
+        if mode == "off" and rewrites:
             problems.append(Problem("rewritten", "rewrites are reported though they are off"))
+        modules = [_Built(ours, report)]
+        problems += _compile_within_budget(case, modules, stock_said)
         for function in program.entry_points:
-            prediction = read_prediction(data, function.name)
-            # Sums in another order, or other dispatches, whose kernels may round differently.
-            rounded = prediction is not None and prediction.rewritten
-            run = partial(
-                measure,
-                function=function.name,
-                # State shows from the second call on.
-                calls=2 if any(item.mutable for item in program.globals) else 1,
-                timeout=_RUN_TIMEOUT,
-                server=server,
-            )
             for kind in DATA:
-                inputs = draw_inputs(function, kind, key)
-                try:
-                    theirs = run(stock, inputs)
-                except MeasurementError as error:
-                    return [Problem(REFUSED, f"the stock module does not run: {error}")]
-                try:
-                    mine = run(ours, inputs)
-                except MeasurementError as error:
-                    problems.append(Problem("run", f"{function.name}: {error}"))
+                # Reals tell nothing more about a budget.
+                chosen = modules if kind == "integers" else modules[:1]
+                found = _compare_calls(case, stock, chosen, function, kind)
+                if found and found[0].kind == REFUSED:
+                    return found
+                problems += found
+                if any(problem.kind == "run" for problem in found):
                     break
-                where = f"{function.name}, {kind}"
-                wrong = _compare_results(where, theirs, mine, rounded)
-                if wrong and _is_stock_wrong(
-                    program, backend, tools, run, inputs, theirs, directory
-                ):
-                    return [Problem(REFUSED, f"{where}: the stock module's results are wrong")]
-                if wrong and rounded and kind == "reals":
-                    moved = _sensitivity(stock, run, inputs, theirs)
-                    wrong = _compare_results(where, theirs, mine, rounded, moved)
-                problems += [
-                    Problem("memory", f"{where}: {text}")
-                    for text in find_disagreements(prediction, theirs, mine)
-                ]
-                problems += wrong
         return problems
 
 
-def _is_stock_wrong(
-    program: Program,
-    backend: str,
-    tools: Tools,
-    run: _Run,
-    inputs: Sequence[Value],
-    theirs: Measurement,
-    directory: Path,
-) -> bool:
-    """Let the stock compiler judge results that differ: it may be wrong itself.
+def _compile_within_budget(case: _Case, modules: list[_Built], stock_said: str) -> list[Problem]:
+    """Compile with a drawn memory budget; add the module to `modules` if there is one."""
+    drawn = draw_budget(modules[0].report, case.key)
+    if drawn is None:
+        return []
+    budget, enough = drawn
+    module = case.directory / "budget.vmfb"
+    code, said, report = case.compile_ours(module, f"--serenity-memory-budget={budget}")
+    if code == _BUDGET_MISSED:
+        if module.exists():
+            return [Problem("budget output", "the budget is missed, and a module was written")]
+        if enough <= budget:
+            text = f"a budget of {budget:,} bytes is refused, {enough:,} were reported without one"
+            return [Problem("budget refused", text)]
+        return []
+    complaints = find_complaints(code, said, stock_said)
+    if not complaints:
+        modules.append(_Built(module, report, budget))
+    return [Problem(f"budget {problem.kind}", problem.text) for problem in complaints]
 
-    It is if another backend gives results beyond rounding of the first one's, or if the first one
-    does for the same program with its operations kept apart (`keep_apart`): with every backend
-    IREE confuses arguments of functions that are called several times (see CloneCallees.cpp),
-    computes slices in place that overlap what they are inserted into, and computes nothing but
-    what a strided window reads of a tensor that others read as a whole. Programs that do not
-    compile or run judge nothing.
-    """
-    other = next(name for name in TARGETS if name != backend)
-    for judge, target in ((program, other), (keep_apart(program), backend)):
-        source, module = directory / "judge.mlir", directory / "judge.vmfb"
-        source.write_text(judge.text(), "utf-8")
-        code, _ = tools.run(tools.stock, [str(source), *TARGETS[target], "-o", str(module)])
-        if code != 0:
-            continue
+
+def _compare_calls(
+    case: _Case, stock: Path, modules: Sequence[_Built], function: Function, kind: str
+) -> list[Problem]:
+    """Call an entry point of the stock module and of ours, on inputs of one kind."""
+    inputs = draw_inputs(function, kind, case.key)
+    run = case.runner(function)
+    where = f"{function.name}, {kind}"
+    try:
+        theirs = run(stock, inputs)
+    except MeasurementError as error:
+        return [Problem(REFUSED, f"the stock module does not run: {error}")]
+    problems: list[Problem] = []
+    for built in modules:
         try:
-            right = run(module, inputs)
-        except MeasurementError:
-            continue
-        # Not the usual tolerance: another backend rounds otherwise from the first product on.
-        difference = compare_outputs(_results(right), _results(theirs))
-        arrays = [v for v in right.outputs if isinstance(v, np.ndarray) and v.size]
-        largest = max([float(np.abs(v.astype(np.float64)).max()) for v in arrays], default=0.0)
-        if difference.problem is None and difference.largest > 0.05 * largest:
-            return True
-    return False
+            mine = run(built.module, inputs)
+        except MeasurementError as error:
+            return [Problem("run", f"{where}: {error}")]
+        prediction = read_prediction(built.report, function.name)
+        # Sums in another order, or other dispatches, whose kernels may round differently.
+        rounded = prediction is not None and prediction.rewritten
+        wrong = _compare_results(where, theirs, mine, rounded)
+        if wrong and is_stock_wrong(
+            case.program, case.backend, case.tools, run, inputs, theirs, case.directory
+        ):
+            return [Problem(REFUSED, f"{where}: the stock module's results are wrong")]
+        if wrong and rounded and kind == "reals":
+            perturbed = _perturbed(stock, run, inputs)
+            wrong = _compare_results(where, theirs, mine, rounded, perturbed)
+        memory = find_disagreements(prediction, theirs, mine)
+        memory += find_broken_bounds(built.report, function.name, theirs, mine)
+        problems += [Problem("memory", f"{where}: {text}") for text in dict.fromkeys(memory)]
+        if built.budget is not None:
+            exceeded = find_exceeded_budget(built.budget, function.name, mine)
+            problems += [Problem("budget exceeded", text) for text in exceeded]
+        problems += wrong
+    return problems
 
 
-def keep_apart(program: Program) -> Program:
-    """Return the program with all functions inlined and every tensor behind a barrier."""
-    apart = copy.deepcopy(program)
-    for function in apart.functions:
-        function.noinline = False
-        for block in _blocks(function.body):
-            operations: list[Operation] = []
-            for operation in block.operations:
-                operations.append(operation)
-                for i, value in enumerate(operation.results):
-                    if value.type.shape is not None:
-                        # Users keep their operand, which the barrier gives now.
-                        operation.results[i] = made = ProgramValue(value.type)
-                        operations.append(Operation("barrier", [made], [value]))
-            block.operations = operations
-    return apart
-
-
-def _blocks(block: Block) -> list[Block]:
-    """The block and all blocks in it, before any is changed."""
-    return [block, *(inner for operation in block.walk() for inner in operation.blocks)]
-
-
-def _sensitivity(stock: Path, run: _Run, inputs: Sequence[Value], theirs: Measurement) -> float:
-    """Return by how much the stock module's results move with the last bits of its inputs.
+def _perturbed(stock: Path, run: _Run, inputs: Sequence[Value]) -> list[list[Value]]:
+    """Return the stock module's results on inputs that differ in the last bits.
 
     Where terms cancel, another order of a sum matters by much more than the last bits of the sum,
     but by no more than some units in the last place of every term (Higham, Accuracy and Stability
     of Numerical Algorithms, 4.2). Programs are short, so that inputs stand for terms.
     """
-    rng = np.random.default_rng(0)
-    largest = 0.0
-    for _ in range(3):
-        changed: list[Value] = []
-        for value in inputs:
-            if isinstance(value, np.ndarray) and value.dtype.kind not in "iub":
-                eps = {np.float32: 2.0**-23, np.float16: 2.0**-10}.get(value.dtype.type, 2.0**-7)
-                wide = value.astype(np.float64) * (1 + rng.choice([-4, 4], value.shape) * eps)
-                changed.append(wide.astype(value.dtype))
-            else:
-                changed.append(value)
+    found: list[list[Value]] = []
+    for seed in range(3):
+        changed = perturb(inputs, seed)
+        if changed is None:
+            return []
         try:
-            moved = run(stock, changed)
+            found.append(results_of(run(stock, changed)))
         except MeasurementError:
-            return 0.0
-        largest = max(largest, compare_outputs(_results(theirs), _results(moved)).largest)
-    return largest if np.isfinite(largest) else 0.0
-
-
-def _results(measured: Measurement) -> list[Value]:
-    return [value for outputs in measured.call_outputs for value in outputs]
+            return []
+    return found
 
 
 def _compare_results(
-    where: str, theirs: Measurement, mine: Measurement, rounded: bool, sensitivity: float = 0
+    where: str,
+    theirs: Measurement,
+    mine: Measurement,
+    rounded: bool,
+    perturbed: Sequence[Sequence[Value]] = (),
 ) -> list[Problem]:
-    difference = compare_outputs(_results(theirs), _results(mine))
-    if difference.problem is not None:
-        return [Problem("results", f"{where}: {difference.problem}")]
-    if not rounded and not difference.bitwise:
-        return [Problem("results", f"{where}: not bitwise equal, by up to {difference.largest:g}")]
-    if not difference.tolerable and not difference.largest <= 8 * sensitivity:
-        return [Problem("results", f"{where}: differ by up to {difference.largest:g}")]
-    return []
+    difference = compare_outputs(results_of(theirs), results_of(mine), perturbed)
+    return [Problem("results", f"{where}: {text}") for text in output_problems(difference, rounded)]

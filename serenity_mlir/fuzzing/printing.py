@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from serenity_mlir.fuzzing.program import Block, Function, Operation, Type, Value
 
-__all__ = ["SCALARS", "Printer", "affine_map_text", "dense", "number"]
+__all__ = ["SCALARS", "Printer", "affine_map_text", "dense", "identity_map", "number"]
 
 
 def number(value: float, element: str) -> str:
@@ -68,6 +68,11 @@ def dims_text(count: int) -> str:
 def affine_map_text(count: int, results: Sequence[str]) -> str:
     """An affine map from `count` dimensions."""
     return f"affine_map<({dims_text(count)}) -> ({', '.join(results)})>"
+
+
+def identity_map(rank: int) -> str:
+    """The identity affine map of a rank."""
+    return affine_map_text(rank, [f"d{i}" for i in range(rank)])
 
 
 class Printer:
@@ -138,6 +143,13 @@ class Printer:
             f"linalg.fill ins({constant} : {of.element}) outs({empty} : {of}) -> {of}"
         )
 
+    def as_index(self, value: Value) -> str:
+        """Write a scalar as an index if it is none, and return its name."""
+        name = self.names[value]
+        if value.type.element == "index":
+            return name
+        return self.define(f"arith.index_cast {name} : {value.type} to index")
+
     def extents(self, shape: Sequence[int | None]) -> str:
         """Extents of a shape, separated by commas."""
         return ", ".join(self.dynamic() if extent is None else str(extent) for extent in shape)
@@ -203,7 +215,12 @@ class Printer:
         """Return the lines of a function."""
         for position, value in enumerate(function.body.arguments):
             self.names[value] = f"%arg{position}"
-        arguments = ", ".join(f"{self.names[v]}: {v.type}" for v in function.body.arguments)
+        parts = [f"{self.names[v]}: {v.type}" for v in function.body.arguments]
+        parts += [
+            f"%storage{position}: !hal.buffer {{iree.abi.output = {position} : index}}"
+            for position in function.stored_results
+        ]
+        arguments = ", ".join(parts)
         results = ", ".join(str(value.type) for value in function.body.results)
         visibility = "" if function.public else "private "
         attributes = " attributes {noinline}" if function.noinline else ""

@@ -26,7 +26,7 @@ class Type:
 
     Attributes:
       shape: extents; None is a dynamic one.
-      element: ``f32``, ``f16``, ``bf16``, ``i8``, ``i32`` or ``i1``.
+      element: ``f32``, ``f16``, ``bf16``, ``i8``, ``i32``, ``i64`` or ``i1``.
     """
 
     shape: tuple[int | None, ...] | None
@@ -62,9 +62,15 @@ class Type:
 
 @dataclass(eq=False)
 class Value:
-    """An SSA value; identity is what tells two apart."""
+    """An SSA value; identity is what tells two apart.
+
+    Attributes:
+      type: of the value.
+      below: all its elements are indices in [0, below); None for numbers.
+    """
 
     type: Type
+    below: int | None = None
 
 
 @dataclass(eq=False)
@@ -111,12 +117,27 @@ class Block:
 
 @dataclass(eq=False)
 class Function:
-    """A function; private ones are called by others, public ones by the user."""
+    """A function; private ones are called by others, public ones by the user.
+
+    Attributes:
+      name: without the module's prefix.
+      body: its arguments, operations and results.
+      public: whether the user can call it.
+      noinline: whether it stays a function.
+      storage: results whose memory the caller provides (``iree.abi.output``).
+    """
 
     name: str
     body: Block
     public: bool = True
     noinline: bool = False
+    storage: list[Value] = field(default_factory=list)
+
+    @property
+    def stored_results(self) -> list[int]:
+        """Positions of the results whose memory the caller provides; of each value the first."""
+        results = self.body.results
+        return [results.index(value) for value in self.storage if value in results]
 
 
 @dataclass(eq=False)

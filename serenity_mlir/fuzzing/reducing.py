@@ -110,6 +110,7 @@ def _blocks(block: Block) -> Iterator[Block]:
 
 def _replace(program: Program, old: Value, new: Value) -> None:
     for function in program.functions:
+        function.storage = [new if value is old else value for value in function.storage]
         for block in _blocks(function.body):
             block.results = [new if value is old else value for value in block.results]
             for operation in block.operations:
@@ -202,6 +203,8 @@ def _replaced_by_operand(position: int, number: int) -> _Step:
         operand = operation.operands[number]
         if any(result.type != operand.type for result in operation.results):
             return False
+        if any(result.below != operand.below for result in operation.results):
+            return False
         for result in operation.results:
             _replace(program, result, operand)
         return True
@@ -220,7 +223,7 @@ def _replaced_by_argument(position: int) -> _Step:
         if operation.kind in ("constant", "splat"):
             return False
         for result in operation.results:
-            argument = Value(result.type)
+            argument = Value(result.type, result.below)
             function.body.arguments.append(argument)
             _replace(program, result, argument)
         return True

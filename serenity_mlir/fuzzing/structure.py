@@ -24,7 +24,15 @@ from serenity_mlir._native import iree_library_directory, native_tool, tool_envi
 from serenity_mlir.fuzzing.program import Program
 from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
 
-__all__ = ["REFUSED", "TARGETS", "Problem", "Tools", "compare_structure", "diagnose_failure"]
+__all__ = [
+    "REFUSED",
+    "TARGETS",
+    "Problem",
+    "Tools",
+    "compare_structure",
+    "diagnose_failure",
+    "find_complaints",
+]
 
 #: Flags that name a target; the stream phase is the same for both.
 TARGETS = {
@@ -40,6 +48,8 @@ TARGETS = {
 }
 
 _SYMBOL = re.compile(r"(?:func\.func|util\.global) (?:private )?(?:mutable )?@c(\d+)_")
+
+_WARNING = re.compile(r"\bwarning: |please report")
 
 #: The kind of a problem that is IREE's own.
 REFUSED = "stock refuses"
@@ -155,15 +165,15 @@ def _compile_and_compare(
         ]
         stock, ours = directory / "stock.mlir", directory / "ours.mlir"
         report = directory / "report.json"
-        code, said = tools.run(tools.stock, [*common, "-o", str(stock)])
+        code, stock_said = tools.run(tools.stock, [*common, "-o", str(stock)])
         if code != 0:
-            culprits.update(_culprits(said, source))
+            culprits.update(_culprits(stock_said, source))
             return None
         code, said = tools.run(
             tools.ours,
             [*common, "-o", str(ours), f"--serenity-rewrite={mode}", f"--serenity-report={report}"],
         )
-        if code != 0 or "please report" in said:
+        if find_complaints(code, said, stock_said):
             culprits.update(_culprits(said, source))
             return None
         text = ours.read_text("utf-8")
@@ -213,12 +223,12 @@ def _diagnose(program: Program, mode: str, tools: Tools, flags: Sequence[str]) -
         source = directory / "program.mlir"
         source.write_text(program.text(), "utf-8")
         common = [str(source), "--compile-to=stream", *TARGETS["vmvx"], "-o", "/dev/null", *flags]
-        code, said = tools.run(tools.stock, common)
+        code, stock_said = tools.run(tools.stock, common)
         if code != 0:
-            return [Problem(REFUSED, _first_error(said, code))]
+            return [Problem(REFUSED, _first_error(stock_said, code))]
         code, said = tools.run(tools.ours, [*common, f"--serenity-rewrite={mode}"])
-        if code != 0 or "please report" in said:
-            return [diagnose_failure(code, said)]
+        if complaints := find_complaints(code, said, stock_said):
+            return complaints
     # Well on its own, but not among others.
     again = _compile_and_compare({0: program}, mode, tools, flags, 1, set())
     return again[0] if again is not None else [Problem("unsteady", "the outcome varies")]
@@ -230,16 +240,31 @@ def diagnose_failure(code: int | None, said: str) -> Problem:
         return Problem("time", "the compiler takes too long")
     if code < 0:
         return Problem("crash", f"the compiler ended by signal {-code}")
+    return Problem("refused", _first_error(said, code))
+
+
+def find_complaints(code: int | None, said: str, stock_said: str) -> list[Problem]:
+    """Return what is wrong with a compilation of ours where the stock compiler succeeds.
+
+    A warning that the stock compiler does not give is a failure too: the driver falls back to the
+    stock pipeline with a warning if it has crashed, or if IREE refuses what the passes made.
+
+    Args:
+      code: exit code; None for a compilation that takes too long.
+      said: standard error.
+      stock_said: standard error of the stock compiler.
+    """
     if code != 0:
-        return Problem("refused", _first_error(said, code))
-    return Problem("variant", _first_error(said, code))
+        return [diagnose_failure(code, said)]
+    known = set(stock_said.splitlines())
+    new = [line for line in said.splitlines() if _WARNING.search(line) and line not in known]
+    return [Problem("warning", new[0])] if new else []
 
 
 def _first_error(said: str, code: int | None) -> str:
-    for word in ("error:", "please report"):
-        for line in said.splitlines():
-            if word in line:
-                return line.partition("error: ")[2] or line
+    for line in said.splitlines():
+        if "error:" in line:
+            return line.partition("error: ")[2] or line
     return said.strip().splitlines()[0] if said.strip() else f"exit code {code}"
 
 

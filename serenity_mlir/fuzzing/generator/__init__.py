@@ -22,10 +22,15 @@ from serenity_mlir.fuzzing.generator.liveness import remove_dead
 from serenity_mlir.fuzzing.generator.programs import Programs
 from serenity_mlir.fuzzing.program import Program
 
-__all__ = ["generate", "remove_dead"]
+__all__ = ["GENERATOR_VERSION", "generate", "remove_dead"]
+
+#: Version 1 has none of the families `dynamic`, `loops`, `indexing`, `quantised` and `storage`.
+GENERATOR_VERSION = 2
 
 
-def generate(seed: int, index: int, *, vmvx: bool = False) -> Program:
+def generate(
+    seed: int, index: int, *, vmvx: bool = False, version: int = GENERATOR_VERSION
+) -> Program:
     """Return program number `index` of a seed.
 
     Args:
@@ -35,5 +40,6 @@ def generate(seed: int, index: int, *, vmvx: bool = False) -> Program:
         absolute value of floats), and what it gets wrong: its registers have 32 bits, and bytes
         computed in them (not loaded) are not extended by their sign before they are compared,
         shifted or made positive.
+      version: of the generator, at most `GENERATOR_VERSION`; the programs of a version stay.
     """
-    return Programs(random.Random(f"serenity fuzz {seed} {index}"), vmvx).program()
+    return Programs(random.Random(f"serenity fuzz {seed} {index}"), vmvx, version).program()

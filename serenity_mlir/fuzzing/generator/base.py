@@ -13,6 +13,16 @@ from serenity_mlir.fuzzing.program import Block, Function, Global, Operation, Ty
 
 __all__ = ["I32", "INDEX", "Builder"]
 
+#: Families of motifs that a program has more of than chance would bring, and how often of 20.
+_THEMES = (
+    ["none"] * 5
+    + ["dynamic"] * 4
+    + ["loops"] * 4
+    + ["quantised"] * 3
+    + ["indexing"] * 2
+    + ["storage"] * 2
+)
+
 I32 = Type(None, "i32")
 INDEX = Type(None, "index")
 
@@ -34,8 +44,9 @@ class Scope:
 class Builder:
     """Draws one program. All randomness comes from `rng`, in program order."""
 
-    def __init__(self, rng: random.Random, vmvx: bool) -> None:
+    def __init__(self, rng: random.Random, vmvx: bool, version: int) -> None:
         self.rng = rng
+        self.version = version
         self.element = rng.choice(_ELEMENTS)
         self.vmvx = vmvx
         if vmvx and self.element in ("f16", "bf16"):
@@ -45,6 +56,9 @@ class Builder:
         #: Extents of the first dimension of matrices are dynamic.
         self.dynamic = not self.image and rng.random() < 0.15
         self.weights = rng.choice(["constant", "constant", "global", "argument"])
+        self.theme = rng.choice(_THEMES) if version >= 2 else "none"
+        #: Of the quantisations of a chain: ``explicit`` or ``affine``.
+        self.style = "explicit"
         self.functions: list[Function] = []
         self.globals: list[Global] = []
         self.callable: list[Function] = []
@@ -60,15 +74,37 @@ class Builder:
     def scalar_argument(self) -> Value:
         """The function's scalar, made where it is first wanted."""
         for value in self.function_arguments:
-            if value.type == I32:
+            if value.type == I32 and value.below is None:
                 return value
         value = Value(I32)
         self.function_arguments.append(value)
         return value
 
+    def index_argument(self, of: Type, below: int) -> Value:
+        """An argument of indices in [0, below): one that the function has, or a new one."""
+        for value in self.function_arguments:
+            if value.type == of and value.below == below and self.rng.random() < 0.5:
+                return value
+        value = Value(of, below)
+        self.function_arguments.append(value)
+        return value
+
+    def tensor_argument(self, of: Type) -> Value:
+        """A tensor argument: one that the function has, or a new one."""
+        for value in self.function_arguments:
+            if value.type == of and value.below is None and self.rng.random() < 0.5:
+                return value
+        value = Value(of)
+        self.function_arguments.append(value)
+        return value
+
     def tensors(self, wanted: Callable[[Type], bool] = lambda of: True) -> list[Value]:
         """The tensors of the pool whose type is wanted."""
-        return [v for v in self.scope.pool if v.type.shape is not None and wanted(v.type)]
+        return [
+            v
+            for v in self.scope.pool
+            if v.type.shape is not None and v.below is None and wanted(v.type)
+        ]
 
     def pick(self, wanted: Callable[[Type], bool] = lambda of: True) -> Value | None:
         """A tensor of the pool, mostly a recent one."""
@@ -80,7 +116,14 @@ class Builder:
     def pick_main(self) -> Value:
         """A tensor of the program's usual rank and element type; widened ones are cast back."""
         rank = 4 if self.image else 2
-        value = self.pick(lambda of: of.rank == rank)
+        floating = Type(None, self.element).is_float
+
+        def usual(of: Type) -> bool:
+            if of.rank != rank or self.version < 2:
+                return of.rank == rank
+            return None not in of.dims[1:] and of.is_float == floating
+
+        value = self.pick(usual)
         assert value is not None  # the first argument is one
         return self.narrow(value)
 

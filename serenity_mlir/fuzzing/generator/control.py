@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from serenity_mlir.fuzzing.generator.base import INDEX
 from serenity_mlir.fuzzing.generator.parts import Parts
 from serenity_mlir.fuzzing.program import Global, Operation, Type, Value
@@ -40,8 +42,27 @@ class Control(Parts):
         callee = rng.choice(self.callable)
         types = [value.type for value in callee.body.results]
         for _ in range(rng.choice([1, 1, 2])):
-            operands = [self.made_like(value.type) for value in callee.body.arguments]
+            operands = [
+                self.made_like(value.type)
+                if value.below is None
+                else self.index_argument(value.type, value.below)
+                for value in callee.body.arguments
+            ]
             self.add_several("call", operands, types, callee=callee.name)
+
+    def constant_start(self, of: Type) -> Value:
+        """What a loop may start from, or a branch hand out, that nothing computes."""
+        rng = self.rng
+        draw = rng.random()
+        if draw < 0.35:
+            value = self.add("splat", [], of, value=rng.choice([0, 0, 1, -2]))
+        elif draw < 0.85:
+            data = self.data(of) if draw > 0.7 else [0.0] * math.prod(e or 1 for e in of.dims)
+            value = self.add("constant", [], of, data=data)
+        else:
+            return self.weight(of)
+        self.scope.pool.remove(value)
+        return value
 
     def branch(self) -> None:
         """A branch on an argument or on computed data."""
@@ -63,6 +84,10 @@ class Control(Parts):
         def build() -> list[Value]:
             if rng.random() < 0.2:
                 return [value] * len(types)
+            if self.version >= 2 and not value.type.dynamic and rng.random() < 0.25:
+                return [self.constant_start(of) for of in types]
+            if self.version >= 2 and self.depth < 3 and rng.random() < 0.15:
+                self.loop()
             for _ in range(rng.choice([1, 1, 2])):
                 self.motif(simple=True)
             made = [v for v in self.scope.pool if v.type == value.type]
@@ -80,6 +105,10 @@ class Control(Parts):
         if rng.random() < 0.3:
             values.append(self.pick_main())
         operands, attributes = list(values), {}
+        if self.version >= 2:
+            for i, value in enumerate(values):
+                if not value.type.dynamic and rng.random() < 0.5:
+                    operands[i] = self.constant_start(value.type)
         if rng.random() < 0.5:
             attributes["trips"] = rng.choice([0, 1, 2, 3])
         else:
@@ -100,6 +129,9 @@ class Control(Parts):
             else:
                 for _ in range(rng.choice([1, 1, 2])):
                     self.motif(simple=True)
+            nested = 0.5 if self.theme == "loops" else 0.2
+            if self.version >= 2 and self.depth < 3 and rng.random() < nested:
+                rng.choice([self.loop, self.loop, self.branch])()
             carried = []
             for value in values:
                 made = [v for v in self.scope.pool if v.type == value.type]

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from serenity_mlir.fuzzing.generator.control import Control
 from serenity_mlir.fuzzing.generator.liveness import remove_dead
+from serenity_mlir.fuzzing.generator.storage import Storage
 from serenity_mlir.fuzzing.program import Function, Program, Type, Value
 
 __all__ = ["Programs"]
 
 
-class Programs(Control):
+class Programs(Storage):
     """Draws programs."""
 
     def program(self) -> Program:
@@ -23,7 +23,8 @@ class Programs(Control):
         for i in range(rng.choice([0, 0, 0, 0, 0, 0, 1, 1, 2])):
             self.functions.append(self.helper(f"helper{i}"))
             self.callable.append(self.functions[-1])
-        names = ["main", "second", "third"][: rng.choice([1] * 9 + [2, 2, 3])]
+        counts = [1, 1, 2, 2, 3] if self.theme == "dynamic" else [1] * 9 + [2, 2, 3]
+        names = ["main", "second", "third"][: rng.choice(counts)]
         # Small, because time goes by operations, and what one finds rarely needs many.
         for name in names:
             size = rng.choice([1, 1, 1, 1, 2, 2, 2, 3, 4]) if len(names) == 1 else 1
@@ -38,9 +39,10 @@ class Programs(Control):
         count = rng.choice([1, 1, 1, 2, 2, 3])
         if self.image:
             size = rng.choice([3, 4, 5, 6, 8])
+            batch = None if self.dynamic else 1
             types = []
             for _ in range(count):
-                types.append(self.image_type(1, rng.choice([1, 2, 3, 4, 6, 8]), size, size))
+                types.append(self.image_type(batch, rng.choice([1, 2, 3, 4, 6, 8]), size, size))
             return types
         rows = None if self.dynamic else rng.choice([1, 2, 4, 5, 8, 12])
         return [
@@ -50,11 +52,17 @@ class Programs(Control):
     def entry(self, name: str, motifs: int) -> Function:
         """Draw an entry point of so many motifs."""
         rng = self.rng
+        if self.theme == "dynamic":
+            self.dynamic = rng.random() < 0.5
         self.begin([Value(of) for of in self.first_types()])
         if rng.random() < 0.25:
             self.scalar_argument()
         # First one that leaves tensors alive side by side.
-        rng.choice([self.concatenation, self.total, self.fan_out, self.motif])()
+        first: list[Callable[[], object]]
+        first = [self.concatenation, self.total, self.fan_out, self.motif]
+        if self.theme != "none" and rng.random() < 0.75:
+            first = self.families(simple=False)[self.theme]
+        rng.choice(first)()
         for _ in range(motifs - 1):
             self.motif()
         block = self.scope.block
@@ -70,7 +78,8 @@ class Programs(Control):
         if rng.random() < 0.04:
             results.append(results[0])
         block.results = results
-        return Function(name, block)
+        storage = self.stored_results(results) if self.version >= 2 else []
+        return Function(name, block, storage=storage)
 
     def helper(self, name: str) -> Function:
         """A private function of one or two tensors."""
@@ -82,6 +91,22 @@ class Programs(Control):
         block = self.scope.block
         block.results = [rng.choice([v for op in block.operations for v in op.results])]
         return Function(name, block, public=False, noinline=rng.random() < 0.6)
+
+    def families(self, simple: bool) -> dict[str, list[Callable[[], object]]]:
+        """The motifs of every theme; `simple` ones alone."""
+        found: dict[str, list[Callable[[], object]]] = {
+            "dynamic": [self.dynamic_inner_dimension, self.reduced_time_axis, self.attention],
+            "loops": [self.moving_part],
+            "quantised": [self.integer_chain, self.qdq_chain],
+            "indexing": [self.embedding, self.gather],
+            "storage": [],
+        }
+        if not simple:
+            found["loops"] += [self.recurrence, self.recurrence, self.cache]
+            found["storage"].append(self.empty)
+            if self.depth == 0:
+                found["loops"] += [self.loop, self.branch]
+        return found
 
     def motif(self, simple: bool = False) -> None:
         """Apply a random motif."""
@@ -113,6 +138,9 @@ class Programs(Control):
             choices += [(2, self.variable)]
             if self.depth == 0:
                 choices += [(2, self.branch), (2, self.loop)]
+        if self.version >= 2:
+            for theme, motifs in self.families(simple).items():
+                choices += [(4 if theme == self.theme else 1, motif) for motif in motifs]
         total = sum(weight for weight, _ in choices)
         at = rng.randrange(total)
         for weight, motif in choices:

@@ -1,0 +1,74 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Arguments for the functions of programs."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serenity_mlir.fuzzing.program import Function
+from serenity_mlir.fuzzing.program import Value as ProgramValue
+from serenity_mlir.measuring.measurement import Storage, Value
+
+__all__ = ["DATA", "draw_inputs"]
+
+#: Kinds of inputs. Sums of small integers are exact in whatever order they are taken (in narrow
+#: types mostly), so that a rewritten program has no rounding to hide behind; real numbers show a
+#: change of order where none is allowed.
+DATA = ("integers", "reals")
+
+_DTYPES = {"f32": np.float32, "f16": np.float16, "i8": np.int8, "i32": np.int32, "i64": np.int64}
+
+
+def draw_inputs(function: Function, data: str, key: str) -> list[Value]:
+    """Draw arguments of a function.
+
+    Args:
+      function: an entry point.
+      data: one of `DATA`.
+      key: what the numbers depend on, beside function and data.
+
+    Returns:
+      An array per tensor; small natural numbers for scalars, which are conditions and trip counts;
+      indices within their bounds; then the memory of the results that the caller provides.
+    """
+    rng = random.Random(f"inputs {key} {function.name} {data}")
+    dynamic = rng.randrange(1, 8)
+    values: list[Value] = []
+    for argument in function.body.arguments:
+        if argument.type.shape is None:
+            values.append(rng.randrange(argument.below or 4))
+            continue
+        values.append(_draw(argument, dynamic, data, rng))
+    for position in function.stored_results:
+        of = function.body.results[position].type
+        values.append(Storage(math.prod(e or 0 for e in of.dims) * _itemsize(of.element)))
+    return values
+
+
+def _itemsize(element: str) -> int:
+    return 2 if element == "bf16" else np.dtype(_DTYPES[element]).itemsize
+
+
+def _draw(argument: ProgramValue, dynamic: int, data: str, rng: random.Random) -> npt.NDArray[Any]:
+    of = argument.type
+    shape = tuple(dynamic if extent is None else extent for extent in of.dims)
+    count = int(np.prod(shape, dtype=np.int64))
+    if argument.below is not None:
+        numbers: list[float] = [rng.randrange(argument.below) for _ in range(count)]
+    elif data == "integers" or not of.is_float:
+        limit = 2 if data == "integers" else 100
+        numbers = [rng.randrange(-limit, limit + 1) for _ in range(count)]
+    else:
+        numbers = [rng.uniform(-1, 1) for _ in range(count)]
+    if of.element == "bf16":
+        import ml_dtypes
+
+        return np.array(numbers, np.float32).astype(ml_dtypes.bfloat16).reshape(shape)
+    return np.array(numbers, _DTYPES[of.element]).reshape(shape)

@@ -1,0 +1,88 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Bounds and budgets: what a report states, held against the allocator.
+
+Independent of `serenity check`: a bound that is broken counts, whether or not the report calls the
+number exact.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from serenity_mlir.measuring.measurement import Measurement
+
+__all__ = ["draw_budget", "find_broken_bounds", "find_exceeded_budget", "find_function"]
+
+
+def find_function(report: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Return what a report says about an entry point."""
+    for entry in report["functions"]:
+        if not entry["initializer"] and name in (entry["exported_as"], entry["name"]):
+            found: Mapping[str, Any] = entry
+            return found
+    return None
+
+
+def find_broken_bounds(
+    report: Mapping[str, Any], function: str, stock: Measurement, serenity: Measurement
+) -> list[str]:
+    """Return a sentence for every reported number of bytes that a call exceeded."""
+    entry = find_function(report, function)
+    if entry is None:
+        return []
+    problems: list[str] = []
+
+    def expect(what: str, bound: int | None, measured: int) -> None:
+        if bound is not None and measured > bound:
+            problems.append(f"{what}: {measured:,} bytes measured, the bound is {bound:,}")
+
+    for number, call in enumerate(serenity.calls, 1):
+        expect(f"call {number}, external", entry["external_bytes"], call.external_bytes)
+        expect(
+            f"call {number}, transient", entry["transient_peak_bytes"], call.transient_peak_bytes
+        )
+    transient = stock.call.transient_peak_bytes
+    expect("stock, transient", entry["stock_transient_peak_bytes"], transient)
+    expect(
+        "stock, inputs, results and transient",
+        entry["stock_call_peak_bytes"],
+        stock.call.peak_bytes - stock.call.before_bytes,
+    )
+    return problems
+
+
+def draw_budget(report: Mapping[str, Any], key: str) -> tuple[int, int] | None:
+    """Draw a memory budget between the module's lower bound and the stock compiler's peak.
+
+    Args:
+      report: of a compilation without a budget.
+      key: what the draw depends on.
+
+    Returns:
+      The budget, and the least that is known to suffice; None where a function's memory is not
+      known, or no function needs any.
+    """
+    entries = [entry for entry in report["functions"] if not entry["initializer"]]
+    peaks = [entry["transient_peak_bytes"] for entry in entries]
+    stock = [entry["stock_transient_peak_bytes"] for entry in entries]
+    if None in peaks or None in stock or not max(stock, default=0):
+        return None
+    bounds = [region["lower_bound_bytes"] for entry in entries for region in entry["regions"]]
+    least, most, enough = max(bounds, default=0), max(stock), max(peaks)
+    rng = random.Random(f"budget {key}")
+    draws = [enough, most, rng.randrange(min(least, most), most + 1), max(enough - 1, 0)]
+    return rng.choice(draws), enough
+
+
+def find_exceeded_budget(budget: int, function: str, measured: Measurement) -> list[str]:
+    """Return a sentence for every call that took more transient memory than the budget."""
+    return [
+        f"{function}, call {number}: the budget of {budget:,} bytes is met by the report, the call "
+        f"took {call.transient_peak_bytes:,}"
+        for number, call in enumerate(measured.calls, 1)
+        if call.transient_peak_bytes > budget
+    ]
