@@ -57,6 +57,10 @@ def fuzz(
         int, typer.Option(min=1, help="Programs per process of a compiler (with --run none).")
     ] = 40,
     jobs: Annotated[int, typer.Option(min=1, help="Batches at a time.")] = 1,
+    generator: Annotated[
+        int | None,
+        typer.Option(min=1, help="Version of the generator; the newest if not given."),
+    ] = None,
     keep: Annotated[
         Path | None,
         typer.Option(help="Reduce failing programs and write them into this folder."),
@@ -76,9 +80,12 @@ def fuzz(
     is counted, and no failure.
     """
     from serenity_mlir.cli._many import follow
-    from serenity_mlir.fuzzing import Settings, Totals, batches, run_batch
+    from serenity_mlir.fuzzing import GENERATOR_VERSION, Settings, Totals, batches, run_batch
     from serenity_mlir.running import run_many
 
+    version = generator or GENERATOR_VERSION
+    if version > GENERATOR_VERSION:
+        raise typer.BadParameter(f"the newest version is {GENERATOR_VERSION}")
     settings = Settings(
         seed=seed,
         run=run.value,
@@ -86,8 +93,15 @@ def fuzz(
         group=group,
         batch=batch if run is _Run.none else min(batch, 10),
         keep=None if keep is None else str(keep),
+        generator=version,
     )
-    fields = {"run": run.value, "rewrite": rewrite.value, "group": group, "seed": seed}
+    fields = {
+        "run": run.value,
+        "rewrite": rewrite.value,
+        "group": group,
+        "seed": seed,
+        "generator": version,
+    }
     totals = Totals()
     errors = []
     names = batches(settings, first, count)
@@ -115,7 +129,8 @@ def fuzz(
         typer.echo(json.dumps(data, indent=2))
     else:
         typer.echo(
-            f"seed {seed}, programs {first} to {first + count - 1}: {totals.programs} compared "
+            f"seed {seed}, programs {first} to {first + count - 1} (generator {version}): "
+            f"{totals.programs} compared "
             f"({totals.functions} entry points, {totals.operations} operations), "
             f"{len(totals.failures)} not as promised, "
             f"{len(totals.refused)} refused by the stock compiler"

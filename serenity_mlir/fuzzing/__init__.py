@@ -21,7 +21,15 @@
 from __future__ import annotations
 
 from serenity_mlir.fuzzing.campaign import Settings, Totals, batches, run_batch
-from serenity_mlir.fuzzing.generator import generate
+from serenity_mlir.fuzzing.generator import GENERATOR_VERSION, generate
 from serenity_mlir.fuzzing.program import Program
 
-__all__ = ["Program", "Settings", "Totals", "batches", "generate", "run_batch"]
+__all__ = [
+    "GENERATOR_VERSION",
+    "Program",
+    "Settings",
+    "Totals",
+    "batches",
+    "generate",
+    "run_batch",
+]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from serenity_mlir.fuzzing.execution import compare_execution
-from serenity_mlir.fuzzing.generator import generate
+from serenity_mlir.fuzzing.generator import GENERATOR_VERSION, generate
 from serenity_mlir.fuzzing.program import Program
 from serenity_mlir.fuzzing.reducing import reduce_program
 from serenity_mlir.fuzzing.structure import (
@@ -44,6 +44,7 @@ class Settings:
       group: programs per module, where the structure is compared.
       batch: programs per process of a compiler, and per line of results.
       keep: folder for reproducers; None writes none, and does not reduce.
+      generator: version of the generator.
     """
 
     seed: int = 0
@@ -52,6 +53,7 @@ class Settings:
     group: int = 1
     batch: int = 40
     keep: str | None = None
+    generator: int = GENERATOR_VERSION
 
     def mode(self, number: int) -> str:
         """The mode of a batch or program."""
@@ -59,7 +61,7 @@ class Settings:
 
     def program(self, index: int) -> Program:
         """Program number `index`, such that the backend compiles it."""
-        return generate(self.seed, index, vmvx=self.run == "vmvx")
+        return generate(self.seed, index, vmvx=self.run == "vmvx", version=self.generator)
 
 
 def batches(settings: Settings, first: int, count: int) -> list[str]:
@@ -159,7 +161,8 @@ def _keep(
     folder = Path(settings.keep)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"seed{settings.seed}_{index}_{mode}_{kind.replace(' ', '_')}.mlir"
-    again = f"serenity fuzz --seed {settings.seed} --first {index} --count 1 --run {settings.run}"
+    again = f"serenity fuzz --generator {settings.generator} --seed {settings.seed}"
+    again += f" --first {index} --count 1 --run {settings.run}"
     if settings.run == "none":
         flags = " ".join(TARGETS["vmvx"])
         command = f"serenity-compile {flags} --compile-to=stream --serenity-rewrite={mode} %s -o -"
