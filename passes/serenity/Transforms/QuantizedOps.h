@@ -1,0 +1,109 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// Affine quantization (`iree_linalg_ext.quantize_affine`,
+/// `iree_linalg_ext.dequantize_affine`) as the passes read it.
+///
+/// IREE 3.13 lowers them, in f32, to
+///
+///   Q(x)  = fptosi(minnum(maxnum(roundeven(x / scale) + zp, min), max))
+///   DQ(q) = sitofp(q - zp) * scale
+///
+/// so Q of a NaN is `min`. IREE 3.12 has neither operation.
+
+#ifndef SERENITY_TRANSFORMS_QUANTIZEDOPS_H
+#define SERENITY_TRANSFORMS_QUANTIZEDOPS_H
+
+#include "serenity/IREE/Ir.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace serenity::quantized {
+
+/// A quantization or dequantization between f32 and integers of 8 or 16 bits
+/// (signless; `isUnsigned` says how they are read) over a whole tensor of
+/// static shape, element by element.
+struct Affine {
+  MlirOperation op = {};
+  bool quantizes = false;
+  MlirValue input = {};
+  MlirValue scale = {};
+  MlirValue zeroPoint = {}; // null: zero
+  int64_t min = 0;
+  int64_t max = 0;
+  bool isUnsigned = false;
+  /// One per operand. Those of scale and zero point have no result where the
+  /// parameter is one for the tensor.
+  std::vector<MlirAffineMap> maps;
+
+  MlirValue result() const { return ir::result(op); }
+  /// The element type of the integers.
+  MlirType storage() const;
+  /// The dimensions that a parameter varies along.
+  std::set<int64_t> channelDims() const;
+};
+
+/// `op` if it is one that is understood: attributes of later IREE releases that
+/// change its meaning, other element types and dynamic shapes are not.
+std::optional<Affine> asAffine(MlirOperation op);
+
+/// Whether there is any such operation in `module`, understood or not.
+bool hasAffine(MlirOperation module);
+
+/// Whether both convert with the same scales and zero points, between the same
+/// types and ranges.
+bool sameParameters(const Affine &a, const Affine &b);
+
+/// The scales, if they are constants, positive and normal, such that no value
+/// of the range overflows; the least and the largest.
+std::optional<std::pair<double, double>> scaleRange(const Affine &affine);
+
+/// The zero point if it is one constant inside the range of the integers.
+std::optional<int64_t> zeroPointOf(const Affine &affine);
+
+/// Whether Q(DQ(q)) = q for every q of the storage type.
+///
+/// With k = q - zp, |k| <= 65535, DQ gives k * scale * (1 + e) and the division
+/// k * (1 + e)(1 + e'), where |e|, |e'| <= 2^-24: less than 0.01 from k, so
+/// that roundeven gives k. Needs normal products and the full range.
+bool isExactInverse(const Affine &affine);
+
+/// Q(value) as IREE computes it; nothing unless scale and zero point are single
+/// constants.
+std::optional<int64_t> quantizeConstant(const Affine &affine, float value);
+
+/// DQ(value), likewise.
+std::optional<float> dequantizeConstant(const Affine &affine, int64_t value);
+
+/// The value of an `arith.constant` of type f32.
+std::optional<float> constantFloat(MlirValue value);
+
+/// Whether `value` is computed from an input of the function: neither a
+/// constant, nor loaded, nor made of such.
+bool isComputed(MlirValue value);
+
+/// Whether no run gives a NaN for an element of `value`: what interval
+/// arithmetic proves from dequantized values and constants.
+bool isNeverNaN(MlirValue value);
+
+/// How often a contraction at a location is computed in integers once IREE has
+/// raised `module`, by location. Empty if this release does not.
+std::map<std::string, int64_t> raisedContractions(MlirOperation module);
+
+/// Lowers `module` as IREE's global optimization will, so far that
+/// contractions over dequantized values are integer contractions with their
+/// corrections and float epilogues, all of them linalg.generic. Returns false,
+/// without a diagnostic, if this IREE release has no such passes; the module is
+/// to be dropped then.
+bool raiseQuantized(MlirOperation module);
+
+} // namespace serenity::quantized
+
+#endif // SERENITY_TRANSFORMS_QUANTIZEDOPS_H
