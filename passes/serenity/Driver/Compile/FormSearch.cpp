@@ -131,9 +131,9 @@ void FormSearch::startFrom(MlirOperation module) {
   maker.emplace(session, user.session, preprocessed);
 }
 
-const std::vector<RewriteSite> &FormSearch::sites() const {
+const std::vector<RewriteSite> &FormSearch::sites(Form::Storage storage) const {
   static const std::vector<RewriteSite> none;
-  return maker ? maker->sites() : none;
+  return maker ? maker->sites(storage) : none;
 }
 
 FormSearch::Tried *FormSearch::placed(const Form &form) {
@@ -351,7 +351,9 @@ Form FormSearch::search(RewriteMode mode) {
     bestEstimate = known;
     return true;
   };
-  size_t numSites = maker->sites().size();
+  // Of a quantized network the rewrites are those of its integer arithmetic.
+  Form::Storage storage = maker->furthestStorage();
+  size_t numSites = maker->sites(storage).size();
   bool rewrite = mode != RewriteMode::Off && numSites > 0;
   // A flag of the user's own is not ours to vary.
   bool multiUse =
@@ -363,15 +365,16 @@ Form FormSearch::search(RewriteMode mode) {
   auto sitesOf = [&](std::vector<RewriteKind> kinds) {
     std::vector<bool> chosen(numSites);
     for (size_t i = 0; i < numSites; ++i) {
-      const RewriteSite &site = maker->sites()[i];
+      const RewriteSite &site = maker->sites(storage)[i];
       chosen[i] = !site.padsOnly && std::find(kinds.begin(), kinds.end(),
                                               site.kind) != kinds.end();
     }
     return chosen;
   };
-  auto tryFusions = [&](const std::vector<bool> &sites) {
+  auto tryFusions = [&](const std::vector<bool> &sites, Form::Storage storage) {
     for (bool separate : {false, true}) {
       Form form;
+      form.storage = storage;
       form.sites = sites;
       form.inPlace = Form::LastUse;
       if (separate) {
@@ -385,12 +388,16 @@ Form FormSearch::search(RewriteMode mode) {
   };
   if (rewrite && mode == RewriteMode::Always) {
     bestEstimate = std::nullopt; // whatever the bytes say
-    tryFusions(std::vector<bool>(numSites, true));
+    tryFusions(std::vector<bool>(numSites, true), storage);
   } else {
+    if (maker->has(Form::Integers)) {
+      tryFusions({}, Form::Integers);
+    }
     if (rewrite) {
       // The paper's kinds and sums first, then products piece by piece too.
       tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
-                          RewriteKind::Sum}));
+                          RewriteKind::Sum}),
+                 storage);
       promising.push_back(best);
       // Also where these alone were not better: pieces may make them so.
       const std::vector<bool> split =
@@ -402,6 +409,7 @@ Form FormSearch::search(RewriteMode mode) {
             {RewriteKind::Stream, RewriteKind::Overwrite}}) {
         std::vector<bool> pieces = sitesOf(kinds);
         Form form = best;
+        form.storage = storage;
         form.inPlace = Form::LastUse;
         form.sites = split;
         bool any = false;
@@ -422,7 +430,7 @@ Form FormSearch::search(RewriteMode mode) {
       }
     }
     if (!rewrite || numRewrites(best) == 0) {
-      tryFusions({});
+      tryFusions({}, storage);
     }
   }
   for (Form::InPlace inPlace : {Form::SingleUse, Form::None}) {
@@ -478,7 +486,29 @@ Form FormSearch::search(RewriteMode mode) {
       break;
     }
   }
-  return joinParts(dropSites(keepApartAtPeak(rewriteAtPeak(placeBest(false)))));
+  Form placedBest = placeBest(false);
+  best = rewriteAtPeak(placedBest);
+  if (placedBest.storage != Form::AsGiven && placedBest.storage != storage &&
+      numRewrites(best) == 0) {
+    best = rewriteRaised(best, storage);
+  }
+  return joinParts(dropSites(keepApartAtPeak(best)));
+}
+
+/// The same form of the module that rewrites reach, rewritten at its peak;
+/// `best` where that needs no less.
+Form FormSearch::rewriteRaised(const Form &best, Form::Storage storage) {
+  Form raised = best;
+  raised.storage = storage;
+  raised.sites.clear();
+  raised.apart.clear();
+  asked.insert(raised);
+  estimateForm(raised);
+  if (!placeForm(raised)) {
+    return best;
+  }
+  raised = rewriteAtPeak(raised);
+  return *placed(raised)->cost < *placed(best)->cost ? raised : best;
 }
 
 /// Where the operations come from that have to do with what is live at the
@@ -545,7 +575,7 @@ Form FormSearch::rewriteAtPeak(Form best) {
       break;
     }
     std::set<std::string> places = placesAtPeak(*known);
-    const std::vector<RewriteSite> &all = maker->sites();
+    const std::vector<RewriteSite> &all = maker->sites(best.storage);
     using Wanted = bool (*)(const RewriteSite &);
     static constexpr Wanted groups[] = {
         [](const RewriteSite &site) {
@@ -631,7 +661,7 @@ Form FormSearch::keepApartAtPeak(Form best) {
     }
     Form form = best;
     std::set<std::string> places = placesAtPeak(*known);
-    for (const std::string &site : maker->apartSites()) {
+    for (const std::string &site : maker->apartSites(best.storage)) {
       if (isAt(site, places)) {
         form.apart.insert(site);
       }

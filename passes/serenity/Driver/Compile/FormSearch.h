@@ -73,7 +73,7 @@ public:
   void refine(Tried &entry);
 
   const std::map<Form, Tried> &tried() const { return candidates; }
-  const std::vector<RewriteSite> &sites() const;
+  const std::vector<RewriteSite> &sites(Form::Storage storage) const;
 
   /// Drops all modules, and the one to make forms from.
   void forget();
@@ -89,6 +89,7 @@ private:
   bool promisesMore(const Form &a, const Form &b) const;
   Form keepApartAtPeak(Form best);
   Form rewriteAtPeak(Form best);
+  Form rewriteRaised(const Form &best, Form::Storage storage);
   std::set<std::string> placesAtPeak(const Tried &entry) const;
   Form dropSites(Form best);
   Form joinParts(Form best);

@@ -8,6 +8,7 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/KeepApart.h"
 #include "serenity/Transforms/ProgramOrder.h"
+#include "serenity/Transforms/StoreQuantized.h"
 
 #include <algorithm>
 #include <tuple>
@@ -17,6 +18,7 @@ namespace serenity {
 namespace {
 constexpr const char *multiUseFlag = "iree-dispatch-creation-fuse-multi-use";
 constexpr const char *evaluateFlag = "iree-opt-const-eval";
+constexpr const char *raiseFlag = "iree-global-opt-enable-qdq-to-integer-math";
 } // namespace
 
 size_t numRewrites(const Form &form) {
@@ -34,8 +36,8 @@ size_t numJoins(const Form &form) {
 }
 
 bool Form::isStock() const {
-  return !fuseMultiUse && inPlace == None && apart.empty() &&
-         numRewrites(*this) == 0;
+  return storage == AsGiven && !fuseMultiUse && inPlace == None &&
+         apart.empty() && numRewrites(*this) == 0;
 }
 
 std::string Form::name() const {
@@ -43,6 +45,10 @@ std::string Form::name() const {
   auto add = [&](const std::string &part) {
     text += (text.empty() ? "" : ", ") + part;
   };
+  if (storage != AsGiven) {
+    add(storage == Integers ? "quantized storage"
+                            : "quantized storage in integer arithmetic");
+  }
   if (fuseMultiUse) {
     add(std::string("multi-use fusion ") + (*fuseMultiUse ? "on" : "off"));
   }
@@ -67,8 +73,8 @@ std::string Form::name() const {
 
 bool Form::operator<(const Form &other) const {
   auto key = [](const Form &form) {
-    return std::tie(form.fuseMultiUse, form.inPlace, form.apart, form.sites,
-                    form.joins, form.deepStreams);
+    return std::tie(form.storage, form.fuseMultiUse, form.inPlace, form.apart,
+                    form.sites, form.joins, form.deepStreams);
   };
   return key(*this) < key(other);
 }
@@ -76,9 +82,59 @@ bool Form::operator<(const Form &other) const {
 FormMaker::FormMaker(iree_compiler_session_t *session,
                      const std::map<std::string, std::string> &flags,
                      MlirOperation preprocessed)
-    : session(session), flags(flags), preprocessed(preprocessed),
-      rewriteSites(findRewriteSites(preprocessed)),
-      producers(findApartSites(preprocessed)) {}
+    : session(session), flags(flags) {
+  setBase(Form::AsGiven, preprocessed);
+  if (quantized::hasAffine(preprocessed)) {
+    makeQuantizedBases();
+  }
+}
+
+FormMaker::~FormMaker() {
+  for (Form::Storage storage : {Form::Integers, Form::Raised}) {
+    if (has(storage)) {
+      mlirOperationDestroy(bases[storage].module);
+    }
+  }
+}
+
+void FormMaker::setBase(Form::Storage storage, MlirOperation module) {
+  bases[storage] = {module, findRewriteSites(module), findApartSites(module)};
+}
+
+/// A user's own choice about integer arithmetic wins: without it nothing is
+/// raised.
+void FormMaker::makeQuantizedBases() {
+  auto flag = flags.find(raiseFlag);
+  bool raises = flag == flags.end() || flag->second != "false";
+  MlirOperation given = bases[Form::AsGiven].module;
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(given));
+  MlirOperation module = mlirOperationClone(given);
+  StoreQuantizedCounts counts;
+  if (!storeQuantized(module, raises, &counts)) {
+    mlirOperationDestroy(module);
+    return;
+  }
+  MlirOperation raised = mlirOperationClone(module);
+  if (counts.any()) {
+    setBase(Form::Integers, module);
+  } else {
+    mlirOperationDestroy(module);
+  }
+  if (raises && quantized::raiseQuantized(raised)) {
+    setBase(Form::Raised, raised);
+  } else {
+    mlirOperationDestroy(raised);
+  }
+}
+
+Form::Storage FormMaker::furthestStorage() const {
+  for (Form::Storage storage : {Form::Raised, Form::Integers}) {
+    if (has(storage)) {
+      return storage;
+    }
+  }
+  return Form::AsGiven;
+}
 
 bool FormMaker::setFlag(const std::string &name, const std::string &value) {
   std::string text = "--" + name + "=" + value;
@@ -97,7 +153,7 @@ bool FormMaker::evaluates() const {
 }
 
 PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
-  MlirOperation module = mlirOperationClone(preprocessed);
+  MlirOperation module = mlirOperationClone(bases[form.storage].module);
   RewriteOptions options;
   options.stateLimit = stateLimit;
   options.deepStreams = form.deepStreams;
@@ -108,7 +164,7 @@ PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
 
 MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
                               RewriteOutcome *outcome, Constants constants) {
-  MlirOperation module = mlirOperationClone(preprocessed);
+  MlirOperation module = mlirOperationClone(bases[form.storage].module);
   bool ok = true;
   if (numRewrites(form) > 0) {
     RewriteOptions options;

@@ -12,6 +12,7 @@
 #include "serenity/IREE/IreeC.h"
 #include "serenity/Transforms/Rewrite.h"
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,6 +23,11 @@ namespace serenity {
 
 /// How a module is brought to the flow phase.
 struct Form {
+  /// What quantized networks are made from: the module as preprocessing left
+  /// it; with quantized values stored in their integers
+  /// (`serenity-store-quantized`); that with contractions raised to integers
+  /// too, so that rewrites reach them. Other modules have the first alone.
+  enum Storage { AsGiven, Integers, Raised } storage = AsGiven;
   /// Override of `--iree-dispatch-creation-fuse-multi-use`. (Fusion of padding
   /// into its consumers would often need less still, but IREE 3.12 and 3.13
   /// fail to generate code for it on CPUs.)
@@ -58,10 +64,21 @@ public:
   FormMaker(iree_compiler_session_t *session,
             const std::map<std::string, std::string> &flags,
             MlirOperation preprocessed);
+  ~FormMaker();
+  FormMaker(const FormMaker &) = delete;
+  FormMaker &operator=(const FormMaker &) = delete;
 
-  const std::vector<RewriteSite> &sites() const { return rewriteSites; }
+  /// Whether forms can be made from that module.
+  bool has(Form::Storage storage) const { return bases[storage].module.ptr; }
+  /// The furthest that it goes.
+  Form::Storage furthestStorage() const;
+  const std::vector<RewriteSite> &sites(Form::Storage storage) const {
+    return bases[storage].sites;
+  }
   /// Locations of the producers that may be kept apart.
-  const std::set<std::string> &apartSites() const { return producers; }
+  const std::set<std::string> &apartSites(Form::Storage storage) const {
+    return bases[storage].producers;
+  }
 
   /// What becomes of expressions of constants, such as the factors of a batch
   /// normalization: IREE compiles and runs them, or, much faster and enough for
@@ -83,13 +100,20 @@ public:
   bool evaluates() const;
 
 private:
+  /// What forms are made from, by `Form::Storage`; null if there is no such.
+  struct Base {
+    MlirOperation module = {};
+    std::vector<RewriteSite> sites;
+    std::set<std::string> producers;
+  };
+
   bool setFlag(const std::string &name, const std::string &value);
+  void setBase(Form::Storage storage, MlirOperation module);
+  void makeQuantizedBases();
 
   iree_compiler_session_t *session;
   const std::map<std::string, std::string> &flags;
-  MlirOperation preprocessed;
-  std::vector<RewriteSite> rewriteSites;
-  std::set<std::string> producers;
+  std::array<Base, 3> bases;
 };
 
 } // namespace serenity

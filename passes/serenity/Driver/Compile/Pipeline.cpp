@@ -365,8 +365,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
   };
   if (own && !form.isStock()) {
-    for (size_t i = 0; i < forms.sites().size(); ++i) {
-      const RewriteSite &site = forms.sites()[i];
+    for (size_t i = 0; i < forms.sites(form.storage).size(); ++i) {
+      const RewriteSite &site = forms.sites(form.storage)[i];
       if (i < own->rewrites.parts.size() && own->rewrites.parts[i] > 0) {
         report.rewrites.push_back(
             {site.location, site.function, rewriteKindName(site.kind),
