@@ -54,7 +54,7 @@ def test_all_passes_leave_a_module_without_tensors_alone() -> None:
 def test_unknown_names_and_options_are_refused() -> None:
     with ir.Context():
         manager = passmanager.PassManager("builtin.module")
-        with pytest.raises(ValueError, match="known are serenity-rewrite"):
+        with pytest.raises(ValueError, match="known are serenity-store-quantized"):
             passes.add(manager, "serenity-nothing")
         with pytest.raises(ValueError, match="expected exact, greedy or iree"):
             passes.add(manager, "serenity-pack", offsets="best")
