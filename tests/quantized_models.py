@@ -1,0 +1,178 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Small quantized ONNX networks in QDQ form, from fixed seeds, without a quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+class Qdq:
+    """A network whose values are quantized one by one; names are of dequantized values."""
+
+    def __init__(self, *, unsigned: bool = False, per_channel: bool = False, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.type = np.uint8 if unsigned else np.int8
+        self.shift = 128 if unsigned else 0
+        self.per_channel = per_channel
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+        self.scales: dict[str, float] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def _constant(self, value: object, kind: type) -> str:
+        name = f"c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.array(value, dtype=kind), name))
+        return name
+
+    def _node(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def input(self, shape: tuple[int, ...], scale: float = 0.03) -> str:
+        name = f"x{len(self.inputs)}"
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        return self.quantized(name, shape, scale, 3)
+
+    def quantized(self, value: str, shape: tuple[int, ...], scale: float, zero: int) -> str:
+        """Quantizes and dequantizes a float value; `zero` counts from the middle of the range."""
+        parameters = [
+            self._constant(scale, np.float32),
+            self._constant(zero + self.shift, self.type),
+        ]
+        name = self._node(
+            "DequantizeLinear", [self._node("QuantizeLinear", [value, *parameters]), *parameters]
+        )
+        self.scales[name] = scale
+        self.shapes[name] = shape
+        return name
+
+    def conv(
+        self,
+        value: str,
+        channels: int,
+        kernel: int,
+        scale: float,
+        zero: int = -128,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        quantize: bool = True,
+    ) -> str:
+        """A convolution with a bias, and a ReLU by the range of its result if zero is -128."""
+        batch, before, height, width = self.shapes[value]
+        size = (channels, before // groups, kernel, kernel)
+        weight = self.rng.integers(-127, 128, size)
+        channel_scales = 0.01 * (1 + self.rng.random(channels if self.per_channel else 1))
+        scales = channel_scales if self.per_channel else float(channel_scales[0])
+        bias = self.rng.integers(-2000, 2000, channels)
+        axis = {"axis": 0} if self.per_channel else {}
+        zeros = np.zeros_like(scales)
+        operands = [
+            value,
+            self._node(
+                "DequantizeLinear",
+                [
+                    self._constant(weight, np.int8),
+                    self._constant(scales, np.float32),
+                    self._constant(zeros, np.int8),
+                ],
+                **axis,
+            ),
+            self._node(
+                "DequantizeLinear",
+                [
+                    self._constant(bias, np.int32),
+                    self._constant(self.scales[value] * np.array(scales), np.float32),
+                    self._constant(zeros, np.int32),
+                ],
+                **axis,
+            ),
+        ]
+        pad = kernel // 2
+        name = self._node(
+            "Conv",
+            operands,
+            kernel_shape=[kernel] * 2,
+            pads=[pad] * 4,
+            strides=[stride] * 2,
+            group=groups,
+        )
+        shape = (batch, channels, (height - 1) // stride + 1, (width - 1) // stride + 1)
+        return self.quantized(name, shape, scale, zero) if quantize else name
+
+    def max_pool(self, value: str) -> str:
+        """3x3, stride 2, quantized as its operand."""
+        batch, channels, height, width = self.shapes[value]
+        name = self._node("MaxPool", [value], kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2])
+        shape = (batch, channels, (height + 1) // 2, (width + 1) // 2)
+        return self.quantized(name, shape, self.scales[value], -128)
+
+    def concat(self, values: Sequence[str], scale: float, zero: int) -> str:
+        first = self.shapes[values[0]]
+        shape = (first[0], sum(self.shapes[value][1] for value in values), *first[2:])
+        return self.quantized(self._node("Concat", values, axis=1), shape, scale, zero)
+
+    def add(self, left: str, right: str, scale: float, zero: int = 0) -> str:
+        return self.quantized(self._node("Add", [left, right]), self.shapes[left], scale, zero)
+
+    def classifier(self, value: str, classes: int) -> str:
+        batch, channels = self.shapes[value][:2]
+        pooled = self.quantized(
+            self._node("GlobalAveragePool", [value]), (batch, channels, 1, 1), 0.05, -128
+        )
+        flat = self.quantized(
+            self._node("Flatten", [pooled], axis=1), (batch, channels), 0.05, -128
+        )
+        weight = self._node(
+            "DequantizeLinear",
+            [
+                self._constant(self.rng.integers(-127, 128, (channels, classes)), np.int8),
+                self._constant(0.01, np.float32),
+                self._constant(0, np.int8),
+            ],
+        )
+        return self.quantized(self._node("MatMul", [flat, weight]), (batch, classes), 0.1, 5)
+
+    def save(self, path: Path, *values: str) -> Path:
+        for value in values:
+            self.outputs.append(
+                helper.make_tensor_value_info(value, TensorProto.FLOAT, self.shapes[value])
+            )
+        graph = helper.make_graph(
+            self.nodes, path.stem, self.inputs, self.outputs, self.initializers
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, path)
+        return path
+
+
+def branches(path: Path, *, unsigned: bool = False, per_channel: bool = False) -> Path:
+    """A stem with a max pool, two branches of other scales concatenated, a residual, a head."""
+    net = Qdq(unsigned=unsigned, per_channel=per_channel)
+    x = net.input((1, 3, 24, 24))
+    stem = net.max_pool(net.conv(x, 16, 3, 0.05))
+    left = net.conv(stem, 8, 1, 0.04)
+    right = net.conv(stem, 8, 3, 0.07, zero=-5)
+    both = net.concat([left, right], 0.07, -10)
+    depthwise = net.conv(both, 16, 3, 0.06, groups=16)
+    projected = net.conv(depthwise, 16, 1, 0.08, zero=7)
+    total = net.add(projected, both, 0.1, -3)
+    return net.save(path, net.classifier(total, 4))
+
+
+def pooled(path: Path) -> Path:
+    """A convolution and a max pool over 16 channels of 48x48, then one that narrows it."""
+    net = Qdq(seed=1)
+    x = net.input((1, 1, 48, 48))
+    return net.save(path, net.conv(net.max_pool(net.conv(x, 16, 3, 0.05)), 2, 1, 0.04))

@@ -1,0 +1,87 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Quantized networks: stored in 8 bits, with results bit for bit those of the stock compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from driver_support import TARGET
+from quantized_models import branches, pooled
+
+from serenity_mlir._versions import iree_version
+from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
+from serenity_mlir.compiling.importing import load_model
+from serenity_mlir.measuring.checking import CheckResult, check
+from serenity_mlir.reports.reporting import FunctionReport, load_report
+
+OLD = (iree_version() or "").startswith("3.12")
+integers = pytest.mark.skipif(OLD, reason="IREE 3.12 has no quantization on tensors")
+
+#: The first convolution of `pooled`, and its result with the pool's padding, a byte an element.
+WIDE_BYTES = 16 * 48 * 48
+PADDED_BYTES = 16 * 50 * 50
+
+
+def _assert_equal(result: CheckResult) -> None:
+    assert result.ok
+    (function,) = result.functions
+    assert function.difference.bitwise
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> FunctionReport:
+    """What the report says of `pooled`."""
+    folder = tmp_path_factory.mktemp("pooled")
+    source = load_model(pooled(folder / "pooled.onnx"), folder)
+    path = folder / "report.json"
+    compile_file(
+        str(source),
+        extra_args=[*TARGET, "--compile-to=stream"],
+        output_file=str(folder / "out.mlir"),
+        serenity=SerenityOptions(report=path, rewrite="off"),
+    )
+    (function,) = [f for f in load_report(path).functions if not f.initializer]
+    return function
+
+
+@integers
+def test_no_activation_is_stored_in_32_bits(report: FunctionReport) -> None:
+    # Stock stores the pool's operand in f32, four bytes an element, and padded.
+    assert report.stock_transient_peak_bytes is not None
+    assert report.stock_transient_peak_bytes >= 4 * PADDED_BYTES
+    stored = [buffer.bytes for region in report.regions for buffer in region.buffers]
+    assert max(stored) == PADDED_BYTES
+
+
+@integers
+def test_candidates_name_the_storage(report: FunctionReport) -> None:
+    names = [candidate.name for candidate in report.candidates]
+    assert any("quantized storage" in name for name in names)
+    (chosen,) = [candidate for candidate in report.candidates if candidate.chosen]
+    assert "quantized storage" in chosen.name
+    assert chosen.transient_peak_bytes == report.transient_peak_bytes
+
+
+def test_results_are_those_of_stock(tmp_path: Path) -> None:
+    _assert_equal(check(pooled(tmp_path / "pooled.onnx"), serenity=SerenityOptions(rewrite="off")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("unsigned", "per_channel"), [(False, False), (True, False), (False, True)]
+)
+def test_branches_are_those_of_stock(tmp_path: Path, unsigned: bool, per_channel: bool) -> None:
+    model = branches(tmp_path / "branches.onnx", unsigned=unsigned, per_channel=per_channel)
+    _assert_equal(check(model))
+
+
+@pytest.mark.slow
+def test_float_arithmetic_of_the_user_wins(tmp_path: Path) -> None:
+    flag = "--iree-global-opt-enable-qdq-to-integer-math=false"
+    if OLD:
+        pytest.skip("IREE 3.12 has no such flag")
+    model = branches(tmp_path / "branches.onnx")
+    _assert_equal(check(model, flags=[flag]))
