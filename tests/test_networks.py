@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from serenity_mlir.cli import app
 from serenity_mlir.networks import (
     densenet,
     inception,
+    microcontroller,
     mobile,
     pyramids,
     randwire,
@@ -29,6 +31,7 @@ from serenity_mlir.networks import (
     unet,
 )
 from serenity_mlir.networks.graph import Graph
+from serenity_mlir.networks.quantizing import quantize
 
 pytestmark = pytest.mark.without_iree
 
@@ -68,13 +71,23 @@ def test_the_papers_are_the_ten_of_the_evaluation():
 def test_every_network_is_in_one_set_and_half_of_the_others_are_held_out():
     by_set = [networks.names(one) for one in networks.SETS]
     assert sorted(name for names in by_set for name in names) == sorted(ALL)
-    _, more, held_out = map(len, by_set)
+    _, more, held_out, _ = map(len, by_set)
     assert more + held_out >= 15
     assert abs(more - held_out) <= 1
 
 
 #: Counts that the literature and its reference implementations give for the whole networks.
 PUBLISHED = {
+    # torchvision.
+    "mobilenet_v2": (
+        lambda: microcontroller.mobilenet_v2("mobilenet_v2", 1.0, 224),
+        3_504_872,
+    ),
+    # Keras's MobileNet(alpha=0.25), trainable.
+    "mobilenet_v1": (
+        lambda: microcontroller.mobilenet_v1("mobilenet_v1", 0.25, 224, 1000),
+        470_072,
+    ),
     # torchvision.
     "densenet121": (lambda: densenet.densenet("densenet121"), 7_978_856),
     "mobilenet_v3_small": (mobile.mobilenet_v3_small, 2_542_856),
@@ -291,7 +304,8 @@ def test_list_json():
 def test_list_of_a_set():
     arguments = ["networks", "list", "--json", "--set", "held-out", "--set", "more"]
     rows = json.loads(CliRunner().invoke(app, arguments).output)
-    assert {row["name"] for row in rows} == set(ALL) - set(PAPER)
+    small = networks.names("microcontroller")
+    assert {row["name"] for row in rows} == set(ALL) - set(PAPER) - set(small)
 
 
 def test_build_writes_the_model_of_the_api(tmp_path: Path):
@@ -319,3 +333,52 @@ def test_wrong_usage_exits_with_2(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, arguments).exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# --- quantized ---------------------------------------------------------------------------------
+
+
+def test_quantizing_without_onnx_runtime_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    output = tmp_path / "q.onnx"
+    arguments = ["networks", "build", "ds_cnn", "--quantize", "int8", "-o", str(output)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 or getattr(result.exception, "exit_code", None) == 2
+    assert "serenity-mlir[quantize]" in result.output + str(result.exception)
+    assert not output.exists()
+
+
+def test_scales_per_channel_need_quantization(tmp_path):
+    arguments = ["networks", "build", "ds_cnn", "--per-channel", "-o", str(tmp_path / "q.onnx")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("storage", ["int8", "uint8"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_quantized_networks_have_integers_between_all_operators(storage, per_channel):
+    pytest.importorskip("onnxruntime")
+    model = networks.build("ds_cnn")
+    first = quantize(model, storage, per_channel=per_channel)
+    again = quantize(model, storage, per_channel=per_channel)
+    assert first.SerializeToString(deterministic=True) == again.SerializeToString(
+        deterministic=True
+    )
+    kinds = [node.op_type for node in first.graph.node]
+    # A quantization in front of every one of nine convolutions and of the product.
+    assert kinds.count("Conv") == 9
+    assert kinds.count("QuantizeLinear") >= 10
+    tensors = {t.name: numpy_helper.to_array(t) for t in first.graph.initializer}
+    (weight, scale, _) = next(
+        [tensors[name] for name in node.input]
+        for node in first.graph.node
+        if node.op_type == "DequantizeLinear" and tensors.get(node.input[0], np.zeros(1)).ndim == 4
+    )
+    assert weight.dtype == np.int8
+    assert scale.size == (weight.shape[0] if per_channel else 1)
+    zeros = {
+        str(tensors[node.input[2]].dtype)
+        for node in first.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    assert zeros == {storage}

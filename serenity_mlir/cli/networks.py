@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ app = typer.Typer(
     help="List and build networks: those of the paper's evaluation and others.",
     add_completion=False,
 )
+
+
+class _Storage(str, Enum):
+    """The choices of ``--quantize``."""
+
+    int8 = "int8"
+    uint8 = "uint8"
 
 
 def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -79,7 +87,18 @@ def list_networks(
 def build_network(
     name: Annotated[str, typer.Argument(help="A name from `serenity networks list`.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The ONNX file to write.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the weights and of the calibration.")
+    ] = 0,
+    storage: Annotated[
+        _Storage | None,
+        typer.Option(
+            "--quantize", help="QDQ form with activations of this type; needs [quantize]."
+        ),
+    ] = None,
+    per_channel: Annotated[
+        bool, typer.Option("--per-channel", help="Quantize weights with a scale per channel.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a network as an ONNX file with weights drawn from a seed."""
@@ -93,7 +112,14 @@ def build_network(
         )
     if not output.parent.is_dir():
         raise typer.BadParameter(f"no such folder: {output.parent}", param_hint="--output")
-    data = networks.build(name, seed).SerializeToString(deterministic=True)
+    if per_channel and storage is None:
+        raise typer.BadParameter("needs --quantize", param_hint="--per-channel")
+    model = networks.build(name, seed)
+    if storage is not None:
+        from serenity_mlir.networks.quantizing import quantize
+
+        model = quantize(model, storage.value, per_channel=per_channel, seed=seed)
+    data = model.SerializeToString(deterministic=True)
     try:
         write_whole(output, data)
     except OSError as error:

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Networks to compile, check and compare: those of the SERENITY paper, and of other families.
 
-Every network has a family and belongs to a set (`registry`): ``paper``, ``more``, or ``held-out``
-(chosen before the compiler was run on it). One module per family builds them from published
-tables and figures; weights are no part of the package, `build` draws them from a seed, because
-memory depends on shapes only. ``docs/networks.md`` lists them.
+Every network has a family and belongs to a set (`registry`): ``paper``, ``more``, ``held-out``
+(chosen before the compiler was run on it), or ``microcontroller``. One module per family builds
+them from published tables and figures; weights are no part of the package, `build` draws them from
+a seed, because memory depends on shapes only. ``docs/networks.md`` lists them.
 
     >>> from serenity_mlir import networks
     >>> networks.names("paper")[0]
@@ -36,7 +36,7 @@ class NetworkInfo:
     Attributes:
       name: the name that `build` takes.
       family: the architecture it is of.
-      set: ``"paper"``, ``"more"`` or ``"held-out"``.
+      set: ``"paper"``, ``"more"``, ``"held-out"`` or ``"microcontroller"``.
       note: where the topology is from.
       inputs: shape of every input by name, float32; images are NCHW.
       outputs: shape of every output by name, float32.

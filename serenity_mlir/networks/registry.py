@@ -9,7 +9,8 @@ The sets:
 * ``more``: networks of other families that may be looked at while the compiler is worked on;
 * ``held-out``: networks that are not looked at. They were chosen, by family and before the compiler
   had been run on any of them, to test that what was found on the others holds elsewhere. Moving
-  one out of this set because of its figures would defeat it.
+  one out of this set because of its figures would defeat it;
+* ``microcontroller``: networks that run on microcontrollers, mostly quantized.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from serenity_mlir.networks import (
     densenet,
     hrnet,
     inception,
+    microcontroller,
     mobile,
     paper,
     pyramids,
@@ -35,7 +37,7 @@ from serenity_mlir.networks.graph import Graph
 
 __all__ = ["SETS", "Entry", "Set", "entries"]
 
-Set = Literal["paper", "more", "held-out"]
+Set = Literal["paper", "more", "held-out", "microcontroller"]
 
 SETS: tuple[Set, ...] = get_args(Set)
 
@@ -61,6 +63,16 @@ def _randwire(kind: str, nodes: int, seed: int) -> Callable[[], Graph]:
     return functools.partial(randwire.randwire, kind, nodes, seed)
 
 
+def _mobilenet_v1(percent: int, resolution: int, classes: int) -> Callable[[], Graph]:
+    name = f"mobilenet_v1_{percent:03d}_{resolution}"
+    return functools.partial(microcontroller.mobilenet_v1, name, percent / 100, resolution, classes)
+
+
+def _mobilenet_v2(percent: int, resolution: int) -> Callable[[], Graph]:
+    name = f"mobilenet_v2_{percent:03d}_{resolution}"
+    return functools.partial(microcontroller.mobilenet_v2, name, percent / 100, resolution)
+
+
 _OTHERS = (
     Entry("densenet121_block2", "DenseNet", "more", densenet.densenet121_block2),
     Entry("inception_v3_a", "Inception", "more", inception.inception_v3_a),
@@ -82,6 +94,11 @@ _OTHERS = (
     Entry("randwire_er_32", "RandWire", "more", _randwire("er", 32, 11)),
     Entry("randwire_ba_32", "RandWire", "held-out", _randwire("ba", 32, 13)),
     Entry("randwire_ws_48", "RandWire", "held-out", _randwire("ws", 48, 17)),
+    Entry("ds_cnn", "DS-CNN", "microcontroller", microcontroller.ds_cnn),
+    Entry("resnet8", "ResNet", "microcontroller", microcontroller.resnet8),
+    Entry("mobilenet_v1_025_96", "MobileNet", "microcontroller", _mobilenet_v1(25, 96, 2)),
+    Entry("mobilenet_v2_035_144", "MobileNet", "microcontroller", _mobilenet_v2(35, 144)),
+    Entry("mobilenet_v2_100_224", "MobileNet", "microcontroller", _mobilenet_v2(100, 224)),
 )
 
 

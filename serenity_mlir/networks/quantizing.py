@@ -1,0 +1,109 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Quantized versions of networks: QDQ form, calibrated on inputs drawn from a seed.
+
+The quantizer is ONNX Runtime's (`pip install 'serenity-mlir[quantize]'`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from serenity_mlir.errors import SerenityError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Storage", "quantize"]
+
+Storage = Literal["int8", "uint8"]
+
+#: Inputs that the ranges of the activations are taken from.
+CALIBRATION_RUNS = 4
+
+
+class _NormalInputs:
+    """Inputs from a standard normal distribution, as ONNX Runtime reads calibration data."""
+
+    def __init__(self, model: onnx.ModelProto, seed: int) -> None:
+        self._shapes = {
+            value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+            for value in model.graph.input
+        }
+        self._rng = np.random.default_rng(seed)
+        self._left = CALIBRATION_RUNS
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Returns the next inputs, or None behind the last."""
+        if self._left == 0:
+            return None
+        self._left -= 1
+        return {
+            name: self._rng.standard_normal(shape).astype(np.float32)
+            for name, shape in self._shapes.items()
+        }
+
+
+def quantize(
+    model: onnx.ModelProto, storage: Storage, *, per_channel: bool = False, seed: int = 0
+) -> onnx.ModelProto:
+    """Quantizes a float32 model statically: activations and weights of 8 bits, biases of 32.
+
+    Args:
+      model: static shapes, float32 inputs.
+      storage: integers of the activations; weights are int8.
+      per_channel: one scale per channel of a weight instead of one per tensor.
+      seed: of the calibration inputs.
+
+    Returns:
+      The model in QDQ form. The same arguments and release of ONNX Runtime give the same model.
+
+    Raises:
+      SerenityError: ONNX Runtime is not installed (exit code 2), or an input is not of static
+        shape.
+    """
+    try:
+        from onnxruntime import quantization
+    except ImportError:
+        raise SerenityError(
+            "quantizing needs onnxruntime, which is not installed; "
+            "run: pip install 'serenity-mlir[quantize]'",
+            exit_code=2,
+        ) from None
+    import onnx
+
+    inputs = _NormalInputs(model, seed)
+    for name, shape in inputs._shapes.items():
+        if math.prod(shape) == 0:
+            raise SerenityError(f"input {name!r} has no static shape: {shape}", exit_code=2)
+    activations = {
+        "int8": quantization.QuantType.QInt8,
+        "uint8": quantization.QuantType.QUInt8,
+    }[storage]
+    # It recommends a preparation that static shapes make superfluous.
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with tempfile.TemporaryDirectory(prefix="serenity-quantize-") as folder:
+            source, target = Path(folder, "float.onnx"), Path(folder, "quantized.onnx")
+            onnx.save(model, str(source))
+            quantization.quantize_static(
+                str(source),
+                str(target),
+                inputs,
+                quant_format=quantization.QuantFormat.QDQ,
+                activation_type=activations,
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=per_channel,
+            )
+            return onnx.load(str(target))
+    finally:
+        logger.setLevel(level)
