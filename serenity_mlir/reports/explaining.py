@@ -311,6 +311,10 @@ def _in_words(feature: str) -> tuple[int, str]:
         return 1, f"fusion ({feature})"
     if feature.startswith("multi-use fusion"):
         return 0, "dispatch formation (" + feature + ")"
+    if feature == "quantized storage":
+        return 0, "storage of quantized values in their integers"
+    if feature == "integer arithmetic":
+        return 0, "contractions raised to integers before rewriting"
     if feature == "deep streams":
         return 3, "streams that reach through sums"
     if feature.startswith("in place"):

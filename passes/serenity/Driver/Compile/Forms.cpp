@@ -47,7 +47,7 @@ std::string Form::name() const {
   };
   if (storage != AsGiven) {
     add(storage == Integers ? "quantized storage"
-                            : "quantized storage in integer arithmetic");
+                            : "quantized storage, integer arithmetic");
   }
   if (fuseMultiUse) {
     add(std::string("multi-use fusion ") + (*fuseMultiUse ? "on" : "off"));
