@@ -18,7 +18,9 @@ __all__ = ["SUPPORTED_IREE", "check_environment", "iree_version", "serenity_vers
 #: The IREE releases, as (major, minor), that this version of serenity_mlir is tested with.
 SUPPORTED_IREE = ((3, 12), (3, 13))
 
-_REQUIREMENT = "iree-base-compiler>=3.12,<3.14"
+_REQUIREMENT = "iree-base-compiler>={}.{},<{}.{}".format(
+    *SUPPORTED_IREE[0], SUPPORTED_IREE[-1][0], SUPPORTED_IREE[-1][1] + 1
+)
 _MACHINES = ("x86_64", "aarch64")
 
 

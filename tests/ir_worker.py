@@ -25,7 +25,7 @@ from pathlib import Path
 
 from iree.compiler import ir, passmanager
 
-from serenity_mlir import passes
+from serenity_mlir import _core, passes
 
 PIPELINES = [*([name] for name in passes.names()), passes.names()]
 #: So that a mutant that makes a search hard does not end the test's time.
@@ -118,6 +118,12 @@ def is_valid(text: str) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+def limits(name: str) -> dict[str, float]:
+    """Returns those of `LIMITS` that the pass has."""
+    (known,) = (declared.options for declared in _core.pass_declarations() if declared.name == name)
+    return {key: value for key, value in LIMITS.items() if key.replace("_", "-") in known}
+
+
 def run(text: str) -> dict[str, str] | None:
     """Returns what each pipeline does to the module, None if it is no valid one."""
     last = os.environ.get("IR_WORKER_LAST")
@@ -138,7 +144,7 @@ def run(text: str) -> dict[str, str] | None:
             module = original.operation.clone()
             manager = passmanager.PassManager("builtin.module")
             for name in names:
-                passes.add(manager, name, **LIMITS)  # type: ignore[arg-type]
+                passes.add(manager, name, **limits(name))  # type: ignore[arg-type]
             try:
                 manager.run(module)
             except ir.MLIRError as error:

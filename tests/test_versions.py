@@ -22,6 +22,12 @@ from serenity_mlir import _versions
 FLAGS = ("--serenity-schedule", "--compile-to=flow", "-o")
 
 
+def test_the_package_requires_the_supported_releases() -> None:
+    pyproject = (REPOSITORY / "pyproject.toml").read_text("utf-8")
+    required = set(re.findall(r'"iree-base-(?:compiler|runtime)([^"]*)"', pyproject))
+    assert required == {_versions._REQUIREMENT.removeprefix("iree-base-compiler")}
+
+
 @pytest.fixture
 def other_release(tmp_path: Path) -> dict[str, str]:
     """Environment in which Python finds the metadata of another release of IREE first."""

@@ -44,7 +44,7 @@ def description(source: Path) -> str:
             if line and lines:
                 break
             continue
-        if not line.startswith("//==="):
+        if not line.startswith(("//===", "// clang-format")):
             lines.append(line[2:].removeprefix(" "))
     if not lines:
         raise ValueError(f"{source}: no description at its head")

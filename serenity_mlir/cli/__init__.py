@@ -43,7 +43,7 @@ COMMANDS: dict[str, str] = {
 
 INTERRUPTED = 130
 
-#: What the exit codes mean (DESIGN.md, section 7; docs/cli.md).
+#: What the exit codes mean (docs/cli.md).
 EXIT_CODES: dict[int, str] = {
     0: "done",
     1: "a model cannot be imported, compiled or run",

@@ -25,7 +25,7 @@ from serenity_mlir.errors import SerenityError
 if TYPE_CHECKING:
     from serenity_mlir.measuring.checking import CheckResult, FunctionCheck
 
-#: Exit code of a check that failed (DESIGN: 4 check or comparison failed).
+#: Exit code of a check that failed (docs/cli.md).
 DISAGREES = 4
 
 #: Beside those of every command.

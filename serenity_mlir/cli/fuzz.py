@@ -15,7 +15,7 @@ import typer
 
 from serenity_mlir.errors import SerenityError
 
-#: Exit code of a comparison that failed (DESIGN: 4 check or comparison failed).
+#: Exit code of a comparison that failed (docs/cli.md).
 DISAGREES = 4
 
 #: Beside those of every command.

@@ -77,7 +77,7 @@ def _common(values: Sequence[int | None], combine: Any) -> int | None:
 
 
 def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | None:
-    """Return what a report (DESIGN: schema 1) says about an entry point.
+    """Return what a report (schema 1) says about an entry point.
 
     Returns:
       None if the report has no such function.

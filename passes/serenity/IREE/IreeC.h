@@ -50,8 +50,6 @@ void ireeCompilerSessionGetFlags(iree_compiler_session_t *session,
 iree_compiler_invocation_t *
 ireeCompilerInvocationCreate(iree_compiler_session_t *session);
 void ireeCompilerInvocationDestroy(iree_compiler_invocation_t *inv);
-void ireeCompilerInvocationEnableConsoleDiagnostics(
-    iree_compiler_invocation_t *inv);
 bool ireeCompilerInvocationParseSource(iree_compiler_invocation_t *inv,
                                        iree_compiler_source_t *source);
 void ireeCompilerInvocationSetCompileFromPhase(iree_compiler_invocation_t *inv,
@@ -62,9 +60,6 @@ void ireeCompilerInvocationSetDumpCompilationPhasesTo(
     iree_compiler_invocation_t *inv, const char *path);
 void ireeCompilerInvocationSetVerifyIR(iree_compiler_invocation_t *inv,
                                        bool enable);
-void ireeCompilerInvocationSetupRemarks(iree_compiler_invocation_t *inv,
-                                        const char *remarksFilter,
-                                        const char *remarksOutputFile);
 bool ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
                                     enum iree_compiler_pipeline_t pipeline);
 bool ireeCompilerInvocationRunPassPipeline(iree_compiler_invocation_t *inv,
@@ -85,13 +80,9 @@ ireeCompilerOutputOpenFD(int fd, iree_compiler_output_t **out_output);
 void ireeCompilerOutputDestroy(iree_compiler_output_t *output);
 void ireeCompilerOutputKeep(iree_compiler_output_t *output);
 
-void ireeCompilerRegisterDialects(MlirDialectRegistry registry);
-void ireeCompilerInitializeContext(MlirContext context);
 MlirContext ireeCompilerSessionBorrowContext(iree_compiler_session_t *session);
 bool ireeCompilerInvocationImportBorrowModule(iree_compiler_invocation_t *inv,
                                               MlirOperation moduleOp);
-bool ireeCompilerInvocationImportStealModule(iree_compiler_invocation_t *inv,
-                                             MlirOperation moduleOp);
 MlirOperation
 ireeCompilerInvocationExportStealModule(iree_compiler_invocation_t *inv);
 

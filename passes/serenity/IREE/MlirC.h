@@ -123,20 +123,11 @@ typedef MlirWalkResult (*MlirOperationWalkCallback)(MlirOperation,
 MlirTypeID mlirTypeIDCreate(const void *ptr);
 
 // IR.h: contexts, locations, identifiers
-MlirContext mlirContextCreateWithRegistry(MlirDialectRegistry registry,
-                                          bool threadingEnabled);
-void mlirContextDestroy(MlirContext context);
 void mlirContextSetAllowUnregisteredDialects(MlirContext context, bool allow);
 void mlirContextLoadAllAvailableDialects(MlirContext context);
 MlirDialect mlirContextGetOrLoadDialect(MlirContext context,
                                         MlirStringRef name);
-bool mlirContextIsRegisteredOperation(MlirContext context, MlirStringRef name);
-MlirDialectRegistry mlirDialectRegistryCreate(void);
-void mlirDialectRegistryDestroy(MlirDialectRegistry registry);
 MlirLocation mlirLocationUnknownGet(MlirContext context);
-MlirLocation mlirLocationFileLineColGet(MlirContext context,
-                                        MlirStringRef filename, unsigned line,
-                                        unsigned col);
 MlirLocation mlirLocationFusedGet(MlirContext ctx, intptr_t nLocations,
                                   MlirLocation const *locations,
                                   MlirAttribute metadata);
@@ -176,9 +167,6 @@ void mlirOperationStateAddOwnedRegions(MlirOperationState *state, intptr_t n,
 void mlirOperationStateAddAttributes(MlirOperationState *state, intptr_t n,
                                      MlirNamedAttribute const *attributes);
 MlirOperation mlirOperationCreate(MlirOperationState *state);
-MlirOperation mlirOperationCreateParse(MlirContext context,
-                                       MlirStringRef sourceStr,
-                                       MlirStringRef sourceName);
 MlirOperation mlirOperationClone(MlirOperation op);
 void mlirOperationDestroy(MlirOperation op);
 void mlirOperationRemoveFromParent(MlirOperation op);
@@ -207,8 +195,6 @@ MlirAttribute mlirOperationGetAttributeByName(MlirOperation op,
 void mlirOperationSetAttributeByName(MlirOperation op, MlirStringRef name,
                                      MlirAttribute attr);
 bool mlirOperationRemoveAttributeByName(MlirOperation op, MlirStringRef name);
-MlirAttribute mlirOperationGetDiscardableAttributeByName(MlirOperation op,
-                                                         MlirStringRef name);
 void mlirOperationSetDiscardableAttributeByName(MlirOperation op,
                                                 MlirStringRef name,
                                                 MlirAttribute attr);
@@ -216,12 +202,9 @@ bool mlirOperationRemoveDiscardableAttributeByName(MlirOperation op,
                                                    MlirStringRef name);
 void mlirOperationPrint(MlirOperation op, MlirStringCallback callback,
                         void *userData);
-void mlirOperationPrintWithFlags(MlirOperation op, MlirOpPrintingFlags flags,
-                                 MlirStringCallback callback, void *userData);
 void mlirOperationWriteBytecode(MlirOperation op, MlirStringCallback callback,
                                 void *userData);
 bool mlirOperationVerify(MlirOperation op);
-void mlirOperationMoveAfter(MlirOperation op, MlirOperation other);
 void mlirOperationMoveBefore(MlirOperation op, MlirOperation other);
 bool mlirOperationIsBeforeInBlock(MlirOperation op, MlirOperation other);
 void mlirOperationWalk(MlirOperation op, MlirOperationWalkCallback callback,
@@ -232,10 +215,6 @@ void mlirOpPrintingFlagsElideLargeElementsAttrs(MlirOpPrintingFlags flags,
                                                 intptr_t largeElementLimit);
 void mlirOpPrintingFlagsElideLargeResourceString(MlirOpPrintingFlags flags,
                                                  intptr_t largeResourceLimit);
-void mlirOpPrintingFlagsEnableDebugInfo(MlirOpPrintingFlags flags, bool enable,
-                                        bool prettyForm);
-void mlirOpPrintingFlagsPrintGenericOpForm(MlirOpPrintingFlags flags);
-void mlirOpPrintingFlagsUseLocalScope(MlirOpPrintingFlags flags);
 
 // IR.h: regions, blocks, values
 MlirRegion mlirRegionCreate(void);
@@ -257,8 +236,6 @@ void mlirBlockInsertOwnedOperationAfter(MlirBlock block,
                                         MlirOperation operation);
 intptr_t mlirBlockGetNumArguments(MlirBlock block);
 MlirValue mlirBlockGetArgument(MlirBlock block, intptr_t pos);
-MlirValue mlirBlockAddArgument(MlirBlock block, MlirType type,
-                               MlirLocation loc);
 void mlirBlockEraseArgument(MlirBlock block, unsigned index);
 bool mlirValueEqual(MlirValue value1, MlirValue value2);
 bool mlirValueIsABlockArgument(MlirValue value);
@@ -277,10 +254,6 @@ unsigned mlirOpOperandGetOperandNumber(MlirOpOperand opOperand);
 MlirOpOperand mlirOpOperandGetNextUse(MlirOpOperand opOperand);
 
 // IR.h: modules, types, attributes
-MlirModule mlirModuleCreateParse(MlirContext context, MlirStringRef module);
-MlirOperation mlirModuleGetOperation(MlirModule module);
-MlirBlock mlirModuleGetBody(MlirModule module);
-void mlirModuleDestroy(MlirModule module);
 MlirType mlirTypeParseGet(MlirContext context, MlirStringRef type);
 bool mlirTypeEqual(MlirType t1, MlirType t2);
 void mlirTypePrint(MlirType type, MlirStringCallback callback, void *userData);
@@ -308,7 +281,6 @@ MlirType mlirShapedTypeGetElementType(MlirType type);
 bool mlirShapedTypeHasRank(MlirType type);
 int64_t mlirShapedTypeGetRank(MlirType type);
 bool mlirShapedTypeHasStaticShape(MlirType type);
-bool mlirShapedTypeIsDynamicDim(MlirType type, intptr_t dim);
 int64_t mlirShapedTypeGetDimSize(MlirType type, intptr_t dim);
 bool mlirTypeIsARankedTensor(MlirType type);
 MlirType mlirRankedTensorTypeGet(intptr_t rank, const int64_t *shape,
@@ -329,15 +301,11 @@ bool mlirAttributeIsADictionary(MlirAttribute attr);
 MlirAttribute mlirDictionaryAttrGetElementByName(MlirAttribute attr,
                                                  MlirStringRef name);
 bool mlirAttributeIsAFloat(MlirAttribute attr);
-MlirAttribute mlirFloatAttrDoubleGet(MlirContext ctx, MlirType type,
-                                     double value);
 double mlirFloatAttrGetValueDouble(MlirAttribute attr);
 bool mlirAttributeIsAInteger(MlirAttribute attr);
 MlirAttribute mlirIntegerAttrGet(MlirType type, int64_t value);
 int64_t mlirIntegerAttrGetValueInt(MlirAttribute attr);
-bool mlirAttributeIsABool(MlirAttribute attr);
 MlirAttribute mlirBoolAttrGet(MlirContext ctx, int value);
-bool mlirBoolAttrGetValue(MlirAttribute attr);
 bool mlirAttributeIsAString(MlirAttribute attr);
 MlirAttribute mlirStringAttrGet(MlirContext ctx, MlirStringRef str);
 MlirStringRef mlirStringAttrGetValue(MlirAttribute attr);
@@ -345,13 +313,10 @@ MlirAttribute mlirSymbolRefAttrGet(MlirContext ctx, MlirStringRef symbol,
                                    intptr_t numReferences,
                                    MlirAttribute const *references);
 MlirStringRef mlirSymbolRefAttrGetRootReference(MlirAttribute attr);
-MlirStringRef mlirSymbolRefAttrGetLeafReference(MlirAttribute attr);
 bool mlirAttributeIsAFlatSymbolRef(MlirAttribute attr);
 MlirAttribute mlirFlatSymbolRefAttrGet(MlirContext ctx, MlirStringRef symbol);
 MlirStringRef mlirFlatSymbolRefAttrGetValue(MlirAttribute attr);
-bool mlirAttributeIsAType(MlirAttribute attr);
 MlirAttribute mlirTypeAttrGet(MlirType type);
-MlirType mlirTypeAttrGetValue(MlirAttribute attr);
 MlirAttribute mlirUnitAttrGet(MlirContext ctx);
 bool mlirAttributeIsADenseI64Array(MlirAttribute attr);
 MlirAttribute mlirDenseI64ArrayGet(MlirContext ctx, intptr_t size,
@@ -370,19 +335,10 @@ MlirAttribute mlirDenseElementsAttrSplatGet(MlirType shapedType,
                                             MlirAttribute element);
 bool mlirDenseElementsAttrIsSplat(MlirAttribute attr);
 MlirAttribute mlirDenseElementsAttrGetSplatValue(MlirAttribute attr);
-int64_t mlirDenseElementsAttrGetInt64Value(MlirAttribute attr, intptr_t pos);
 const void *mlirDenseElementsAttrGetRawData(MlirAttribute attr);
 int64_t mlirElementsAttrGetNumElements(MlirAttribute attr);
 bool mlirAttributeIsADenseResourceElements(MlirAttribute attr);
-MlirAttribute mlirUnmanagedDenseResourceElementsAttrGet(
-    MlirType shapedType, MlirStringRef name, void *data, size_t dataLength,
-    size_t dataAlignment, bool dataIsMutable,
-    void (*deleter)(void *userData, const void *data, size_t size,
-                    size_t align),
-    void *userData);
-bool mlirAttributeIsAAffineMap(MlirAttribute attr);
 MlirAffineMap mlirAffineMapAttrGetValue(MlirAttribute attr);
-MlirAttribute mlirAffineMapAttrGet(MlirAffineMap map);
 
 // AffineMap.h, AffineExpr.h
 intptr_t mlirAffineMapGetNumDims(MlirAffineMap affineMap);

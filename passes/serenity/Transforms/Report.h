@@ -196,7 +196,7 @@ inline FunctionReport &functionReport(ModuleReport &report,
   return report.functions.back();
 }
 
-/// The JSON text of DESIGN.md section 7 (docs/report.md), two-space indented.
+/// The JSON text of docs/report.md, two-space indented.
 std::string toJson(const ModuleReport &report);
 
 } // namespace serenity

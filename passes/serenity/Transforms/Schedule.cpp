@@ -2,6 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+// clang-format off
 //===----------------------------------------------------------------------===//
 // serenity-schedule
 //
@@ -16,12 +17,12 @@
 //
 // Afterwards operations with side effects stand in their former order among
 // themselves, readers of a tensor stand before the operation that overwrites it
-// in place, and the function carries `serenity.peak_bytes`,
-// `serenity.lower_bound_bytes` and `serenity.optimal`, which speak of this
-// level: a buffer per tensor, rounded up to the slab's alignment.
-// Concatenations
-// (`flow.tensor.empty` and a chain of `flow.tensor.update`) are counted from
-// their first update on; serenity-schedule-regions has the last word on them.
+// in place, and the function carries `serenity.scheduled`,
+// `serenity.estimated_peak_bytes`, `serenity.lower_bound_bytes` and
+// `serenity.optimal`. The numbers are those of this level: a buffer per tensor,
+// rounded up to the slab's alignment. Concatenations (`flow.tensor.empty` and a
+// chain of `flow.tensor.update`) are counted from their first update on;
+// serenity-schedule-regions decides on them.
 //
 // Place in the pipeline: after the flow phase, before
 // iree-stream-tensor-transformation-pipeline. Concurrency has to be switched
@@ -33,6 +34,7 @@
 //   %0 = flow.dispatch @small(%a)     =>    %b = flow.dispatch @big(%x)
 //   %1 = flow.dispatch @small(%b)           %1 = flow.dispatch @small(%b)
 //===----------------------------------------------------------------------===//
+// clang-format on
 
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"

@@ -2,6 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+// clang-format off
 //===----------------------------------------------------------------------===//
 // serenity-waves
 //
@@ -29,10 +30,13 @@
 //   dispatch @c -> slice 2
 //   dispatch @d(slice 1, slice 2)
 // =>
-//   pack slices([0, 1] = %c64, [1, 2] = %c64, [1, 2] = %c64)   // if it still
-//   fits dispatch @a -> slice 0 concurrent { dispatch @b(slice 0) -> slice 1;
-//   dispatch @c -> slice 2 } dispatch @d(slice 1, slice 2)
+//   pack slices([0, 1] = %c64, [1, 2] = %c64, [1, 2] = %c64)
+//   dispatch @a -> slice 0
+//   concurrent { dispatch @b(slice 0) -> slice 1
+//                dispatch @c -> slice 2 }
+//   dispatch @d(slice 1, slice 2)
 //===----------------------------------------------------------------------===//
+// clang-format on
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"

@@ -38,10 +38,10 @@ struct SerenityResult {
 ///     least peak survives;
 ///   - divide and conquer: cut the graph at single nodes through which every
 ///     path runs, schedule the parts one by one and concatenate;
-///   - adaptive soft budgeting (Algorithm 2): drop schedules above a budget
-///   tau.
-///     tau begins at the peak of Kahn's order, is halved when a step times out,
-///     and moves to the middle of its last two values when nothing is left.
+///   - adaptive soft budgeting (Algorithm 2): drop schedules above the budget
+///     tau, which begins at the peak of Kahn's order, is halved when a step
+///     times out, and moves to the middle of its last two values when nothing
+///     is left.
 /// A result found under any budget has the least peak, since only schedules of
 /// a higher peak are dropped.
 SerenityResult scheduleSerenity(const Graph &graph,
