@@ -135,7 +135,8 @@ def files(command: Any) -> list[Any]:
 @pytest.mark.parametrize("words", [words for words in WORDS if files(commands()[words])])
 @pytest.mark.parametrize("content", [None, b"", b"\x00\xff\xfe junk \x80" * 20])
 def test_a_missing_or_damaged_file_gives_one_sentence(words, content, tmp_path):
-    suffix = {"pack": ".csv", "check": ".onnx", "peak": ".onnx"}.get(words, ".json")
+    models = dict.fromkeys(("check", "emit-c", "peak"), ".onnx")
+    suffix = {"pack": ".csv", **models}.get(words, ".json")
     path = tmp_path / f"input{suffix}"
     if content is not None:
         path.write_bytes(content)
@@ -143,6 +144,8 @@ def test_a_missing_or_damaged_file_gives_one_sentence(words, content, tmp_path):
     for parameter in commands()[words].params:
         if parameter.required and "--output" in parameter.opts:
             arguments += ["--output", str(tmp_path / "out.svg")]
+        if parameter.required and "--target" in parameter.opts:
+            arguments += ["--target", "host"]
     result = CliRunner().invoke(app, arguments)
     if content == b"" and words == "pack" and result.exit_code == 0:
         return  # No buffer at all is a list of buffers.

@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The command line tool ``serenity``.
 
-One module per command, named like it, with a `typer.Typer` named ``app`` (one function for a plain
-command, several for a group). A module is imported when its command is used, so that
-``serenity --help`` does not wait for numpy, ONNX or IREE. To add a command: write the module, add a
-row to `COMMANDS`. Its epilog has a line ``Example: serenity ...``; the exit codes are added here,
-those of a module's ``EXIT_CODES`` beside the common ones. ``--json`` prints one JSON value on
-standard output. Errors, logs and progress go to standard error.
+One module per command, named like it (``_`` for ``-``), with a `typer.Typer` named ``app`` (one
+function for a plain command, several for a group). A module is imported when its command is used,
+so that ``serenity --help`` does not wait for numpy, ONNX or IREE. To add a command: write the
+module, add a row to `COMMANDS`. Its epilog has a line ``Example: serenity ...``; the exit codes are
+added here, those of a module's ``EXIT_CODES`` beside the common ones. ``--json`` prints one JSON
+value on standard output. Errors, logs and progress go to standard error.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = ["app", "main"]
 COMMANDS: dict[str, str] = {
     "compile": "Compile a model of any framework with --serenity-schedule.",
     "check": "Compile a model stock and with serenity, run both, and compare bytes and outputs.",
+    "emit-c": "Write a model as C and an object, for processors without an operating system.",
     "peak": "Say how much memory models will need, without making code for them.",
     "networks": "List and build networks: those of the paper's evaluation and others.",
     "schedule": "Find the order of least peak memory of a graph instance.",
@@ -58,7 +59,7 @@ _COMMON_CODES = (0, 2, INTERRUPTED)
 
 def _load(name: str) -> Any:
     """Import a command's module and return the command."""
-    module = importlib.import_module(f"serenity_mlir.cli.{name}")
+    module = importlib.import_module(f"serenity_mlir.cli.{name.replace('-', '_')}")
     command = typer.main.get_command(module.app)
     codes = sorted({*_COMMON_CODES, *getattr(module, "EXIT_CODES", ())})
     told = "Exit codes: " + "; ".join(f"{code} {EXIT_CODES[code]}" for code in codes) + "."

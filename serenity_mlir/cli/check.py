@@ -119,6 +119,13 @@ def check_command(
     report: Annotated[
         Path | None, typer.Option(help="Keep serenity's report of the compilation here.")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Check the code that emit-c writes for this target, and run it there."),
+    ] = None,
+    emulate: Annotated[
+        bool, typer.Option("--emulate", help="Run the target's code on an emulated board.")
+    ] = False,
     results: _many.ResultsOption = None,
     jobs: _many.JobsOption = None,
     dask: _many.DaskOption = None,
@@ -160,6 +167,12 @@ def check_command(
                 param_hint="--inputs",
             )
         settings["inputs"] = str(inputs)
+    if target is not None:
+        from serenity_mlir.cli._check_target import check_on_target
+
+        if not check_on_target(found, target, emulate, settings, as_json):
+            raise typer.Exit(DISAGREES)
+        return
     if len(found) == 1 and found == named and not (results or dask):
         _check_one(found[0], settings, as_json, report)
         return

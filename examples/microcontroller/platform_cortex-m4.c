@@ -1,0 +1,55 @@
+#include "platform.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+void fault(void);
+
+/* From reset to main. Replace by the startup code of the processor's vendor where there is one. */
+extern uint32_t data_load, data_start, data_end, bss_start, bss_end, stack_high;
+int main(void);
+void reset(void);
+
+typedef struct {
+  void *stack;
+  void (*handlers[15])(void);
+} vector_table;
+
+__attribute__((section(".vectors"), used)) const vector_table vectors = {
+    &stack_high,
+    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, fault}};
+
+static __attribute__((noinline)) void start(void) {
+  memcpy(&data_start, &data_load, (size_t)((uintptr_t)&data_end - (uintptr_t)&data_start));
+  memset(&bss_start, 0, (size_t)((uintptr_t)&bss_end - (uintptr_t)&bss_start));
+  main();
+  for (;;) {
+  }
+}
+
+void reset(void) {
+  /* The floating-point unit is off after reset (coprocessor access control register). */
+  *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20;
+  __asm__ volatile("dsb\n\tisb" ::: "memory");
+  start();
+}
+
+/* Semihosting, which a debugger or an emulator serves. */
+static long host_call(long operation, const void *argument) {
+  register long r0 __asm__("r0") = operation;
+  register const void *r1 __asm__("r1") = argument;
+  __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+  return r0;
+}
+
+void platform_exit(const char *text, int failed) {
+  const uintptr_t arguments[2] = {0x20026, (uintptr_t)failed};
+  host_call(0x04, text);
+  host_call(0x04, "\n");
+  host_call(0x20, arguments);
+  for (;;) {
+  }
+}
+
+void fault(void) { platform_exit("fault", 1); }
