@@ -32,8 +32,8 @@ class SerenityOptions:
         heuristics alone (exact).
       waves: ``--serenity-waves=auto|off``. Let neighbouring commands run concurrently where the
         slab stays the same, or run them one after the other (auto).
-      time_limit: ``--serenity-time-limit=SECONDS``. Limit of each search, per function; 0:
-        heuristics only (10).
+      time_limit: ``--serenity-time-limit=SECONDS``. Limit of all work on a module; a single search
+        takes at most 10 seconds of it; 0: heuristics only (60).
       state_limit: ``--serenity-state-limit=N``. Limit of each search in states, which does not
         depend on the machine; 0: no limit (0).
       memory_budget: ``--serenity-memory-budget=BYTES``. Largest transient memory of a function, as

@@ -9,6 +9,7 @@
 #include "serenity/Core/Scheduling/Scheduler.h"
 #include "serenity/Core/Status.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -33,6 +34,13 @@ struct Options {
 
   // Set by the driver, without a flag.
 
+  /// A search takes no more seconds than this, however long the module may
+  /// take.
+  double maxSearchSeconds = 10;
+  /// The time limit of one search.
+  double searchSeconds() const {
+    return std::min(timeLimitSeconds, maxSearchSeconds);
+  }
   /// Cut-off of the search for offsets in nodes, where `stateLimit` sets none:
   /// what is worth finding is found in hundreds, what is not proved by then may
   /// take for ever.

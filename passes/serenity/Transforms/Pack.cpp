@@ -94,7 +94,7 @@ PackOptions slabPackOptions(MlirOperation pack, const Options &options) {
   ResourceConfig config = lookupResourceConfig(pack, options.defaultAlignment);
   PackOptions packing;
   packing.algorithm = options.offsets;
-  packing.timeLimitSeconds = options.timeLimitSeconds;
+  packing.timeLimitSeconds = options.searchSeconds();
   packing.nodeLimit =
       options.stateLimit ? options.stateLimit : options.packNodeLimit;
   packing.offsetAlignment = config.offsetAlignment;

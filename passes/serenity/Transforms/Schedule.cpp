@@ -569,7 +569,7 @@ bool runSchedule(MlirOperation module, const Options &options,
     }
     SchedulerOptions schedulerOptions;
     schedulerOptions.algorithm = options.scheduler;
-    schedulerOptions.timeLimitSeconds = options.timeLimitSeconds;
+    schedulerOptions.timeLimitSeconds = options.searchSeconds();
     schedulerOptions.stateLimit = options.stateLimit;
     if (options.cancelled) {
       schedulerOptions.onProgress = [&options](const ScheduleProgress &) {

@@ -96,7 +96,7 @@ private:
     SchedulerOptions result;
     result.algorithm = options.scheduler;
     result.timeLimitSeconds =
-        std::max(0.0, options.timeLimitSeconds - secondsSince(start));
+        std::max(0.0, options.searchSeconds() - secondsSince(start));
     result.stateLimit = stateLimit;
     if (options.cancelled) {
       const auto &cancelled = options.cancelled;
@@ -112,7 +112,7 @@ private:
     PackOptions result;
     result.algorithm = options.offsets;
     result.timeLimitSeconds =
-        std::max(0.0, options.timeLimitSeconds - secondsSince(start));
+        std::max(0.0, options.searchSeconds() - secondsSince(start));
     result.nodeLimit =
         options.stateLimit ? std::min(options.stateLimit, nodes) : nodes;
     result.offsetAlignment = config.offsetAlignment;
@@ -120,7 +120,7 @@ private:
     return result;
   }
   bool outOfTime() const {
-    return secondsSince(start) >= options.timeLimitSeconds ||
+    return secondsSince(start) >= options.searchSeconds() ||
            (options.stateLimit &&
             spent / evaluationsOfFullLength >= options.stateLimit) ||
            (options.cancelled && options.cancelled());

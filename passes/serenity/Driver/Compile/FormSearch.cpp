@@ -55,14 +55,18 @@ constexpr int64_t statesPerPlacedOrder = 200000;
 /// States per region while forms are compared.
 constexpr int64_t statesPerPlacedForm = 100000;
 
+/// States of all forms that are taken to their slabs; after that each has those
+/// of an estimate. Most regions are proved in far fewer.
+constexpr int64_t statesOfPlacedForms = 200000;
+
 /// Options for comparing forms: limited in states, so that the choice does not
 /// depend on how busy the machine is, unless the user is in a hurry.
 Options limited(const Options &options, int64_t states) {
   Options quick = options;
   quick.stateLimit =
       options.stateLimit ? std::min(options.stateLimit, states) : states;
-  if (options.timeLimitSeconds >= Options().timeLimitSeconds) {
-    quick.timeLimitSeconds = 1e9;
+  if (options.timeLimitSeconds >= options.maxSearchSeconds) {
+    quick.timeLimitSeconds = quick.maxSearchSeconds = 1e9;
   }
   return quick;
 }
@@ -194,14 +198,29 @@ std::optional<int64_t> FormSearch::cost(const Peaks &peaks) const {
   return sum;
 }
 
+/// The bytes of the best candidate so far.
+std::optional<int64_t> FormSearch::leastCost() const {
+  std::optional<int64_t> least;
+  for (const auto &item : candidates) {
+    const std::optional<int64_t> &cost = item.second.cost;
+    if (cost && (!least || *cost < *least)) {
+      least = cost;
+    }
+  }
+  return least;
+}
+
 /// Makes a form and estimates its bytes by the model of the flow level, which
 /// leaves out what placement in concatenations saves.
 std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
-  auto inserted = candidates.emplace(form, Tried());
-  Tried &entry = inserted.first->second;
-  if (!inserted.second) {
-    return entry.estimate;
+  auto known = candidates.find(form);
+  if (known != candidates.end()) {
+    return known->second.estimate;
   }
+  if (!limit.takeTrial(leastCost())) {
+    return std::nullopt;
+  }
+  Tried &entry = candidates[form];
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms");
@@ -213,6 +232,7 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
     ir::walk(entry.flow, [&](MlirOperation op) {
       entry.numDispatches += ir::isa(op, "flow.dispatch");
     });
+    limit.addDispatches(entry.numDispatches);
     entry.symbolic = maker->evaluates() && hasInitializer(entry.flow);
     entry.estimate = estimate(entry.flow);
   }
@@ -265,8 +285,12 @@ bool FormSearch::remake(const Form &form, Tried &entry, int64_t stateLimit) {
 
 /// Takes a form through our stream prefix to the bytes of its slabs.
 std::optional<int64_t> FormSearch::placeForm(const Form &form) {
-  Tried &entry = candidates[form];
-  if (entry.placed.ptr || !entry.flow.ptr) {
+  auto known = candidates.find(form);
+  if (known == candidates.end()) {
+    return std::nullopt; // not tried: a limit was met
+  }
+  Tried &entry = known->second;
+  if (entry.placed.ptr || !entry.flow.ptr || limit.expired()) {
     return entry.cost;
   }
   ir::SilenceDiagnostics silence(context);
@@ -282,8 +306,16 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
     return entry.cost;
   }
   entry.placed = mlirOperationClone(entry.flow);
-  Options quick = limited(options, statesPerPlacedForm);
-  if (stream.toSlabs(entry.placed, &quick, &entry.report, false)) {
+  Options quick =
+      limited(options, std::clamp(statesOfPlacedForms - placedStates,
+                                  statesPerEstimate, statesPerPlacedForm));
+  bool ok = stream.toSlabs(entry.placed, &quick, &entry.report, false);
+  for (const FunctionReport &function : entry.report.functions) {
+    for (const RegionReport &region : function.regions) {
+      placedStates += region.states;
+    }
+  }
+  if (ok) {
     entry.peaks = stream.peaks(entry.placed, quick, options.offsets);
     entry.cost = cost(entry.peaks);
   }
@@ -299,7 +331,7 @@ void FormSearch::refine(Tried &entry) {
       proved &= region.optimal || !region.leftAlone.empty();
     }
   }
-  if (proved || !entry.flow.ptr) {
+  if (proved || !entry.flow.ptr || limit.expired()) {
     return;
   }
   ir::SilenceDiagnostics silence(context);
@@ -743,7 +775,7 @@ Form FormSearch::dropSites(Form best) {
 /// is too much one group.
 Form FormSearch::joinParts(Form best) {
   Tried *known = placed(best);
-  if (!known || !known->cost || numRewrites(best) == 0) {
+  if (!known || !known->cost || numRewrites(best) == 0 || limit.expired()) {
     return best;
   }
   PartGroups found;

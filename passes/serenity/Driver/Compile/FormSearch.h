@@ -12,6 +12,7 @@
 #include "serenity/Driver/Compile/Forms.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/Driver/Compile/WorkLimit.h"
 #include "serenity/Transforms/Options.h"
 #include "serenity/Transforms/Report.h"
 
@@ -42,9 +43,9 @@ public:
   /// on standard error does not show the tries.
   FormSearch(iree_compiler_session_t *session, const UserFlags &user,
              const Options &options, StreamPhase &stream, bool watched,
-             ModuleReport &report)
+             ModuleReport &report, WorkLimit &limit)
       : session(session), user(user), options(options), stream(stream),
-        watched(watched), report(report) {}
+        watched(watched), report(report), limit(limit) {}
   ~FormSearch();
   FormSearch(const FormSearch &) = delete;
   FormSearch &operator=(const FormSearch &) = delete;
@@ -93,6 +94,7 @@ private:
   std::set<std::string> placesAtPeak(const Tried &entry) const;
   Form dropSites(Form best);
   Form joinParts(Form best);
+  std::optional<int64_t> leastCost() const;
   bool isNarrower(const Form &form, const Form &than);
   std::optional<int64_t> cost(const Peaks &peaks) const;
 
@@ -102,6 +104,7 @@ private:
   StreamPhase &stream;
   bool watched;
   ModuleReport &report;
+  WorkLimit &limit;
   MlirContext context = {};
   MlirOperation preprocessed = {};
   std::optional<FormMaker> maker;
@@ -111,6 +114,8 @@ private:
   /// Those that the present search has asked for, and their dispatches.
   std::set<Form> asked;
   int64_t askedDispatches = 0;
+  /// States of the searches for the slabs of forms so far.
+  int64_t placedStates = 0;
   /// Forms whose order of accumulations may improve with more states than an
   /// estimate has: all sites of the paper's kinds and sums in the better
   /// fusion, and with operands overwritten piece by piece too.

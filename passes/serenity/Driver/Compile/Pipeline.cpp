@@ -13,6 +13,7 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/Summary.h"
 #include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/Driver/Compile/WorkLimit.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
@@ -54,6 +55,13 @@ int phaseIndex(const std::string &name) {
   return -1;
 }
 
+/// The time limit of all work on a module. Searches are replaced by heuristics
+/// where it is 0, and the number of trial compilations bounds the work.
+double moduleSeconds(const Options &options) {
+  return options.timeLimitSeconds > 0 ? options.timeLimitSeconds
+                                      : Options().timeLimitSeconds;
+}
+
 class Pipeline {
 public:
   Pipeline(iree_compiler_invocation_t *inv, InvocationState &state,
@@ -62,7 +70,9 @@ public:
       : inv(inv), state(state), flags(flags), options(flags.options),
         user(state.session, arguments), report(report), outcome(outcome),
         stream(inv, user, state.verify, flags.printIrAfter),
-        watched(!flags.printIrAfter.empty() || user.watched()) {
+        watched(!flags.printIrAfter.empty() || user.watched()),
+        limit(moduleSeconds(flags.options), !watched) {
+    options.cancelled = [this] { return limit.expired(); };
     std::string alignment =
         user.value("iree-stream-resource-min-offset-alignment");
     if (!alignment.empty()) {
@@ -90,6 +100,7 @@ private:
   bool makeStock(StockCandidate &stock);
   bool scheduleStream(FormSearch &forms);
   void remarkOnUserFlags();
+  void remarkOnLimits();
   ModuleReport describeStock(MlirOperation stock) const;
   bool finishSlabs(MlirOperation module, bool visible);
   void adopt(MlirOperation clone);
@@ -106,6 +117,7 @@ private:
   /// What is chosen is run again where the user can see it, instead of taking
   /// over the try.
   bool watched;
+  WorkLimit limit;
   /// What may become of the module; less after IREE has refused it.
   enum class Freedom { Forms, Order, None };
   Freedom freedom = Freedom::None;
@@ -171,6 +183,15 @@ void Pipeline::adopt(MlirOperation clone) {
                                     named.attribute);
   }
   mlirOperationDestroy(clone);
+}
+
+/// Says which limit ended the search, if one did.
+void Pipeline::remarkOnLimits() {
+  std::string text = limit.remark();
+  if (!text.empty()) {
+    ir::emitRemark(mlirOperationGetLocation(state.module), text);
+    report.remarks.push_back(text);
+  }
 }
 
 /// A flag of the user's own wins over our choice, and they are told so.
@@ -247,6 +268,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   Peaks &offsetPeaks = measured.offsetPeaks;
   CrashGuard guard("the choice among candidates");
   crashPoint("choice");
+  limit.start();
   // Offsets of ours are safe at calls only where no two have one callee.
   bool mayChange = freedom != Freedom::None && canCloneCallees(stock);
   if (freedom != Freedom::None && !mayChange) {
@@ -289,7 +311,11 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     if (own && !ladder && !watched) {
       forms.refine(*own);
     }
+    remarkOnLimits();
   }
+  // The chosen candidate is completed whatever the clock says: the remaining
+  // searches are limited in nodes.
+  options.cancelled = nullptr;
 
   // Per function, the least; the earlier one among equals. Another form is
   // taken for the whole module.
@@ -495,7 +521,8 @@ bool Pipeline::run() {
                                 outcome)) {
     return false;
   }
-  FormSearch forms(state.session, user, options, stream, watched, report);
+  FormSearch forms(state.session, user, options, stream, watched, report,
+                   limit);
   int preprocessingPhase = phaseIndex("preprocessing");
   std::string flowFrom = state.compileFrom;
   {

@@ -255,7 +255,7 @@ Peaks transientPeaks(MlirOperation module, const Options &options,
       SlabLayout layout;
       layout.algorithm = algorithm;
       layout.defaultAlignment = options.defaultAlignment;
-      layout.timeLimitSeconds = options.timeLimitSeconds;
+      layout.timeLimitSeconds = options.searchSeconds();
       std::optional<CallMemory> memory = callMemory(module, function, layout);
       peaks[name] = memory ? std::optional<int64_t>(memory->transientPeakBytes)
                            : std::nullopt;

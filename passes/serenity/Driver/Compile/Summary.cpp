@@ -99,7 +99,7 @@ void describeFunctions(MlirOperation module, const Options &options,
   SlabLayout layout;
   layout.algorithm = options.offsets;
   layout.defaultAlignment = options.defaultAlignment;
-  layout.timeLimitSeconds = options.timeLimitSeconds;
+  layout.timeLimitSeconds = options.searchSeconds();
   std::map<std::string, MlirOperation> functions;
   report.persistentBytes = 0;
   for (MlirOperation op : ir::operations(ir::body(module))) {

@@ -1,0 +1,61 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// Limits of the search on one module, and its progress on a terminal.
+
+#ifndef SERENITY_DRIVER_COMPILE_WORKLIMIT_H
+#define SERENITY_DRIVER_COMPILE_WORKLIMIT_H
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace serenity {
+
+/// Bounds the search on one module. Trial compilations are counted, and the
+/// dispatches that they have made, to which IREE's time is proportional: the
+/// same on every machine. The clock is the last resort: seconds of the
+/// processor, so that a busy machine does not find less, and on any machine no
+/// more than four times as many in all.
+class WorkLimit {
+public:
+  /// With `showProgress`, a line on standard error is rewritten once two
+  /// seconds are over, if that is a terminal.
+  WorkLimit(double seconds, bool showProgress);
+  ~WorkLimit();
+  WorkLimit(const WorkLimit &) = delete;
+  WorkLimit &operator=(const WorkLimit &) = delete;
+
+  /// The clock starts at the first call.
+  void start();
+  /// Whether the time limit is reached; true from then on.
+  bool expired();
+
+  /// Counts a trial compilation; false if no more may be made. `bestBytes` is
+  /// the peak of the best candidate so far, for the progress line.
+  bool takeTrial(const std::optional<int64_t> &bestBytes);
+  /// Adds the dispatches of a trial compilation.
+  void addDispatches(int64_t count) { dispatches += count; }
+
+  /// The remark on the limit that ended the search; empty if none did.
+  std::string remark() const;
+
+private:
+  bool showing = false;
+  bool mayShow;
+  double seconds;
+  std::optional<std::chrono::steady_clock::time_point> began;
+  double elapsed() const;
+  double processorBegan = 0;
+  bool timeReached = false;
+  bool workReached = false;
+  int64_t trials = 0;
+  int64_t dispatches = 0;
+};
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_WORKLIMIT_H
