@@ -59,6 +59,27 @@ constexpr int64_t statesPerPlacedForm = 100000;
 /// of an estimate. Most regions are proved in far fewer.
 constexpr int64_t statesOfPlacedForms = 200000;
 
+int64_t countDispatches(MlirOperation flow) {
+  int64_t count = 0;
+  ir::walk(flow,
+           [&](MlirOperation op) { count += ir::isa(op, "flow.dispatch"); });
+  return count;
+}
+
+/// No limit is scaled below this.
+constexpr int64_t leastStates = 2000;
+
+/// The limit for a module of `dispatches`: a state of a graph of n operations
+/// costs about n steps, and there are more of them to try.
+int64_t scaledStates(int64_t states, int64_t dispatches) {
+  constexpr int64_t fullUpTo = 100;
+  if (dispatches <= fullUpTo) {
+    return states;
+  }
+  return std::max(states * fullUpTo / dispatches * fullUpTo / dispatches,
+                  std::min(states, leastStates));
+}
+
 /// Options for comparing forms: limited in states, so that the choice does not
 /// depend on how busy the machine is, unless the user is in a hurry.
 Options limited(const Options &options, int64_t states) {
@@ -229,9 +250,7 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
   entry.flow = maker->make(form, statesPerOrder, &entry.rewrites,
                            FormMaker::Constants::Symbolic);
   if (entry.flow.ptr) {
-    ir::walk(entry.flow, [&](MlirOperation op) {
-      entry.numDispatches += ir::isa(op, "flow.dispatch");
-    });
+    entry.numDispatches = countDispatches(entry.flow);
     limit.addDispatches(entry.numDispatches);
     entry.symbolic = maker->evaluates() && hasInitializer(entry.flow);
     entry.estimate = estimate(entry.flow);
@@ -242,7 +261,8 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
 /// The sum of the functions' peaks in our order at flow level; nothing if a
 /// function with tensors is not modelled. The order is written into the module.
 std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
-  Options quick = limited(options, statesPerEstimate);
+  Options quick =
+      limited(options, scaledStates(statesPerEstimate, countDispatches(flow)));
   if (!runSchedule(flow, quick, nullptr)) {
     return std::nullopt;
   }
@@ -300,15 +320,17 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
   crashPoint("place");
   // More states, unless they would change nothing.
   if (numRewrites(form) > 0 && !entry.rewrites.ordersProved) {
-    remake(form, entry, statesPerPlacedOrder);
+    remake(form, entry,
+           scaledStates(statesPerPlacedOrder, entry.numDispatches));
   }
   if (entry.symbolic && !remake(form, entry, statesPerOrder)) {
     return entry.cost;
   }
   entry.placed = mlirOperationClone(entry.flow);
-  Options quick =
-      limited(options, std::clamp(statesOfPlacedForms - placedStates,
-                                  statesPerEstimate, statesPerPlacedForm));
+  Options quick = limited(
+      options, scaledStates(std::clamp(statesOfPlacedForms - placedStates,
+                                       statesPerEstimate, statesPerPlacedForm),
+                            entry.numDispatches));
   bool ok = stream.toSlabs(entry.placed, &quick, &entry.report, false);
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {

@@ -50,6 +50,7 @@ private:
   std::optional<std::chrono::steady_clock::time_point> began;
   double elapsed() const;
   double processorBegan = 0;
+  std::chrono::steady_clock::time_point asked;
   bool timeReached = false;
   bool workReached = false;
   int64_t trials = 0;
