@@ -54,7 +54,7 @@ bool runPrintMemory(MlirOperation module, const Options &options,
   SlabLayout layout;
   layout.algorithm = options.offsets;
   layout.defaultAlignment = options.defaultAlignment;
-  layout.timeLimitSeconds = options.timeLimitSeconds;
+  layout.timeLimitSeconds = options.searchSeconds();
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) {
       continue;
