@@ -696,3 +696,18 @@ def test_swiftnet_fits_where_the_stock_compiler_does_not():
     assert stock is not None and run.ram_bytes is not None and stock.ram_bytes is not None
     assert 2 * run.ram_bytes < stock.ram_bytes
     assert result.serenity.sizes.flash < 1.5 * result.stock.sizes.flash
+
+
+@needs_tools("cortex-m4")
+@pytest.mark.slow
+def test_a_quantized_network_on_an_emulated_board(tmp_path: Path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime, which quantizes, is not installed")
+    path = tmp_path / "ds_cnn_int8.onnx"
+    arguments = ["networks", "build", "ds_cnn", "--quantize", "int8", "-o", str(path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    result = check_target(str(path), "cortex-m4")
+    assert result.ok, result.disagreements
+    run = result.serenity_run
+    assert run.linked_bytes == result.serenity.predicted_bytes
+    # A quarter of float32's 64,000 bytes, and little more.
+    assert run.linked_bytes < 64000 / 2

@@ -333,6 +333,25 @@ class _Tables:
         numbers = (*grid, *size, first_binding, first_constant, len(spans), len(words))
         return f"{{{kernel}, {', '.join(map(str, numbers))}}}"
 
+    def definitions(self, rows: Sequence[str]) -> list[str]:
+        """Return the tables in C; C has no empty ones."""
+        bindings = [f"{{{place}, {offset}, {length}}}" for place, offset, length in self.bindings]
+        constants = [f"{constant}u" for constant in self.constants]
+        lines = []
+        for kind, name, entries, width in (
+            ("binding", "bindings", bindings or ["{0, 0, 0}"], 4),
+            ("uint32_t", "constants", constants or ["0"], 8),
+            ("command", "commands", list(rows) or ["{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}"], 1),
+        ):
+            head = f"static const {kind} {name}[{len(entries)}] = {{"
+            lines += [head, *_rows(entries, width), "};", ""]
+        return lines[:-1]
+
+    @property
+    def index_type(self) -> str:
+        """The narrowest type for places in the tables."""
+        return "uint16_t" if max(len(self.bindings), len(self.constants)) < 1 << 16 else "uint32_t"
+
 
 def _place(
     table: list[object] | list[int] | list[tuple[int, int, int]], part: Sequence[object]
@@ -385,22 +404,41 @@ def write_source(layout: Layout, title: str, math_functions: Sequence[str]) -> s
       title: the model's name, for the comment.
       math_functions: those that the kernels call (`math_functions.MATH_FUNCTIONS`).
     """
-    name, upper, program = layout.name, layout.upper, layout.program
-    # A constant cannot be written to, but kernels take all their buffers as `void *`.
     places = [array.place for array in layout.arrays]
-    addresses = [array.name if array.plain else f"&{array.name}" for array in layout.arrays]
-    pointers = [array.name for array in layout.arrays]
-    if program.arena_bytes:
+    if layout.program.arena_bytes:
         places.append(Place(Memory.ARENA))
-        addresses.append(f"{name}_arena")
-        pointers.append(f"{name}_arena")
-    if program.constants:
+    if layout.program.constants:
         places.append(Place(Memory.CONSTANT))
     tables = _Tables(layout, places)
-    rows = [tables.add(command) for command in program.commands]
-    most = max((_bindings(command) for command in program.commands), default=1)
-    helpers: set[str] = set()
+    rows = [tables.add(command) for command in layout.program.commands]
     lines = [
+        *_preamble(layout, title, tables.index_type),
+        "",
+        *_declared_kernels(layout),
+        "",
+        *_memories(layout),
+        "",
+        *_layout_checks(layout),
+        *tables.definitions(rows),
+        "",
+        *template("interpreter.c").rstrip().splitlines(),
+        "",
+        *_entry_points(layout, len(rows)),
+    ]
+    if math_functions:
+        lines += [
+            "",
+            "/* The kernels call these where the processor has no instruction for them. */",
+        ]
+        helpers: set[str] = set()
+        for function in math_functions:
+            lines += ["", define_math_function(function, f"{layout.name}_", helpers).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def _preamble(layout: Layout, title: str, index_type: str) -> list[str]:
+    name, upper = layout.name, layout.upper
+    return [
         f"/* {title}, compiled ahead of time: the order of its kernels and where their buffers",
         f" * lie. The kernels and the weights are in {name}.o. Written by `serenity emit-c`; do",
         " * not edit. */",
@@ -428,7 +466,7 @@ def write_source(layout: Layout, title: str, math_functions: Sequence[str]) -> s
         "  uint32_t x, y, z;       /* workgroups; of a fill, the bytes of its pattern */",
         "  uint32_t size_x, size_y;",
         "  uint16_t size_z;",
-        "  uint16_t first_binding, first_constant;",
+        f"  {index_type} first_binding, first_constant;",
         "  uint8_t binding_count, constant_count;",
         "} command;",
         "",
@@ -436,46 +474,40 @@ def write_source(layout: Layout, title: str, math_functions: Sequence[str]) -> s
         "  uint8_t place;",
         "  size_t offset, length;",
         "} binding;",
-        "",
     ]
-    for i, kernel in enumerate(program.kernels):
+
+
+def _declared_kernels(layout: Layout) -> list[str]:
+    lines = []
+    for i, kernel in enumerate(layout.program.kernels):
         lines += [
             f"/* {kernel} */",
-            f"int {name}_kernel_{i}(const kernel_environment *, const kernel_dispatch *,",
+            f"int {layout.name}_kernel_{i}(const kernel_environment *, const kernel_dispatch *,",
             "    const kernel_workgroup *);",
         ]
-    if program.constants:
-        lines.append(f"extern const uint8_t {name}_weights[{upper}_WEIGHTS_BYTES];")
-    lines += ["", *_memories(layout), ""]
-    lines += _layout_checks(layout)
-    bindings = [f"{{{place}, {offset}, {length}}}" for place, offset, length in tables.bindings]
-    constants = [f"{constant}u" for constant in tables.constants] or ["0"]
+    if layout.program.constants:
+        size = f"{layout.upper}_WEIGHTS_BYTES"
+        lines.append(f"extern const uint8_t {layout.name}_weights[{size}];")
+    return lines
+
+
+def _entry_points(layout: Layout, count: int) -> list[str]:
+    """Return NAME_init and NAME_invoke, which runs `count` commands."""
+    name, upper, program = layout.name, layout.upper, layout.program
+    addresses = [array.name if array.plain else f"&{array.name}" for array in layout.arrays]
+    pointers = [array.name for array in layout.arrays]
+    if program.arena_bytes:
+        addresses.append(f"{name}_arena")
+        pointers.append(f"{name}_arena")
+    most = max((_bindings(command) for command in program.commands), default=1)
+    lines = [f"int {name}_init(void) {{", f"#ifdef {upper}_CALLER_MEMORY"]
+    for pointer in pointers:
+        lines += [
+            f"  if ({pointer} == 0 || (uintptr_t){pointer} % {upper}_ALIGNMENT != 0) {{",
+            f"    return {upper}_ERROR_MEMORY;",
+            "  }",
+        ]
     lines += [
-        f"static const binding bindings[{max(len(bindings), 1)}] = {{",
-        *_rows(bindings or ["{0, 0, 0}"], 4),
-        "};",
-        "",
-        f"static const uint32_t constants[{len(constants)}] = {{",
-        *_rows(constants, 8),
-        "};",
-        "",
-        f"static const command commands[{max(len(rows), 1)}] = {{",
-        *_rows(rows or ["{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}"]),
-        "};",
-        "",
-        *template("interpreter.c").rstrip().splitlines(),
-        "",
-        f"int {name}_init(void) {{",
-        f"#ifdef {upper}_CALLER_MEMORY",
-        *[
-            line
-            for pointer in pointers
-            for line in (
-                f"  if ({pointer} == 0 || (uintptr_t){pointer} % {upper}_ALIGNMENT != 0) {{",
-                f"    return {upper}_ERROR_MEMORY;",
-                "  }",
-            )
-        ],
         "#endif",
         f"  return {upper}_OK;",
         "}",
@@ -486,7 +518,7 @@ def write_source(layout: Layout, title: str, math_functions: Sequence[str]) -> s
         "#else",
         f"  void *const places[] = {{{', '.join(_places(layout, addresses))}}};",
         "#endif",
-        f"  for (size_t i = 0; i < {len(rows)}; ++i) {{",
+        f"  for (size_t i = 0; i < {count}; ++i) {{",
         "    const command *c = &commands[i];",
         f"    void *pointers[{most}];",
         f"    size_t lengths[{most}];",
@@ -501,23 +533,10 @@ def write_source(layout: Layout, title: str, math_functions: Sequence[str]) -> s
         "      }",
         "    } else if (c->binding_count == 1) {",
         "      fill((uint8_t *)pointers[0], lengths[0], constants + c->first_constant, c->x);",
-        *(
-            ["    } else {", "      memcpy(pointers[1], pointers[0], lengths[0]);", "    }"]
-            if most > 1
-            else ["    }"]
-        ),
-        "  }",
-        f"  return {upper}_OK;",
-        "}",
     ]
-    if math_functions:
-        lines += [
-            "",
-            "/* The kernels call these where the processor has no instruction for them. */",
-        ]
-        for function in math_functions:
-            lines += ["", define_math_function(function, f"{name}_", helpers).rstrip()]
-    return "\n".join(lines) + "\n"
+    if most > 1:
+        lines += ["    } else {", "      memcpy(pointers[1], pointers[0], lengths[0]);"]
+    return [*lines, "    }", "  }", f"  return {upper}_OK;", "}"]
 
 
 def _places(layout: Layout, memories: Sequence[str]) -> list[str]:
