@@ -372,6 +372,26 @@ def test_element_types_fills_constants_and_inputs_returned_as_they_are(tmp_path:
     assert "extern int8_t types_input_0[6];" in header and "types_input_2[" not in header
 
 
+ACCUMULATING = """
+func.func @main(%a: tensor<4x4xf32>, %b: tensor<4x4xf32>, %sum: tensor<4x4xf32>)
+    -> tensor<4x4xf32> {
+  %0 = linalg.matmul ins(%a, %b : tensor<4x4xf32>, tensor<4x4xf32>)
+      outs(%sum : tensor<4x4xf32>) -> tensor<4x4xf32>
+  return %0 : tensor<4x4xf32>
+}
+"""
+
+
+@needs_cc
+def test_the_header_says_which_inputs_are_overwritten(tmp_path: Path, emission: Emission):
+    (tmp_path / "accumulating.mlir").write_text(ACCUMULATING)
+    result = check_target(str(tmp_path / "accumulating.mlir"), "host")
+    assert result.ok, result.disagreements
+    header = result.serenity.content["accumulating.h"].decode()
+    assert "It overwrites input 2: write anew before every call." in header
+    assert "The inputs keep their values." in emission.content["network.h"].decode()
+
+
 def test_the_same_model_gives_the_same_files(model: Path, emission: Emission, tmp_path: Path):
     source = load_source(str(model), tmp_path, None, [])
     again = emit(source, "network", TARGETS["host"], [], SerenityOptions(), tmp_path / "again")

@@ -218,12 +218,13 @@ def _declarations(layout: Layout, pointers: bool) -> list[str]:
     return lines
 
 
-def write_header(layout: Layout, title: str) -> str:
+def write_header(layout: Layout, title: str, overwritten: Sequence[int] = ()) -> str:
     """Return NAME.h.
 
     Args:
       layout: what to declare.
       title: the model's name, for the comment.
+      overwritten: the inputs that do not keep their values.
     """
     name, upper, program = layout.name, layout.upper, layout.program
     lines = [
@@ -279,7 +280,8 @@ def write_header(layout: Layout, title: str) -> str:
         "",
         "/* Call once, before the first inference. */",
         f"int {name}_init(void);",
-        "/* One inference, from the inputs to the outputs. The inputs keep their values. */",
+        "/* One inference, from the inputs to the outputs.",
+        f" * {_said_of_inputs(overwritten)} */",
         f"int {name}_invoke(void);",
         "",
         "#ifdef __cplusplus",
@@ -290,6 +292,14 @@ def write_header(layout: Layout, title: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _said_of_inputs(overwritten: Sequence[int]) -> str:
+    if not overwritten:
+        return "The inputs keep their values."
+    plural = "s" if len(overwritten) > 1 else ""
+    listed = ", ".join(map(str, overwritten))
+    return f"It overwrites input{plural} {listed}: write anew before every call."
 
 
 # --- the source --------------------------------------------------------------

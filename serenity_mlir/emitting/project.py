@@ -79,11 +79,18 @@ class Emission:
     @property
     def predicted_bytes(self) -> int | None:
         """Transient peak that the compiler's report predicts; None without a report."""
-        for entry in self.report.get("functions", ()):
-            if self.layout.program.function in (entry.get("exported_as"), entry.get("name")):
-                value: int | None = entry.get("transient_peak_bytes")
-                return value
-        return None
+        entry = _report_entry(self.report, self.layout.program.function)
+        value: int | None = entry.get("transient_peak_bytes")
+        return value
+
+
+def _report_entry(report: Mapping[str, Any], function: str) -> Mapping[str, Any]:
+    """Return what a report says about an entry point; nothing where it has no such function."""
+    for entry in report.get("functions", ()):
+        if function in (entry.get("exported_as"), entry.get("name")):
+            found: Mapping[str, Any] = entry
+            return found
+    return {}
 
 
 @dataclass(frozen=True)
@@ -291,8 +298,10 @@ def emit(
         math_functions = _make_object(library, layout)
         own = {f"{name}_{function}" for function in math_functions}
         undefined = tuple(symbol for symbol in library.undefined() if symbol not in own)
+    entry = _report_entry(report, program.function)
+    overwritten = sorted(entry.get("overwritten_inputs", ()))
     files: dict[str, bytes] = {
-        f"{name}.h": write_header(layout, source.title).encode(),
+        f"{name}.h": write_header(layout, source.title, overwritten).encode(),
         f"{name}.c": write_source(layout, source.title, math_functions).encode(),
     }
     if library is not None:
