@@ -25,6 +25,7 @@ PAGES = {"passes": "docs/passes.md", "pass options": "docs/serenity_opt.md"}
 _FIELDS = {
     "choice": ("str | None", "None"),
     "seconds": ("float | None", "None"),
+    "share": ("float | None", "None"),
     "count": ("int | None", "None"),
     "bytes": ("int | str | None", "None"),
     "file": ("str | os.PathLike[str] | None", "None"),

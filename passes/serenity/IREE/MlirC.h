@@ -282,6 +282,7 @@ bool mlirShapedTypeHasRank(MlirType type);
 int64_t mlirShapedTypeGetRank(MlirType type);
 bool mlirShapedTypeHasStaticShape(MlirType type);
 int64_t mlirShapedTypeGetDimSize(MlirType type, intptr_t dim);
+int64_t mlirShapedTypeGetDynamicStrideOrOffset(void);
 bool mlirTypeIsARankedTensor(MlirType type);
 MlirType mlirRankedTensorTypeGet(intptr_t rank, const int64_t *shape,
                                  MlirType elementType, MlirAttribute encoding);
@@ -351,6 +352,12 @@ bool mlirAffineExprIsADim(MlirAffineExpr affineExpr);
 intptr_t mlirAffineDimExprGetPosition(MlirAffineExpr affineExpr);
 bool mlirAffineExprIsFunctionOfDim(MlirAffineExpr affineExpr,
                                    intptr_t position);
+bool mlirAffineExprIsAConstant(MlirAffineExpr affineExpr);
+int64_t mlirAffineConstantExprGetValue(MlirAffineExpr affineExpr);
+bool mlirAffineExprIsAAdd(MlirAffineExpr affineExpr);
+bool mlirAffineExprIsAMul(MlirAffineExpr affineExpr);
+MlirAffineExpr mlirAffineBinaryOpExprGetLHS(MlirAffineExpr affineExpr);
+MlirAffineExpr mlirAffineBinaryOpExprGetRHS(MlirAffineExpr affineExpr);
 
 // Dialect/Linalg.h. Null unless the operation is a structured one.
 MlirAttribute mlirLinalgGetIndexingMapsAttribute(MlirOperation op);

@@ -102,6 +102,17 @@ template <> struct Kind<double> : Unlisted {
   }
 };
 
+template <> struct Kind<Share> : Unlisted {
+  static constexpr const char *kName = "share";
+  static std::string expected() { return "a share, such as 0.15"; }
+  static bool parse(const std::string &text, Share &share) {
+    return Kind<double>::parse(text, share.value);
+  }
+  static std::string print(Share share) {
+    return Kind<double>::print(share.value);
+  }
+};
+
 bool parseCount(const std::string &text, int64_t &value) {
   if (text.empty() || text.size() > 18 ||
       text.find_first_not_of("0123456789") != std::string::npos) {

@@ -24,6 +24,12 @@ enum class WaveMode { Auto, Off };
 /// Of a missed memory budget.
 enum class BudgetPolicy { Error, Warn };
 
+/// A share of something: 0.15 is 15 %.
+struct Share {
+  double value = 0;
+  operator double() const { return value; }
+};
+
 /// Options of the passes; declared in Options.def.
 struct Options {
 #define SERENITY_OPTION(type, field, initial, name, value, help)               \

@@ -7,13 +7,39 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/Rewrite.h"
+#include "serenity/Transforms/RewriteBand.h"
 
 namespace serenity {
 
 using namespace ir;
 
+/// Bands first: the other rewrites apply inside of them.
+static void runBands(MlirOperation module, const Options &options,
+                     ModuleReport *report) {
+  BandOptions planning;
+  planning.maxRecompute = options.maxRecompute;
+  planning.count = options.bands > 1 ? options.bands : 0;
+  std::vector<RefusedBand> refused;
+  BandPlan plan = planBands(module, planning, &refused);
+  for (const RefusedBand &refusal : refused) {
+    emitRemark(refusal.location,
+               "serenity-rewrite: " + refusal.operation +
+                   " is not computed in bands of rows: " + refusal.reason);
+  }
+  applyBands(module, plan);
+  for (const BandSite &site : plan.sites) {
+    if (report) {
+      report->rewrites.push_back({site.from, site.function, "band", site.count,
+                                  site.bytesBefore, site.bytesAfter});
+    }
+  }
+}
+
 bool runRewrite(MlirOperation module, const Options &options,
                 ModuleReport *report) {
+  if (options.bands != 0) {
+    runBands(module, options, report);
+  }
   if (options.rewrite == RewriteMode::Off) {
     return true;
   }

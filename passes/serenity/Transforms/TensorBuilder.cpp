@@ -5,6 +5,8 @@
 #include "serenity/Transforms/TensorBuilder.h"
 #include "serenity/Transforms/Attributes.h"
 
+#include "serenity/Transforms/RewriteSum.h"
+
 namespace serenity::rewrite {
 
 using namespace ir;
@@ -133,6 +135,44 @@ MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
              {part, whole}, {type}, attrs);
   insertBefore(before, put);
   return result(put);
+}
+
+/// Hides the static offset of a slice along `dim`.
+static MlirValue hideOffset(MlirValue slice, int64_t dim) {
+  MlirOperation op = definingOp(slice);
+  if (isa(op, placeholderName)) {
+    return slice;
+  }
+  MlirContext context = mlirOperationGetContext(op);
+  std::vector<int64_t> offsets = intArray(attr(op, "static_offsets"));
+  MlirValue constant = IndexConstants(op).get(offsets[dim]);
+  offsets[dim] = mlirShapedTypeGetDynamicStrideOrOffset();
+  std::vector<MlirValue> values = operands(op);
+  std::vector<int64_t> segments = intArray(attr(op, "operandSegmentSizes"));
+  segments[values.size()] = 1;
+  values.push_back(insertBarrier(constant, op));
+  std::vector<int32_t> narrow(segments.begin(), segments.end());
+  MlirOperation hidden = create(
+      name(op), mlirOperationGetLocation(op), values, {mlirValueGetType(slice)},
+      {{"static_offsets",
+        mlirDenseI64ArrayGet(context, offsets.size(), offsets.data())},
+       {"static_sizes", attr(op, "static_sizes")},
+       {"static_strides", attr(op, "static_strides")},
+       {"operandSegmentSizes",
+        mlirDenseI32ArrayGet(context, narrow.size(), narrow.data())}});
+  insertBefore(op, hidden);
+  mlirOperationDestroy(op);
+  return result(hidden);
+}
+
+MlirValue extractHiddenSlice(MlirValue value, int64_t dim, int64_t offset,
+                             int64_t size, MlirOperation before) {
+  return hideOffset(extractSlice(value, dim, offset, size, before), dim);
+}
+
+MlirValue insertHiddenSlice(MlirValue part, MlirValue whole, int64_t dim,
+                            int64_t offset, MlirOperation before) {
+  return hideOffset(insertSlice(part, whole, dim, offset, before), dim);
 }
 
 MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,

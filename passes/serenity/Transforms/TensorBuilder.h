@@ -48,6 +48,14 @@ MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
 MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
                       int64_t offset, MlirOperation before);
 
+/// The same with offsets behind barriers until dispatches are formed, so that
+/// slices of one shape at different places become one executable.
+/// `removeBarriers` takes the barriers out.
+MlirValue extractHiddenSlice(MlirValue value, int64_t dim, int64_t offset,
+                             int64_t size, MlirOperation before);
+MlirValue insertHiddenSlice(MlirValue part, MlirValue whole, int64_t dim,
+                            int64_t offset, MlirOperation before);
+
 /// Puts `parts` together along `dim` to a tensor of `type`, before `before`.
 MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
                           MlirType type, MlirOperation before);

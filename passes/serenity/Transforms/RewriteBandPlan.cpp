@@ -1,0 +1,430 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Transforms/RewriteBandPlan.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+
+namespace serenity::bands {
+
+namespace {
+
+constexpr size_t never = std::numeric_limits<size_t>::max();
+
+/// What IREE rounds the sizes of buffers up to.
+constexpr int64_t alignment = 64;
+
+int64_t aligned(int64_t bytes) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+class Planner {
+public:
+  Planner(const Graph &graph, const PlanOptions &options);
+  Plan run();
+
+private:
+  void addPieces();
+  bool isSegment(size_t first, size_t last) const;
+  bool mayCutBefore(size_t operation) const;
+  int64_t countAliveBefore(size_t operation) const;
+  int64_t workOf(size_t first, size_t last,
+                 const std::vector<Rows> &rows) const;
+  int64_t wholeBytes(size_t first, size_t last) const;
+  int64_t bandBytes(size_t first, size_t last,
+                    const std::vector<Rows> &rows) const;
+  void addBands(size_t first, size_t last);
+  std::optional<std::vector<const Segment *>> cheapest(int64_t limit) const;
+
+  const Graph &graph;
+  const PlanOptions &options;
+  std::vector<size_t> defined; // per value; `never`: before the function
+  std::vector<size_t> lastUse; // per value: the definition if there is none
+  std::vector<int64_t> aliveBefore; // per operation, bytes
+  /// Ranges of operations in bands, or whole (`count` 1).
+  std::vector<Segment> pieces;
+  std::vector<std::vector<size_t>> endingAt; // pieces by their `last`
+  int64_t work = 0;
+};
+
+Planner::Planner(const Graph &graph, const PlanOptions &options)
+    : graph(graph), options(options), defined(graph.values.size(), never),
+      lastUse(graph.values.size(), 0) {
+  for (size_t i = 0; i < graph.operations.size(); ++i) {
+    const Operation &op = graph.operations[i];
+    for (const Read &read : op.reads) {
+      lastUse[read.value] = i;
+    }
+    for (size_t value : op.writes) {
+      defined[value] = i;
+      lastUse[value] = i;
+    }
+    work += op.work;
+  }
+  endingAt.resize(graph.operations.size() + 1);
+  for (size_t i = 0; i < graph.operations.size(); ++i) {
+    aliveBefore.push_back(countAliveBefore(i));
+  }
+}
+
+/// Bytes of the values that exist before `operation` and are still needed.
+int64_t Planner::countAliveBefore(size_t operation) const {
+  int64_t bytes = 0;
+  for (size_t v = 0; v < graph.values.size(); ++v) {
+    bool exists = defined[v] == never || defined[v] < operation;
+    if (graph.values[v].counted && exists && lastUse[v] >= operation) {
+      bytes += aligned(graph.values[v].bytes);
+    }
+  }
+  return bytes;
+}
+
+/// Bytes while operations [first, last) of one group run as a whole.
+int64_t Planner::wholeBytes(size_t first, size_t last) const {
+  int64_t bytes = aliveBefore[first];
+  int64_t inner = 0;
+  int64_t largest = 0;
+  for (size_t i = first; i < last; ++i) {
+    for (size_t v : graph.operations[i].writes) {
+      const Value &value = graph.values[v];
+      if (!value.counted) {
+        continue;
+      }
+      if (lastUse[v] >= last || lastUse[v] == i) {
+        bytes += aligned(value.bytes);
+      } else if (value.pieces > 1) {
+        // Of neighbours in the chain of pieces two exist together.
+        int64_t piece = aligned(value.bytes / value.pieces);
+        inner = std::max(inner, largest + piece);
+        largest = piece;
+      }
+    }
+  }
+  return bytes + inner;
+}
+
+bool Planner::mayCutBefore(size_t i) const {
+  if (i == 0 || i >= graph.operations.size()) {
+    return true;
+  }
+  // A copy can always be made later than what it copies.
+  return graph.operations[i].group != graph.operations[i - 1].group ||
+         graph.operations[i].copies;
+}
+
+/// Whether [first, last) can be computed in bands: one value leaves it.
+bool Planner::isSegment(size_t first, size_t last) const {
+  for (size_t i = first; i < last; ++i) {
+    const Operation &op = graph.operations[i];
+    if (!op.bandable) {
+      return false;
+    }
+    for (const Read &read : op.reads) {
+      size_t from = defined[read.value];
+      if (read.whole && from != never && from >= first) {
+        return false;
+      }
+    }
+    if (i + 1 < last && lastUse[op.writes[0]] >= last) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Bytes of a band beside what lives around the segment.
+int64_t Planner::bandBytes(size_t first, size_t last,
+                           const std::vector<Rows> &rows) const {
+  size_t exit = graph.operations[last - 1].writes[0];
+  auto bytesOf = [&](size_t v) {
+    const Value &value = graph.values[v];
+    return aligned(value.bytes / value.rows * rows[v].size() / value.pieces);
+  };
+  // Sweep over groups: a value that is stored lives from its own group to the
+  // last one that reads it.
+  int64_t alive = 0;
+  int64_t most = 0;
+  std::map<size_t, int64_t> endsAfter; // group -> bytes
+  size_t i = first;
+  while (i < last) {
+    size_t group = graph.operations[i].group;
+    int64_t copied = 0;
+    int64_t inner = 0;
+    int64_t largest = 0;
+    std::set<size_t> slices;
+    for (; i < last && graph.operations[i].group == group; ++i) {
+      const Operation &op = graph.operations[i];
+      for (const Read &read : op.reads) {
+        bool enters =
+            defined[read.value] == never || defined[read.value] < first;
+        if (enters && !read.whole && !op.copies &&
+            slices.insert(read.value).second) {
+          Rows own =
+              rowsRead(read, graph.values[read.value].rows, rows[op.writes[0]]);
+          const Value &value = graph.values[read.value];
+          copied += aligned(value.bytes / value.rows * own.size());
+        }
+      }
+      size_t v = op.writes[0];
+      size_t end = v == exit ? i : lastUse[v];
+      if (v == exit || graph.operations[end].group != group) {
+        alive += bytesOf(v);
+        endsAfter[graph.operations[end].group] += bytesOf(v);
+      } else if (graph.values[v].pieces > 1) {
+        inner = std::max(inner, largest + bytesOf(v));
+        largest = bytesOf(v);
+      }
+    }
+    most = std::max(most, alive + copied + inner);
+    alive -= endsAfter[group];
+  }
+  return most;
+}
+
+/// Multiply-accumulates of a band.
+int64_t Planner::workOf(size_t first, size_t last,
+                        const std::vector<Rows> &rows) const {
+  int64_t sum = 0;
+  for (size_t i = first; i < last; ++i) {
+    const Operation &op = graph.operations[i];
+    size_t v = op.writes[0];
+    sum += op.work / graph.values[v].rows * rows[v].size();
+  }
+  return sum;
+}
+
+void Planner::addBands(size_t first, size_t last) {
+  size_t exit = graph.operations[last - 1].writes[0];
+  const Value &result = graph.values[exit];
+  if (result.rows < 2) {
+    return;
+  }
+  int64_t around =
+      aliveBefore[first] + (result.counted ? aligned(result.bytes) : 0);
+  int64_t workWhole = 0;
+  int64_t bytesWhole = 0;
+  for (size_t i = first; i < last; ++i) {
+    workWhole += graph.operations[i].work;
+  }
+  for (size_t i = first; i < last;) {
+    size_t end = i + 1;
+    while (end < last &&
+           graph.operations[end].group == graph.operations[i].group) {
+      ++end;
+    }
+    bytesWhole = std::max(bytesWhole, wholeBytes(i, end));
+    i = end;
+  }
+  int64_t least = bytesWhole;
+  for (int64_t count = 2; count <= std::min(result.rows, options.maxBands);
+       ++count) {
+    if (options.count > 0 && count != std::min(options.count, result.rows)) {
+      continue;
+    }
+    int64_t height = (result.rows + count - 1) / count;
+    std::vector<Rows> all = bandsOf(result.rows, height);
+    if (int64_t(all.size()) != count) {
+      continue; // the same height as with fewer bands
+    }
+    Segment piece = {first, last, height, count, 0, bytesWhole, -workWhole};
+    // Bands inside differ by where they are. Those at the ends need less.
+    std::map<size_t, int64_t> judged;
+    for (size_t band : {size_t(0), size_t(count) / 2, size_t(count) - 1}) {
+      judged[band] = 1;
+    }
+    judged[size_t(count) / 2] += count - int64_t(judged.size());
+    int64_t most = 0;
+    std::vector<Rows> rows;
+    bool possible = true;
+    for (const auto &[band, times] : judged) {
+      possible = possible && neededRows(graph, first, last, all[band], rows);
+      if (!possible) {
+        break;
+      }
+      most = std::max(most, bandBytes(first, last, rows));
+      piece.extraWork += times * workOf(first, last, rows);
+    }
+    if (!possible) {
+      continue;
+    }
+    piece.extraWork = std::max<int64_t>(piece.extraWork, 0);
+    piece.bytes = around + most;
+    if (double(piece.extraWork) > options.maxRecompute * double(work)) {
+      break; // more bands, more work
+    }
+    if (piece.bytes < least) {
+      least = piece.bytes;
+      endingAt[last].push_back(pieces.size());
+      pieces.push_back(piece);
+    }
+  }
+}
+
+void Planner::addPieces() {
+  size_t count = graph.operations.size();
+  for (size_t first = 0; first < count; ++first) {
+    if (!mayCutBefore(first)) {
+      continue;
+    }
+    size_t end = first + 1;
+    for (; end < count && !mayCutBefore(end); ++end) {
+    }
+    // The rest of a group, or up to the next copy in it.
+    for (size_t last = end;; ++last) {
+      if (last == count || mayCutBefore(last)) {
+        endingAt[last].push_back(pieces.size());
+        pieces.push_back({first, last, 0, 1, wholeBytes(first, last), 0, 0});
+      }
+      if (last == count ||
+          graph.operations[last].group != graph.operations[first].group) {
+        break;
+      }
+    }
+    for (size_t last = first + 1;
+         last <= std::min(count, first + options.maxLength) &&
+         graph.operations[last - 1].bandable;
+         ++last) {
+      if (last - first > 1 && mayCutBefore(last) && isSegment(first, last)) {
+        addBands(first, last);
+      }
+    }
+  }
+}
+
+/// The pieces of least extra work, then of fewest bands, that cover all
+/// operations with no more than `limit` bytes each; nothing if there are none.
+std::optional<std::vector<const Segment *>>
+Planner::cheapest(int64_t limit) const {
+  using Cost = std::pair<int64_t, int64_t>;
+  size_t count = graph.operations.size();
+  std::vector<std::optional<Cost>> best(count + 1);
+  std::vector<const Segment *> from(count + 1, nullptr);
+  best[0] = Cost{0, 0};
+  for (size_t end = 1; end <= count; ++end) {
+    for (size_t index : endingAt[end]) {
+      const Segment &segment = pieces[index];
+      if (segment.bytes > limit || !best[segment.first]) {
+        continue;
+      }
+      Cost cost = *best[segment.first];
+      cost.first += segment.extraWork;
+      cost.second += segment.count;
+      if (!best[end] || cost < *best[end]) {
+        best[end] = cost;
+        from[end] = &pieces[index];
+      }
+    }
+  }
+  double allowed = options.maxRecompute * double(work);
+  if (!best[count] || double(best[count]->first) > allowed) {
+    return std::nullopt;
+  }
+  std::vector<const Segment *> chosen;
+  for (size_t end = count; end > 0; end = chosen.back()->first) {
+    chosen.push_back(from[end]);
+  }
+  std::reverse(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+Plan Planner::run() {
+  Plan found;
+  found.work = work;
+  if (graph.operations.empty()) {
+    return found;
+  }
+  addPieces();
+  std::set<int64_t> distinct;
+  for (const Segment &piece : pieces) {
+    distinct.insert(piece.bytes);
+  }
+  std::vector<int64_t> limits(distinct.begin(), distinct.end());
+  // The least limit that can be met; the largest one is met without bands.
+  size_t low = 0;
+  size_t high = limits.size() - 1;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (cheapest(limits[middle])) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  for (size_t first = 0; first < graph.operations.size();) {
+    size_t last = first + 1;
+    while (last < graph.operations.size() &&
+           graph.operations[last].group == graph.operations[first].group) {
+      ++last;
+    }
+    found.wholePeakBytes =
+        std::max(found.wholePeakBytes, wholeBytes(first, last));
+    first = last;
+  }
+  std::vector<const Segment *> chosen = *cheapest(limits[low]);
+  for (const Segment *piece : chosen) {
+    found.peakBytes = std::max(found.peakBytes, piece->bytes);
+    if (piece->count > 1) {
+      found.segments.push_back(*piece);
+      found.extraWork += piece->extraWork;
+    }
+  }
+  if (found.peakBytes >= found.wholePeakBytes) {
+    found.segments.clear();
+    found.peakBytes = found.wholePeakBytes;
+    found.extraWork = 0;
+  }
+  return found;
+}
+
+} // namespace
+
+Rows rowsRead(const Read &read, int64_t extent, Rows wanted) {
+  Rows rows = {wanted.begin * read.stride - read.before,
+               (wanted.end - 1) * read.stride - read.before + read.window};
+  rows.begin = std::clamp<int64_t>(rows.begin, 0, extent);
+  rows.end = std::clamp<int64_t>(rows.end, 0, extent);
+  return rows;
+}
+
+bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
+                std::vector<Rows> &rows) {
+  rows.assign(graph.values.size(), Rows());
+  rows[graph.operations[last - 1].writes[0]] = wanted;
+  for (size_t i = last; i-- > first;) {
+    const Operation &op = graph.operations[i];
+    Rows own = rows[op.writes[0]];
+    for (const Read &read : op.reads) {
+      if (read.whole) {
+        continue;
+      }
+      Rows need = rowsRead(read, graph.values[read.value].rows, own);
+      if (own.size() <= 0 || need.size() <= 0) {
+        return false;
+      }
+      Rows &known = rows[read.value];
+      known = known.size() == 0 ? need
+                                : Rows{std::min(known.begin, need.begin),
+                                       std::max(known.end, need.end)};
+    }
+  }
+  return true;
+}
+
+std::vector<Rows> bandsOf(int64_t rows, int64_t height) {
+  std::vector<Rows> found;
+  for (int64_t begin = 0; begin < rows; begin += height) {
+    found.push_back({begin, std::min(rows, begin + height)});
+  }
+  return found;
+}
+
+Plan plan(const Graph &graph, const PlanOptions &options) {
+  return Planner(graph, options).run();
+}
+
+} // namespace serenity::bands

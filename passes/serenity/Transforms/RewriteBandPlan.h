@@ -1,0 +1,151 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// Chooses which segments of a function are computed in bands of rows, and in
+/// bands of which height. No IR here: the graph is read by RewriteBandGraph and
+/// the plan is applied by RewriteBand.
+///
+///     whole                        in two bands
+///
+///     x ########                   x ####....      x ...#####   halo: row 4
+///         | conv                       | conv          | conv   is computed
+///     y ########                   y ####          y     ####   from x twice
+///         | conv                       | conv          | conv
+///     z ########                   z ###.....      z ...#####
+///
+/// A segment is a contiguous range of operations, in program order, of which
+/// one value leaves. A band of its result needs an interval of rows of every
+/// value before it, found by walking the operations backwards; only these rows
+/// are computed, those that two bands need twice. While a segment runs, the
+/// values that enter it and its result are alive as a whole, and of everything
+/// between them one band.
+///
+/// J. Lin et al., "MCUNetV2: Memory-Efficient Patch-based Inference for Tiny
+/// Deep Learning", NeurIPS 2021, computes the first layers of a network by
+/// patches in this way.
+
+#ifndef SERENITY_TRANSFORMS_REWRITEBANDPLAN_H
+#define SERENITY_TRANSFORMS_REWRITEBANDPLAN_H
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace serenity::bands {
+
+/// Rows [begin, end) of a value.
+struct Rows {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t size() const { return end - begin; }
+  bool operator==(const Rows &other) const {
+    return begin == other.begin && end == other.end;
+  }
+};
+
+/// How an operation reads a value: rows [b, e) of its result are computed from
+/// rows [b * stride - before, (e - 1) * stride - before + window) of the value,
+/// as far as that has them.
+struct Read {
+  size_t value = 0;
+  int64_t stride = 1;
+  int64_t before = 0;
+  int64_t window = 1;
+  /// Every band reads the whole value.
+  bool whole = false;
+};
+
+struct Value {
+  /// Of the whole value.
+  int64_t bytes = 0;
+  /// The extent of the dimension that bands cut; 0: cannot be cut.
+  int64_t rows = 0;
+  /// Whether it takes transient memory. Arguments and results do not.
+  bool counted = true;
+  /// It is computed in so many pieces (by another rewrite), of which one exists
+  /// at a time, while its group runs.
+  int64_t pieces = 1;
+};
+
+struct Operation {
+  std::vector<Read> reads;
+  std::vector<size_t> writes;
+  /// Multiply-accumulates of the whole operation.
+  int64_t work = 0;
+  /// It can be computed in bands of rows; it writes one value then.
+  bool bandable = false;
+  /// It copies the rows it reads itself, as a pad does, so that these need no
+  /// tensor of their own.
+  bool copies = false;
+  /// Operations of one group become one dispatch: a value that only its own
+  /// group reads is not stored. Groups are contiguous.
+  size_t group = 0;
+};
+
+/// A function in program order.
+struct Graph {
+  std::vector<Value> values;
+  std::vector<Operation> operations;
+};
+
+/// Operations [first, last) in bands of `height` rows of the result; the last
+/// band may have fewer.
+struct Segment {
+  size_t first = 0;
+  size_t last = 0;
+  int64_t height = 0;
+  int64_t count = 0;
+  /// Transient bytes while it runs, what lives beside it included.
+  int64_t bytes = 0;
+  /// The same of its operations as a whole.
+  int64_t bytesWhole = 0;
+  /// Multiply-accumulates that are done again.
+  int64_t extraWork = 0;
+};
+
+struct Plan {
+  std::vector<Segment> segments;
+  /// Predicted transient bytes at the peak in program order, with the plan and
+  /// without any bands.
+  int64_t peakBytes = 0;
+  int64_t wholePeakBytes = 0;
+  int64_t extraWork = 0;
+  int64_t work = 0;
+};
+
+struct PlanOptions {
+  /// Of all multiply-accumulates of the function; 0: none may be done again.
+  double maxRecompute = 0.15;
+  int64_t maxBands = 64;
+  /// Judge this number of bands per segment alone; 0: all up to `maxBands`.
+  int64_t count = 0;
+  /// Of one segment, in operations.
+  size_t maxLength = 96;
+};
+
+/// The plan of least peak within the limit of extra work; among plans of equal
+/// peak of least extra work, then of fewest bands. Without segments if bands
+/// lower nothing. Dynamic programming over the cut points.
+Plan plan(const Graph &graph, const PlanOptions &options = {});
+
+/// The rows that operations [first, last) read and write for rows `wanted` of
+/// the result: by value, empty intervals for values that are not concerned or
+/// read as a whole. For a value that several operations read, the hull of what
+/// they need. Returns false if an operation would need no row at all (a band
+/// that consists of padding).
+bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
+                std::vector<Rows> &rows);
+
+/// The rows of `read.value`, which has `extent` of them, for rows `wanted` of
+/// the result.
+Rows rowsRead(const Read &read, int64_t extent, Rows wanted);
+
+/// The bands of `rows` rows of a height.
+std::vector<Rows> bandsOf(int64_t rows, int64_t height);
+
+} // namespace serenity::bands
+
+#endif // SERENITY_TRANSFORMS_REWRITEBANDPLAN_H
