@@ -393,7 +393,7 @@ std::vector<std::string> meansOf(Variant variant, const Form &form,
     means.push_back("fusion");
   }
   auto tried = forms.tried().find(form);
-  const std::vector<RewriteSite> &sites = forms.sites(form.storage);
+  const std::vector<RewriteSite> &sites = forms.sites(form);
   for (size_t i = 0; tried != forms.tried().end() && i < sites.size() &&
                      i < tried->second.rewrites.parts.size();
        ++i) {

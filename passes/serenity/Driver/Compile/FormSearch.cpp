@@ -145,6 +145,7 @@ void FormSearch::forget() {
   candidates.clear();
   promising.clear();
   maker.reset();
+  bandPlans.clear();
   if (preprocessed.ptr) {
     mlirOperationDestroy(preprocessed);
     preprocessed.ptr = nullptr;
@@ -156,9 +157,9 @@ void FormSearch::startFrom(MlirOperation module) {
   maker.emplace(session, user.session, preprocessed);
 }
 
-const std::vector<RewriteSite> &FormSearch::sites(Form::Storage storage) const {
+const std::vector<RewriteSite> &FormSearch::sites(const Form &form) const {
   static const std::vector<RewriteSite> none;
-  return maker ? maker->sites(storage) : none;
+  return maker ? maker->sites(form) : none;
 }
 
 FormSearch::Tried *FormSearch::placed(const Form &form) {
@@ -546,7 +547,7 @@ Form FormSearch::search(RewriteMode mode) {
       numRewrites(best) == 0) {
     best = rewriteRaised(best, storage);
   }
-  return joinParts(dropSites(keepApartAtPeak(best)));
+  return joinParts(dropSites(tryBands(keepApartAtPeak(best))));
 }
 
 /// The same form of the module that rewrites reach, rewritten at its peak;
@@ -629,7 +630,7 @@ Form FormSearch::rewriteAtPeak(Form best) {
       break;
     }
     std::set<std::string> places = placesAtPeak(*known);
-    const std::vector<RewriteSite> &all = maker->sites(best.storage);
+    const std::vector<RewriteSite> &all = maker->sites(best);
     using Wanted = bool (*)(const RewriteSite &);
     static constexpr Wanted groups[] = {
         [](const RewriteSite &site) {
@@ -715,7 +716,7 @@ Form FormSearch::keepApartAtPeak(Form best) {
     }
     Form form = best;
     std::set<std::string> places = placesAtPeak(*known);
-    for (const std::string &site : maker->apartSites(best.storage)) {
+    for (const std::string &site : maker->apartSites(best)) {
       if (isAt(site, places)) {
         form.apart.insert(site);
       }

@@ -74,7 +74,11 @@ public:
   void refine(Tried &entry);
 
   const std::map<Form, Tried> &tried() const { return candidates; }
-  const std::vector<RewriteSite> &sites(Form::Storage storage) const;
+  /// The sites that `form` chooses from.
+  const std::vector<RewriteSite> &sites(const Form &form) const;
+
+  /// The band plan of a form that has one.
+  const BandPlan *bandPlan(const Form &form) const;
 
   /// Drops all modules, and the one to make forms from.
   void forget();
@@ -89,6 +93,8 @@ private:
   /// least estimate, then of fewest rewrites.
   bool promisesMore(const Form &a, const Form &b) const;
   Form keepApartAtPeak(Form best);
+  Form tryBands(Form best);
+  const std::vector<size_t> &planBands(Form::Storage storage);
   Form rewriteAtPeak(Form best);
   Form rewriteRaised(const Form &best, Form::Storage storage);
   std::set<std::string> placesAtPeak(const Tried &entry) const;
@@ -107,7 +113,9 @@ private:
   WorkLimit &limit;
   MlirContext context = {};
   MlirOperation preprocessed = {};
-  std::optional<FormMaker> maker;
+  mutable std::optional<FormMaker> maker;
+  /// Numbers of the band plans, once they are made, by the module they are for.
+  std::map<Form::Storage, std::vector<size_t>> bandPlans;
   /// Per function, the least peak without our order.
   Peaks bestStock;
   std::map<Form, Tried> candidates;

@@ -9,6 +9,7 @@
 #include "serenity/Transforms/KeepApart.h"
 #include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/StoreQuantized.h"
+#include "serenity/Transforms/TensorBuilder.h"
 
 #include <algorithm>
 #include <tuple>
@@ -36,7 +37,7 @@ size_t numJoins(const Form &form) {
 }
 
 bool Form::isStock() const {
-  return storage == AsGiven && !fuseMultiUse && inPlace == None &&
+  return storage == AsGiven && !fuseMultiUse && inPlace == None && bands == 0 &&
          apart.empty() && numRewrites(*this) == 0;
 }
 
@@ -59,6 +60,9 @@ std::string Form::name() const {
     add(std::to_string(apart.size()) +
         (apart.size() == 1 ? " producer apart" : " producers apart"));
   }
+  if (bands > 0) {
+    add("bands plan " + std::to_string(bands));
+  }
   if (size_t count = numRewrites(*this)) {
     add(std::to_string(count) + (count == 1 ? " rewrite" : " rewrites"));
   }
@@ -73,8 +77,8 @@ std::string Form::name() const {
 
 bool Form::operator<(const Form &other) const {
   auto key = [](const Form &form) {
-    return std::tie(form.storage, form.fuseMultiUse, form.inPlace, form.apart,
-                    form.sites, form.joins, form.deepStreams);
+    return std::tie(form.storage, form.bands, form.fuseMultiUse, form.inPlace,
+                    form.apart, form.sites, form.joins, form.deepStreams);
   };
   return key(*this) < key(other);
 }
@@ -90,11 +94,34 @@ FormMaker::FormMaker(iree_compiler_session_t *session,
 }
 
 FormMaker::~FormMaker() {
+  for (const Banded &item : banded) {
+    if (item.base.module.ptr) {
+      mlirOperationDestroy(item.base.module);
+    }
+  }
   for (Form::Storage storage : {Form::Integers, Form::Raised}) {
     if (has(storage)) {
       mlirOperationDestroy(bases[storage].module);
     }
   }
+}
+
+size_t FormMaker::addBandPlan(Form::Storage storage, BandPlan plan) {
+  banded.push_back({storage, std::move(plan), {}});
+  return banded.size();
+}
+
+FormMaker::Base &FormMaker::baseOf(const Form &form) {
+  if (form.bands == 0) {
+    return bases[form.storage];
+  }
+  Banded &entry = banded[form.bands - 1];
+  if (!entry.base.module.ptr) {
+    MlirOperation module = mlirOperationClone(bases[entry.storage].module);
+    applyBands(module, entry.plan);
+    entry.base = {module, findRewriteSites(module), findApartSites(module)};
+  }
+  return entry.base;
 }
 
 void FormMaker::setBase(Form::Storage storage, MlirOperation module) {
@@ -153,7 +180,7 @@ bool FormMaker::evaluates() const {
 }
 
 PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
-  MlirOperation module = mlirOperationClone(bases[form.storage].module);
+  MlirOperation module = mlirOperationClone(baseOf(form).module);
   RewriteOptions options;
   options.stateLimit = stateLimit;
   options.deepStreams = form.deepStreams;
@@ -164,7 +191,7 @@ PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
 
 MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
                               RewriteOutcome *outcome, Constants constants) {
-  MlirOperation module = mlirOperationClone(bases[form.storage].module);
+  MlirOperation module = mlirOperationClone(baseOf(form).module);
   bool ok = true;
   if (numRewrites(form) > 0) {
     RewriteOptions options;
@@ -173,8 +200,10 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     options.deepStreams = form.deepStreams;
     ok = applyRewrites(module, form.sites, options, outcome);
   }
+  ok = ok && !rewrite::refusedTensor(module);
+  const bool rewritten = numRewrites(form) > 0 || form.bands > 0;
   keepApart(module, form.apart);
-  if (numRewrites(form) > 0) {
+  if (rewritten) {
     tagProgramOrder(module); // the order that accumulations assume
   }
   std::vector<std::string> changed;
@@ -185,7 +214,7 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     }
   };
   // IREE's passes end the process on an operation that the verifier refuses.
-  ok = ok && (numRewrites(form) == 0 || mlirOperationVerify(module));
+  ok = ok && (!rewritten || mlirOperationVerify(module));
   override(multiUseFlag, form.fuseMultiUse);
   if (constants == Constants::Symbolic && evaluates()) {
     override(evaluateFlag, false);
@@ -210,7 +239,7 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
     return MlirOperation{nullptr};
   }
   removeBarriers(module);
-  if (numRewrites(form) > 0) {
+  if (rewritten) {
     restoreProgramOrder(module);
   }
   if (form.inPlace != Form::None) {

@@ -11,6 +11,7 @@
 
 #include "serenity/IREE/IreeC.h"
 #include "serenity/Transforms/Rewrite.h"
+#include "serenity/Transforms/RewriteBand.h"
 
 #include <array>
 #include <map>
@@ -32,7 +33,10 @@ struct Form {
   /// into its consumers would often need less still, but IREE 3.12 and 3.13
   /// fail to generate code for it on CPUs.)
   std::optional<bool> fuseMultiUse;
-  /// Per rewrite site; empty: none.
+  /// The band plan that is applied before all else: its number, counted from
+  /// one; 0: none.
+  size_t bands = 0;
+  /// Per rewrite site of the module in these bands; empty: none.
   std::vector<bool> sites;
   /// Pieces reach through sums of values that others read too.
   bool deepStreams = false;
@@ -75,7 +79,24 @@ public:
   const std::vector<RewriteSite> &sites(Form::Storage storage) const {
     return bases[storage].sites;
   }
+  const std::vector<RewriteSite> &sites(const Form &form) {
+    return baseOf(form).sites;
+  }
+
+  /// Plans bands for that module, which costs no trial compilation.
+  BandPlan planBands(Form::Storage storage, const BandOptions &options) const {
+    return serenity::planBands(bases[storage].module, options);
+  }
+  /// Adds a plan for the module of `storage`; returns its number.
+  size_t addBandPlan(Form::Storage storage, BandPlan plan);
+  const BandPlan &bandPlan(size_t number) const {
+    return banded[number - 1].plan;
+  }
+
   /// Locations of the producers that may be kept apart.
+  const std::set<std::string> &apartSites(const Form &form) {
+    return baseOf(form).producers;
+  }
   const std::set<std::string> &apartSites(Form::Storage storage) const {
     return bases[storage].producers;
   }
@@ -107,6 +128,14 @@ private:
     std::set<std::string> producers;
   };
 
+  /// The same in the bands of a plan.
+  struct Banded {
+    Form::Storage storage = Form::AsGiven;
+    BandPlan plan;
+    Base base; // null until a form asks for it
+  };
+  Base &baseOf(const Form &form);
+
   bool setFlag(const std::string &name, const std::string &value);
   void setBase(Form::Storage storage, MlirOperation module);
   void makeQuantizedBases();
@@ -114,6 +143,7 @@ private:
   iree_compiler_session_t *session;
   const std::map<std::string, std::string> &flags;
   std::array<Base, 3> bases;
+  std::vector<Banded> banded;
 };
 
 } // namespace serenity

@@ -391,8 +391,15 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
   };
   if (own && !form.isStock()) {
-    for (size_t i = 0; i < forms.sites(form.storage).size(); ++i) {
-      const RewriteSite &site = forms.sites(form.storage)[i];
+    if (const BandPlan *plan = forms.bandPlan(form)) {
+      for (const BandSite &site : plan->sites) {
+        report.rewrites.push_back({site.from, site.function, "band", site.count,
+                                   site.bytesBefore, site.bytesAfter});
+      }
+    }
+    const std::vector<RewriteSite> &sites = forms.sites(form);
+    for (size_t i = 0; i < sites.size(); ++i) {
+      const RewriteSite &site = sites[i];
       if (i < own->rewrites.parts.size() && own->rewrites.parts[i] > 0) {
         report.rewrites.push_back(
             {site.location, site.function, rewriteKindName(site.kind),
