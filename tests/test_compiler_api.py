@@ -43,6 +43,7 @@ def test_every_option_is_a_flag() -> None:
     values: dict[str, Any] = {
         "schedule": False,
         "rewrite": "always",
+        "max_recompute": 0.5,
         "offsets": "greedy",
         "scheduler": "heuristic",
         "waves": "off",
@@ -58,6 +59,7 @@ def test_every_option_is_a_flag() -> None:
     assert SerenityOptions(**values).flags() == [
         "--serenity-schedule=off",
         "--serenity-rewrite=always",
+        "--serenity-max-recompute=0.5",
         "--serenity-offsets=greedy",
         "--serenity-scheduler=heuristic",
         "--serenity-waves=off",
@@ -91,6 +93,7 @@ def test_default_options_are_one_flag() -> None:
         ("time_limit", float("nan"), "seconds"),
         ("time_limit", float("inf"), "seconds"),
         ("state_limit", -1, "negative"),
+        ("max_recompute", -0.5, "0.15"),
         ("memory_budget", -4, "256KiB"),
         ("memory_budget", 0, "256KiB"),
         ("memory_budget", 1.5, "256KiB"),

@@ -57,7 +57,11 @@ def test_scheduler_agrees_with_brute_force_on_every_small_graph(programs: Path) 
     assert "8763 problems agree with brute force" in printed
 
 
+def test_bands_are_planned_as_by_hand(programs: Path) -> None:
+    assert run(programs / "BandPlanTest") == "bands are planned as by hand\n"
+
+
 def test_every_test_program_is_run_here(programs: Path) -> None:
     built = {source.stem for source in (REPOSITORY / "tests" / "core").glob("*Test.cpp")}
-    assert built == {"DifferentialTest", "SmallGraphsTest"}
+    assert built == {"BandPlanTest", "DifferentialTest", "SmallGraphsTest"}
     assert all((programs / name).is_file() for name in built)

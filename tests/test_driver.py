@@ -808,6 +808,8 @@ def test_stopped_in_the_middle(
         ["--serenity-schedule="],
         ["--serenity-rewrite=yes"],
         ["--serenity-rewrite"],
+        ["--serenity-max-recompute=-1"],
+        ["--serenity-max-recompute=nan"],
         ["--serenity-offsets=tflite"],
         ["--serenity-scheduler=dp"],
         ["--serenity-time-limit=soon"],

@@ -304,6 +304,8 @@ def _in_words(feature: str) -> tuple[int, str]:
     if re.fullmatch(r"\d+ rewrites?", feature):
         count = feature.split()[0]
         return 2, f"rewriting ({count} place{'' if count == '1' else 's'})"
+    if re.fullmatch(r"bands plan \d+", feature):
+        return 2, "segments in bands of rows"
     if re.fullmatch(r"\d+ joins?", feature):
         count = feature.split()[0]
         return 3, f"parts taken together ({count} operation{'' if count == '1' else 's'} saved)"

@@ -19,6 +19,8 @@
 //   %1 = util.optimization_barrier {serenity.barrier} %0
 //   %r = linalg.conv_2d_nchw_fchw ins(%y, %w_y) outs(%1)
 //
+// Segments are computed in bands of rows before that (RewriteBand.h).
+//
 // The barrier is also what keeps the accumulator the init of the next part:
 // an init that another linalg operation defines would be detached into a
 // separate addition.

@@ -10,6 +10,8 @@
 #include "serenity/Transforms/TensorBuilder.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -41,6 +43,42 @@ static std::vector<MlirOperation> bandableFunctions(MlirOperation module) {
   return found;
 }
 
+/// What ends segments, and what the limit of extra work prevents.
+static void listRefusals(const FunctionGraph &graph, const bands::Plan &plan,
+                         PlanOptions options,
+                         std::vector<RefusedBand> &refused) {
+  auto refuse = [&](size_t i, const std::string &reason) {
+    refused.push_back({std::string(ir::name(graph.operations[i])),
+                       mlirOperationGetLocation(graph.operations[i]), reason});
+  };
+  for (size_t i = 0; i < graph.operations.size(); ++i) {
+    // Only of operations that read rows: nobody asks about the others.
+    bool readsRows = false;
+    for (const Read &read : graph.graph.operations[i].reads) {
+      readsRows |= graph.graph.values[read.value].rows > 0;
+    }
+    if (readsRows && !graph.graph.operations[i].writes.empty() &&
+        graph.refusals[i] != BandRefusal::None) {
+      refuse(i, bands::refusalText(graph.refusals[i]));
+    }
+  }
+  double limit = options.maxRecompute;
+  options.maxRecompute = std::numeric_limits<double>::infinity();
+  bands::Plan more = bands::plan(graph.graph, options);
+  if (more.peakBytes < plan.peakBytes && more.work > 0) {
+    auto percent = [](double share) {
+      return std::to_string(int64_t(std::ceil(share * 100))) + " %";
+    };
+    refuse(more.segments.front().first,
+           "a predicted peak of " + std::to_string(more.peakBytes) +
+               " bytes instead of " + std::to_string(plan.peakBytes) +
+               " would take " +
+               percent(double(more.extraWork) / double(more.work)) +
+               " more multiply-accumulates; the limit is " + percent(limit) +
+               " (--serenity-max-recompute)");
+  }
+}
+
 BandPlan planBands(MlirOperation module, const BandOptions &options,
                    std::vector<RefusedBand> *refused) {
   BandPlan plan;
@@ -63,17 +101,8 @@ BandPlan planBands(MlirOperation module, const BandOptions &options,
     }
     plan.predictedBytes += found.peakBytes;
     plan.predictedWholeBytes += found.wholePeakBytes;
-    for (size_t i = 0; refused && i < graph.operations.size(); ++i) {
-      // Of operations next to bands alone: nobody asks about the others.
-      bool near = graph.graph.operations[i].bandable;
-      for (const Read &read : graph.graph.operations[i].reads) {
-        near |= graph.graph.values[read.value].rows > 0;
-      }
-      if (near && graph.refusals[i] != BandRefusal::None) {
-        refused->push_back({std::string(ir::name(graph.operations[i])),
-                            mlirOperationGetLocation(graph.operations[i]),
-                            bands::refusalText(graph.refusals[i])});
-      }
+    if (refused) {
+      listRefusals(graph, found, planOptions, *refused);
     }
     plan.functions.emplace_back(name, std::move(found));
   }

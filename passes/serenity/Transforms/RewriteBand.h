@@ -19,7 +19,7 @@
 
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Transforms/RewriteBandGraph.h"
-#include "serenity/Transforms/RewriteBandPlan.h"
+#include "serenity/Core/Banding/BandPlan.h"
 
 #include <cstdint>
 #include <string>

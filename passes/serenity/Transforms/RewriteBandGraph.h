@@ -14,7 +14,7 @@
 #define SERENITY_TRANSFORMS_REWRITEBANDGRAPH_H
 
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/RewriteBandPlan.h"
+#include "serenity/Core/Banding/BandPlan.h"
 #include "serenity/Transforms/RewriteSplit.h"
 
 #include <map>

@@ -548,6 +548,9 @@ bool Pipeline::run() {
       return false;
     }
     takeModule();
+    if (flags.schedule) {
+      removeBarriers(state.module); // of a serenity-rewrite before
+    }
   }
   if (to == flowPhase) {
     CrashGuard guard("serenity-schedule");

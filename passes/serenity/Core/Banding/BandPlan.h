@@ -26,8 +26,8 @@
 /// Deep Learning", NeurIPS 2021, computes the first layers of a network by
 /// patches in this way.
 
-#ifndef SERENITY_TRANSFORMS_REWRITEBANDPLAN_H
-#define SERENITY_TRANSFORMS_REWRITEBANDPLAN_H
+#ifndef SERENITY_CORE_BANDING_BANDPLAN_H
+#define SERENITY_CORE_BANDING_BANDPLAN_H
 
 #include <cstddef>
 #include <cstdint>
@@ -148,4 +148,4 @@ std::vector<Rows> bandsOf(int64_t rows, int64_t height);
 
 } // namespace serenity::bands
 
-#endif // SERENITY_TRANSFORMS_REWRITEBANDPLAN_H
+#endif // SERENITY_CORE_BANDING_BANDPLAN_H

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Transforms/RewriteBandPlan.h"
+#include "serenity/Core/Banding/BandPlan.h"
 
 #include <algorithm>
 #include <limits>

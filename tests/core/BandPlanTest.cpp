@@ -1,0 +1,204 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// BandPlanTest: plans of bands whose numbers are worked out by hand, and of
+// random chains against the rows that a plain simulation marks.
+
+#include "serenity/Core/Banding/BandPlan.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <random>
+#include <set>
+#include <vector>
+
+using namespace serenity::bands;
+
+namespace {
+
+int failures = 0;
+
+void expect(bool holds, const char *what) {
+  if (!holds) {
+    std::fprintf(stderr, "failed: %s\n", what);
+    ++failures;
+  }
+}
+
+/// A chain of windows of `window` rows and stride 1 without padding; value i
+/// has `rows` - i * (window - 1) rows of `rowBytes`. The first and the last are
+/// argument and result, which take no transient memory.
+Graph chain(size_t length, int64_t rows, int64_t rowBytes, int64_t window) {
+  Graph graph;
+  for (size_t i = 0; i <= length; ++i) {
+    int64_t extent = rows - int64_t(i) * (window - 1);
+    Value value;
+    value.rows = extent;
+    value.bytes = extent * rowBytes;
+    value.counted = i > 0 && i < length;
+    graph.values.push_back(value);
+  }
+  for (size_t i = 0; i < length; ++i) {
+    Operation op;
+    Read read;
+    read.value = i;
+    read.window = window;
+    op.reads = {read};
+    op.writes = {i + 1};
+    op.work = graph.values[i + 1].rows;
+    op.bandable = true;
+    op.copies = i == 0; // reads its rows where they are
+    op.group = i;
+    graph.operations.push_back(op);
+  }
+  return graph;
+}
+
+/// Two windows of 1 row: bands of one row need no row twice. Whole, the value
+/// between has 8 rows of 64 bytes. In bands of one row it has one row, and the
+/// band of the result has one until it is copied.
+void testNoHalo() {
+  PlanOptions options;
+  options.maxRecompute = 0;
+  Plan found = plan(chain(2, 8, 64, 1), options);
+  expect(found.wholePeakBytes == 512, "the whole value between is 512 bytes");
+  expect(found.segments.size() == 1 && found.segments[0].count == 8,
+         "one segment in eight bands");
+  expect(found.peakBytes == 128, "two rows are alive");
+  expect(found.extraWork == 0, "nothing is done again");
+}
+
+/// Two windows of 3 rows; 20, 18 and 16 rows, 34 rows of work. Bands of h rows
+/// compute h + 2 rows of the value between: n of them 2 (n - 1) rows again. Two
+/// bands of 8 rows have 10 and 8 rows alive, no less than the 18 of the whole.
+void testLimitOfWork() {
+  Graph graph = chain(2, 20, 64, 3);
+  PlanOptions options;
+  options.maxRecompute = 0;
+  expect(plan(graph, options).segments.empty(), "no work, no bands");
+  // 4 of 34 rows: bands of 6, 6 and 4 rows.
+  options.maxRecompute = 0.12;
+  Plan three = plan(graph, options);
+  expect(three.segments.size() == 1 && three.segments[0].count == 3 &&
+             three.segments[0].height == 6,
+         "three bands within 12 %");
+  expect(three.extraWork == 4, "four rows again");
+  expect(three.peakBytes == 64 * (8 + 6), "8 rows between, 6 of the result");
+  // All: 16 bands of 1 and 3 rows, 30 rows again.
+  options.maxRecompute = 1;
+  Plan all = plan(graph, options);
+  expect(all.segments.size() == 1 && all.segments[0].count == 16,
+         "sixteen bands without a limit");
+  expect(all.extraWork == 30 && all.peakBytes == 64 * 4, "3 rows and 1");
+}
+
+/// What lives beside a segment counts, and ends the search: no bands are made
+/// where another operation, which has none, needs as much.
+void testPeakElsewhere() {
+  Graph graph = chain(2, 8, 64, 1);
+  Value large;
+  large.bytes = 4096;
+  graph.values.push_back(large);
+  Operation op;
+  op.writes = {3};
+  op.group = 2;
+  graph.operations.push_back(op);
+  Plan found = plan(graph);
+  expect(found.segments.empty() && found.peakBytes == 4096,
+         "no bands where they do not lower the peak");
+}
+
+/// A value that leaves in the middle is no segment's inside.
+void testTwoResults() {
+  Graph graph = chain(2, 8, 64, 1);
+  Operation op;
+  Read read;
+  read.value = 1;
+  read.whole = true;
+  op.reads = {read};
+  op.group = 2;
+  graph.operations.push_back(op);
+  expect(plan(graph).segments.empty(), "the value between is needed whole");
+}
+
+/// A band in the padding needs no row at all.
+void testPaddingAlone() {
+  Graph graph = chain(2, 8, 64, 1);
+  graph.operations[0].reads[0].before = 4; // rows 0 to 3 are padding
+  std::vector<Rows> rows;
+  expect(!neededRows(graph, 0, 2, {0, 2}, rows), "rows 0 and 1 are padding");
+  expect(neededRows(graph, 0, 2, {3, 6}, rows) && rows[0] == Rows{0, 2},
+         "rows 3 to 5 are padding and rows 0 and 1");
+}
+
+/// On random chains: the rows of every value, against those that are marked
+/// one by one from the wanted rows backwards.
+void testRandomRows() {
+  std::mt19937 random(1);
+  for (int trial = 0; trial < 2000; ++trial) {
+    size_t length = 1 + random() % 5;
+    Graph graph = chain(length, 9000, 4, 1); // never past the end
+    for (size_t i = length; i-- > 0;) {
+      Read &read = graph.operations[i].reads[0];
+      if (random() % 2) { // a window, which may leave rows out
+        read.stride = 1 + random() % 3;
+        read.window = 1 + random() % 4;
+      } else { // a pad or a crop
+        read.before = int64_t(random() % 7) - 3;
+      }
+    }
+    int64_t begin = int64_t(random() % 12);
+    Rows wanted = {begin, begin + 1 + int64_t(random() % 4)};
+    std::vector<Rows> rows;
+    bool given = neededRows(graph, 0, length, wanted, rows);
+    std::set<int64_t> marked;
+    for (int64_t row = wanted.begin; row < wanted.end; ++row) {
+      marked.insert(row);
+    }
+    bool possible = true;
+    for (size_t i = length; i-- > 0 && possible;) {
+      const Read &read = graph.operations[i].reads[0];
+      std::set<int64_t> before;
+      // Every row between: a slice has no holes.
+      for (int64_t row = *marked.begin(); row <= *marked.rbegin(); ++row) {
+        for (int64_t k = 0; k < read.window; ++k) {
+          int64_t at = row * read.stride - read.before + k;
+          if (at >= 0 && at < graph.values[i].rows) {
+            before.insert(at);
+          }
+        }
+      }
+      possible = !before.empty();
+      marked = before;
+      if (possible && given) {
+        expect(rows[i].begin == *marked.begin() &&
+                   rows[i].end == *marked.rbegin() + 1,
+               "the interval holds the marked rows and no more");
+      }
+    }
+    expect(possible == given, "refused exactly where no row is needed");
+  }
+}
+
+void testBands() {
+  std::vector<Rows> found = bandsOf(7, 3);
+  expect(found.size() == 3 && found[2] == Rows{6, 7}, "3, 3 and 1 rows");
+}
+
+} // namespace
+
+int main() {
+  testNoHalo();
+  testLimitOfWork();
+  testPeakElsewhere();
+  testTwoResults();
+  testPaddingAlone();
+  testRandomRows();
+  testBands();
+  if (failures) {
+    return 1;
+  }
+  std::puts("bands are planned as by hand");
+  return 0;
+}
