@@ -122,6 +122,33 @@ void testTwoResults() {
   expect(plan(graph).segments.empty(), "the value between is needed whole");
 }
 
+/// A reduction over all rows ends a segment: its operand, 8 rows of 64 bytes,
+/// is there one row at a time. The result, 64 bytes, is there from the first
+/// on.
+void testAccumulation() {
+  Graph graph = chain(2, 8, 64, 1);
+  graph.values[2].counted = true;
+  graph.values.push_back({64, 0, true, 1});
+  Operation sum;
+  Read read;
+  read.value = 2;
+  sum.reads = {read};
+  sum.writes = {3};
+  sum.work = 8;
+  sum.accumulates = true;
+  sum.group = 2;
+  graph.operations.push_back(sum);
+  PlanOptions options;
+  options.maxRecompute = 0;
+  Plan found = plan(graph, options);
+  expect(found.wholePeakBytes == 1024, "two values of 8 rows");
+  expect(found.segments.size() == 1 && found.segments[0].last == 3 &&
+             found.segments[0].count == 8,
+         "one segment to the end of the reduction");
+  expect(found.peakBytes == 64 + 2 * 64, "the result and a row of each");
+  expect(cutValue(graph, 3) == 2, "its bands are rows of what it reduces");
+}
+
 /// A band in the padding needs no row at all.
 void testPaddingAlone() {
   Graph graph = chain(2, 8, 64, 1);
@@ -193,6 +220,7 @@ int main() {
   testLimitOfWork();
   testPeakElsewhere();
   testTwoResults();
+  testAccumulation();
   testPaddingAlone();
   testRandomRows();
   testBands();

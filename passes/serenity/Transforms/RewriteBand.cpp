@@ -82,10 +82,12 @@ static void listRefusals(const FunctionGraph &graph, const bands::Plan &plan,
 BandPlan planBands(MlirOperation module, const BandOptions &options,
                    std::vector<RefusedBand> *refused) {
   BandPlan plan;
+  plan.reorderSums = options.reorderSums;
   for (MlirOperation function : bandableFunctions(module)) {
     std::string name = stringAttr(function, "sym_name").value_or("");
     GraphOptions graphOptions;
     graphOptions.streamed = options.streamed;
+    graphOptions.reorderSums = options.reorderSums;
     FunctionGraph graph = readFunction(module, function, graphOptions);
     PlanOptions planOptions;
     planOptions.maxRecompute = options.maxRecompute;
@@ -125,7 +127,8 @@ public:
   MlirValue write();
 
 private:
-  MlirValue writeBand(Rows wanted);
+  MlirValue writeBand(Rows wanted, size_t last);
+  MlirValue accumulate();
   MlirValue writeOperation(size_t index);
   MlirValue rowsOf(MlirValue value, const Read &read, Rows own);
   MlirOperation clone(MlirOperation op, const std::vector<MlirValue> &values,
@@ -238,20 +241,61 @@ MlirValue SegmentWriter::writeOperation(size_t index) {
   return result(clone(op, values, own, read));
 }
 
-MlirValue SegmentWriter::writeBand(Rows wanted) {
+/// The operations before `end`, for a band.
+MlirValue SegmentWriter::writeBand(Rows wanted, size_t end) {
   made.clear();
   slices.clear();
   neededRows(graph.graph, segment.first, segment.last, wanted, rows);
   MlirValue last = {};
-  for (size_t i = segment.first; i < segment.last; ++i) {
+  for (size_t i = segment.first; i < end; ++i) {
     last = writeOperation(i);
     made[graph.graph.operations[i].writes[0]] = last;
   }
   return last;
 }
 
+/// A segment that ends with a reduction over its rows: every band adds its own
+/// to the result of the one before it.
+MlirValue SegmentWriter::accumulate() {
+  MlirOperation op = graph.operations[segment.last - 1];
+  const Operation &operation = graph.graph.operations[segment.last - 1];
+  size_t number = operation.reads[0].value;
+  Structured loops = *structured(op);
+  int64_t input = 0;
+  while (!graph.numbers.count(key(operand(op, input))) ||
+         graph.numbers.at(key(operand(op, input))) != number) {
+    ++input;
+  }
+  int64_t row = *reducedRows(loops, input, graph.rowDim(operand(op, input)));
+  MlirValue sum = operand(op, loops.numInputs);
+  bool first = true;
+  for (const Rows &band :
+       bandsOf(graph.graph.values[number].rows, segment.height)) {
+    writeBand(band, segment.last - 1);
+    std::vector<MlirValue> values;
+    for (int64_t i = 0; i < loops.numInputs; ++i) {
+      MlirValue value = operand(op, i);
+      int64_t at = loops.dimOfLoop(i, row).value_or(-1);
+      if (i == input) {
+        value = rowsOf(value, operation.reads[0], band);
+      } else if (at >= 0) {
+        value = splitter.slice(value, at, {{band.begin, band.size()}}, before);
+      }
+      values.push_back(value);
+    }
+    // In a dispatch of its own, into the memory of the sum so far.
+    values.push_back(first ? sum : insertBarrier(sum, before));
+    sum = result(cloneStep(op, values, mlirValueGetType(result(op)), before));
+    first = false;
+  }
+  return sum;
+}
+
 MlirValue SegmentWriter::write() {
   MlirOperation last = graph.operations[segment.last - 1];
+  if (graph.graph.operations[segment.last - 1].accumulates) {
+    return accumulate();
+  }
   size_t number = graph.graph.operations[segment.last - 1].writes[0];
   MlirValue old = result(last);
   int64_t dim = graph.rowDim(old);
@@ -261,7 +305,8 @@ MlirValue SegmentWriter::write() {
   MlirValue whole = result(empty);
   for (const Rows &band :
        bandsOf(graph.graph.values[number].rows, segment.height)) {
-    whole = insertHiddenSlice(writeBand(band), whole, dim, band.begin, before);
+    whole = insertHiddenSlice(writeBand(band, segment.last), whole, dim,
+                              band.begin, before);
   }
   return whole;
 }
@@ -277,7 +322,9 @@ void applyBands(MlirOperation module, const BandPlan &plan) {
     if (own == plan.functions.end() || own->second.segments.empty()) {
       continue;
     }
-    FunctionGraph graph = readFunction(module, function);
+    GraphOptions reading;
+    reading.reorderSums = plan.reorderSums;
+    FunctionGraph graph = readFunction(module, function, reading);
     Splitter splitter(module, /*throughReductions=*/true);
     std::vector<MlirOperation> dead;
     for (const Segment &segment : own->second.segments) {

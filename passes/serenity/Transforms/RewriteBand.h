@@ -17,9 +17,9 @@
 #ifndef SERENITY_TRANSFORMS_REWRITEBAND_H
 #define SERENITY_TRANSFORMS_REWRITEBAND_H
 
+#include "serenity/Core/Banding/BandPlan.h"
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Transforms/RewriteBandGraph.h"
-#include "serenity/Core/Banding/BandPlan.h"
 
 #include <cstdint>
 #include <string>
@@ -32,6 +32,9 @@ struct BandOptions {
   double maxRecompute = 0.15;
   /// Plan as if what a stream rewrite can compute in pieces were computed so.
   bool streamed = false;
+  /// A segment may end with a reduction over its rows, which accumulates over
+  /// the bands: that may take the terms of a sum in another order.
+  bool reorderSums = true;
   /// The number of bands of every segment; 0: as the planner chooses.
   int64_t count = 0;
 };
@@ -54,6 +57,7 @@ struct BandSite {
 
 /// The segments of every function of a module that are computed in bands.
 struct BandPlan {
+  bool reorderSums = true;
   /// By function, in the order of the module.
   std::vector<std::pair<std::string, bands::Plan>> functions;
   std::vector<BandSite> sites;

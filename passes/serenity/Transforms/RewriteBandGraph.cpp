@@ -173,6 +173,27 @@ std::optional<Read> readOf(const Structured &loops, int64_t index, int64_t dim,
   return read.stride > 0 ? std::optional<Read>(read) : std::nullopt;
 }
 
+std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
+                                   int64_t dim) {
+  std::optional<Linear> sum =
+      linear(mlirAffineMapGetResult(loops.maps[index], dim));
+  if (!sum || sum->constant != 0 || !accumulates(loops)) {
+    return std::nullopt;
+  }
+  int64_t rows =
+      mlirShapedTypeGetDimSize(mlirValueGetType(operand(loops.op, index)), dim);
+  std::optional<int64_t> found;
+  for (const auto &[loop, factor] : sum->loops) {
+    std::optional<int64_t> extent = extentOf(loops, loop);
+    if (loops.isReduction(loop) && factor == 1 && extent == rows && !found) {
+      found = loop;
+    } else if (extent != 1) {
+      return std::nullopt;
+    }
+  }
+  return found;
+}
+
 // --- the graph --------------------------------------------------------------
 
 namespace {
@@ -196,6 +217,7 @@ private:
   void addReads(MlirOperation op, Operation &operation);
   BandRefusal band(MlirOperation op, Operation &operation);
   BandRefusal bandLoops(const Structured &loops, Operation &operation);
+  bool accumulateRows(const Structured &loops, Operation &operation);
   BandRefusal bandTensor(MlirOperation op, Operation &operation);
   void joinGroup(MlirOperation op, Operation &operation);
   void streamPieces();
@@ -426,6 +448,72 @@ BandRefusal Reader::bandLoops(const Structured &loops, Operation &operation) {
   return BandRefusal::None;
 }
 
+/// Whether `loops` reduces all rows of one computed input and can take them
+/// band by band; `operation` receives its reads, that input's first.
+bool Reader::accumulateRows(const Structured &loops, Operation &operation) {
+  MlirOperation op = loops.op;
+  int64_t own = found.rowDim(result(op));
+  MlirType type = mlirValueGetType(result(op));
+  if (!loops.hasReduction() || !isStatic(type) ||
+      (own >= 0 && mlirShapedTypeGetDimSize(type, own) != 1)) {
+    return false;
+  }
+  if (mlirTypeIsAFloat(mlirShapedTypeGetElementType(type)) &&
+      !options.reorderSums) {
+    return false;
+  }
+  std::optional<int64_t> input;
+  std::optional<int64_t> row;
+  for (int64_t i = 0; i < loops.numInputs && !input; ++i) {
+    MlirValue value = operand(op, i);
+    int64_t dim = found.rowDim(value);
+    if (dim < 0 || !found.numbers.count(key(value))) {
+      continue;
+    }
+    row = reducedRows(loops, i, dim);
+    if (row && !readsIndex(loops, *row)) {
+      input = i;
+    }
+  }
+  if (!input) {
+    return false;
+  }
+  const size_t cut = found.numbers[key(operand(op, *input))];
+  Operation made;
+  made.reads.emplace_back();
+  made.reads[0].value = cut;
+  for (int64_t i = 0; i <= loops.numInputs; ++i) {
+    if (i == *input) {
+      continue;
+    }
+    MlirValue value = operand(op, i);
+    auto number = found.numbers.find(key(value));
+    std::optional<int64_t> at = loops.dimOfLoop(i, *row);
+    bool sliced = at && *at >= 0;
+    if (!at ||
+        (sliced && (!isConstant(value) || splitter.sliceRefusal(value, *at) !=
+                                              RewriteRefusal::None))) {
+      return false;
+    }
+    if (number != found.numbers.end()) {
+      if (number->second == cut) {
+        return false; // as a whole too
+      }
+      Read read;
+      read.value = number->second;
+      read.whole = true;
+      made.reads.push_back(read);
+    }
+  }
+  made.accumulates = true;
+  made.work = 1;
+  for (int64_t loop = 0; loop < loops.numLoops; ++loop) {
+    made.work *= extentOf(loops, loop).value_or(1);
+  }
+  operation = made;
+  return true;
+}
+
 BandRefusal Reader::bandTensor(MlirOperation op, Operation &operation) {
   std::string_view opName = name(op);
   int64_t dim = found.rowDim(result(op));
@@ -554,7 +642,11 @@ void Reader::add(MlirOperation op) {
     return;
   }
   Operation operation;
-  BandRefusal refusal = band(op, operation);
+  BandRefusal refusal = BandRefusal::None;
+  std::optional<Structured> loops = structured(op);
+  if (!loops || !accumulateRows(*loops, operation)) {
+    refusal = band(op, operation);
+  }
   if (refusal != BandRefusal::None) {
     operation.reads.clear();
     operation.copies = false;
@@ -563,7 +655,7 @@ void Reader::add(MlirOperation op) {
       return;
     }
   }
-  operation.bandable = refusal == BandRefusal::None;
+  operation.bandable = refusal == BandRefusal::None && !operation.accumulates;
   for (MlirValue value : results(op)) {
     if (isTensor(value)) {
       operation.writes.push_back(number(value));

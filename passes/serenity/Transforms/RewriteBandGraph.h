@@ -13,8 +13,8 @@
 #ifndef SERENITY_TRANSFORMS_REWRITEBANDGRAPH_H
 #define SERENITY_TRANSFORMS_REWRITEBANDGRAPH_H
 
-#include "serenity/IREE/Ir.h"
 #include "serenity/Core/Banding/BandPlan.h"
+#include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/RewriteSplit.h"
 
 #include <map>
@@ -68,6 +68,9 @@ struct GraphOptions {
   /// Count values that a stream rewrite computes in pieces of their channels as
   /// one piece at a time.
   bool streamed = false;
+  /// Reductions over all rows may accumulate band by band, which may take the
+  /// terms of a sum in another order.
+  bool reorderSums = true;
 };
 
 /// Reads `function`, which has one block. Operations that are computed from
@@ -79,6 +82,12 @@ FunctionGraph readFunction(MlirOperation module, MlirOperation function,
 /// along `resultDim`. `loops` as `structured` gives them.
 std::optional<Read> readOf(const rewrite::Structured &loops, int64_t index,
                            int64_t dim, int64_t resultDim);
+
+/// The loop that reduces all rows (dimension `dim`) of input `index` of
+/// `loops`, which accumulates into its init: one row per step, and all of them.
+/// Nothing if there is none.
+std::optional<int64_t> reducedRows(const rewrite::Structured &loops,
+                                   int64_t index, int64_t dim);
 
 } // namespace serenity::bands
 

@@ -18,6 +18,7 @@ static void runBands(MlirOperation module, const Options &options,
                      ModuleReport *report) {
   BandOptions planning;
   planning.maxRecompute = options.maxRecompute;
+  planning.reorderSums = options.rewrite != RewriteMode::Off;
   planning.count = options.bands > 1 ? options.bands : 0;
   std::vector<RefusedBand> refused;
   BandPlan plan = planBands(module, planning, &refused);

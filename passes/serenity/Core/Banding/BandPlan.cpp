@@ -114,15 +114,20 @@ bool Planner::mayCutBefore(size_t i) const {
   }
   // A copy can always be made later than what it copies.
   return graph.operations[i].group != graph.operations[i - 1].group ||
-         graph.operations[i].copies;
+         graph.operations[i].copies || graph.operations[i - 1].accumulates;
 }
 
 /// Whether [first, last) can be computed in bands: one value leaves it.
 bool Planner::isSegment(size_t first, size_t last) const {
   for (size_t i = first; i < last; ++i) {
     const Operation &op = graph.operations[i];
-    if (!op.bandable) {
+    bool ends = i + 1 == last && op.accumulates;
+    if (!op.bandable && !ends) {
       return false;
+    }
+    if (ends && (defined[op.reads[0].value] == never ||
+                 defined[op.reads[0].value] < first)) {
+      return false; // nothing is computed in bands
     }
     for (const Read &read : op.reads) {
       size_t from = defined[read.value];
@@ -141,6 +146,7 @@ bool Planner::isSegment(size_t first, size_t last) const {
 int64_t Planner::bandBytes(size_t first, size_t last,
                            const std::vector<Rows> &rows) const {
   size_t exit = graph.operations[last - 1].writes[0];
+  bool accumulates = graph.operations[last - 1].accumulates;
   auto bytesOf = [&](size_t v) {
     const Value &value = graph.values[v];
     return aligned(value.bytes / value.rows * rows[v].size() / value.pieces);
@@ -159,6 +165,9 @@ int64_t Planner::bandBytes(size_t first, size_t last,
     std::set<size_t> slices;
     for (; i < last && graph.operations[i].group == group; ++i) {
       const Operation &op = graph.operations[i];
+      if (accumulates && i + 1 == last) {
+        continue; // its result is there as a whole
+      }
       for (const Read &read : op.reads) {
         bool enters =
             defined[read.value] == never || defined[read.value] < first;
@@ -192,7 +201,7 @@ int64_t Planner::workOf(size_t first, size_t last,
   int64_t sum = 0;
   for (size_t i = first; i < last; ++i) {
     const Operation &op = graph.operations[i];
-    size_t v = op.writes[0];
+    size_t v = op.accumulates ? op.reads[0].value : op.writes[0];
     sum += op.work / graph.values[v].rows * rows[v].size();
   }
   return sum;
@@ -201,7 +210,8 @@ int64_t Planner::workOf(size_t first, size_t last,
 void Planner::addBands(size_t first, size_t last) {
   size_t exit = graph.operations[last - 1].writes[0];
   const Value &result = graph.values[exit];
-  if (result.rows < 2) {
+  const int64_t extent = graph.values[cutValue(graph, last)].rows;
+  if (extent < 2) {
     return;
   }
   int64_t around =
@@ -221,13 +231,13 @@ void Planner::addBands(size_t first, size_t last) {
     i = end;
   }
   int64_t least = bytesWhole;
-  for (int64_t count = 2; count <= std::min(result.rows, options.maxBands);
+  for (int64_t count = 2; count <= std::min(extent, options.maxBands);
        ++count) {
-    if (options.count > 0 && count != std::min(options.count, result.rows)) {
+    if (options.count > 0 && count != std::min(options.count, extent)) {
       continue;
     }
-    int64_t height = (result.rows + count - 1) / count;
-    std::vector<Rows> all = bandsOf(result.rows, height);
+    int64_t height = (extent + count - 1) / count;
+    std::vector<Rows> all = bandsOf(extent, height);
     if (int64_t(all.size()) != count) {
       continue; // the same height as with fewer bands
     }
@@ -286,11 +296,16 @@ void Planner::addPieces() {
       }
     }
     for (size_t last = first + 1;
-         last <= std::min(count, first + options.maxLength) &&
-         graph.operations[last - 1].bandable;
-         ++last) {
+         last <= std::min(count, first + options.maxLength); ++last) {
+      const Operation &end = graph.operations[last - 1];
+      if (!end.bandable && !end.accumulates) {
+        break;
+      }
       if (last - first > 1 && mayCutBefore(last) && isSegment(first, last)) {
         addBands(first, last);
+      }
+      if (!end.bandable) {
+        break;
       }
     }
   }
@@ -383,6 +398,11 @@ Plan Planner::run() {
 
 } // namespace
 
+size_t cutValue(const Graph &graph, size_t last) {
+  const Operation &end = graph.operations[last - 1];
+  return end.accumulates ? end.reads[0].value : end.writes[0];
+}
+
 Rows rowsRead(const Read &read, int64_t extent, Rows wanted) {
   Rows rows = {wanted.begin * read.stride - read.before,
                (wanted.end - 1) * read.stride - read.before + read.window};
@@ -394,7 +414,10 @@ Rows rowsRead(const Read &read, int64_t extent, Rows wanted) {
 bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
                 std::vector<Rows> &rows) {
   rows.assign(graph.values.size(), Rows());
-  rows[graph.operations[last - 1].writes[0]] = wanted;
+  rows[cutValue(graph, last)] = wanted;
+  if (graph.operations[last - 1].accumulates) {
+    --last;
+  }
   for (size_t i = last; i-- > first;) {
     const Operation &op = graph.operations[i];
     Rows own = rows[op.writes[0]];

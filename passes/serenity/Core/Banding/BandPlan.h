@@ -77,6 +77,10 @@ struct Operation {
   int64_t work = 0;
   /// It can be computed in bands of rows; it writes one value then.
   bool bandable = false;
+  /// It accumulates all rows of its first read into its result, as a global
+  /// pool does: a segment may end with it, and its bands are rows of what it
+  /// reads then.
+  bool accumulates = false;
   /// It copies the rows it reads itself, as a pad does, so that these need no
   /// tensor of their own.
   bool copies = false;
@@ -91,7 +95,7 @@ struct Graph {
   std::vector<Operation> operations;
 };
 
-/// Operations [first, last) in bands of `height` rows of the result; the last
+/// Operations [first, last) in bands of `height` rows of `cutValue`; the last
 /// band may have fewer.
 struct Segment {
   size_t first = 0;
@@ -138,6 +142,9 @@ Plan plan(const Graph &graph, const PlanOptions &options = {});
 /// that consists of padding).
 bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
                 std::vector<Rows> &rows);
+
+/// The value whose rows the bands of a segment cut that ends before `last`.
+size_t cutValue(const Graph &graph, size_t last);
 
 /// The rows of `read.value`, which has `extent` of them, for rows `wanted` of
 /// the result.
