@@ -74,10 +74,11 @@ class Chain:
             if last
             else ("depthwise_conv_2d_nchw_chw", (c, k, k)),
             "pool": ("pooling_nhwc_max" if last else "pooling_nchw_max", (k, k)),
+            "sum": ("pooling_nhwc_sum" if last else "pooling_nchw_sum", (k, k)),
         }[kind]
         kernel = (
             self.add(f"tensor.empty() : {tensor_type(shape, self.element)}")
-            if kind == "pool"
+            if kind in ("pool", "sum")
             else self.constant(shape)
         )
         result = self.image(out, h2, w2)
@@ -158,14 +159,25 @@ def residual(channels_last: bool = False) -> str:
     return n.module(c, n.image(3, 19, 19), n.image(4, 19, 19))
 
 
-def in_bands(text: str, tmp_path: Path, bands: int) -> tuple[str, str]:
+def pooled(channels_last: bool) -> str:
+    """The sum of every channel of a convolution, in integers: exact in any order."""
+    n = Chain(channels_last, "i32")
+    a = n.window("conv", n.pad("%x", 4, 20, 20, 1, 1), 4, 8, 22, 22)
+    a = n.elementwise([a], 8, 20, 20)
+    b = n.window("sum", a, 8, 8, 20, 20, k=20)
+    return n.module(b, n.image(4, 20, 20), n.image(8, 1, 1))
+
+
+def in_bands(text: str, bands: int, rewrite: str = "off") -> tuple[str, str]:
     """The module after preprocessing, and the same in bands of rows."""
     from serenity_mlir._native import native_tool
 
     tool = os.environ.get("SERENITY_OPT") or native_tool("serenity-opt")
     whole = compile_str(text, serenity=None, extra_args=[*TARGET, "--compile-to=preprocessing"])
     assert whole is not None
-    pipeline = f"builtin.module(serenity-rewrite{{rewrite=off bands={bands} max-recompute=4}})"
+    pipeline = (
+        f"builtin.module(serenity-rewrite{{rewrite={rewrite} bands={bands} max-recompute=4}})"
+    )
     banded = subprocess.run(
         [tool, f"--pass-pipeline={pipeline}"], input=whole, capture_output=True, check=True
     ).stdout
@@ -189,15 +201,28 @@ def outputs(text: str, argument: Any, **options: Any) -> list[Any]:
     ],
 )
 def test_bands_are_bitwise_equal(
-    network: Any, shape: tuple[int, ...], bands: int, channels_last: bool, tmp_path: Path
+    network: Any, shape: tuple[int, ...], bands: int, channels_last: bool
 ) -> None:
-    whole, banded = in_bands(network(channels_last), tmp_path, bands)
+    whole, banded = in_bands(network(channels_last), bands)
     # One for each band; the other insertions of the module are none.
     assert banded.count("tensor.insert_slice") == bands
     assert whole.count("tensor.insert_slice") == 0
     c, h, w = shape
     x = np.random.default_rng(0).standard_normal((1, h, w, c) if channels_last else (1, c, h, w))
     argument = x.astype(np.float32)
+    (expected,) = outputs(whole, argument, serenity=None)
+    (given,) = outputs(banded, argument, serenity=SerenityOptions(rewrite="off"))
+    assert np.array_equal(expected, given)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_global_pools_add_band_by_band(channels_last: bool) -> None:
+    whole, banded = in_bands(pooled(channels_last), 3, rewrite="auto")
+    # 7, 7 and 6 rows are made and added; none is put into a whole tensor.
+    assert banded.count("linalg.pooling") == 3
+    assert "tensor.insert_slice" not in banded
+    shape = (1, 20, 20, 4) if channels_last else (1, 4, 20, 20)
+    argument = np.random.default_rng(0).integers(-9, 10, shape, dtype=np.int32)
     (expected,) = outputs(whole, argument, serenity=None)
     (given,) = outputs(banded, argument, serenity=SerenityOptions(rewrite="off"))
     assert np.array_equal(expected, given)
@@ -212,7 +237,7 @@ def test_peak_of_two_bands(tmp_path: Path) -> None:
     The second has the former and 16 rows of 32 columns of 4 channels: 27,776. As a whole the
     first has 34 x 34 x 4 and 34 x 34 x 8 elements: 55,488 bytes.
     """
-    whole, banded = in_bands(two_convolutions(), tmp_path, 2)
+    whole, banded = in_bands(two_convolutions(), 2)
     peaks = []
     for name, text in ("whole", whole), ("banded", banded):
         report = tmp_path / f"{name}.json"
