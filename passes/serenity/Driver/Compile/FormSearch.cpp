@@ -541,13 +541,24 @@ Form FormSearch::search(RewriteMode mode) {
       break;
     }
   }
+  // Bands first, while trial compilations are left: where they halve the peak,
+  // other rewrites of the whole network do not reach them.
   Form placedBest = placeBest(false);
+  Form banded = tryBands(placedBest);
+  auto costOf = [&](const Form &form) {
+    Tried *entry = placed(form);
+    return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
+  };
+  if (banded.bands > 0 && costOf(banded) <= costOf(placedBest) / 2) {
+    return joinParts(dropSites(banded));
+  }
   best = rewriteAtPeak(placedBest);
   if (placedBest.storage != Form::AsGiven && placedBest.storage != storage &&
       numRewrites(best) == 0) {
     best = rewriteRaised(best, storage);
   }
-  return joinParts(dropSites(tryBands(keepApartAtPeak(best))));
+  best = keepApartAtPeak(best);
+  return joinParts(dropSites(costOf(banded) < costOf(best) ? banded : best));
 }
 
 /// The same form of the module that rewrites reach, rewritten at its peak;
