@@ -15,6 +15,7 @@ from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.measuring.checking import CheckResult, check
+from serenity_mlir.measuring.predictions import read_prediction
 from serenity_mlir.reports.reporting import FunctionReport, load_report
 
 OLD = (iree_version() or "").startswith("3.12")
@@ -85,3 +86,27 @@ def test_float_arithmetic_of_the_user_wins(tmp_path: Path) -> None:
         pytest.skip("IREE 3.12 has no such flag")
     model = branches(tmp_path / "branches.onnx")
     _assert_equal(check(model, flags=[flag]))
+
+
+def _predicted(names: str, elements: list[str], used: list[str]) -> bool:
+    """Whether a function with that chosen candidate and these rewrites may round otherwise."""
+    rewrites = [{"element_type": element} for element in elements]
+    function = {
+        "name": "f",
+        "exported_as": "f",
+        "used": used,
+        "rewrites": rewrites,
+        "candidates": [{"name": names, "chosen": True, "transient_peak_bytes": 64}],
+    }
+    prediction = read_prediction({"functions": [function]}, "f")
+    assert prediction is not None
+    return prediction.rewritten
+
+
+def test_quantized_networks_must_be_bitwise_equal() -> None:
+    storage = "serenity, quantized storage, integer arithmetic, in place"
+    assert not _predicted(storage, ["i32", "i8"], ["order", "fusion", "rewriting"])
+    # A product that stayed in floats was cut.
+    assert _predicted(storage, ["i32", "f32"], ["order", "fusion", "rewriting"])
+    assert _predicted("serenity, in place", [], ["order", "fusion"])
+    assert not _predicted("serenity", ["i32"], ["order", "rewriting"])

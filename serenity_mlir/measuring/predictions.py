@@ -112,12 +112,25 @@ def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | No
         slab_bytes=_common([region.get("slab_bytes") for region in regions], max),
         lower_bound_bytes=_common([region.get("lower_bound_bytes") for region in regions], max),
         optimal=all(region.get("optimal") for region in regions) if regions else None,
-        rewritten=bool(found.get("rewrites") or report.get("rewrites"))
-        or "fusion" in found.get("used", []),
+        rewritten=_may_round(found, report),
         regions=len(regions),
         overwritten_inputs=tuple(found.get("overwritten_inputs", ())),
         stock_overwritten_inputs=tuple(found.get("stock_overwritten_inputs", ())),
     )
+
+
+def _may_round(found: Mapping[str, Any], report: Mapping[str, Any]) -> bool:
+    """Whether floats may round otherwise than in stock.
+
+    Sums of integers do not round. Of a quantized network the values between dispatches are
+    integers, so that dispatches formed otherwise compute the same.
+    """
+    rewrites = [*found.get("rewrites", []), *report.get("rewrites", [])]
+    if any(not (rewrite.get("element_type") or "f").startswith("i") for rewrite in rewrites):
+        return True
+    chosen = [item["name"] for item in found.get("candidates", []) if item.get("chosen")]
+    quantized = any("quantized storage" in name.split(", ") for name in chosen)
+    return "fusion" in found.get("used", []) and not quantized
 
 
 def _compare_class(

@@ -205,6 +205,7 @@ class RewriteReport:
       parts: Operations that took the place of the one.
       bytes_before: Bytes of the operation's cut operands and of its result without it.
       bytes_after: Bytes of them that are alive together with it.
+      element_type: Of the result, such as "i32"; None if not known.
     """
 
     location: str | None
@@ -213,6 +214,7 @@ class RewriteReport:
     parts: int
     bytes_before: int
     bytes_after: int
+    element_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -564,6 +566,7 @@ def _rewrite(value: Any, place: str) -> RewriteReport:
         parts=item.count("parts"),
         bytes_before=item.count("bytes_before"),
         bytes_after=item.count("bytes_after"),
+        element_type=item.optional_text("element_type"),
     )
 
 

@@ -333,6 +333,7 @@ void writeRewrites(Writer &json,
     json.field("parts", rewrite->parts);
     json.field("bytes_before", rewrite->bytesBefore);
     json.field("bytes_after", rewrite->bytesAfter);
+    json.fieldOrNull("element_type", rewrite->element);
     json.close('}');
   }
   json.close(']');

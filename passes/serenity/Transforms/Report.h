@@ -171,6 +171,8 @@ struct RewriteReport {
   int64_t parts = 0;
   int64_t bytesBefore = 0;
   int64_t bytesAfter = 0;
+  /// The element type of the result.
+  std::string element;
 };
 
 struct ModuleReport {

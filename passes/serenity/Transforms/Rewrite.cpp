@@ -140,6 +140,15 @@ static void estimate(const Structured &op, const StructuredSplit &split,
   site.bytesAfter = largest + (parts ? produced / extent * widest : produced);
 }
 
+/// The element type of the first result; empty if it is no tensor.
+static std::string elementOf(MlirOperation op) {
+  if (mlirOperationGetNumResults(op) == 0 ||
+      !mlirTypeIsARankedTensor(mlirValueGetType(result(op)))) {
+    return "";
+  }
+  return toString(mlirShapedTypeGetElementType(mlirValueGetType(result(op))));
+}
+
 /// Of a site whose operands are but padded or activated: the operation before
 /// it needs what they are made of, too, and that is kept until the last piece.
 static void estimatePadded(const Structured &op, const StructuredSplit &split,
@@ -271,6 +280,7 @@ findCandidates(MlirOperation module, std::vector<RefusedSite> *refused) {
       candidate.site.function = functionOf(op);
       candidate.site.location = toString(mlirOperationGetLocation(op));
       candidate.site.operation = name(op);
+      candidate.site.element = elementOf(op);
       if (const Sum *sum = sums.rootedAt(op)) {
         int64_t bytes = bytesOf(mlirValueGetType(result(op)));
         candidate.site.kind = RewriteKind::Sum;

@@ -100,6 +100,9 @@ struct RewriteSite {
   /// the peak of the function is the driver's to predict.
   int64_t bytesBefore = 0;
   int64_t bytesAfter = 0;
+  /// The element type of the result, such as "i32": rewrites of integers do not
+  /// round.
+  std::string element;
   /// Of a stream: nothing but pads is made in pieces, which pays in few places
   /// and needs more elsewhere.
   bool padsOnly = false;

@@ -79,9 +79,10 @@ bool runRewrite(MlirOperation module, const Options &options,
   }
   for (size_t i = 0; report && i < sites.size(); ++i) {
     if (outcome.parts[i] > 0) {
-      report->rewrites.push_back(
-          {sites[i].location, sites[i].function, rewriteKindName(sites[i].kind),
-           outcome.parts[i], sites[i].bytesBefore, sites[i].bytesAfter});
+      report->rewrites.push_back({sites[i].location, sites[i].function,
+                                  rewriteKindName(sites[i].kind),
+                                  outcome.parts[i], sites[i].bytesBefore,
+                                  sites[i].bytesAfter, sites[i].element});
     }
   }
   return true;

@@ -141,6 +141,10 @@ void FormMaker::makeQuantizedBases() {
     mlirOperationDestroy(module);
     return;
   }
+  if (!counts.any() && quantized::raisedContractions(given).empty()) {
+    mlirOperationDestroy(module); // weights alone are quantized
+    return;
+  }
   MlirOperation raised = mlirOperationClone(module);
   if (counts.any()) {
     setBase(Form::Integers, module);

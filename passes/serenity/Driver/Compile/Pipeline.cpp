@@ -401,9 +401,10 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     for (size_t i = 0; i < sites.size(); ++i) {
       const RewriteSite &site = sites[i];
       if (i < own->rewrites.parts.size() && own->rewrites.parts[i] > 0) {
-        report.rewrites.push_back(
-            {site.location, site.function, rewriteKindName(site.kind),
-             own->rewrites.parts[i], site.bytesBefore, site.bytesAfter});
+        report.rewrites.push_back({site.location, site.function,
+                                   rewriteKindName(site.kind),
+                                   own->rewrites.parts[i], site.bytesBefore,
+                                   site.bytesAfter, site.element});
       }
     }
   }
