@@ -62,6 +62,17 @@ def test_attributes_are_spelled_in_one_place() -> None:
     assert spelled == {"Attributes.h", "Attributes.cpp"}
 
 
+def test_every_rewrite_kind_has_a_name_and_a_section() -> None:
+    declared = (SOURCES / "Transforms/RewriteKinds.def").read_text("utf-8")
+    rows = re.findall(r'(?m)^SERENITY_REWRITE_KIND\((\w+), "([^"]+)", "([^"]+)",', declared)
+    assert len(rows) >= 6
+    page = (REPOSITORY / "docs/rewriting.md").read_text("utf-8")
+    sections = {h.lower().replace(" ", "-") for h in re.findall(r"(?m)^### (.*)$", page)}
+    assert len({name for _, name, _ in rows}) == len(rows)
+    for enumerator, _, anchor in rows:
+        assert anchor in sections, enumerator
+
+
 def test_names_are_kebab_case_and_distinct() -> None:
     for names in (
         [option.name for option in _core.option_declarations()],

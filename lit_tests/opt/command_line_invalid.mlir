@@ -32,7 +32,7 @@
 // PAREN: serenity-opt: unbalanced ')' in pipeline
 // UNKNOWN: 'no-such-pass' does not refer to a registered pass or pass pipeline
 // BOTH: serenity-opt: --pass-pipeline and --serenity-pack exclude each other
-// FLAG: serenity-opt: unknown flag '--serenity-pakc'; known are --serenity-rewrite, {{.*}}--serenity-schedule, {{.*}}--serenity-pack,
+// FLAG: serenity-opt: unknown flag '--serenity-pakc'; known are {{.*}}--serenity-rewrite, {{.*}}--serenity-pack,
 // FORWARDED: serenity-opt: Unknown command line argument '--no-such-flag'
 // FORWARDED: serenity-opt: --help lists the flags of serenity-opt, --help-hidden those passed on to IREE
 // CHOICE: serenity-opt: --serenity-offsets: invalid value 'best' of offsets; expected exact, greedy or iree

@@ -43,22 +43,17 @@ namespace serenity {
 using namespace ir;
 using namespace rewrite;
 
+const RewriteKindInfo &rewriteKindInfo(RewriteKind kind) {
+  static const RewriteKindInfo table[] = {
+#define SERENITY_REWRITE_KIND(enumerator, name, anchor, inPieces, stage)       \
+  {RewriteKind::enumerator, name, anchor, inPieces, stage},
+#include "serenity/Transforms/RewriteKinds.def"
+  };
+  return table[static_cast<size_t>(kind)];
+}
+
 const char *rewriteKindName(RewriteKind kind) {
-  switch (kind) {
-  case RewriteKind::ChannelWise:
-    return "channel-wise";
-  case RewriteKind::KernelWise:
-    return "kernel-wise";
-  case RewriteKind::Sum:
-    return "sum";
-  case RewriteKind::Stream:
-    return "stream";
-  case RewriteKind::KernelStream:
-    return "kernel-wise stream";
-  case RewriteKind::Overwrite:
-    return "overwrite";
-  }
-  return "";
+  return rewriteKindInfo(kind).name;
 }
 
 const char *refusalText(RewriteRefusal refusal) {
@@ -835,12 +830,7 @@ void FunctionRewriter::run(const std::vector<Candidate> &candidates,
                            RewriteOutcome *outcome, PartGroups *joins) {
   // Sites of one operation, or of one and its operand, exclude each other: the
   // earlier phase takes it.
-  auto phaseOf = [](RewriteKind kind) {
-    return kind == RewriteKind::Overwrite      ? 3
-           : kind == RewriteKind::KernelStream ? 2
-           : kind == RewriteKind::Stream       ? 1
-                                               : 0;
-  };
+  auto phaseOf = [](RewriteKind kind) { return rewriteKindInfo(kind).stage; };
   auto forEach = [&](int phase, auto &&apply) {
     for (size_t i = 0; i < candidates.size(); ++i) {
       if (!enabled[i] || phaseOf(candidates[i].site.kind) != phase ||

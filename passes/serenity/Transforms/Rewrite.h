@@ -41,17 +41,27 @@
 
 namespace serenity {
 
+/// The kinds of RewriteKinds.def.
 enum class RewriteKind {
-  ChannelWise,
-  KernelWise,
-  Sum,
-  Stream,
-  KernelStream,
-  Overwrite
+#define SERENITY_REWRITE_KIND(enumerator, name, anchor, inPieces, stage)       \
+  enumerator,
+#include "serenity/Transforms/RewriteKinds.def"
 };
 
-/// "channel-wise", "kernel-wise", "sum", "stream", "kernel-wise stream" or
-/// "overwrite".
+/// One row of RewriteKinds.def.
+struct RewriteKindInfo {
+  RewriteKind kind;
+  const char *name;
+  /// Section of docs/rewriting.md.
+  const char *anchor;
+  /// A value is computed in pieces, not accumulated.
+  bool inPieces;
+  /// Stages run in ascending order.
+  int stage;
+};
+const RewriteKindInfo &rewriteKindInfo(RewriteKind kind);
+
+/// The name in reports, remarks and messages.
 const char *rewriteKindName(RewriteKind kind);
 
 /// Why an operation over a concatenation is left as it is.

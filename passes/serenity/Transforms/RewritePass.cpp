@@ -51,9 +51,7 @@ bool runRewrite(MlirOperation module, const Options &options,
     // Without a prediction of the peak, what the site itself says. Pieces trade
     // a temporary for more dispatches and, in streams, a longer life of their
     // accumulator, which only a prediction can judge.
-    bool pieces = site.kind == RewriteKind::Stream ||
-                  site.kind == RewriteKind::KernelStream ||
-                  site.kind == RewriteKind::Overwrite;
+    bool pieces = rewriteKindInfo(site.kind).inPieces;
     enabled.push_back(options.rewrite == RewriteMode::Always ||
                       (!pieces && site.bytesAfter < site.bytesBefore));
   }
