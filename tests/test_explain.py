@@ -163,6 +163,7 @@ def test_labels_say_what_copies_are_for() -> None:
 def test_peak_without_operations_or_buffers() -> None:
     peak = explaining.peak_of(parsed(operations=[]))
     assert peak is not None and peak.operations == ()
+    assert peak.buffers
     assert all(live.next_use is None and live.role == "holds" for live in peak.buffers)
     assert explaining.peak_of(parsed(buffers=[], operations=[])) is None
 
