@@ -86,7 +86,7 @@ def test_programs_depend_on_seed_and_number_alone() -> None:
 
 
 def test_programs_of_the_first_version_stay() -> None:
-    """They are named by seed and number in docs/fuzzing_log.md."""
+    """They are named by seed and number in docs/log/fuzzing.md."""
     digest = hashlib.sha256()
     for index in range(200):
         digest.update(generate(2002, index, vmvx=index % 2 == 0, version=1).text().encode())
@@ -354,6 +354,9 @@ def test_budgets_lie_between_the_bound_and_the_stock_peak() -> None:
     assert {found[1] for found in drawn if found is not None} == {256}
     assert {255, 256, 512} <= budgets
     assert all(64 <= budget <= 512 for budget in budgets)
+    # The compiler refuses a budget of 0.
+    none = [draw_budget({"functions": [entry(0, 64)]}, str(key)) for key in range(20)]
+    assert (1, 0) in none and min(found[0] for found in none if found is not None) == 1
     assert draw_budget({"functions": [entry(None, 512)]}, "0") is None
     assert draw_budget({"functions": [entry(0, 0)]}, "0") is None
 
@@ -398,6 +401,16 @@ def test_finds_budgets_that_do_not_hold() -> None:
     assert kinds(Tools(), tight) == kinds(Tools(), enough) == set()
     assert kinds(_OtherBudget(None), tight) == {"budget exceeded"}
     assert kinds(_OtherBudget(1), enough) == {"budget refused"}
+
+
+def test_a_crash_that_ends_in_the_stock_module_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # for the driver's file about the crash
+    monkeypatch.setenv("SERENITY_TEST_CRASH", "place:SEGV")
+    ((problem,),) = compare_structure({0: _sum_program()}, "off", Tools()).values()
+    assert problem.kind == "warning"
+    assert "SIGSEGV" in problem.text
 
 
 def test_warnings_of_ours_alone_are_failures() -> None:

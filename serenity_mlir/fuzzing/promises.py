@@ -74,8 +74,8 @@ def draw_budget(report: Mapping[str, Any], key: str) -> tuple[int, int] | None:
     bounds = [region["lower_bound_bytes"] for entry in entries for region in entry["regions"]]
     least, most, enough = max(bounds, default=0), max(stock), max(peaks)
     rng = random.Random(f"budget {key}")
-    draws = [enough, most, rng.randrange(min(least, most), most + 1), max(enough - 1, 0)]
-    return rng.choice(draws), enough
+    draws = [enough, most, rng.randrange(min(least, most), most + 1), enough - 1]
+    return max(rng.choice(draws), 1), enough  # a budget of nothing is no budget
 
 
 def find_exceeded_budget(budget: int, function: str, measured: Measurement) -> list[str]:
