@@ -58,3 +58,30 @@ def test_peak_of_a_dynamic_model_is_an_answer(run_tool: RunTool) -> None:
     result = run_tool([sys.executable, "-m", "serenity_mlir", "peak", model])
     assert result.returncode == 2
     assert "a size depends on the call" in result.stderr
+
+
+def test_one_remark_names_the_dynamic_dimension(compilers: Compilers, tmp_path: Path) -> None:
+    model = tmp_path / "batch.mlir"
+    product = "ins({0}, %w : tensor<?x8xf32>, tensor<8x8xf32>) outs(%f : tensor<?x8xf32>)"
+    products = "\n".join(
+        f"  %y{i} = linalg.matmul {product.format(f'%y{i - 1}' if i else '%x')} -> tensor<?x8xf32>"
+        for i in range(4)
+    )
+    model.write_text(
+        "func.func @main(%w: tensor<8x8xf32>, %x: tensor<?x8xf32>) -> tensor<?x8xf32> {\n"
+        "  %c0 = arith.constant 0 : index\n"
+        "  %zero = arith.constant 0.0 : f32\n"
+        "  %n = tensor.dim %x, %c0 : tensor<?x8xf32>\n"
+        "  %e = tensor.empty(%n) : tensor<?x8xf32>\n"
+        "  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x8xf32>) -> tensor<?x8xf32>\n"
+        f"{products}\n"
+        "  return %y3 : tensor<?x8xf32>\n"
+        "}\n"
+    )
+    result = compilers.ours(model, "--serenity-schedule", "--compile-to=stream", *TARGET)
+    assert result.code == 0
+    remarks = [line for line in result.err.splitlines() if "remark:" in line]
+    (remark,) = remarks
+    assert "'main' keeps IREE's order and offsets for tensors of dynamic size" in remark
+    assert "dimension 0 of argument 1 is dynamic" in remark
+    assert "`serenity compile --fix-dim arg1:axis0=SIZE`" in remark

@@ -51,6 +51,9 @@ struct Options {
   /// what is worth finding is found in hundreds, what is not proved by then may
   /// take for ever.
   int64_t packNodeLimit = 100000;
+  /// Emit a remark per operation that is not changed because of a dynamic size.
+  /// The driver emits one per function instead.
+  bool remarkOnDynamicSizes = true;
   /// Alignment of offsets and sizes in a slab where the IR does not say
   /// (`--iree-stream-resource-min-offset-alignment`).
   int64_t defaultAlignment = 64;

@@ -271,9 +271,11 @@ bool runPack(MlirOperation module, const Options &options,
         continue;
       }
       if (model->slices.empty() && model->empty.empty()) {
-        ir::emitRemark(mlirOperationGetLocation(op),
-                       "slices keep the offsets that IREE gives them: all "
-                       "sizes are dynamic");
+        if (options.remarkOnDynamicSizes) {
+          ir::emitRemark(mlirOperationGetLocation(op),
+                         "slices keep the offsets that IREE gives them: all "
+                         "sizes are dynamic");
+        }
         continue;
       }
       PackOptions packOptions = slabPackOptions(op, options);

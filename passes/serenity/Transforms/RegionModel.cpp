@@ -107,6 +107,11 @@ private:
     return false;
   }
 
+  bool failDynamic(MlirOperation op) {
+    dynamicSize = true;
+    return fail(op, "transient buffer of dynamic size");
+  }
+
   bool failStale(MlirOperation op) {
     return fail(op, "a value is read after it was overwritten");
   }
@@ -183,6 +188,7 @@ private:
   std::vector<int> stockCopies;
   std::string reason;
   MlirOperation culprit = {};
+  bool dynamicSize = false;
 };
 
 void Reader::insert(Command command, int at) {
@@ -278,6 +284,7 @@ ReadRegionResult Reader::read() {
     if (!readOperation(op)) {
       result.reason = reason;
       result.culprit = culprit;
+      result.dynamicSize = dynamicSize;
       return result;
     }
   }
@@ -307,7 +314,7 @@ bool Reader::readOperation(MlirOperation op) {
   if (opName == "stream.async.alloca") {
     std::optional<int64_t> bytes = ir::constantInt(ir::operand(op, 0));
     if (!bytes) {
-      return fail(op, "transient buffer of dynamic size");
+      return failDynamic(op);
     }
     MlirValue value = ir::result(op);
     int buffer = addBuffer(value, mlirValueGetType(value), *bytes);
@@ -321,7 +328,7 @@ bool Reader::readOperation(MlirOperation op) {
     }
     std::optional<int64_t> bytes = ir::constantInt(ir::operand(op, 1));
     if (!bytes) {
-      return fail(op, "transient buffer of dynamic size");
+      return failDynamic(op);
     }
     MlirValue value = ir::result(op);
     int buffer = addBuffer(value, mlirValueGetType(value), *bytes);
@@ -445,7 +452,7 @@ bool Reader::readDispatch(MlirOperation op) {
     std::optional<int64_t> bytes =
         ir::constantInt(parts->segments[ResultSizes][i]);
     if (!bytes) {
-      return fail(op, "transient buffer of dynamic size");
+      return failDynamic(op);
     }
     Access write;
     write.buffer = addBuffer(value, mlirValueGetType(value), *bytes);

@@ -112,6 +112,8 @@ struct ReadRegionResult {
   std::optional<RegionModel> model;
   std::string reason;
   MlirOperation culprit = {};
+  /// The reason is a size that is known only at run time.
+  bool dynamicSize = false;
 };
 ReadRegionResult readRegion(MlirOperation execute,
                             const Executables &executables);

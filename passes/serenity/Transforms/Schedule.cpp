@@ -87,12 +87,17 @@ public:
   Problem problem;
   std::string reason;
   MlirOperation culprit = {};
+  bool dynamicSize = false;
 
 private:
   bool fail(MlirOperation op, std::string why) {
     culprit = op;
     reason = std::move(why);
     return false;
+  }
+  bool failDynamic(MlirOperation op) {
+    dynamicSize = true;
+    return fail(op, "tensor of dynamic or unknown size");
   }
   bool readNode(MlirOperation op);
   /// Adds the buffers that reading `value` touches.
@@ -203,7 +208,7 @@ bool FlowModel::define(MlirOperation op, OpId node, MlirValue value) {
   }
   std::optional<int64_t> bytes = ir::tensorBytes(mlirValueGetType(value));
   if (!bytes) {
-    return fail(op, "tensor of dynamic or unknown size");
+    return failDynamic(op);
   }
   Buffer buffer;
   buffer.name = "t" + std::to_string(problem.buffers.size());
@@ -242,7 +247,7 @@ bool FlowModel::readOperand(MlirOperation op, OpId node, MlirValue value) {
     // IREE materializes it for this user alone.
     std::optional<int64_t> bytes = ir::tensorBytes(mlirValueGetType(value));
     if (!bytes) {
-      return fail(op, "tensor of dynamic or unknown size");
+      return failDynamic(op);
     }
     problem.operations[node].workspaceBytes +=
         (*bytes + alignment - 1) / alignment * alignment;
@@ -555,6 +560,9 @@ bool runSchedule(MlirOperation module, const Options &options,
         lookupResourceConfig(function, options.defaultAlignment);
     FlowModel model(function, config.rangeAlignment);
     if (!model.read()) {
+      if (model.dynamicSize && !options.remarkOnDynamicSizes) {
+        continue;
+      }
       ir::emitRemark(mlirOperationGetLocation(model.culprit.ptr ? model.culprit
                                                                 : function),
                      "function keeps the order that IREE gave it: " +

@@ -340,6 +340,9 @@ RegionReport scheduleRegion(MlirOperation execute,
   ReadRegionResult region = readRegion(execute, executables);
   if (!region.model) {
     report.leftAlone = region.reason;
+    if (region.dynamicSize && !options.remarkOnDynamicSizes) {
+      return report;
+    }
     MlirOperation at = region.culprit.ptr ? region.culprit : execute;
     ir::emitRemark(mlirOperationGetLocation(at),
                    "region keeps the order that IREE gave it: " +

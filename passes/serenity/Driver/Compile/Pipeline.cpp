@@ -6,6 +6,7 @@
 
 #include "serenity/Driver/Compile/Budget.h"
 #include "serenity/Driver/Compile/CrashFallback.h"
+#include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/Driver/Compile/FormSearch.h"
 #include "serenity/Driver/Compile/IdleFlags.h"
 #include "serenity/Driver/Compile/Real.h"
@@ -73,6 +74,7 @@ public:
         watched(!flags.printIrAfter.empty() || user.watched()),
         limit(moduleSeconds(flags.options), !watched) {
     options.cancelled = [this] { return limit.expired(); };
+    options.remarkOnDynamicSizes = false;
     std::string alignment =
         user.value("iree-stream-resource-min-offset-alignment");
     if (!alignment.empty()) {
@@ -304,6 +306,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
       mayChange && needsMemory && !(ladder && ladder->fitsInStockOrder());
   if (tryOwn) {
     remarkOnUserFlags();
+    remarkOnDynamicSizes(flow);
     forms.placeStock(flow, leastStock);
     form = ladder ? ladder->chooseForm(forms, /*refine=*/!watched)
                   : forms.search(options.rewrite);
