@@ -20,7 +20,7 @@ from typing import Any
 
 from serenity_mlir._native import native_tool, tool_environment
 from serenity_mlir._processes import run_command
-from serenity_mlir.compiling.messages import in_users_terms, shown_as
+from serenity_mlir.compiling.messages import command_in_users_terms, in_users_terms, shown_as
 from serenity_mlir.compiling.options import SerenityOptions
 from serenity_mlir.errors import SerenityError, compilation_error
 
@@ -109,7 +109,7 @@ def _run(command: list[str], input_bytes: bytes | None, environment: dict[str, s
         # Warnings and remarks, as IREE's own functions pass them on.
         sys.stderr.write(errors)
         return process.stdout
-    raise compilation_error(command, process.returncode, errors)
+    raise compilation_error(command_in_users_terms(command), process.returncode, errors)
 
 
 def _compile(

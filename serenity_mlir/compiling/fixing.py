@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from serenity_mlir._processes import run_command
-from serenity_mlir.compiling.messages import in_users_terms
+from serenity_mlir.compiling.messages import command_in_users_terms, in_users_terms
 from serenity_mlir.errors import SerenityError, compilation_error
 
 __all__ = [
@@ -196,7 +196,7 @@ def fix_mlir(
     process = run_command(command)
     if process.returncode != 0:
         errors = in_users_terms(process.stderr.decode("utf-8", "replace"))
-        raise compilation_error(command, process.returncode, errors)
+        raise compilation_error(command_in_users_terms(command), process.returncode, errors)
     with ir.Context(), ir.Location.unknown():
         module = ir.Module.parse(process.stdout)
         fixed: set[str] = set()

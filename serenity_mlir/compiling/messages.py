@@ -10,13 +10,13 @@ the package prints or keeps of its messages names the model instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["in_users_terms", "shown_as"]
+__all__ = ["command_in_users_terms", "in_users_terms", "shown_as"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,12 @@ def in_users_terms(text: str) -> str:
     for position, name in terms.dimensions.items():
         text = re.sub(rf"\b{re.escape(position)}\b", name.replace("\\", r"\\"), text)
     return text
+
+
+def command_in_users_terms(command: Sequence[str]) -> list[str]:
+    """Return a command with ``<import of MODEL>`` for the temporary file that it read."""
+    terms = _terms.get()
+    if terms is None or terms.source == terms.model:
+        return list(command)
+    shown = f"<import of {terms.model}>"
+    return [shown if word == terms.source else word for word in command]

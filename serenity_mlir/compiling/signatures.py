@@ -21,7 +21,7 @@ from serenity_mlir._processes import run_command
 from serenity_mlir.compiling.compiler import stock_compiler
 from serenity_mlir.compiling.index_ranges import IndexUses
 from serenity_mlir.compiling.index_uses import find_index_uses, integer_width
-from serenity_mlir.compiling.messages import in_users_terms
+from serenity_mlir.compiling.messages import command_in_users_terms, in_users_terms
 from serenity_mlir.errors import compilation_error
 
 __all__ = ["ArgumentType", "Signature", "read_signatures"]
@@ -177,7 +177,8 @@ def read_signatures(path: Path, flags: Sequence[str] = ()) -> list[Signature]:
         demote element types.
 
     Raises:
-      SerenityError: the module does not compile to the ``abi`` phase.
+      SerenityError: the module does not compile to the ``abi`` phase, or has operations that no
+        dialect of IREE defines.
     """
     from iree.compiler import ir
 
@@ -185,9 +186,15 @@ def read_signatures(path: Path, flags: Sequence[str] = ()) -> list[Signature]:
     process = run_command(command)
     if process.returncode != 0:
         errors = in_users_terms(process.stderr.decode("utf-8", "replace"))
-        raise compilation_error(command, process.returncode, errors)
+        raise compilation_error(command_in_users_terms(command), process.returncode, errors)
     with ir.Context():
-        module = ir.Module.parse(process.stdout)
+        try:
+            module = ir.Module.parse(process.stdout)
+        except ir.MLIRError as error:
+            # iree-compile accepts such operations up to this phase.
+            raise compilation_error(
+                command_in_users_terms(command), 1, in_users_terms(str(error))
+            ) from error
         functions = _functions(module)
         signatures = []
         for name, function in functions.items():

@@ -55,6 +55,9 @@ constexpr int64_t statesPerPlacedOrder = 200000;
 /// States per region while forms are compared.
 constexpr int64_t statesPerPlacedForm = 100000;
 
+/// States per region of the chosen form, if its order is not proved yet.
+constexpr int64_t statesOfChosenForm = 1000000;
+
 /// States of all forms that are taken to their slabs; after that each has those
 /// of an estimate. Most regions are proved in far fewer.
 constexpr int64_t statesOfPlacedForms = 200000;
@@ -361,8 +364,10 @@ void FormSearch::refine(Tried &entry) {
   Stopwatch watch(report, "chosen form");
   Tried again;
   MlirOperation module = mlirOperationClone(entry.flow);
-  if (stream.toSlabs(module, &options, &again.report, false)) {
-    again.peaks = stream.peaks(module, options, options.offsets);
+  Options thorough =
+      limited(options, scaledStates(statesOfChosenForm, entry.numDispatches));
+  if (stream.toSlabs(module, &thorough, &again.report, false)) {
+    again.peaks = stream.peaks(module, thorough, options.offsets);
     again.cost = cost(again.peaks);
     if (again.cost && entry.cost && *again.cost <= *entry.cost) {
       std::swap(module, entry.placed);
@@ -550,7 +555,8 @@ Form FormSearch::search(RewriteMode mode) {
     return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
   };
   if (banded.bands > 0 && costOf(banded) <= costOf(placedBest) / 2) {
-    return joinParts(dropSites(banded));
+    // No joins: each would be made in every band, at the cost of a trial.
+    return dropSites(banded);
   }
   best = rewriteAtPeak(placedBest);
   if (placedBest.storage != Form::AsGiven && placedBest.storage != storage &&
@@ -558,7 +564,8 @@ Form FormSearch::search(RewriteMode mode) {
     best = rewriteRaised(best, storage);
   }
   best = keepApartAtPeak(best);
-  return joinParts(dropSites(costOf(banded) < costOf(best) ? banded : best));
+  return costOf(banded) < costOf(best) ? dropSites(banded)
+                                       : joinParts(dropSites(best));
 }
 
 /// The same form of the module that rewrites reach, rewritten at its peak;
