@@ -14,7 +14,7 @@ namespace serenity {
 
 namespace {
 
-/// Forms that are taken to their slabs to get by with fewer rewrites.
+/// Candidates that are taken to their slabs to get by with fewer rewrites.
 constexpr int maxTrims = 8;
 
 /// So many buffers are named in a message; the report has all of them.
@@ -233,7 +233,7 @@ std::string sayShrinking(const FunctionBudget &miss, const RegionReport &region,
   }
   std::string text = "to fit in this order, buffers would have to shrink: ";
   text += names;
-  // Of one region only, and of this form of the module.
+  // Of one region only, and of this candidate of the module.
   if (region.optimal) {
     text += "; no order of these operations needs less than " +
             bytesText(region.lowerBoundBytes);
@@ -301,13 +301,14 @@ bool BudgetLadder::fitsInStockOrder() const {
          });
 }
 
-bool BudgetLadder::formFits(const Form &form, const FormSearch::Tried &tried) {
+bool BudgetLadder::fits(const Configuration &config,
+                        const CandidateSearch::Candidate &tried) {
   Peaks found = measure(tried.placed, options.offsets);
-  if (form.isStock()) {
+  if (config.isStock()) {
     peaks[size_t(Variant::Ours)] = found;
   }
   return std::all_of(together.begin(), together.end(), [&](const auto &item) {
-    if (form.isStock()) {
+    if (config.isStock()) {
       return leastChange(item.first).has_value();
     }
     auto peak = found.find(item.first);
@@ -315,71 +316,74 @@ bool BudgetLadder::formFits(const Form &form, const FormSearch::Tried &tried) {
   });
 }
 
-/// Leaves out all rewrites, halves, quarters, ... as long as the form fits.
-Form BudgetLadder::trimRewrites(FormSearch &forms, Form form) {
+/// Leaves out all rewrites, halves, quarters, ... as long as the candidate
+/// fits.
+Configuration BudgetLadder::trimRewrites(CandidateSearch &search,
+                                         Configuration config) {
   int tries = maxTrims;
   for (size_t parts = 1;; parts *= 2) {
     std::vector<size_t> left;
-    for (size_t i = 0; i < form.sites.size(); ++i) {
-      if (form.sites[i]) {
+    for (size_t i = 0; i < config.sites.size(); ++i) {
+      if (config.sites[i]) {
         left.push_back(i);
       }
     }
     if (left.empty()) {
-      return form;
+      return config;
     }
     size_t length = std::max<size_t>(1, (left.size() + parts - 1) / parts);
     for (size_t first = 0; first < left.size(); first += length) {
       if (tries-- == 0) {
-        return form;
+        return config;
       }
-      Form fewer = form;
+      Configuration fewer = config;
       for (size_t i = first; i < std::min(first + length, left.size()); ++i) {
         fewer.sites[left[i]] = false;
       }
-      FormSearch::Tried *tried = forms.place(fewer);
+      CandidateSearch::Candidate *tried = search.place(fewer);
       // No function may be worse off than without us, even if it fits.
-      if (tried && tried->cost && formFits(fewer, *tried)) {
-        form = fewer;
+      if (tried && tried->cost && fits(fewer, *tried)) {
+        config = fewer;
       }
     }
     if (length == 1) {
-      return form;
+      return config;
     }
   }
 }
 
-Form BudgetLadder::chooseForm(FormSearch &forms, bool refine) {
-  auto check = [&](const Form &form) {
-    FormSearch::Tried *tried = forms.placed(form);
+Configuration BudgetLadder::chooseCandidate(CandidateSearch &search,
+                                            bool refine) {
+  auto check = [&](const Configuration &config) {
+    CandidateSearch::Candidate *tried = search.placed(config);
     if (tried && refine) {
-      forms.refine(*tried);
+      search.refine(*tried);
     }
-    return tried && formFits(form, *tried);
+    return tried && fits(config, *tried);
   };
-  Form stock;
+  Configuration stock;
   if (check(stock)) {
     return stock;
   }
-  Form fused = forms.search(RewriteMode::Off);
+  Configuration fused = search.search(RewriteMode::Off);
   if (options.rewrite == RewriteMode::Off || check(fused)) {
     return fused;
   }
-  Form best = forms.search(options.rewrite);
+  Configuration best = search.search(options.rewrite);
   if (check(best)) {
-    return trimRewrites(forms, best);
+    return trimRewrites(search, best);
   }
-  FormSearch::Tried *withRewrites = forms.placed(best);
-  FormSearch::Tried *without = forms.placed(fused);
+  CandidateSearch::Candidate *withRewrites = search.placed(best);
+  CandidateSearch::Candidate *without = search.placed(fused);
   bool better =
       withRewrites && withRewrites->cost &&
       (!without || !without->cost || *withRewrites->cost < *without->cost);
   return better ? best : fused;
 }
 
-std::vector<std::string> meansOf(Variant variant, const Form &form,
+std::vector<std::string> meansOf(Variant variant, const Configuration &config,
                                  const std::string &function,
-                                 const FormSearch &forms,
+                                 const CandidateSearch &search,
                                  const Options &options) {
   std::vector<std::string> means;
   if (variant != Variant::Stock && options.offsets != PackAlgorithm::Iree) {
@@ -389,12 +393,13 @@ std::vector<std::string> meansOf(Variant variant, const Form &form,
     return means;
   }
   means.push_back("order");
-  if (form.fuseMultiUse || form.inPlace != Form::None || !form.apart.empty()) {
+  if (config.fuseMultiUse || config.inPlace != Configuration::None ||
+      !config.unfused.empty()) {
     means.push_back("fusion");
   }
-  auto tried = forms.tried().find(form);
-  const std::vector<RewriteSite> &sites = forms.sites(form);
-  for (size_t i = 0; tried != forms.tried().end() && i < sites.size() &&
+  auto tried = search.tried().find(config);
+  const std::vector<RewriteSite> &sites = search.sites(config);
+  for (size_t i = 0; tried != search.tried().end() && i < sites.size() &&
                      i < tried->second.rewrites.parts.size();
        ++i) {
     if (tried->second.rewrites.parts[i] && sites[i].function == function) {

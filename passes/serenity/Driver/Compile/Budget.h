@@ -9,8 +9,8 @@
 #ifndef SERENITY_DRIVER_COMPILE_BUDGET_H
 #define SERENITY_DRIVER_COMPILE_BUDGET_H
 
+#include "serenity/Driver/Compile/CandidateSearch.h"
 #include "serenity/Driver/Compile/Flags.h"
-#include "serenity/Driver/Compile/FormSearch.h"
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Transforms/Report.h"
 
@@ -33,20 +33,21 @@ enum class Variant { Stock, Offsets, Ours };
 /// counts in that of the other.
 class BudgetLadder {
 public:
-  /// `stock` is the stock form with laid out slabs.
+  /// `stock` is the stock candidate with laid out slabs.
   BudgetLadder(MlirOperation stock, int64_t budgetBytes, const Options &options,
                StreamPhase &stream);
 
   /// Whether IREE's order is good enough everywhere.
   bool fitsInStockOrder() const;
 
-  /// The form that changes least and fits: the stock form in our order, then
-  /// fusion, then rewriting with as few sites as a bounded search finds. Where
-  /// none fits, the form of least cost. The stock form must have been placed.
-  Form chooseForm(FormSearch &forms, bool refine);
+  /// The candidate that changes least and fits: the stock candidate in our
+  /// order, then fusion, then rewriting with as few sites as a bounded search
+  /// finds. Where none fits, the candidate of least cost. The stock candidate
+  /// must have been placed.
+  Configuration chooseCandidate(CandidateSearch &search, bool refine);
 
-  /// The least change of the stock form by which the function fits; nothing if
-  /// there is none.
+  /// The least change of the stock candidate by which the function fits;
+  /// nothing if there is none.
   std::optional<Variant> leastChange(const std::string &function) const;
 
 private:
@@ -54,23 +55,24 @@ private:
   bool fits(const std::optional<int64_t> &peak) const {
     return peak && *peak <= budgetBytes; // an unknown one is no promise
   }
-  bool formFits(const Form &form, const FormSearch::Tried &tried);
-  Form trimRewrites(FormSearch &forms, Form form);
+  bool fits(const Configuration &config,
+            const CandidateSearch::Candidate &tried);
+  Configuration trimRewrites(CandidateSearch &search, Configuration config);
 
   int64_t budgetBytes;
   const Options &options;
   StreamPhase &stream;
-  /// Per variant of the stock form, in the order of the enumeration; that of
-  /// ours is empty until it was looked at.
+  /// Per variant of the stock candidate, in the order of the enumeration; that
+  /// of ours is empty until it was looked at.
   std::array<Peaks, 3> peaks;
   /// The functions that a function calls or is called by, itself included.
   std::map<std::string, std::set<std::string>> together;
 };
 
 /// What a function uses of `meansInOrder`, if it is compiled like that.
-std::vector<std::string> meansOf(Variant variant, const Form &form,
+std::vector<std::string> meansOf(Variant variant, const Configuration &config,
                                  const std::string &function,
-                                 const FormSearch &forms,
+                                 const CandidateSearch &search,
                                  const Options &options);
 
 /// Notes in `report` whether every function keeps to the budget, and says so:

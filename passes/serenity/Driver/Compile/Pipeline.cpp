@@ -5,9 +5,9 @@
 #include "serenity/Driver/Compile/Pipeline.h"
 
 #include "serenity/Driver/Compile/Budget.h"
+#include "serenity/Driver/Compile/CandidateSearch.h"
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/DynamicSizes.h"
-#include "serenity/Driver/Compile/FormSearch.h"
 #include "serenity/Driver/Compile/IdleFlags.h"
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
@@ -87,7 +87,7 @@ public:
 
 private:
   bool runStock(const std::string &from, const std::string &to);
-  bool runStream(FormSearch &forms, std::string &error);
+  bool runStream(CandidateSearch &search, std::string &error);
   bool lowerSlabs();
   bool describe();
   bool attempt(std::string &error, const std::function<bool()> &step);
@@ -100,7 +100,7 @@ private:
     ModuleReport slabs;
   };
   bool makeStock(StockCandidate &stock);
-  bool scheduleStream(FormSearch &forms);
+  bool scheduleStream(CandidateSearch &search);
   void remarkOnUserFlags();
   void remarkOnLimits();
   ModuleReport describeStock(MlirOperation stock) const;
@@ -121,12 +121,12 @@ private:
   bool watched;
   WorkLimit limit;
   /// What may become of the module; less after IREE has refused it.
-  enum class Freedom { Forms, Order, None };
+  enum class Freedom { Candidates, Order, None };
   Freedom freedom = Freedom::None;
   /// Something of ours is in the module.
   bool changed = false;
-  /// The form that the module is in, if it is not the stock one.
-  std::optional<Form> chosenForm;
+  /// The candidate that the module is in, if it is not the stock one.
+  std::optional<Configuration> chosenConfiguration;
 };
 
 bool Pipeline::runStock(const std::string &from, const std::string &to) {
@@ -142,7 +142,8 @@ bool Pipeline::runStock(const std::string &from, const std::string &to) {
   return ok;
 }
 
-/// Notes the slabs of the stock form for the report, laid out as IREE does.
+/// Notes the slabs of the stock candidate for the report, laid out as IREE
+/// does.
 ModuleReport Pipeline::describeStock(MlirOperation stock) const {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(stock));
   Options asIree = options;
@@ -255,7 +256,7 @@ void takeOverProofs(const FunctionReport &ours, FunctionReport &chosen) {
 
 /// Chooses the variant of every function and brings the module to laid out
 /// slabs.
-bool Pipeline::scheduleStream(FormSearch &forms) {
+bool Pipeline::scheduleStream(CandidateSearch &search) {
   MlirOperation flow = state.module;
   MlirContext context = mlirOperationGetContext(flow);
   StockCandidate measured;
@@ -275,8 +276,8 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   bool mayChange = freedom != Freedom::None && canCloneCallees(stock);
   if (freedom != Freedom::None && !mayChange) {
     ir::emitRemark(mlirOperationGetLocation(flow),
-                   "module is left as IREE makes it: functions that are not "
-                   "inlined call themselves or one another too often for a "
+                   "falling back to the stock pipeline: functions that are not "
+                   "inlined call themselves or one another too often for one "
                    "copy per call");
   }
   changed = mayChange;
@@ -287,10 +288,10 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
   }
 
-  // Ours: the stock form in our order, then other forms; unless there is
-  // nothing to gain.
-  Form form;
-  FormSearch::Tried *own = nullptr;
+  // Ours: the stock candidate in our order, then other candidates; unless there
+  // is nothing to gain.
+  Configuration config;
+  CandidateSearch::Candidate *own = nullptr;
   bool needsMemory =
       std::any_of(stockPeaks.begin(), stockPeaks.end(), [](const auto &item) {
         return !item.second || *item.second > 0;
@@ -307,12 +308,12 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   if (tryOwn) {
     remarkOnUserFlags();
     remarkOnDynamicSizes(flow);
-    forms.placeStock(flow, leastStock);
-    form = ladder ? ladder->chooseForm(forms, /*refine=*/!watched)
-                  : forms.search(options.rewrite);
-    own = forms.placed(form);
+    search.placeStock(flow, leastStock);
+    config = ladder ? ladder->chooseCandidate(search, /*refine=*/!watched)
+                    : search.search(options.rewrite);
+    own = search.placed(config);
     if (own && !ladder && !watched) {
-      forms.refine(*own);
+      search.refine(*own);
     }
     remarkOnLimits();
   }
@@ -320,7 +321,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
   // searches are limited in nodes.
   options.cancelled = nullptr;
 
-  // Per function, the least; the earlier one among equals. Another form is
+  // Per function, the least; the earlier one among equals. Another candidate is
   // taken for the whole module.
   std::map<std::string, Variant> choice;
   bool anyOwn = false;
@@ -348,10 +349,10 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     if (own) {
       auto peak = own->peaks[name];
       auto known = candidates[size_t(best)].second;
-      if (!form.isStock() || (peak && known && *peak < *known)) {
+      if (!config.isStock() || (peak && known && *peak < *known)) {
         best = Variant::Ours;
       }
-      for (const auto &other : forms.tried()) {
+      for (const auto &other : search.tried()) {
         if (!other.second.placed.ptr) {
           continue; // its slabs were not worth laying out
         }
@@ -365,11 +366,11 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
             found == other.second.peaks.end() ? std::nullopt : found->second);
       }
     }
-    if (ladder && form.isStock()) {
+    if (ladder && config.isStock()) {
       best = ladder->leastChange(name).value_or(best);
     }
     choice[name] = best;
-    entry.used = meansOf(best, form, name, forms, options);
+    entry.used = meansOf(best, config, name, search, options);
     anyOwn |= best == Variant::Ours;
     anyOffsets |= best == Variant::Offsets;
     // A function without transient memory is the same in every variant.
@@ -393,14 +394,14 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
       functionReport(report, function.name).regions = function.regions;
     }
   };
-  if (own && !form.isStock()) {
-    if (const BandPlan *plan = forms.bandPlan(form)) {
+  if (own && !config.isStock()) {
+    if (const BandPlan *plan = search.bandPlan(config)) {
       for (const BandSite &site : plan->sites) {
         report.rewrites.push_back({site.from, site.function, "band", site.count,
                                    site.bytesBefore, site.bytesAfter});
       }
     }
-    const std::vector<RewriteSite> &sites = forms.sites(form);
+    const std::vector<RewriteSite> &sites = search.sites(config);
     for (size_t i = 0; i < sites.size(); ++i) {
       const RewriteSite &site = sites[i];
       if (i < own->rewrites.parts.size() && own->rewrites.parts[i] > 0) {
@@ -411,9 +412,9 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
       }
     }
   }
-  bool takeOver = own && (allOwn || !form.isStock()) && anyOwn;
-  if (takeOver && !form.isStock()) {
-    chosenForm = form;
+  bool takeOver = own && (allOwn || !config.isStock()) && anyOwn;
+  if (takeOver && !config.isStock()) {
+    chosenConfiguration = config;
   }
   if (takeOver && !watched) {
     mlirOperationDestroy(stock);
@@ -422,7 +423,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     keepRegions(own->report);
     return finishSlabs(flow, /*visible=*/false);
   }
-  if (takeOver && !form.isStock()) {
+  if (takeOver && !config.isStock()) {
     adopt(own->flow);
     own->flow.ptr = nullptr;
   }
@@ -466,7 +467,7 @@ bool Pipeline::scheduleStream(FormSearch &forms) {
     }
     keepRegions(again);
   }
-  ModuleReport proved = own && form.isStock() ? own->report : ModuleReport();
+  ModuleReport proved = own && config.isStock() ? own->report : ModuleReport();
   if (!finishSlabs(flow, watched)) {
     return false;
   }
@@ -532,8 +533,8 @@ bool Pipeline::run() {
                                 outcome)) {
     return false;
   }
-  FormSearch forms(state.session, user, options, stream, watched, report,
-                   limit);
+  CandidateSearch search(state.session, user, options, stream, watched, report,
+                         limit);
   int preprocessingPhase = phaseIndex("preprocessing");
   std::string flowFrom = state.compileFrom;
   {
@@ -546,7 +547,7 @@ bool Pipeline::run() {
       takeModule();
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
-      forms.startFrom(mlirOperationClone(state.module));
+      search.startFrom(mlirOperationClone(state.module));
     }
     if (!runStock(flowFrom, "flow")) {
       return false;
@@ -563,14 +564,14 @@ bool Pipeline::run() {
   }
   bool ok = false;
   std::vector<std::string> refusals;
-  for (freedom = flags.schedule ? Freedom::Forms : Freedom::None;;) {
+  for (freedom = flags.schedule ? Freedom::Candidates : Freedom::None;;) {
     // Kept while IREE may turn out not to compile what we make of it.
     MlirOperation spare = {nullptr};
     if (freedom != Freedom::None) {
       spare = mlirOperationClone(state.module);
     }
     std::string error;
-    ok = runStream(forms, error) &&
+    ok = runStream(search, error) &&
          (to == streamPhase || attempt(error, [&] {
             Stopwatch watch(report, "from stream");
             return runStock("stream", state.compileTo);
@@ -583,20 +584,22 @@ bool Pipeline::run() {
     }
     std::string reason = error.empty() ? "" : " (" + error + ")";
     refusals.push_back(
-        chosenForm
-            ? "IREE does not compile the form '" + chosenForm->name() +
-                  "' for this target" + reason + "; took the stock form"
-            : "IREE does not compile what serenity makes of this module" +
-                  reason + "; it is left as IREE makes it, please report this");
-    freedom = chosenForm ? Freedom::Order : Freedom::None;
-    forms.forget();
-    chosenForm.reset();
+        chosenConfiguration
+            ? "IREE refuses the candidate '" + chosenConfiguration->name() +
+                  "'" + reason + "; using the stock candidate instead"
+            : "IREE refuses this module with serenity's order or offsets" +
+                  reason +
+                  "; falling back to the stock pipeline, please report this");
+    freedom = chosenConfiguration ? Freedom::Order : Freedom::None;
+    search.forget();
+    chosenConfiguration.reset();
     report.functions.clear();
     report.rewrites.clear();
     adopt(spare);
   }
   if (ok) {
-    // Where the stock form fails as well, what we make is not what is wrong.
+    // Where the stock candidate fails as well, what we make is not what is
+    // wrong.
     for (const std::string &refusal : refusals) {
       ir::emitWarning(mlirOperationGetLocation(state.module), refusal);
     }
@@ -656,8 +659,9 @@ bool Pipeline::describe() {
 
 /// The stream phase, with the budget checked and our annotations gone at its
 /// end.
-bool Pipeline::runStream(FormSearch &forms, std::string &error) {
-  if (!scheduleStream(forms) || !attempt(error, [&] { return lowerSlabs(); })) {
+bool Pipeline::runStream(CandidateSearch &search, std::string &error) {
+  if (!scheduleStream(search) ||
+      !attempt(error, [&] { return lowerSlabs(); })) {
     return false;
   }
   if (!checkBudget(state.module, flags, report)) {

@@ -2,12 +2,12 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Forms of a module: what reaches the flow phase depends on rewriting and on
-// how dispatches are formed. A form is made from the module as preprocessing
-// left it, on a clone, in an invocation of its own.
+// Candidates of a module: what reaches the flow phase depends on rewriting and
+// on how dispatches are formed. A candidate is made from the module as
+// preprocessing left it, on a clone, in an invocation of its own.
 
-#ifndef SERENITY_DRIVER_COMPILE_FORMS_H
-#define SERENITY_DRIVER_COMPILE_FORMS_H
+#ifndef SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
+#define SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
 
 #include "serenity/IREE/IreeC.h"
 #include "serenity/Transforms/Rewrite.h"
@@ -23,7 +23,7 @@
 namespace serenity {
 
 /// How a module is brought to the flow phase.
-struct Form {
+struct Configuration {
   /// What quantized networks are made from: the module as preprocessing left
   /// it; with quantized values stored in their integers
   /// (`serenity-store-quantized`); that with contractions raised to integers
@@ -44,60 +44,64 @@ struct Form {
   /// they have no other reader, or also where they are the last one.
   enum InPlace { None, SingleUse, LastUse } inPlace = None;
   /// Locations of producers that are not fused with their users.
-  std::set<std::string> apart;
+  std::set<std::string> unfused;
   /// Parts of sites that are taken in one step.
   PartGroups joins;
 
   bool isStock() const;
   /// "multi-use fusion off, in place, 12 rewrites", or "stock".
   std::string name() const;
-  bool operator<(const Form &other) const;
+  bool operator<(const Configuration &other) const;
 };
 
-/// The number of sites that the form rewrites.
-size_t numRewrites(const Form &form);
+/// The number of sites that the candidate rewrites.
+size_t numRewrites(const Configuration &config);
 
 /// The number of steps that its joins save.
-size_t numJoins(const Form &form);
+size_t numJoins(const Configuration &config);
 
-/// Makes forms of one module.
-class FormMaker {
+/// Makes candidates of one module.
+class CandidateBuilder {
 public:
   /// `preprocessed` must outlive the maker and stays as it is. `flags` are
   /// those of the session, by name, to be restored after each use.
-  FormMaker(iree_compiler_session_t *session,
-            const std::map<std::string, std::string> &flags,
-            MlirOperation preprocessed);
-  ~FormMaker();
-  FormMaker(const FormMaker &) = delete;
-  FormMaker &operator=(const FormMaker &) = delete;
+  CandidateBuilder(iree_compiler_session_t *session,
+                   const std::map<std::string, std::string> &flags,
+                   MlirOperation preprocessed);
+  ~CandidateBuilder();
+  CandidateBuilder(const CandidateBuilder &) = delete;
+  CandidateBuilder &operator=(const CandidateBuilder &) = delete;
 
-  /// Whether forms can be made from that module.
-  bool has(Form::Storage storage) const { return bases[storage].module.ptr; }
+  /// Whether candidates can be made from that module.
+  bool has(Configuration::Storage storage) const {
+    return bases[storage].module.ptr;
+  }
   /// The furthest that it goes.
-  Form::Storage furthestStorage() const;
-  const std::vector<RewriteSite> &sites(Form::Storage storage) const {
+  Configuration::Storage furthestStorage() const;
+  const std::vector<RewriteSite> &sites(Configuration::Storage storage) const {
     return bases[storage].sites;
   }
-  const std::vector<RewriteSite> &sites(const Form &form) {
-    return baseOf(form).sites;
+  const std::vector<RewriteSite> &sites(const Configuration &config) {
+    return baseOf(config).sites;
   }
 
   /// Plans bands for that module, which costs no trial compilation.
-  BandPlan planBands(Form::Storage storage, const BandOptions &options) const {
+  BandPlan planBands(Configuration::Storage storage,
+                     const BandOptions &options) const {
     return serenity::planBands(bases[storage].module, options);
   }
   /// Adds a plan for the module of `storage`; returns its number.
-  size_t addBandPlan(Form::Storage storage, BandPlan plan);
+  size_t addBandPlan(Configuration::Storage storage, BandPlan plan);
   const BandPlan &bandPlan(size_t number) const {
     return banded[number - 1].plan;
   }
 
   /// Locations of the producers that may be kept apart.
-  const std::set<std::string> &apartSites(const Form &form) {
-    return baseOf(form).producers;
+  const std::set<std::string> &unfusableProducers(const Configuration &config) {
+    return baseOf(config).producers;
   }
-  const std::set<std::string> &apartSites(Form::Storage storage) const {
+  const std::set<std::string> &
+  unfusableProducers(Configuration::Storage storage) const {
     return bases[storage].producers;
   }
 
@@ -107,21 +111,22 @@ public:
   enum class Constants { Evaluated, Symbolic };
 
   /// The module at the end of the flow phase, owned by the caller; null if IREE
-  /// refuses the form. `outcome` receives what was rewritten. `stateLimit` ends
-  /// the search for the order of accumulations.
-  MlirOperation make(const Form &form, int64_t stateLimit,
+  /// refuses the candidate. `outcome` receives what was rewritten. `stateLimit`
+  /// ends the search for the order of accumulations.
+  MlirOperation make(const Configuration &config, int64_t stateLimit,
                      RewriteOutcome *outcome = nullptr,
                      Constants constants = Constants::Evaluated);
 
-  /// Joins of the parts of `form` that the model of accumulations has no
+  /// Joins of the parts of `candidate` that the model of accumulations has no
   /// objection to.
-  PartGroups findJoins(const Form &form, int64_t stateLimit);
+  PartGroups findJoins(const Configuration &config, int64_t stateLimit);
 
   /// Whether IREE evaluates constants in this session.
   bool evaluates() const;
 
 private:
-  /// What forms are made from, by `Form::Storage`; null if there is no such.
+  /// What candidates are made from, by `Configuration::Storage`; null if there
+  /// is no such.
   struct Base {
     MlirOperation module = {};
     std::vector<RewriteSite> sites;
@@ -130,14 +135,14 @@ private:
 
   /// The same in the bands of a plan.
   struct Banded {
-    Form::Storage storage = Form::AsGiven;
+    Configuration::Storage storage = Configuration::AsGiven;
     BandPlan plan;
-    Base base; // null until a form asks for it
+    Base base; // null until a candidate asks for it
   };
-  Base &baseOf(const Form &form);
+  Base &baseOf(const Configuration &config);
 
   bool setFlag(const std::string &name, const std::string &value);
-  void setBase(Form::Storage storage, MlirOperation module);
+  void setBase(Configuration::Storage storage, MlirOperation module);
   void makeQuantizedBases();
 
   iree_compiler_session_t *session;
@@ -148,4 +153,4 @@ private:
 
 } // namespace serenity
 
-#endif // SERENITY_DRIVER_COMPILE_FORMS_H
+#endif // SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H

@@ -2,11 +2,11 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Bands of rows in the search for a form. They are planned on the graph at the
-// end of preprocessing, which takes milliseconds, and only plans that promise
-// to need less than the best form so far are compiled.
+// Bands of rows in the search for a candidate. They are planned on the graph at
+// the end of preprocessing, which takes milliseconds, and only plans that
+// promise to need less than the best candidate so far are compiled.
 
-#include "serenity/Driver/Compile/FormSearch.h"
+#include "serenity/Driver/Compile/CandidateSearch.h"
 
 #include "serenity/Driver/Compile/Stopwatch.h"
 
@@ -14,16 +14,17 @@
 
 namespace serenity {
 
-/// Banded forms that are taken to their slabs before the best is refined.
+/// Banded candidates that are taken to their slabs before the best is refined.
 static constexpr size_t maxPlacedBands = 2;
 
-const BandPlan *FormSearch::bandPlan(const Form &form) const {
-  return maker && form.bands > 0 ? &maker->bandPlan(form.bands) : nullptr;
+const BandPlan *CandidateSearch::bandPlan(const Configuration &config) const {
+  return maker && config.bands > 0 ? &maker->bandPlan(config.bands) : nullptr;
 }
 
 /// The plans of least peak: as the network is, and with expansions computed in
 /// pieces of their channels inside the bands.
-const std::vector<size_t> &FormSearch::planBands(Form::Storage storage) {
+const std::vector<size_t> &
+CandidateSearch::planBands(Configuration::Storage storage) {
   auto inserted = bandPlans.emplace(storage, std::vector<size_t>());
   std::vector<size_t> &numbers = inserted.first->second;
   if (!inserted.second) {
@@ -52,54 +53,54 @@ const std::vector<size_t> &FormSearch::planBands(Form::Storage storage) {
   return numbers;
 }
 
-/// Forms in bands where a plan promises less than `best` needs; the best of
-/// them is refined as `best` was.
-Form FormSearch::tryBands(Form best) {
-  Tried *known = placed(best);
+/// Candidates in bands where a plan promises less than `best` needs; the best
+/// of them is refined as `best` was.
+Configuration CandidateSearch::tryBands(Configuration best) {
+  Candidate *known = placed(best);
   if (!known || !known->cost) {
     return best;
   }
-  std::vector<Form> forms;
+  std::vector<Configuration> configs;
   for (size_t number : planBands(best.storage)) {
     if (maker->bandPlan(number).predictedBytes >= *known->cost) {
       continue;
     }
-    Form form;
-    form.storage = best.storage;
-    form.bands = number;
-    form.inPlace = Form::LastUse;
-    const std::vector<RewriteSite> &sites = maker->sites(form);
-    std::vector<Form> variants = {form};
+    Configuration config;
+    config.storage = best.storage;
+    config.bands = number;
+    config.inPlace = Configuration::LastUse;
+    const std::vector<RewriteSite> &sites = maker->sites(config);
+    std::vector<Configuration> variants = {config};
     // The same choice for all bands: by kind.
-    form.sites.resize(sites.size());
+    config.sites.resize(sites.size());
     for (size_t i = 0; i < sites.size(); ++i) {
-      form.sites[i] =
+      config.sites[i] =
           sites[i].kind == RewriteKind::Stream && !sites[i].padsOnly;
     }
-    if (numRewrites(form) > 0) {
-      variants.push_back(form);
+    if (numRewrites(config) > 0) {
+      variants.push_back(config);
     }
-    for (const Form &variant : variants) {
-      if (asked.insert(variant).second && estimateForm(variant)) {
-        forms.push_back(variant);
+    for (const Configuration &variant : variants) {
+      if (asked.insert(variant).second && estimateCandidate(variant)) {
+        configs.push_back(variant);
       }
     }
   }
-  std::stable_sort(
-      forms.begin(), forms.end(),
-      [&](const Form &a, const Form &b) { return promisesMore(a, b); });
-  forms.resize(std::min(forms.size(), maxPlacedBands));
-  Form least = best;
+  std::stable_sort(configs.begin(), configs.end(),
+                   [&](const Configuration &a, const Configuration &b) {
+                     return promisesMore(a, b);
+                   });
+  configs.resize(std::min(configs.size(), maxPlacedBands));
+  Configuration least = best;
   int64_t leastCost = *known->cost;
-  for (const Form &form : forms) {
-    std::optional<int64_t> bytes = placeForm(form);
+  for (const Configuration &config : configs) {
+    std::optional<int64_t> bytes = placeCandidate(config);
     if (bytes && *bytes < leastCost) {
-      least = form;
+      least = config;
       leastCost = *bytes;
     }
   }
-  return least.bands == best.bands ? best
-                                   : keepApartAtPeak(rewriteAtPeak(least));
+  return least.bands == best.bands ? best : unfuseAtPeak(rewriteAtPeak(least));
 }
 
 } // namespace serenity

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Driver/Compile/FormSearch.h"
+#include "serenity/Driver/Compile/CandidateSearch.h"
 
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
@@ -19,48 +19,49 @@ namespace serenity {
 
 namespace {
 
-/// Forms that are candidates per module at most; the search ends there with the
-/// best.
-constexpr size_t maxForms = 18;
+/// Candidates that are candidates per module at most; the search ends there
+/// with the best.
+constexpr size_t maxCandidates = 18;
 
-/// IREE's time for a form grows with its dispatches. Of large modules fewer
-/// forms are tried: none after so many dispatches in all, but always a few.
+/// IREE's time for a candidate grows with its dispatches. Of large modules
+/// fewer candidates are tried: none after so many dispatches in all, but always
+/// a few.
 constexpr int64_t maxDispatches = 5000;
-constexpr size_t minForms = 8;
+constexpr size_t minCandidates = 8;
 
 /// So many of the best by the estimate at flow level are taken to their slabs.
 constexpr size_t maxPlacedForms = 6;
 
-/// Rounds in which sites at the peak are rewritten, and how many forms of each
-/// are taken to their slabs.
+/// Rounds in which sites at the peak are rewritten, and how many candidates of
+/// each are taken to their slabs.
 constexpr int maxPeakRounds = 6;
 constexpr size_t maxPlacedPerRound = 2;
 
 /// Rounds in which producers are kept apart.
 constexpr int maxApartRounds = 3;
 
-/// Single sites that are taken back at most, and forms with joined parts that
-/// are taken to their slabs.
+/// Single sites that are taken back at most, and candidates with joined parts
+/// that are taken to their slabs.
 constexpr size_t maxDropRounds = 4;
 constexpr int maxJoinRounds = 8;
 
-/// States per estimate; the chosen form is solved without this limit.
+/// States per estimate; the chosen candidate is solved without this limit.
 constexpr int64_t statesPerEstimate = 10000;
 
-/// States of the search for the order of accumulations: per form, and again for
-/// the few that are taken further.
+/// States of the search for the order of accumulations: per candidate, and
+/// again for the few that are taken further.
 constexpr int64_t statesPerOrder = 20000;
 constexpr int64_t statesPerPlacedOrder = 200000;
 
-/// States per region while forms are compared.
-constexpr int64_t statesPerPlacedForm = 100000;
+/// States per region while candidates are compared.
+constexpr int64_t statesPerPlacedCandidate = 100000;
 
-/// States per region of the chosen form, if its order is not proved yet.
-constexpr int64_t statesOfChosenForm = 1000000;
+/// States per region of the chosen candidate, if its order is not proved yet.
+constexpr int64_t statesOfChosenCandidate = 1000000;
 
-/// States of all forms that are taken to their slabs; after that each has those
-/// of an estimate. Most regions are proved in far fewer.
-constexpr int64_t statesOfPlacedForms = 200000;
+/// States of all candidates that are taken to their slabs; after that each has
+/// those of an estimate. Most regions are proved in far fewer.
+constexpr int64_t statesOfPlacedCandidates = 200000;
 
 int64_t countDispatches(MlirOperation flow) {
   int64_t count = 0;
@@ -83,8 +84,8 @@ int64_t scaledStates(int64_t states, int64_t dispatches) {
                   std::min(states, leastStates));
 }
 
-/// Options for comparing forms: limited in states, so that the choice does not
-/// depend on how busy the machine is, unless the user is in a hurry.
+/// Options for comparing candidates: limited in states, so that the choice does
+/// not depend on how busy the machine is, unless the user is in a hurry.
 Options limited(const Options &options, int64_t states) {
   Options quick = options;
   quick.stateLimit =
@@ -135,9 +136,9 @@ bool hasInitializer(MlirOperation module) {
 
 } // namespace
 
-FormSearch::~FormSearch() { forget(); }
+CandidateSearch::~CandidateSearch() { forget(); }
 
-void FormSearch::forget() {
+void CandidateSearch::forget() {
   for (auto &item : candidates) {
     for (MlirOperation module : {item.second.flow, item.second.placed}) {
       if (module.ptr) {
@@ -155,32 +156,35 @@ void FormSearch::forget() {
   }
 }
 
-void FormSearch::startFrom(MlirOperation module) {
+void CandidateSearch::startFrom(MlirOperation module) {
   preprocessed = module;
   maker.emplace(session, user.session, preprocessed);
 }
 
-const std::vector<RewriteSite> &FormSearch::sites(const Form &form) const {
+const std::vector<RewriteSite> &
+CandidateSearch::sites(const Configuration &config) const {
   static const std::vector<RewriteSite> none;
-  return maker ? maker->sites(form) : none;
+  return maker ? maker->sites(config) : none;
 }
 
-FormSearch::Tried *FormSearch::placed(const Form &form) {
-  auto it = candidates.find(form);
+CandidateSearch::Candidate *
+CandidateSearch::placed(const Configuration &config) {
+  auto it = candidates.find(config);
   return it != candidates.end() && it->second.placed.ptr ? &it->second
                                                          : nullptr;
 }
 
-FormSearch::Tried *FormSearch::place(const Form &form) {
+CandidateSearch::Candidate *
+CandidateSearch::place(const Configuration &config) {
   if (!maker) {
     return nullptr;
   }
-  estimateForm(form);
-  placeForm(form);
-  return placed(form);
+  estimateCandidate(config);
+  placeCandidate(config);
+  return placed(config);
 }
 
-void FormSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
+void CandidateSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
   Stopwatch watch(report, "serenity candidate");
   context = mlirOperationGetContext(flow);
   bestStock = leastStock;
@@ -188,7 +192,7 @@ void FormSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
   if (watched) {
     quiet.emplace(context);
   }
-  Tried &entry = candidates[Form()];
+  Candidate &entry = candidates[Configuration()];
   entry.placed = mlirOperationClone(flow);
   if (stream.toSlabs(entry.placed, &options, &entry.report, false)) {
     entry.peaks = stream.peaks(entry.placed, options, options.offsets);
@@ -206,9 +210,9 @@ void FormSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
   }
 }
 
-/// What a form costs: first whether no function is worse off than without us,
-/// then the bytes of all functions, then the number of rewrites.
-std::optional<int64_t> FormSearch::cost(const Peaks &peaks) const {
+/// What a candidate costs: first whether no function is worse off than without
+/// us, then the bytes of all functions, then the number of rewrites.
+std::optional<int64_t> CandidateSearch::cost(const Peaks &peaks) const {
   int64_t sum = 0;
   for (const auto &item : bestStock) {
     auto it = peaks.find(item.first);
@@ -224,7 +228,7 @@ std::optional<int64_t> FormSearch::cost(const Peaks &peaks) const {
 }
 
 /// The bytes of the best candidate so far.
-std::optional<int64_t> FormSearch::leastCost() const {
+std::optional<int64_t> CandidateSearch::leastCost() const {
   std::optional<int64_t> least;
   for (const auto &item : candidates) {
     const std::optional<int64_t> &cost = item.second.cost;
@@ -235,24 +239,25 @@ std::optional<int64_t> FormSearch::leastCost() const {
   return least;
 }
 
-/// Makes a form and estimates its bytes by the model of the flow level, which
-/// leaves out what placement in concatenations saves.
-std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
-  auto known = candidates.find(form);
+/// Makes a candidate and estimates its bytes by the model of the flow level,
+/// which leaves out what placement in concatenations saves.
+std::optional<int64_t>
+CandidateSearch::estimateCandidate(const Configuration &config) {
+  auto known = candidates.find(config);
   if (known != candidates.end()) {
     return known->second.estimate;
   }
   if (!limit.takeTrial(leastCost())) {
     return std::nullopt;
   }
-  Tried &entry = candidates[form];
+  Candidate &entry = candidates[config];
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms");
-  CrashGuard guard("the trial compilation of '" + form.name() + "'");
+  CrashGuard guard("the trial compilation of '" + config.name() + "'");
   crashPoint("estimate");
-  entry.flow = maker->make(form, statesPerOrder, &entry.rewrites,
-                           FormMaker::Constants::Symbolic);
+  entry.flow = maker->make(config, statesPerOrder, &entry.rewrites,
+                           CandidateBuilder::Constants::Symbolic);
   if (entry.flow.ptr) {
     entry.numDispatches = countDispatches(entry.flow);
     limit.addDispatches(entry.numDispatches);
@@ -264,7 +269,7 @@ std::optional<int64_t> FormSearch::estimateForm(const Form &form) {
 
 /// The sum of the functions' peaks in our order at flow level; nothing if a
 /// function with tensors is not modelled. The order is written into the module.
-std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
+std::optional<int64_t> CandidateSearch::estimate(MlirOperation flow) {
   Options quick =
       limited(options, scaledStates(statesPerEstimate, countDispatches(flow)));
   if (!runSchedule(flow, quick, nullptr)) {
@@ -287,11 +292,12 @@ std::optional<int64_t> FormSearch::estimate(MlirOperation flow) {
   return sum;
 }
 
-/// Makes a form once more, with its constants evaluated, and keeps that if it
-/// is no worse than the estimate.
-bool FormSearch::remake(const Form &form, Tried &entry, int64_t stateLimit) {
+/// Makes a candidate once more, with its constants evaluated, and keeps that if
+/// it is no worse than the estimate.
+bool CandidateSearch::remake(const Configuration &config, Candidate &entry,
+                             int64_t stateLimit) {
   RewriteOutcome rewrites;
-  MlirOperation module = maker->make(form, stateLimit, &rewrites);
+  MlirOperation module = maker->make(config, stateLimit, &rewrites);
   if (!module.ptr) {
     return false;
   }
@@ -307,34 +313,36 @@ bool FormSearch::remake(const Form &form, Tried &entry, int64_t stateLimit) {
   return keep;
 }
 
-/// Takes a form through our stream prefix to the bytes of its slabs.
-std::optional<int64_t> FormSearch::placeForm(const Form &form) {
-  auto known = candidates.find(form);
+/// Takes a candidate through our stream prefix to the bytes of its slabs.
+std::optional<int64_t>
+CandidateSearch::placeCandidate(const Configuration &config) {
+  auto known = candidates.find(config);
   if (known == candidates.end()) {
     return std::nullopt; // not tried: a limit was met
   }
-  Tried &entry = known->second;
+  Candidate &entry = known->second;
   if (entry.placed.ptr || !entry.flow.ptr || limit.expired()) {
     return entry.cost;
   }
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "forms to slabs");
-  CrashGuard guard("the layout of '" + form.name() + "'");
+  CrashGuard guard("the layout of '" + config.name() + "'");
   crashPoint("place");
   // More states, unless they would change nothing.
-  if (numRewrites(form) > 0 && !entry.rewrites.ordersProved) {
-    remake(form, entry,
+  if (numRewrites(config) > 0 && !entry.rewrites.ordersProved) {
+    remake(config, entry,
            scaledStates(statesPerPlacedOrder, entry.numDispatches));
   }
-  if (entry.symbolic && !remake(form, entry, statesPerOrder)) {
+  if (entry.symbolic && !remake(config, entry, statesPerOrder)) {
     return entry.cost;
   }
   entry.placed = mlirOperationClone(entry.flow);
   Options quick = limited(
-      options, scaledStates(std::clamp(statesOfPlacedForms - placedStates,
-                                       statesPerEstimate, statesPerPlacedForm),
-                            entry.numDispatches));
+      options,
+      scaledStates(std::clamp(statesOfPlacedCandidates - placedStates,
+                              statesPerEstimate, statesPerPlacedCandidate),
+                   entry.numDispatches));
   bool ok = stream.toSlabs(entry.placed, &quick, &entry.report, false);
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {
@@ -348,9 +356,9 @@ std::optional<int64_t> FormSearch::placeForm(const Form &form) {
   return entry.cost;
 }
 
-/// Solves the chosen form once more without the limit of the comparison, where
-/// that limit was what ended the search.
-void FormSearch::refine(Tried &entry) {
+/// Solves the chosen candidate once more without the limit of the comparison,
+/// where that limit was what ended the search.
+void CandidateSearch::refine(Candidate &entry) {
   bool proved = true;
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {
@@ -362,10 +370,10 @@ void FormSearch::refine(Tried &entry) {
   }
   ir::SilenceDiagnostics silence(context);
   Stopwatch watch(report, "chosen form");
-  Tried again;
+  Candidate again;
   MlirOperation module = mlirOperationClone(entry.flow);
-  Options thorough =
-      limited(options, scaledStates(statesOfChosenForm, entry.numDispatches));
+  Options thorough = limited(
+      options, scaledStates(statesOfChosenCandidate, entry.numDispatches));
   if (stream.toSlabs(module, &thorough, &again.report, false)) {
     again.peaks = stream.peaks(module, thorough, options.offsets);
     again.cost = cost(again.peaks);
@@ -379,10 +387,10 @@ void FormSearch::refine(Tried &entry) {
   mlirOperationDestroy(module);
 }
 
-/// Looks for the form of least cost: dispatch formation and all rewrites or
-/// none together first, then groups of sites, then single sites.
-Form FormSearch::search(RewriteMode mode) {
-  Form best; // the stock form, placed already
+/// Looks for the candidate of least cost: dispatch formation and all rewrites
+/// or none together first, then groups of sites, then single sites.
+Configuration CandidateSearch::search(RewriteMode mode) {
+  Configuration best; // the stock candidate, placed already
   asked = {best};
   askedDispatches = 0;
   promising.clear();
@@ -391,28 +399,28 @@ Form FormSearch::search(RewriteMode mode) {
   }
   std::optional<int64_t> bestEstimate = candidates[best].estimate;
   auto enough = [&] {
-    return asked.size() >= maxForms ||
-           (asked.size() >= minForms && askedDispatches > maxDispatches);
+    return asked.size() >= maxCandidates ||
+           (asked.size() >= minCandidates && askedDispatches > maxDispatches);
   };
-  auto better = [&](const Form &form) {
-    if (enough() && !asked.count(form)) {
+  auto better = [&](const Configuration &config) {
+    if (enough() && !asked.count(config)) {
       return false;
     }
-    std::optional<int64_t> known = estimateForm(form);
-    if (asked.insert(form).second) {
-      askedDispatches += candidates[form].numDispatches;
+    std::optional<int64_t> known = estimateCandidate(config);
+    if (asked.insert(config).second) {
+      askedDispatches += candidates[config].numDispatches;
     }
     if (!known || (bestEstimate && *known > *bestEstimate) ||
         (bestEstimate && *known == *bestEstimate &&
-         numRewrites(form) >= numRewrites(best))) {
+         numRewrites(config) >= numRewrites(best))) {
       return false;
     }
-    best = form;
+    best = config;
     bestEstimate = known;
     return true;
   };
   // Of a quantized network the rewrites are those of its integer arithmetic.
-  Form::Storage storage = maker->furthestStorage();
+  Configuration::Storage storage = maker->furthestStorage();
   size_t numSites = maker->sites(storage).size();
   bool rewrite = mode != RewriteMode::Off && numSites > 0;
   // A flag of the user's own is not ours to vary.
@@ -431,27 +439,28 @@ Form FormSearch::search(RewriteMode mode) {
     }
     return chosen;
   };
-  auto tryFusions = [&](const std::vector<bool> &sites, Form::Storage storage) {
+  auto tryFusions = [&](const std::vector<bool> &sites,
+                        Configuration::Storage storage) {
     for (bool separate : {false, true}) {
-      Form form;
-      form.storage = storage;
-      form.sites = sites;
-      form.inPlace = Form::LastUse;
+      Configuration config;
+      config.storage = storage;
+      config.sites = sites;
+      config.inPlace = Configuration::LastUse;
       if (separate) {
         if (!multiUse) {
           continue;
         }
-        form.fuseMultiUse = false;
+        config.fuseMultiUse = false;
       }
-      better(form);
+      better(config);
     }
   };
   if (rewrite && mode == RewriteMode::Always) {
     bestEstimate = std::nullopt; // whatever the bytes say
     tryFusions(std::vector<bool>(numSites, true), storage);
   } else {
-    if (maker->has(Form::Integers)) {
-      tryFusions({}, Form::Integers);
+    if (maker->has(Configuration::Integers)) {
+      tryFusions({}, Configuration::Integers);
     }
     if (rewrite) {
       // The paper's kinds and sums first, then products piece by piece too.
@@ -468,23 +477,23 @@ Form FormSearch::search(RewriteMode mode) {
             {RewriteKind::Stream},
             {RewriteKind::Stream, RewriteKind::Overwrite}}) {
         std::vector<bool> pieces = sitesOf(kinds);
-        Form form = best;
-        form.storage = storage;
-        form.inPlace = Form::LastUse;
-        form.sites = split;
+        Configuration config = best;
+        config.storage = storage;
+        config.inPlace = Configuration::LastUse;
+        config.sites = split;
         bool any = false;
         for (size_t i = 0; i < numSites; ++i) {
           any |= pieces[i];
-          form.sites[i] = form.sites[i] || pieces[i];
+          config.sites[i] = config.sites[i] || pieces[i];
         }
         if (any) {
-          form.deepStreams = false;
-          better(form);
+          config.deepStreams = false;
+          better(config);
           if (kinds.front() == RewriteKind::Overwrite) {
-            promising.push_back(form);
+            promising.push_back(config);
           } else {
-            form.deepStreams = true;
-            better(form);
+            config.deepStreams = true;
+            better(config);
           }
         }
       }
@@ -493,25 +502,26 @@ Form FormSearch::search(RewriteMode mode) {
       tryFusions({}, storage);
     }
   }
-  for (Form::InPlace inPlace : {Form::SingleUse, Form::None}) {
-    Form form = best;
-    form.inPlace = inPlace;
-    better(form);
+  for (Configuration::InPlace inPlace :
+       {Configuration::SingleUse, Configuration::None}) {
+    Configuration config = best;
+    config.inPlace = inPlace;
+    better(config);
   }
   if (!rewrite || mode == RewriteMode::Always) {
-    return keepApartAtPeak(placeBest(rewrite));
+    return unfuseAtPeak(placeBest(rewrite));
   }
   // Fewer rewrites at the same peak, or a lower peak with fewer.
   auto without = [&](const std::vector<size_t> &drop) {
-    Form form = best;
+    Configuration config = best;
     bool any = false;
     for (size_t i : drop) {
-      if (i < form.sites.size() && form.sites[i]) {
-        form.sites[i] = false;
+      if (i < config.sites.size() && config.sites[i]) {
+        config.sites[i] = false;
         any = true;
       }
     }
-    return any && better(form);
+    return any && better(config);
   };
   for (RewriteKind kind :
        {RewriteKind::Stream, RewriteKind::Overwrite, RewriteKind::Sum,
@@ -548,10 +558,10 @@ Form FormSearch::search(RewriteMode mode) {
   }
   // Bands first, while trial compilations are left: where they halve the peak,
   // other rewrites of the whole network do not reach them.
-  Form placedBest = placeBest(false);
-  Form banded = tryBands(placedBest);
-  auto costOf = [&](const Form &form) {
-    Tried *entry = placed(form);
+  Configuration placedBest = placeBest(false);
+  Configuration banded = tryBands(placedBest);
+  auto costOf = [&](const Configuration &config) {
+    Candidate *entry = placed(config);
     return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
   };
   if (banded.bands > 0 && costOf(banded) <= costOf(placedBest) / 2) {
@@ -559,25 +569,26 @@ Form FormSearch::search(RewriteMode mode) {
     return dropSites(banded);
   }
   best = rewriteAtPeak(placedBest);
-  if (placedBest.storage != Form::AsGiven && placedBest.storage != storage &&
-      numRewrites(best) == 0) {
+  if (placedBest.storage != Configuration::AsGiven &&
+      placedBest.storage != storage && numRewrites(best) == 0) {
     best = rewriteRaised(best, storage);
   }
-  best = keepApartAtPeak(best);
+  best = unfuseAtPeak(best);
   return costOf(banded) < costOf(best) ? dropSites(banded)
                                        : joinParts(dropSites(best));
 }
 
-/// The same form of the module that rewrites reach, rewritten at its peak;
+/// The same candidate of the module that rewrites reach, rewritten at its peak;
 /// `best` where that needs no less.
-Form FormSearch::rewriteRaised(const Form &best, Form::Storage storage) {
-  Form raised = best;
+Configuration CandidateSearch::rewriteRaised(const Configuration &best,
+                                             Configuration::Storage storage) {
+  Configuration raised = best;
   raised.storage = storage;
   raised.sites.clear();
-  raised.apart.clear();
+  raised.unfused.clear();
   asked.insert(raised);
-  estimateForm(raised);
-  if (!placeForm(raised)) {
+  estimateCandidate(raised);
+  if (!placeCandidate(raised)) {
     return best;
   }
   raised = rewriteAtPeak(raised);
@@ -586,7 +597,8 @@ Form FormSearch::rewriteRaised(const Form &best, Form::Storage storage) {
 
 /// Where the operations come from that have to do with what is live at the
 /// peak of a region: they run there or touch a buffer that lives across it.
-std::set<std::string> FormSearch::placesAtPeak(const Tried &entry) const {
+std::set<std::string>
+CandidateSearch::placesAtPeak(const Candidate &entry) const {
   MlirOperation module = mlirOperationClone(entry.placed);
   ModuleReport packed;
   runPack(module, options, &packed);
@@ -632,7 +644,8 @@ static bool isAt(const std::string &location,
                      });
 }
 
-bool FormSearch::promisesMore(const Form &a, const Form &b) const {
+bool CandidateSearch::promisesMore(const Configuration &a,
+                                   const Configuration &b) const {
   int64_t costA = *candidates.at(a).estimate;
   int64_t costB = *candidates.at(b).estimate;
   return costA != costB ? costA < costB : numRewrites(a) < numRewrites(b);
@@ -641,9 +654,9 @@ bool FormSearch::promisesMore(const Form &a, const Form &b) const {
 /// Rewrites what has to do with the peak, kind by kind and all together, as
 /// long as that lowers it. Of large networks this finds the few sites that
 /// matter, which groups of all sites do not single out.
-Form FormSearch::rewriteAtPeak(Form best) {
+Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
   for (int round = 0; round < maxPeakRounds; ++round) {
-    Tried *known = placed(best);
+    Candidate *known = placed(best);
     if (!known || !known->cost) {
       break;
     }
@@ -672,40 +685,41 @@ Form FormSearch::rewriteAtPeak(Form best) {
     for (const RewriteSite &site : all) {
       atPeak.push_back(isAt(site.location, places));
     }
-    std::vector<Form> forms;
+    std::vector<Configuration> configs;
     for (Wanted wanted : groups) {
-      Form form = best;
-      form.inPlace = Form::LastUse;
-      form.sites.resize(all.size());
+      Configuration config = best;
+      config.inPlace = Configuration::LastUse;
+      config.sites.resize(all.size());
       bool streams = false;
       for (size_t i = 0; i < all.size(); ++i) {
-        if (!form.sites[i] && atPeak[i] && wanted(all[i])) {
-          form.sites[i] = true;
+        if (!config.sites[i] && atPeak[i] && wanted(all[i])) {
+          config.sites[i] = true;
           streams |= all[i].kind == RewriteKind::Stream ||
                      all[i].kind == RewriteKind::KernelStream;
         }
       }
       for (bool deep : {best.deepStreams, true}) {
-        form.deepStreams = deep;
+        config.deepStreams = deep;
         if (deep && !best.deepStreams && !streams) {
           continue;
         }
-        if (numRewrites(form) > numRewrites(best) &&
-            asked.insert(form).second && estimateForm(form)) {
-          forms.push_back(form);
+        if (numRewrites(config) > numRewrites(best) &&
+            asked.insert(config).second && estimateCandidate(config)) {
+          configs.push_back(config);
         }
       }
     }
-    std::stable_sort(
-        forms.begin(), forms.end(),
-        [&](const Form &a, const Form &b) { return promisesMore(a, b); });
-    forms.resize(std::min(forms.size(), maxPlacedPerRound));
-    Form least = best;
+    std::stable_sort(configs.begin(), configs.end(),
+                     [&](const Configuration &a, const Configuration &b) {
+                       return promisesMore(a, b);
+                     });
+    configs.resize(std::min(configs.size(), maxPlacedPerRound));
+    Configuration least = best;
     int64_t leastCost = *known->cost;
-    for (const Form &form : forms) {
-      std::optional<int64_t> bytes = placeForm(form);
+    for (const Configuration &config : configs) {
+      std::optional<int64_t> bytes = placeCandidate(config);
       if (bytes && *bytes < leastCost) {
-        least = form;
+        least = config;
         leastCost = *bytes;
       }
     }
@@ -719,7 +733,7 @@ Form FormSearch::rewriteAtPeak(Form best) {
 
 /// Fusion at the level of single operations: keeps producers apart that have to
 /// do with the peak, as long as that lowers it.
-Form FormSearch::keepApartAtPeak(Form best) {
+Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
   // A flag of the user's own about fusion wins.
   for (const auto &flag : user.session) {
     if (flag.first.compare(0, 23, "iree-dispatch-creation-") == 0 &&
@@ -728,32 +742,33 @@ Form FormSearch::keepApartAtPeak(Form best) {
     }
   }
   for (int round = 0; round < maxApartRounds; ++round) {
-    Tried *known = placed(best);
+    Candidate *known = placed(best);
     if (!known || !known->cost) {
       break;
     }
-    Form form = best;
+    Configuration config = best;
     std::set<std::string> places = placesAtPeak(*known);
-    for (const std::string &site : maker->apartSites(best)) {
+    for (const std::string &site : maker->unfusableProducers(best)) {
       if (isAt(site, places)) {
-        form.apart.insert(site);
+        config.unfused.insert(site);
       }
     }
-    if (form.apart.size() == best.apart.size() || !asked.insert(form).second) {
+    if (config.unfused.size() == best.unfused.size() ||
+        !asked.insert(config).second) {
       break;
     }
-    estimateForm(form);
-    std::optional<int64_t> bytes = placeForm(form);
+    estimateCandidate(config);
+    std::optional<int64_t> bytes = placeCandidate(config);
     if (!bytes || *bytes >= *known->cost) {
       break;
     }
-    best = form;
+    best = config;
   }
   return best;
 }
 
-/// Dispatches, copies and fills of all regions of a form in its slabs.
-static int64_t numCommands(const FormSearch::Tried &entry) {
+/// Dispatches, copies and fills of all regions of a candidate in its slabs.
+static int64_t numCommands(const CandidateSearch::Candidate &entry) {
   int64_t count = 0;
   ir::walk(entry.placed, [&](MlirOperation op) {
     count += ir::isa(op, "stream.cmd.dispatch") ||
@@ -762,18 +777,19 @@ static int64_t numCommands(const FormSearch::Tried &entry) {
   return count;
 }
 
-/// Whether `form` has fewer commands, and no function needs more bytes; takes
-/// it to its slabs.
-bool FormSearch::isNarrower(const Form &form, const Form &than) {
-  estimateForm(form);
-  if (!placeForm(form)) {
+/// Whether `candidate` has fewer commands, and no function needs more bytes;
+/// takes it to its slabs.
+bool CandidateSearch::isNarrower(const Configuration &config,
+                                 const Configuration &than) {
+  estimateCandidate(config);
+  if (!placeCandidate(config)) {
     return false;
   }
-  if (numCommands(candidates[form]) >= numCommands(candidates[than])) {
+  if (numCommands(candidates[config]) >= numCommands(candidates[than])) {
     return false;
   }
   const Peaks &old = candidates[than].peaks;
-  for (const auto &item : candidates[form].peaks) {
+  for (const auto &item : candidates[config].peaks) {
     auto known = old.find(item.first);
     if (known != old.end() && known->second &&
         (!item.second || *item.second > *known->second)) {
@@ -784,8 +800,8 @@ bool FormSearch::isNarrower(const Form &form, const Form &than) {
 }
 
 /// Single sites that the peak does not need, those of most parts first.
-Form FormSearch::dropSites(Form best) {
-  Tried *known = placed(best);
+Configuration CandidateSearch::dropSites(Configuration best) {
+  Candidate *known = placed(best);
   if (!known || !known->cost) {
     return best;
   }
@@ -799,12 +815,12 @@ Form FormSearch::dropSites(Form best) {
   std::sort(sites.begin(), sites.end());
   sites.resize(std::min<size_t>(sites.size(), maxDropRounds));
   for (const auto &site : sites) {
-    Form form = best;
-    form.sites[site.second] = false;
-    std::optional<int64_t> estimate = estimateForm(form);
+    Configuration config = best;
+    config.sites[site.second] = false;
+    std::optional<int64_t> estimate = estimateCandidate(config);
     if (estimate && candidates[best].estimate &&
-        *estimate <= *candidates[best].estimate && isNarrower(form, best)) {
-      best = form;
+        *estimate <= *candidates[best].estimate && isNarrower(config, best)) {
+      best = config;
     }
   }
   return best;
@@ -814,8 +830,8 @@ Form FormSearch::dropSites(Form best) {
 /// an operation over the whole result. What the model of accumulations has no
 /// objection to at once; if that is too much, site by site, and of a site that
 /// is too much one group.
-Form FormSearch::joinParts(Form best) {
-  Tried *known = placed(best);
+Configuration CandidateSearch::joinParts(Configuration best) {
+  Candidate *known = placed(best);
   if (!known || !known->cost || numRewrites(best) == 0 || limit.expired()) {
     return best;
   }
@@ -827,15 +843,15 @@ Form FormSearch::joinParts(Form best) {
   }
   int tried = 0;
   auto take = [&](const PartGroups &joins) {
-    Form form = best;
+    Configuration config = best;
     for (const auto &site : joins) {
-      auto &groups = form.joins[site.first];
+      auto &groups = config.joins[site.first];
       groups.insert(groups.end(), site.second.begin(), site.second.end());
     }
-    if (tried++ >= maxJoinRounds || !isNarrower(form, best)) {
+    if (tried++ >= maxJoinRounds || !isNarrower(config, best)) {
       return false;
     }
-    best = form;
+    best = config;
     return true;
   };
   if (found.empty() || take(found)) {
@@ -852,21 +868,22 @@ Form FormSearch::joinParts(Form best) {
   return best;
 }
 
-/// The form of least cost among the best estimates and the stock form; with
-/// `rewritten` among those with rewrites only.
-Form FormSearch::placeBest(bool rewritten) {
-  std::vector<const Form *> order;
+/// The candidate of least cost among the best estimates and the stock
+/// candidate; with `rewritten` among those with rewrites only.
+Configuration CandidateSearch::placeBest(bool rewritten) {
+  std::vector<const Configuration *> order;
   for (const auto &item : candidates) {
     if (asked.count(item.first) && item.second.estimate &&
         (!rewritten || numRewrites(item.first) > 0)) {
       order.push_back(&item.first);
     }
   }
-  std::stable_sort(
-      order.begin(), order.end(),
-      [&](const Form *a, const Form *b) { return promisesMore(*a, *b); });
-  for (const Form &form : promising) {
-    auto known = candidates.find(form);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const Configuration *a, const Configuration *b) {
+                     return promisesMore(*a, *b);
+                   });
+  for (const Configuration &config : promising) {
+    auto known = candidates.find(config);
     auto at = known != candidates.end()
                   ? std::find(order.begin(), order.end(), &known->first)
                   : order.end();
@@ -874,13 +891,13 @@ Form FormSearch::placeBest(bool rewritten) {
       std::rotate(order.begin(), at, at + 1);
     }
   }
-  Form best;
+  Configuration best;
   std::optional<int64_t> bestCost;
   if (!rewritten) {
     bestCost = candidates[best].cost;
   }
   for (size_t i = 0; i < order.size() && i < maxPlacedForms; ++i) {
-    std::optional<int64_t> known = placeForm(*order[i]);
+    std::optional<int64_t> known = placeCandidate(*order[i]);
     if (known &&
         (!bestCost || *known < *bestCost ||
          (*known == *bestCost && numRewrites(*order[i]) < numRewrites(best)))) {

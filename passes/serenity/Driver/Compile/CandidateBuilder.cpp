@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Driver/Compile/Forms.h"
+#include "serenity/Driver/Compile/CandidateBuilder.h"
 
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"
@@ -22,13 +22,13 @@ constexpr const char *evaluateFlag = "iree-opt-const-eval";
 constexpr const char *raiseFlag = "iree-global-opt-enable-qdq-to-integer-math";
 } // namespace
 
-size_t numRewrites(const Form &form) {
-  return size_t(std::count(form.sites.begin(), form.sites.end(), true));
+size_t numRewrites(const Configuration &config) {
+  return size_t(std::count(config.sites.begin(), config.sites.end(), true));
 }
 
-size_t numJoins(const Form &form) {
+size_t numJoins(const Configuration &config) {
   size_t count = 0;
-  for (const auto &site : form.joins) {
+  for (const auto &site : config.joins) {
     for (const std::vector<int64_t> &group : site.second) {
       count += group.size() - 1;
     }
@@ -36,12 +36,12 @@ size_t numJoins(const Form &form) {
   return count;
 }
 
-bool Form::isStock() const {
+bool Configuration::isStock() const {
   return storage == AsGiven && !fuseMultiUse && inPlace == None && bands == 0 &&
-         apart.empty() && numRewrites(*this) == 0;
+         unfused.empty() && numRewrites(*this) == 0;
 }
 
-std::string Form::name() const {
+std::string Configuration::name() const {
   std::string text;
   auto add = [&](const std::string &part) {
     text += (text.empty() ? "" : ", ") + part;
@@ -56,9 +56,9 @@ std::string Form::name() const {
   if (inPlace != None) {
     add(inPlace == SingleUse ? "in place" : "in place at the last use");
   }
-  if (!apart.empty()) {
-    add(std::to_string(apart.size()) +
-        (apart.size() == 1 ? " producer apart" : " producers apart"));
+  if (!unfused.empty()) {
+    add(std::to_string(unfused.size()) +
+        (unfused.size() == 1 ? " producer apart" : " producers apart"));
   }
   if (bands > 0) {
     add("bands plan " + std::to_string(bands));
@@ -75,47 +75,50 @@ std::string Form::name() const {
   return text.empty() ? "stock" : text;
 }
 
-bool Form::operator<(const Form &other) const {
-  auto key = [](const Form &form) {
-    return std::tie(form.storage, form.bands, form.fuseMultiUse, form.inPlace,
-                    form.apart, form.sites, form.joins, form.deepStreams);
+bool Configuration::operator<(const Configuration &other) const {
+  auto key = [](const Configuration &config) {
+    return std::tie(config.storage, config.bands, config.fuseMultiUse,
+                    config.inPlace, config.unfused, config.sites, config.joins,
+                    config.deepStreams);
   };
   return key(*this) < key(other);
 }
 
-FormMaker::FormMaker(iree_compiler_session_t *session,
-                     const std::map<std::string, std::string> &flags,
-                     MlirOperation preprocessed)
+CandidateBuilder::CandidateBuilder(
+    iree_compiler_session_t *session,
+    const std::map<std::string, std::string> &flags, MlirOperation preprocessed)
     : session(session), flags(flags) {
-  setBase(Form::AsGiven, preprocessed);
+  setBase(Configuration::AsGiven, preprocessed);
   if (quantized::hasAffine(preprocessed)) {
     makeQuantizedBases();
   }
 }
 
-FormMaker::~FormMaker() {
+CandidateBuilder::~CandidateBuilder() {
   for (const Banded &item : banded) {
     if (item.base.module.ptr) {
       mlirOperationDestroy(item.base.module);
     }
   }
-  for (Form::Storage storage : {Form::Integers, Form::Raised}) {
+  for (Configuration::Storage storage :
+       {Configuration::Integers, Configuration::Raised}) {
     if (has(storage)) {
       mlirOperationDestroy(bases[storage].module);
     }
   }
 }
 
-size_t FormMaker::addBandPlan(Form::Storage storage, BandPlan plan) {
+size_t CandidateBuilder::addBandPlan(Configuration::Storage storage,
+                                     BandPlan plan) {
   banded.push_back({storage, std::move(plan), {}});
   return banded.size();
 }
 
-FormMaker::Base &FormMaker::baseOf(const Form &form) {
-  if (form.bands == 0) {
-    return bases[form.storage];
+CandidateBuilder::Base &CandidateBuilder::baseOf(const Configuration &config) {
+  if (config.bands == 0) {
+    return bases[config.storage];
   }
-  Banded &entry = banded[form.bands - 1];
+  Banded &entry = banded[config.bands - 1];
   if (!entry.base.module.ptr) {
     MlirOperation module = mlirOperationClone(bases[entry.storage].module);
     applyBands(module, entry.plan);
@@ -124,16 +127,17 @@ FormMaker::Base &FormMaker::baseOf(const Form &form) {
   return entry.base;
 }
 
-void FormMaker::setBase(Form::Storage storage, MlirOperation module) {
+void CandidateBuilder::setBase(Configuration::Storage storage,
+                               MlirOperation module) {
   bases[storage] = {module, findRewriteSites(module), findApartSites(module)};
 }
 
 /// A user's own choice about integer arithmetic wins: without it nothing is
 /// raised.
-void FormMaker::makeQuantizedBases() {
+void CandidateBuilder::makeQuantizedBases() {
   auto flag = flags.find(raiseFlag);
   bool raises = flag == flags.end() || flag->second != "false";
-  MlirOperation given = bases[Form::AsGiven].module;
+  MlirOperation given = bases[Configuration::AsGiven].module;
   ir::SilenceDiagnostics silence(mlirOperationGetContext(given));
   MlirOperation module = mlirOperationClone(given);
   StoreQuantizedCounts counts;
@@ -147,27 +151,29 @@ void FormMaker::makeQuantizedBases() {
   }
   MlirOperation raised = mlirOperationClone(module);
   if (counts.any()) {
-    setBase(Form::Integers, module);
+    setBase(Configuration::Integers, module);
   } else {
     mlirOperationDestroy(module);
   }
   if (raises && quantized::raiseQuantized(raised)) {
-    setBase(Form::Raised, raised);
+    setBase(Configuration::Raised, raised);
   } else {
     mlirOperationDestroy(raised);
   }
 }
 
-Form::Storage FormMaker::furthestStorage() const {
-  for (Form::Storage storage : {Form::Raised, Form::Integers}) {
+Configuration::Storage CandidateBuilder::furthestStorage() const {
+  for (Configuration::Storage storage :
+       {Configuration::Raised, Configuration::Integers}) {
     if (has(storage)) {
       return storage;
     }
   }
-  return Form::AsGiven;
+  return Configuration::AsGiven;
 }
 
-bool FormMaker::setFlag(const std::string &name, const std::string &value) {
+bool CandidateBuilder::setFlag(const std::string &name,
+                               const std::string &value) {
   std::string text = "--" + name + "=" + value;
   const char *argument = text.c_str();
   iree_compiler_error_t *error =
@@ -178,35 +184,38 @@ bool FormMaker::setFlag(const std::string &name, const std::string &value) {
   return !error;
 }
 
-bool FormMaker::evaluates() const {
+bool CandidateBuilder::evaluates() const {
   auto flag = flags.find(evaluateFlag);
   return flag != flags.end() && flag->second != "false";
 }
 
-PartGroups FormMaker::findJoins(const Form &form, int64_t stateLimit) {
-  MlirOperation module = mlirOperationClone(baseOf(form).module);
+PartGroups CandidateBuilder::findJoins(const Configuration &config,
+                                       int64_t stateLimit) {
+  MlirOperation module = mlirOperationClone(baseOf(config).module);
   RewriteOptions options;
   options.stateLimit = stateLimit;
-  options.deepStreams = form.deepStreams;
-  PartGroups joins = findPartJoins(module, form.sites, options);
+  options.deepStreams = config.deepStreams;
+  PartGroups joins = findPartJoins(module, config.sites, options);
   mlirOperationDestroy(module);
   return joins;
 }
 
-MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
-                              RewriteOutcome *outcome, Constants constants) {
-  MlirOperation module = mlirOperationClone(baseOf(form).module);
+MlirOperation CandidateBuilder::make(const Configuration &config,
+                                     int64_t stateLimit,
+                                     RewriteOutcome *outcome,
+                                     Constants constants) {
+  MlirOperation module = mlirOperationClone(baseOf(config).module);
   bool ok = true;
-  if (numRewrites(form) > 0) {
+  if (numRewrites(config) > 0) {
     RewriteOptions options;
     options.stateLimit = stateLimit;
-    options.joins = form.joins;
-    options.deepStreams = form.deepStreams;
-    ok = applyRewrites(module, form.sites, options, outcome);
+    options.joins = config.joins;
+    options.deepStreams = config.deepStreams;
+    ok = applyRewrites(module, config.sites, options, outcome);
   }
   ok = ok && !rewrite::refusedTensor(module);
-  const bool rewritten = numRewrites(form) > 0 || form.bands > 0;
-  keepApart(module, form.apart);
+  const bool rewritten = numRewrites(config) > 0 || config.bands > 0;
+  keepApart(module, config.unfused);
   if (rewritten) {
     tagProgramOrder(module); // the order that accumulations assume
   }
@@ -219,7 +228,7 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
   };
   // IREE's passes end the process on an operation that the verifier refuses.
   ok = ok && (!rewritten || mlirOperationVerify(module));
-  override(multiUseFlag, form.fuseMultiUse);
+  override(multiUseFlag, config.fuseMultiUse);
   if (constants == Constants::Symbolic && evaluates()) {
     override(evaluateFlag, false);
   }
@@ -246,8 +255,8 @@ MlirOperation FormMaker::make(const Form &form, int64_t stateLimit,
   if (rewritten) {
     restoreProgramOrder(module);
   }
-  if (form.inPlace != Form::None) {
-    updateInPlace(module, form.inPlace == Form::SingleUse);
+  if (config.inPlace != Configuration::None) {
+    updateInPlace(module, config.inPlace == Configuration::SingleUse);
   }
   if (!mlirOperationVerify(module)) {
     mlirOperationDestroy(module);

@@ -1,0 +1,137 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// Looks for the candidate of a module (fusion, rewriting, updates in place)
+/// that needs the least transient memory in our order.
+
+#ifndef SERENITY_DRIVER_COMPILE_CANDIDATESEARCH_H
+#define SERENITY_DRIVER_COMPILE_CANDIDATESEARCH_H
+
+#include "serenity/Driver/Compile/CandidateBuilder.h"
+#include "serenity/Driver/Compile/StreamPhase.h"
+#include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/Driver/Compile/WorkLimit.h"
+#include "serenity/Transforms/Options.h"
+#include "serenity/Transforms/Report.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+class CandidateSearch {
+public:
+  struct Candidate {
+    MlirOperation flow = {};   // null if IREE refused the candidate
+    bool symbolic = false;     // flow has constants left to evaluate
+    int64_t numDispatches = 0; // in flow
+    MlirOperation placed = {}; // with laid out slabs; null if not taken so far
+    Peaks peaks;
+    std::optional<int64_t> estimate; // at flow level
+    std::optional<int64_t> cost;     // of the slabs
+    ModuleReport report;
+    RewriteOutcome rewrites;
+  };
+
+  /// Everything must outlive the search. With `watched`, what the user watches
+  /// on standard error does not show the tries.
+  CandidateSearch(iree_compiler_session_t *session, const UserFlags &user,
+                  const Options &options, StreamPhase &stream, bool watched,
+                  ModuleReport &report, WorkLimit &limit)
+      : session(session), user(user), options(options), stream(stream),
+        watched(watched), report(report), limit(limit) {}
+  ~CandidateSearch();
+  CandidateSearch(const CandidateSearch &) = delete;
+  CandidateSearch &operator=(const CandidateSearch &) = delete;
+
+  /// Takes over `module`, at the end of the preprocessing phase, to make other
+  /// candidates from; without it the stock candidate is all there is.
+  void startFrom(MlirOperation module);
+
+  /// The stock candidate in our order, first of all. `leastStock` are the peaks
+  /// that no function may exceed.
+  void placeStock(MlirOperation flow, const Peaks &leastStock);
+
+  /// Dispatch formation and all rewrites or none together first, then groups of
+  /// sites, then single sites; the candidate of least cost. What it finds does
+  /// not depend on earlier searches, with or without rewriting.
+  Configuration search(RewriteMode mode);
+
+  /// Takes one candidate to its slabs; null if that is not possible.
+  Candidate *place(const Configuration &config);
+
+  /// Null if the candidate was not tried, or not down to its slabs.
+  Candidate *placed(const Configuration &config);
+
+  /// Solves a candidate once more without the limit of the comparison, where
+  /// that limit was what ended the search.
+  void refine(Candidate &entry);
+
+  const std::map<Configuration, Candidate> &tried() const { return candidates; }
+  /// The sites that `candidate` chooses from.
+  const std::vector<RewriteSite> &sites(const Configuration &config) const;
+
+  /// The band plan of a candidate that has one.
+  const BandPlan *bandPlan(const Configuration &config) const;
+
+  /// Drops all modules, and the one to make candidates from.
+  void forget();
+
+private:
+  std::optional<int64_t> estimateCandidate(const Configuration &config);
+  std::optional<int64_t> estimate(MlirOperation flow);
+  bool remake(const Configuration &config, Candidate &entry,
+              int64_t stateLimit);
+  std::optional<int64_t> placeCandidate(const Configuration &config);
+  Configuration placeBest(bool rewritten);
+  /// The order in which candidates that were estimated are taken to their
+  /// slabs: of least estimate, then of fewest rewrites.
+  bool promisesMore(const Configuration &a, const Configuration &b) const;
+  Configuration unfuseAtPeak(Configuration best);
+  Configuration tryBands(Configuration best);
+  const std::vector<size_t> &planBands(Configuration::Storage storage);
+  Configuration rewriteAtPeak(Configuration best);
+  Configuration rewriteRaised(const Configuration &best,
+                              Configuration::Storage storage);
+  std::set<std::string> placesAtPeak(const Candidate &entry) const;
+  Configuration dropSites(Configuration best);
+  Configuration joinParts(Configuration best);
+  std::optional<int64_t> leastCost() const;
+  bool isNarrower(const Configuration &config, const Configuration &than);
+  std::optional<int64_t> cost(const Peaks &peaks) const;
+
+  iree_compiler_session_t *session;
+  const UserFlags &user;
+  const Options &options;
+  StreamPhase &stream;
+  bool watched;
+  ModuleReport &report;
+  WorkLimit &limit;
+  MlirContext context = {};
+  MlirOperation preprocessed = {};
+  mutable std::optional<CandidateBuilder> maker;
+  /// Numbers of the band plans, once they are made, by the module they are for.
+  std::map<Configuration::Storage, std::vector<size_t>> bandPlans;
+  /// Per function, the least peak without our order.
+  Peaks bestStock;
+  std::map<Configuration, Candidate> candidates;
+  /// Those that the present search has asked for, and their dispatches.
+  std::set<Configuration> asked;
+  int64_t askedDispatches = 0;
+  /// States of the searches for the slabs of candidates so far.
+  int64_t placedStates = 0;
+  /// Candidates whose order of accumulations may improve with more states than
+  /// an estimate has: all sites of the paper's kinds and sums in the better
+  /// fusion, and with operands overwritten piece by piece too.
+  std::vector<Configuration> promising;
+};
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_CANDIDATESEARCH_H
