@@ -117,7 +117,7 @@ def test_a_second_crash_leaves_the_bare_pipeline(crash: Crash, compilers: Compil
     ("point", "budget", "code", "message"),
     [
         ("later", STOCK_BYTES, 0, ""),
-        ("later", STOCK_BYTES - 1, 3, "the budget is 8191"),
+        ("later", STOCK_BYTES - 1, 3, "exceeds its memory budget by 1 byte (8192 > 8191)"),
         ("describe", STOCK_BYTES, 3, "the memory budget of 8192 bytes cannot be checked"),
     ],
 )

@@ -366,8 +366,9 @@ def test_names_that_are_not_utf8(serenity_compile: str, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     with open(report, encoding="utf-8") as file:
         (function,) = json.load(file)["functions"]
-    (rewrite,) = function["rewrites"]
-    assert ".mlir" in rewrite["location"]
+    assert function["rewrites"]
+    for rewrite in function["rewrites"]:
+        assert ".mlir" in rewrite["location"]
     assert sorted(os.listdir(folder)) == [b"\xfd", b"\xfe", b"\xff.mlir"]
 
 

@@ -333,6 +333,5 @@ def test_what_the_caller_keeps_of_a_call_is_no_result(tmp_path: Path) -> None:
     with MeasurementServer() as server:
         found = measure(tmp_path / "module.vmfb", [np.ones((4, 4), np.float32)], server=server)
     assert found.call.external_bytes == prediction.external_bytes == 2 * 64
-    assert prediction.transient_peak_bytes is not None
-    # IREE copies the argument, to have one type of resource at all calls.
-    assert 2 * 64 <= found.call.transient_peak_bytes <= prediction.transient_peak_bytes == 3 * 64
+    # The results of the first two calls; the last one is the result of main.
+    assert found.call.transient_peak_bytes == prediction.transient_peak_bytes == 2 * 64

@@ -102,6 +102,8 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 #: Rows that the stock compiler refuses, by model and option, and what it says.
 REFUSED = {
     ("mixed_types", "async-external"): "'util.return' op has 5 operands, but enclosing",
+    # VMVX compiles no half floats; the other rows of this model end at the stream phase.
+    ("mixed_types", "module"): "'vm.add.f32' op operand #0 must be 32-bit float",
 }
 
 
@@ -125,7 +127,8 @@ def test_stream_phase(name: str, compilers: Compilers, sources: dict[str, Path])
 
 @pytest.mark.parametrize("name", MODELS)
 def test_module(name: str, compilers: Compilers, sources: dict[str, Path]) -> None:
-    _assert_equal(compilers, sources[name], *TARGET)
+    refused = REFUSED.get((name, "module"))
+    _assert_equal(compilers, sources[name], *TARGET, refused=refused)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
