@@ -712,7 +712,9 @@ def test_swiftnet_fits_where_the_stock_compiler_does_not():
     result = check_target("swiftnet_c", "cortex-m4")
     assert result.ok, result.disagreements
     run, stock = result.serenity_run, result.stock_run
-    assert run.linked_bytes == run.touched_bytes == result.serenity.predicted_bytes
+    assert run.linked_bytes == result.serenity.predicted_bytes
+    # The last buffer may end within its last 64 bytes.
+    assert run.linked_bytes - 64 < run.touched_bytes <= run.linked_bytes
     assert stock is not None and run.ram_bytes is not None and stock.ram_bytes is not None
     assert 2 * run.ram_bytes < stock.ram_bytes
     assert result.serenity.sizes.flash < 1.5 * result.stock.sizes.flash
