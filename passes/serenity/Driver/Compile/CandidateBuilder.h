@@ -96,7 +96,7 @@ public:
     return banded[number - 1].plan;
   }
 
-  /// Locations of the producers that may be kept apart.
+  /// Locations of the producers that can be left unfused.
   const std::set<std::string> &unfusableProducers(const Configuration &config) {
     return baseOf(config).producers;
   }

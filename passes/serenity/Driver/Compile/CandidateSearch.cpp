@@ -37,20 +37,14 @@ constexpr size_t maxPlacedForms = 6;
 constexpr int maxPeakRounds = 6;
 constexpr size_t maxPlacedPerRound = 2;
 
-/// Rounds in which producers are kept apart.
+/// Rounds in which producers are left unfused.
 constexpr int maxApartRounds = 3;
-
-/// Single sites that are taken back at most, and candidates with joined parts
-/// that are taken to their slabs.
-constexpr size_t maxDropRounds = 4;
-constexpr int maxJoinRounds = 8;
 
 /// States per estimate; the chosen candidate is solved without this limit.
 constexpr int64_t statesPerEstimate = 10000;
 
-/// States of the search for the order of accumulations: per candidate, and
-/// again for the few that are taken further.
-constexpr int64_t statesPerOrder = 20000;
+/// States of the search for the order of accumulations, for the few candidates
+/// that are taken further than their estimate.
 constexpr int64_t statesPerPlacedOrder = 200000;
 
 /// States per region while candidates are compared.
@@ -651,6 +645,28 @@ bool CandidateSearch::promisesMore(const Configuration &a,
   return costA != costB ? costA < costB : numRewrites(a) < numRewrites(b);
 }
 
+/// Takes up to `limit` of `configs` to their slabs, those of least estimate
+/// first; the one of least cost, or `best`, which is there already.
+Configuration CandidateSearch::leastOf(const Configuration &best,
+                                       std::vector<Configuration> configs,
+                                       size_t limit) {
+  std::stable_sort(configs.begin(), configs.end(),
+                   [&](const Configuration &a, const Configuration &b) {
+                     return promisesMore(a, b);
+                   });
+  configs.resize(std::min(configs.size(), limit));
+  Configuration least = best;
+  int64_t leastCost = *placed(best)->cost;
+  for (const Configuration &config : configs) {
+    std::optional<int64_t> bytes = placeCandidate(config);
+    if (bytes && *bytes < leastCost) {
+      least = config;
+      leastCost = *bytes;
+    }
+  }
+  return least;
+}
+
 /// Rewrites what has to do with the peak, kind by kind and all together, as
 /// long as that lowers it. Of large networks this finds the few sites that
 /// matter, which groups of all sites do not single out.
@@ -709,20 +725,7 @@ Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
         }
       }
     }
-    std::stable_sort(configs.begin(), configs.end(),
-                     [&](const Configuration &a, const Configuration &b) {
-                       return promisesMore(a, b);
-                     });
-    configs.resize(std::min(configs.size(), maxPlacedPerRound));
-    Configuration least = best;
-    int64_t leastCost = *known->cost;
-    for (const Configuration &config : configs) {
-      std::optional<int64_t> bytes = placeCandidate(config);
-      if (bytes && *bytes < leastCost) {
-        least = config;
-        leastCost = *bytes;
-      }
-    }
+    Configuration least = leastOf(best, std::move(configs), maxPlacedPerRound);
     if (numRewrites(least) == numRewrites(best)) {
       break;
     }
@@ -731,8 +734,8 @@ Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
   return best;
 }
 
-/// Fusion at the level of single operations: keeps producers apart that have to
-/// do with the peak, as long as that lowers it.
+/// Fusion at the level of single operations: leaves producers unfused that have
+/// to do with the peak, as long as that lowers it.
 Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
   // A flag of the user's own about fusion wins.
   for (const auto &flag : user.session) {
@@ -763,107 +766,6 @@ Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
       break;
     }
     best = config;
-  }
-  return best;
-}
-
-/// Dispatches, copies and fills of all regions of a candidate in its slabs.
-static int64_t numCommands(const CandidateSearch::Candidate &entry) {
-  int64_t count = 0;
-  ir::walk(entry.placed, [&](MlirOperation op) {
-    count += ir::isa(op, "stream.cmd.dispatch") ||
-             ir::isa(op, "stream.cmd.copy") || ir::isa(op, "stream.cmd.fill");
-  });
-  return count;
-}
-
-/// Whether `candidate` has fewer commands, and no function needs more bytes;
-/// takes it to its slabs.
-bool CandidateSearch::isNarrower(const Configuration &config,
-                                 const Configuration &than) {
-  estimateCandidate(config);
-  if (!placeCandidate(config)) {
-    return false;
-  }
-  if (numCommands(candidates[config]) >= numCommands(candidates[than])) {
-    return false;
-  }
-  const Peaks &old = candidates[than].peaks;
-  for (const auto &item : candidates[config].peaks) {
-    auto known = old.find(item.first);
-    if (known != old.end() && known->second &&
-        (!item.second || *item.second > *known->second)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-/// Single sites that the peak does not need, those of most parts first.
-Configuration CandidateSearch::dropSites(Configuration best) {
-  Candidate *known = placed(best);
-  if (!known || !known->cost) {
-    return best;
-  }
-  std::vector<std::pair<int64_t, size_t>> sites;
-  const std::vector<int64_t> &parts = known->rewrites.parts;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (parts[i] > 0) {
-      sites.emplace_back(-parts[i], i);
-    }
-  }
-  std::sort(sites.begin(), sites.end());
-  sites.resize(std::min<size_t>(sites.size(), maxDropRounds));
-  for (const auto &site : sites) {
-    Configuration config = best;
-    config.sites[site.second] = false;
-    std::optional<int64_t> estimate = estimateCandidate(config);
-    if (estimate && candidates[best].estimate &&
-        *estimate <= *candidates[best].estimate && isNarrower(config, best)) {
-      best = config;
-    }
-  }
-  return best;
-}
-
-/// Fewer parts of the rewritten sites where this costs no byte: every part is
-/// an operation over the whole result. What the model of accumulations has no
-/// objection to at once; if that is too much, site by site, and of a site that
-/// is too much one group.
-Configuration CandidateSearch::joinParts(Configuration best) {
-  Candidate *known = placed(best);
-  if (!known || !known->cost || numRewrites(best) == 0 || limit.expired()) {
-    return best;
-  }
-  PartGroups found;
-  {
-    ir::SilenceDiagnostics silence(context);
-    Stopwatch watch(report, "forms");
-    found = maker->findJoins(best, statesPerOrder);
-  }
-  int tried = 0;
-  auto take = [&](const PartGroups &joins) {
-    Configuration config = best;
-    for (const auto &site : joins) {
-      auto &groups = config.joins[site.first];
-      groups.insert(groups.end(), site.second.begin(), site.second.end());
-    }
-    if (tried++ >= maxJoinRounds || !isNarrower(config, best)) {
-      return false;
-    }
-    best = config;
-    return true;
-  };
-  if (found.empty() || take(found)) {
-    return best;
-  }
-  for (const auto &site : found) {
-    if (found.size() > 1 && take({site})) {
-      continue;
-    }
-    for (size_t i = 0; site.second.size() > 1 && i < site.second.size(); ++i) {
-      take({{site.first, {site.second[i]}}});
-    }
   }
   return best;
 }

@@ -84,12 +84,17 @@ public:
   void forget();
 
 private:
+  /// States of the search for the order of accumulations of a candidate.
+  static constexpr int64_t statesPerOrder = 20000;
+
   std::optional<int64_t> estimateCandidate(const Configuration &config);
   std::optional<int64_t> estimate(MlirOperation flow);
   bool remake(const Configuration &config, Candidate &entry,
               int64_t stateLimit);
   std::optional<int64_t> placeCandidate(const Configuration &config);
   Configuration placeBest(bool rewritten);
+  Configuration leastOf(const Configuration &best,
+                        std::vector<Configuration> configs, size_t limit);
   /// The order in which candidates that were estimated are taken to their
   /// slabs: of least estimate, then of fewest rewrites.
   bool promisesMore(const Configuration &a, const Configuration &b) const;

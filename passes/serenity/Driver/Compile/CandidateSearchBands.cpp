@@ -86,20 +86,7 @@ Configuration CandidateSearch::tryBands(Configuration best) {
       }
     }
   }
-  std::stable_sort(configs.begin(), configs.end(),
-                   [&](const Configuration &a, const Configuration &b) {
-                     return promisesMore(a, b);
-                   });
-  configs.resize(std::min(configs.size(), maxPlacedBands));
-  Configuration least = best;
-  int64_t leastCost = *known->cost;
-  for (const Configuration &config : configs) {
-    std::optional<int64_t> bytes = placeCandidate(config);
-    if (bytes && *bytes < leastCost) {
-      least = config;
-      leastCost = *bytes;
-    }
-  }
+  Configuration least = leastOf(best, std::move(configs), maxPlacedBands);
   return least.bands == best.bands ? best : unfuseAtPeak(rewriteAtPeak(least));
 }
 

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// A crash of ours does not cost the user the compilation.
+/// Compiles as stock after a crash in serenity's part of the compiler.
 ///
 /// While our part runs, fatal signals (SIGSEGV, SIGBUS, SIGILL, SIGFPE,
 /// SIGABRT; on any thread, stack overflow included) come here instead of to
@@ -14,7 +14,7 @@
 /// stock pipeline. The new process says what happened (see Reproducer.h).
 ///
 /// Outside of a `CrashGuard`, LLVM's handlers are in place: where IREE crashes
-/// on a module that nothing of ours is in, it looks like IREE.
+/// on a module that serenity has not changed, it looks like a crash of IREE.
 
 #ifndef SERENITY_DRIVER_COMPILE_CRASHFALLBACK_H
 #define SERENITY_DRIVER_COMPILE_CRASHFALLBACK_H
@@ -25,7 +25,7 @@
 
 namespace serenity {
 
-/// How much of ours runs in this process.
+/// How much of serenity runs in this process.
 enum class FallbackStage {
   /// What the flags say.
   None = 0,

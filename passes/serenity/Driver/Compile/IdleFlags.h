@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// Says so where a flag of ours cannot act on this compilation.
+/// Warns of serenity flags that cannot act on this compilation.
 
 #ifndef SERENITY_DRIVER_COMPILE_IDLEFLAGS_H
 #define SERENITY_DRIVER_COMPILE_IDLEFLAGS_H
