@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "pack": "Assign offsets to buffers with known lifetimes.",
     "explain": "Say in words what is live at the peak, why, and what was gained by what.",
     "traffic": "Count off-chip traffic before and after from a report.",
+    "frontier": "Compile under several settings, and print memory, time and flags of each.",
     "plot": "Draw the memory of a compiled module over time from its report.",
     "fuzz": "Compile random programs stock and with serenity, and compare.",
     "bench": "Measure every figure of the documentation again, and other systems, on this machine.",

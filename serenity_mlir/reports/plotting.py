@@ -59,6 +59,7 @@ __all__ = [
     "peak_time",
     "plot",
     "rectangles",
+    "render",
     "save",
 ]
 
@@ -660,10 +661,11 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     ending = Path(path).suffix.lower()
     if ending not in (".svg", ".png"):
         raise ValueError(f"{os.fspath(path)}: expected a name that ends in .svg or .png")
-    write_whole(path, _render(figure, ending[1:]))
+    write_whole(path, render(figure, ending[1:]))
 
 
-def _render(figure: Figure, ending: str) -> bytes:
+def render(figure: Figure, ending: str) -> bytes:
+    """Returns a figure as the bytes of a file, ``svg`` or ``png``; equal figures, equal bytes."""
     import matplotlib as mpl
 
     # Neither a date nor random identifiers.
@@ -738,7 +740,7 @@ def _gains_table(report: Report) -> str:
 
 def _page(rows: Sequence[Sequence[Panel]], title: str, below: str) -> str:
     template = resources.files(__package__).joinpath("plot_page.html").read_text("utf-8")
-    svg = _render(draw(rows), "svg").decode("utf-8")
+    svg = render(draw(rows), "svg").decode("utf-8")
     svg = svg[svg.index("<svg") :]
     data = json.dumps(_page_data(panel for row in rows for panel in row), separators=(",", ":"))
     # Not even a name may end the script.

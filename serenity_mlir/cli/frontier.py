@@ -1,0 +1,114 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""``serenity frontier``: the choices between memory and time that a model leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
+from serenity_mlir.cli._terminal import working
+from serenity_mlir.errors import SerenityError
+
+if TYPE_CHECKING:
+    from serenity_mlir.measuring.frontier import Frontier
+
+EXIT_CODES = (1,)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    "frontier",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: serenity frontier swiftnet_c --time -o swiftnet_c.html",
+)
+def frontier_command(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A file (.mlir, .mlirbc, .onnx, .pt2) or a name from `serenity networks list`.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The .html, .svg, .png or .json to write."),
+    ] = None,
+    timing: Annotated[
+        bool, typer.Option("--time", help="Measure the latency of every point too, one thread.")
+    ] = False,
+    budgets: Annotated[
+        int, typer.Option(min=0, help="Memory budgets to compile between the settings.")
+    ] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the inputs.")] = 0,
+    fix_dim: FixDimOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compile a model under several settings, and print memory, time and flags of each.
+
+    The settings are the stock compiler, order and offsets alone, rewriting without and with more
+    extra work, and memory budgets between them. A setting in parentheses needs at least as many
+    bytes and as much time as another one. All other flags are iree-compile's.
+    """
+    from serenity_mlir.measuring.frontier import frontier
+    from serenity_mlir.reports.frontier_picture import FORMATS, write_frontier
+
+    if model.startswith("-"):
+        raise typer.BadParameter(
+            f"the model comes before the compiler's flags, not {model}", param_hint="MODEL"
+        )
+    for flag in context.args:
+        if flag.startswith("--serenity-"):
+            raise typer.BadParameter(
+                f"{flag}: the settings choose serenity's flags", param_hint="ARGUMENTS"
+            )
+    if output is not None and output.suffix.lower() not in FORMATS:
+        raise SerenityError(
+            f"--output: expected a name that ends in {', '.join(FORMATS)}; got {output}",
+            exit_code=2,
+        )
+    with working(f"compiling {model}"):
+        found = frontier(
+            model,
+            flags=context.args,
+            budgets=budgets,
+            timing=timing,
+            seed=seed,
+            fix_dims=parse_fixed(fix_dim),
+        )
+    if output is not None:
+        try:
+            write_frontier(found, output)
+        except OSError as error:
+            raise SerenityError(f"{error.filename}: {error.strerror}", exit_code=2) from None
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+        return
+    _print(found)
+    if output is not None:
+        typer.echo(f"wrote {output}")
+
+
+def _print(found: Frontier) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from serenity_mlir.reports.frontier_picture import headings, rows
+
+    table = Table(box=box.SIMPLE_HEAD, title=found.model, title_justify="left")
+    for number, heading in enumerate(headings(found)):
+        words = number in (0, len(headings(found)) - 1)
+        table.add_column(
+            heading, justify="left" if words else "right", no_wrap=not words, overflow="fold"
+        )
+    for row in rows(found):
+        table.add_row(*row)
+    Console().print(table, markup=False, highlight=False)

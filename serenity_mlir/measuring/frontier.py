@@ -1,0 +1,292 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The choices between memory, time of a call and time of a compilation that a model leaves.
+
+`frontier` compiles a model under settings that allow the compiler more and more, and under memory
+budgets between them. Each becomes a `Point` with the flags that give it, so that a user picks a
+point and copies its flags. The point of a budget is what ``--serenity-memory-budget`` gives.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
+from serenity_mlir.compiling.importing import import_model, model_name
+from serenity_mlir.compiling.messages import shown_as
+from serenity_mlir.compiling.signatures import Signature, read_signatures
+from serenity_mlir.errors import SerenityError
+from serenity_mlir.measuring.checking import compile_model
+from serenity_mlir.measuring.inputs import random_inputs
+from serenity_mlir.measuring.latency import measure_latencies
+from serenity_mlir.measuring.predictions import read_prediction
+
+__all__ = ["SETTINGS", "Frontier", "Point", "frontier", "pareto"]
+
+_log = logging.getLogger(__name__)
+
+#: What is compiled first: a name, and the options; None is the stock compiler.
+SETTINGS: tuple[tuple[str, SerenityOptions | None], ...] = (
+    ("stock", None),
+    ("offsets and order", SerenityOptions(rewrite="off")),
+    ("rewriting without extra work", SerenityOptions(max_recompute=0.0)),
+    ("default", SerenityOptions()),
+    ("extra work up to 30 %", SerenityOptions(max_recompute=0.3)),
+    ("extra work up to 60 %", SerenityOptions(max_recompute=0.6)),
+)
+
+#: Budgets that are compiled between the most and the least bytes of `SETTINGS`.
+BUDGETS = 3
+
+#: Smaller differences of measured times are noise: shares of the time.
+LATENCY_NOISE = 0.03
+COMPILE_NOISE = 0.25
+
+
+@dataclass(frozen=True)
+class Point:
+    """One way to compile a model.
+
+    Attributes:
+      name: what is allowed, in words.
+      flags: the ``--serenity-*`` flags of iree-compile that give this point; none for stock.
+      peak_bytes: transient memory of a call, as the runtime allocates it; of several functions the
+        largest.
+      commands: dispatches, fills and copies of a call, of the function with the most.
+      compile_seconds: processor time of the whole compilation.
+      module_bytes: size of the compiled module.
+      latency_ms: least processor time of a call on one thread; None where it was not measured.
+      pareto: whether no other point is at most as large and as slow, and better in one of both.
+    """
+
+    name: str
+    flags: tuple[str, ...]
+    peak_bytes: int
+    commands: int
+    compile_seconds: float
+    module_bytes: int
+    latency_ms: float | None = None
+    pareto: bool = True
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The answer of `frontier`: all points that were compiled, the largest first."""
+
+    model: str
+    points: tuple[Point, ...]
+
+    @property
+    def pareto(self) -> tuple[Point, ...]:
+        """The points worth choosing from."""
+        return tuple(point for point in self.points if point.pareto)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the frontier as JSON data (docs/howto/frontier.md)."""
+        points = [{**asdict(point), "flags": list(point.flags)} for point in self.points]
+        return {"schema": 1, "model": self.model, "points": points}
+
+
+def _no_slower(one: float, other: float, noise: float) -> bool:
+    return one <= other * (1 + noise)
+
+
+def _covers(one: Point, other: Point) -> bool:
+    """Whether `one` is at most as large and as slow as `other`, noise aside."""
+    latencies = one.latency_ms, other.latency_ms
+    no_later = (
+        latencies[0] is None
+        or latencies[1] is None
+        or _no_slower(latencies[0], latencies[1], LATENCY_NOISE)
+    )
+    return (
+        one.peak_bytes <= other.peak_bytes
+        and no_later
+        and _no_slower(one.compile_seconds, other.compile_seconds, COMPILE_NOISE)
+    )
+
+
+def pareto(points: Iterable[Point]) -> tuple[Point, ...]:
+    """Mark the points that no other one covers.
+
+    Of points that cover each other, the first stays. Bytes are exact and compared as such; measured
+    times within `LATENCY_NOISE` and `COMPILE_NOISE` count as equal.
+
+    Returns:
+      All points, the largest first; equally large ones by the time of compilation.
+    """
+    ordered = sorted(points, key=lambda point: (-point.peak_bytes, point.compile_seconds))
+    marked: list[Point] = []
+    for index, point in enumerate(ordered):
+        covered = any(
+            _covers(other, point) and (not _covers(point, other) or place < index)
+            for place, other in enumerate(ordered)
+            if place != index
+        )
+        marked.append(replace(point, pareto=not covered))
+    return tuple(marked)
+
+
+def _budgets(peaks: Sequence[int], count: int) -> list[int]:
+    """Return up to `count` budgets between the largest and the least peak, largest first.
+
+    They divide the distance in equal ratios. None is at a peak or within 2 % below one: a budget
+    that a setting meets by itself tells nothing new.
+    """
+    most, least = max(peaks), max(min(peaks), 1)
+    found = []
+    for step in range(1, count + 1):
+        budget = round(most * (least / most) ** (step / (count + 1)))
+        if least < budget < most and not any(0.98 * peak < budget <= peak for peak in peaks):
+            found.append(budget)
+    return list(dict.fromkeys(found))
+
+
+def _peak(report: Mapping[str, Any], key: str, model: str) -> int:
+    peaks = []
+    for entry in report["functions"]:
+        prediction = None if entry.get("initializer") else read_prediction(report, entry["name"])
+        if prediction is None:
+            continue
+        value: int | None = getattr(prediction, key)
+        if value is None:
+            raise SerenityError(
+                f"{model}: the memory of {entry['name']} depends on the call; give its dynamic "
+                "dimensions an extent: --fix-dim NAME=N",
+                exit_code=2,
+            )
+        peaks.append(value)
+    if not peaks:
+        raise SerenityError(f"{model}: the module has no function that computes", exit_code=2)
+    return max(peaks)
+
+
+def _commands(report: Mapping[str, Any], key: str) -> int:
+    return max(
+        (
+            sum(len(region.get("operations", ())) for region in entry.get(key, ()))
+            for entry in report["functions"]
+        ),
+        default=0,
+    )
+
+
+class _Trials:
+    """The compilations of one model: where they lie, and what they gave."""
+
+    def __init__(self, model: str, source: Path, directory: Path, flags: Sequence[str]) -> None:
+        self.model = model
+        self.points: list[Point] = []
+        self.modules: list[Path] = []
+        self._source = source
+        self._directory = directory
+        self._flags = list(flags)
+        self._stock_seconds: tuple[float, int] | None = None
+
+    def add(self, name: str, options: SerenityOptions | None) -> None:
+        """Compile the model; a budget that cannot be met is left out."""
+        _log.info("compiling %s: %s", self.model, name)
+        module = self._directory / f"{len(self.modules)}.vmfb"
+        before = _processor_seconds()
+        try:
+            report = compile_model(self._source, module, self._flags, options)
+        except SerenityError as error:
+            if options is None or options.memory_budget is None or error.exit_code != 3:
+                raise
+            return
+        seconds = _processor_seconds() - before
+        self.modules.append(module)
+        size = module.stat().st_size
+        if options is None:
+            # The stock compiler tells no bytes: they are in the next report.
+            self._stock_seconds = seconds, size
+            return
+        if self._stock_seconds is not None:
+            stock_peak = _peak(report, "stock_transient_peak_bytes", self.model)
+            commands = _commands(report, "stock_regions")
+            self.points.append(Point("stock", (), stock_peak, commands, *self._stock_seconds))
+            self._stock_seconds = None
+        self.points.append(
+            Point(
+                name=name,
+                flags=tuple(options.flags()),
+                peak_bytes=_peak(report, "transient_peak_bytes", self.model),
+                commands=_commands(report, "regions"),
+                compile_seconds=seconds,
+                module_bytes=size,
+            )
+        )
+
+
+def _processor_seconds() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def frontier(
+    model: Any,
+    args: Sequence[Any] | None = None,
+    *,
+    flags: Sequence[str] = (),
+    budgets: int = BUDGETS,
+    timing: bool = False,
+    seed: int = 0,
+    fix_dims: Mapping[str, int] | None = None,
+) -> Frontier:
+    """Compile a model under several settings and budgets, and say which are worth choosing from.
+
+    Args:
+      model: what `serenity_mlir.compile` takes.
+      args: example arguments, where `serenity_mlir.compile` needs them.
+      flags: flags of iree-compile for all compilations, without ``--serenity-*``. Without a target
+        among them, it is this machine's CPU.
+      budgets: how many memory budgets to compile beside `SETTINGS`.
+      timing: measure the latency of every point too; the modules run in turn, on random inputs.
+      seed: of the random inputs.
+      fix_dims: as in `serenity_mlir.compile`.
+
+    Raises:
+      SerenityError: the model cannot be imported, compiled or run (exit code 1), its memory depends
+        on the call, or several functions are to be timed (2).
+    """
+    with tempfile.TemporaryDirectory(prefix="serenity-frontier-") as folder:
+        directory = Path(folder)
+        found = import_model(model, directory, args, fix_dims=fix_dims, flags=flags)
+        name = model_name(model)
+        with shown_as(found.path, name, found.dimension_names):
+            common = target_flags(flags)
+            signature = _timed_signature(found.path, flags, name) if timing else None
+            trials = _Trials(name, found.path, directory, common)
+            for words, options in SETTINGS:
+                trials.add(words, options)
+            peaks = [point.peak_bytes for point in trials.points]
+            for budget in _budgets(peaks, budgets):
+                trials.add(f"budget of {budget:,} bytes", SerenityOptions(memory_budget=budget))
+        points = trials.points
+        if signature is not None:
+            measured = measure_latencies(
+                trials.modules, signature.name, random_inputs(signature, seed)
+            )["1 thread"]
+            points = [
+                replace(point, latency_ms=latency.processor)
+                for point, latency in zip(points, measured, strict=True)
+            ]
+    return Frontier(name, pareto(points))
+
+
+def _timed_signature(path: Path, flags: Sequence[str], model: str) -> Signature:
+    signatures = read_signatures(path, flags)
+    if len(signatures) != 1:
+        names = ", ".join(signature.name for signature in signatures) or "none"
+        raise SerenityError(
+            f"{model}: latency is measured of modules with one entry point; this one has {names}",
+            exit_code=2,
+        )
+    return signatures[0]
