@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from serenity_mlir.measuring.checking import check
 
+CASES = Path(__file__).parent / "models" / "cases"
 SQUARE = "tensor<64x64xf32>"
 
 
@@ -164,3 +167,12 @@ def test_what_is_read_again_is_not_overwritten(program, tmp_path):
     assert found.disagreements == ()
     assert found.difference.problem is None
     assert found.serenity.transient_peak_bytes <= found.stock.transient_peak_bytes
+
+
+def test_over_what_was_overwritten_in_pieces() -> None:
+    """A hard swish and a gate behind a depthwise convolution whose pieces take its operand's place.
+
+    64x24x24 floats (147,456 bytes) and a quarter of them padded to 28x28 (50,176 bytes).
+    """
+    (result,) = check(CASES / "depthwise_then_elementwise.onnx").functions
+    assert result.serenity.transient_peak_bytes == 147456 + 50176

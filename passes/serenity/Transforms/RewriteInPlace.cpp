@@ -170,6 +170,45 @@ static MlirValue behindReshapes(MlirValue value) {
   return value;
 }
 
+/// Whether the memory of `value` is transient: it was allocated for a dispatch
+/// or a concatenation, whatever has been written over parts of it since.
+/// Inputs, constants and globals are not; a value of another block may be read
+/// again, since that block may be a loop's.
+static bool isTransient(MlirValue value, MlirBlock block) {
+  for (;;) {
+    MlirOperation producer = definingOp(value);
+    if (isNull(producer) ||
+        !mlirBlockEqual(mlirOperationGetBlock(producer), block)) {
+      return false;
+    }
+    if (isa(producer, "flow.tensor.update") ||
+        isa(producer, "flow.tensor.reshape")) {
+      value = operand(producer, 0); // what the result is tied to
+      continue;
+    }
+    if (isa(producer, "flow.dispatch")) {
+      std::vector<int64_t> tied = intArray(attr(producer, "tied_operands"));
+      const intptr_t index = mlirOpResultGetResultNumber(value);
+      if (index >= intptr_t(tied.size()) || tied[index] < 0) {
+        return true;
+      }
+      value = operand(producer,
+                      operandSegments(producer)[0] + intptr_t(tied[index]));
+      continue;
+    }
+    return isa(producer, "flow.tensor.empty") ||
+           isa(producer, "flow.tensor.splat");
+  }
+}
+
+/// Whether something was computed into `value`. The clones that IREE makes of
+/// splats for every reader save nothing.
+static bool isComputed(MlirValue value) {
+  MlirOperation producer = definingOp(value);
+  return !isNull(producer) && (isa(producer, "flow.dispatch") ||
+                               isa(producer, "flow.tensor.update"));
+}
+
 /// Whether no operation but `dispatch` reads `value` or a reshape of it;
 /// `earlierAllowed`: or only such as stand before it in its block.
 static bool diesAt(MlirValue value, MlirOperation dispatch,
@@ -329,15 +368,12 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
       for (intptr_t source = 0; source < segments[1]; ++source) {
         MlirValue value = operand(dispatch, segments[0] + source);
         MlirValue origin = behindReshapes(value);
-        MlirOperation producer = definingOp(origin);
         bool taken = false;
         for (int64_t index : tied) {
           taken |= index == source;
         }
-        // Inputs, constants and clones of splats are not ours to overwrite. A
-        // value of another block may be read again: this one may be a loop's.
-        if (taken || isNull(producer) || !isa(producer, "flow.dispatch") ||
-            !sameBlock(producer, dispatch) ||
+        if (taken || !isComputed(origin) ||
+            !isTransient(origin, mlirOperationGetBlock(dispatch)) ||
             !mlirTypeEqual(mlirValueGetType(value), type) ||
             readsOf(origin, dispatch) != 1 ||
             !diesAt(origin, dispatch, !onlySingleUse)) {
