@@ -614,7 +614,8 @@ TENSOR = 4 * 12 * 12 * 4  # Bytes of x and of y.
 def test_peers_that_are_installed(name, small_network, tmp_path):
     """SERENITY_PEER_PYTHON_XLA and so on name interpreters, as --peer-python does."""
     peer = PEERS[name]
-    python = os.environ.get(f"SERENITY_PEER_PYTHON_{name.upper()}", sys.executable)
+    variable = f"SERENITY_PEER_PYTHON_{name.upper().replace('-', '_')}"
+    python = os.environ.get(variable, sys.executable)
     try:
         peer_runs.peer_versions(peer, python)
     except PeerMissingError as error:
@@ -635,8 +636,10 @@ def test_peers_that_are_installed(name, small_network, tmp_path):
         # The 24 and 8 channels around the widest convolution, whatever else is alive.
         assert figure["with_io"] >= 8 * TENSOR
         if figure["without_io"] is not None:
-            assert 6 * TENSOR <= figure["without_io"] < figure["with_io"]
-            assert figure["with_io"] - figure["without_io"] <= 2 * TENSOR
+            # Equal where x and y lie in memory that is free at the worst moment.
+            assert 6 * TENSOR <= figure["without_io"] <= figure["with_io"]
+            # x and y, each rounded up to 64 bytes.
+            assert figure["with_io"] - figure["without_io"] <= 2 * (TENSOR + 63)
 
 
 # --- the command ---------------------------------------------------------------

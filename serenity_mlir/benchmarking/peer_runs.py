@@ -136,6 +136,53 @@ PEERS: dict[str, Peer] = {
             ),
         ),
         Peer(
+            "tflite-micro",
+            "TensorFlow Lite Micro",
+            "tflite_micro_runtime",
+            ("tflite-micro", "onnx2tf", "tensorflow"),
+            (
+                Figure(
+                    "TFLM, head",
+                    ("head",),
+                    "slab",
+                    "Recording allocator: the part of the arena that the greedy planner lays out, "
+                    "with inputs, outputs and scratch buffers of kernels. The memory of an input "
+                    "is used again; only the figure with them is read.",
+                ),
+                Figure(
+                    "TFLM, arena",
+                    ("arena",),
+                    "slab and the interpreter's own data",
+                    "The same and the tail, where the interpreter keeps its own data for good: "
+                    "the smallest array that the model runs in.",
+                ),
+            ),
+        ),
+        Peer(
+            "executorch",
+            "ExecuTorch",
+            "executorch_runtime",
+            ("executorch", "torch", "onnx2torch", "memray"),
+            (
+                Figure(
+                    "ExecuTorch",
+                    ("planned",),
+                    "slab",
+                    "Portable kernels, the default memory planner: bytes of the planned arenas. "
+                    "With inputs and outputs in the plan, the planner's default, which uses the "
+                    "memory of an input again; without, both are the caller's.",
+                ),
+                Figure(
+                    "ExecuTorch, XNNPACK",
+                    ("xnnpack",),
+                    "slab",
+                    "Parts of the graph delegated to XNNPACK: the planned arenas and the workspace "
+                    "that XNNPACK allocates (read with memray below xnn_plan_memory), which the "
+                    "plan does not show.",
+                ),
+            ),
+        ),
+        Peer(
             "xla",
             "XLA (JAX)",
             "xla",
