@@ -73,7 +73,7 @@ Line = dict[str, Any]
 
 def facts(report: Report, mode: str) -> Line:
     """Returns the columns of one compilation."""
-    functions = [function for function in report.functions if not function.initializer]
+    functions = report.called
     regions = [region for function in functions for region in function.regions]
     return {
         "stock_bytes": _largest(function.stock_transient_peak_bytes for function in functions),

@@ -87,7 +87,8 @@ def networks_table(
     stock, ours = compiler.stock_compiler(), native_tool("serenity-compile")
     print(
         "| network | stock s | ours s | ratio | ratio CPU | stock after slabs | ours after slabs | "
-        "stock candidate | our candidate | forms | forms to slabs | searches | offsets |"
+        "stock candidate | reordered candidate | candidates to flow | candidates to slabs | "
+        "searches | offsets |"
     )
     print("|---|" + "---:|" * 12)
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as directory:
@@ -109,9 +110,11 @@ def networks_table(
                 return statistics.median(report["seconds"].get(key, 0.0) for report in of)
 
             rest = statistics.median(a[0] for a, _ in pairs) - prefix
-            parts = [rest, middle("from stream")]
-            parts += [middle(k) for k in ("stock candidate", "serenity candidate", "forms")]
-            parts += [middle("forms to slabs"), statistics.median(map(searches, reports))]
+            parts = [rest, middle("from_stream")]
+            parts += [
+                middle(k) for k in ("stock_candidate", "reordered_candidate", "candidate_flow")
+            ]
+            parts += [middle("candidate_slabs"), statistics.median(map(searches, reports))]
             parts.append(middle("offsets"))
             print(
                 f"| {name} | {statistics.median(a[0] for a, _ in pairs):.2f} "

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY
 from driver_support import TARGET, Compilers
+from report_support import peaks_by_kind
 
 from serenity_mlir.compiling.signatures import read_signatures
 from serenity_mlir.errors import SerenityError
@@ -163,7 +164,7 @@ def test_a_dynamic_size_is_asked_for(extent: int, compilers: Compilers, tmp_path
 def test_the_budget_counts_the_arena(compilers: Compilers, tmp_path: Path) -> None:
     _, free = compile_with_report(compilers, tmp_path, native())
     (function,) = free["functions"]
-    peaks = {c["name"]: c["transient_peak_bytes"] for c in function["candidates"]}
+    peaks = peaks_by_kind(function)
     for budget, used in ((peaks["stock"], []), (peaks["serenity"], ["offsets", "order"])):
         flag = f"--serenity-memory-budget={budget}"
         _, report = compile_with_report(compilers, tmp_path, native(), flag)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_support import make_function, make_region, make_report
 from typer.testing import CliRunner
 
 from serenity_mlir.benchmarking import content, peer_runs, report, results, session, work
@@ -253,9 +254,7 @@ def a_report(**changes: Any) -> dict[str, Any]:
     sizes = [1024, 2048, 64, 64, 64]
     names = ["@f$async_dispatch_0_slow_memcpy", "@f$async_dispatch_1_conv", "@a", "@b", "@c"]
     region = {
-        "location": None, "predicted_bytes": 3264, "slab_bytes": 3328, "lower_bound_bytes": 3264,
-        "optimal": True, "proved_by": "search", "offsets_optimal": True, "states": 3,
-        "seconds": None, "left_alone": None,
+        **make_region(predicted_bytes=3264, slab_bytes=3328, lower_bound_bytes=3264),
         "live_bytes": [64, 128, 192, 1216, 1216, 3264],
         "buffers": [
             {"name": name, "first": first, "last": 5, "bytes": size, "offset": 0}
@@ -269,19 +268,17 @@ def a_report(**changes: Any) -> dict[str, Any]:
             operation(names[0], 4, [], [0]),
             operation(names[1], 5, [0, 2, 3, 4], [1]),
         ],
-        "externals": [],
         **changes,
-    }  # fmt: skip
-    function = {
-        "name": "f$async", "exported_as": "f", "initializer": False,
-        "transient_peak_bytes": 3328, "stock_transient_peak_bytes": 4000, "external_bytes": 0,
-        "peak_bytes": 3328, "peak_is_exact": True, "candidates": [], "regions": [region],
-        "rewrites": [], "stock_regions": [],
-    }  # fmt: skip
-    return {
-        "schema": 1, "versions": {}, "functions": [function], "rewrites": [],
-        "persistent_bytes": 0, "remarks": [], "seconds": {},
-    }  # fmt: skip
+    }
+    function = make_function(
+        name="f$async",
+        exported_as="f",
+        transient_peak_bytes=3328,
+        stock_transient_peak_bytes=4000,
+        peak_bytes=3328,
+        regions=[region],
+    )
+    return make_report([function])
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from driver_support import TARGET, Compilers, slabs
 from models import MODELS
+from report_support import peaks_by_kind
 
 from serenity_mlir.reports.reporting import RegionReport, load_report
 
@@ -99,17 +100,17 @@ def test_the_ladder(compilers: Compilers, tmp_path: Path) -> None:
     source.write_text(MODELS["jax_nhwc"]())
     stock_output = compilers.stock_output(source, *STREAM)
     free = compilers.report(tmp_path / "free.json", source, *STREAM, "--serenity-rewrite=auto")
-    peaks = {c["name"]: c["transient_peak_bytes"] for c in free["functions"][0]["candidates"]}
+    peaks = peaks_by_kind(free["functions"][0])
     least = free["functions"][0]["transient_peak_bytes"]
     assert free["budget"] is None and free["functions"][0]["budget"] is None
     rungs = {
         peaks["stock"]: [],
-        peaks["stock order, own offsets"]: ["offsets"],
+        peaks["stock-order"]: ["offsets"],
         peaks["serenity"]: ["offsets", "order"],
         least: free["functions"][0]["used"],
     }
     assert len(rungs) >= 3 and sorted(rungs, reverse=True) == list(rungs)
-    between = (peaks["stock order, own offsets"] + peaks["serenity"]) // 2
+    between = (peaks["stock-order"] + peaks["serenity"]) // 2
     for budget in (*rungs, between):  # to the byte, and with some room
         code, errors, report, output = compile_within(
             compilers, source, tmp_path, budget, "--serenity-rewrite=auto"
@@ -217,12 +218,7 @@ def test_every_function_on_a_rung_of_its_own(compilers: Compilers, tmp_path: Pat
     free = compilers.report(tmp_path / "free.json", source, *STREAM)
     by_name = {f["exported_as"]: f for f in free["functions"]}
     stock = {name: f["stock_transient_peak_bytes"] for name, f in by_name.items()}
-    ours = {
-        name: c["transient_peak_bytes"]
-        for name, f in by_name.items()
-        for c in f["candidates"]
-        if c["name"] == "serenity"
-    }
+    ours = {name: peaks_by_kind(f)["serenity"] for name, f in by_name.items()}
     assert ours["small"] < stock["small"] <= ours["large"] < stock["large"]
     code, errors, report, output = compile_within(compilers, source, tmp_path, ours["large"])
     assert code == 0, errors

@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from models import MODELS
+from report_support import make_function, make_region, make_report
 from typer.testing import CliRunner
 
 from serenity_mlir import networks
@@ -27,6 +28,7 @@ from serenity_mlir.measuring.checking import check
 from serenity_mlir.measuring.measurement import CallMemory, Measurement
 from serenity_mlir.measuring.predictions import find_disagreements, read_prediction
 from serenity_mlir.measuring.tolerance import compare_outputs
+from serenity_mlir.reports.reporting import parse_report
 
 
 def compiler_is_built() -> bool:
@@ -114,22 +116,23 @@ def test_results_of_other_types_cannot_be_compared(expected, actual):
 
 # --- verdicts -----------------------------------------------------------------
 
-REPORT = {
-    "schema": 1,
-    "persistent_bytes": 10,
-    "functions": [
-        {"name": "init", "exported_as": "main", "initializer": True, "transient_peak_bytes": 1},
-        {
-            "name": "main$async",
-            "exported_as": "main",
-            "initializer": False,
-            "external_bytes": 300,
-            "transient_peak_bytes": 500,
-            "stock_transient_peak_bytes": 800,
-            "regions": [{"slab_bytes": 500, "lower_bound_bytes": 448, "optimal": True}],
-        },
+REPORT = make_report(
+    [
+        make_function(name="init", initializer=True, transient_peak_bytes=1),
+        make_function(
+            external_bytes=300,
+            transient_peak_bytes=500,
+            stock_transient_peak_bytes=800,
+            peak_bytes=810,
+            regions=[make_region(slab_bytes=500, lower_bound_bytes=448)],
+        ),
     ],
-}
+    persistent_bytes=10,
+)
+
+
+def prediction(report, function="main"):
+    return read_prediction(parse_report(report), function)
 
 
 def measurement(persistent=10, inputs=100, results=200, transient=500, before=10, retained=0):
@@ -142,7 +145,7 @@ STOCK = measurement(transient=800)
 
 
 def problems(ours: Measurement, report=REPORT, stock: Measurement = STOCK) -> list[str]:
-    return find_disagreements(read_prediction(report, "main"), stock, ours)
+    return find_disagreements(prediction(report), stock, ours)
 
 
 def test_a_prediction_that_holds():
@@ -150,12 +153,12 @@ def test_a_prediction_that_holds():
 
 
 def test_prediction_is_read_from_the_function_not_the_initializer():
-    found = read_prediction(REPORT, "main")
+    found = prediction(REPORT)
     assert found is not None
     assert (found.transient_peak_bytes, found.slab_bytes, found.peak_bytes) == (500, 500, 810)
     assert found.optimal and found.exact and not found.rewritten
-    assert read_prediction(REPORT, "main$async") == found
-    assert read_prediction(REPORT, "other") is None
+    assert prediction(REPORT, "main$async") == found
+    assert prediction(REPORT, "other") is None
 
 
 @pytest.mark.parametrize(("used", "expected"), [(["order"], False), (["order", "fusion"], True)])
@@ -163,7 +166,7 @@ def test_kernels_that_are_fused_otherwise_may_round_otherwise(used, expected):
     report = copy.deepcopy(REPORT)
     for function in report["functions"]:
         function["used"] = used
-    found = read_prediction(report, "main")
+    found = prediction(report)
     assert found is not None and found.rewritten is expected
 
 
@@ -193,19 +196,14 @@ def test_the_second_call_is_compared_too():
 
 def test_a_variable_that_shrinks_in_the_first_call():
     # 192 bytes at load, rounded up; 144 from then on, which are exact.
-    report = {
-        "schema": 1,
-        "persistent_bytes": 192,
-        "functions": [
-            {
-                **REPORT["functions"][1],
-                "external_bytes": 288,
-                "transient_peak_bytes": 144,
-                "stock_transient_peak_bytes": 144,
-                "peak_bytes": 624,
-            }
-        ],
+    function = {
+        **REPORT["functions"][1],
+        "external_bytes": 288,
+        "transient_peak_bytes": 144,
+        "stock_transient_peak_bytes": 144,
+        "peak_bytes": 624,
     }
+    report = make_report([function], persistent_bytes=192)
     calls = CallMemory(192, 144, 144, 624, -48), CallMemory(144, 144, 144, 576, 0)
     assert [call.transient_peak_bytes for call in calls] == [144, 144]
     found = Measurement("main", ("main",), 192, 192, 624, 0, calls, ((), ()))
@@ -250,24 +248,24 @@ def test_a_bound_may_be_missed_below_and_not_above():
 
 
 def test_several_regions_are_a_bound_unless_the_report_gives_the_peak():
-    regions = [{"slab_bytes": 400, "optimal": True}, {"slab_bytes": 450, "optimal": False}]
-    several = changed(regions=regions)
+    regions = [make_region(slab_bytes=400), make_region(slab_bytes=450, optimal=False)]
+    several = changed(regions=regions, peak_is_exact=False)
     assert problems(measurement(transient=450), several) == []
     assert problems(measurement(transient=501), several)
     told = changed(regions=regions, peak_bytes=760, peak_is_exact=True)
     assert problems(measurement(transient=450), told) == []
     assert problems(measurement(transient=451), told)
     assert problems(measurement(transient=449), told)
-    found = read_prediction(told, "main")
+    found = prediction(told)
     assert found is not None and found.slab_bytes == 450 and found.optimal is False
-    assert found.lower_bound_bytes is None
+    assert found.lower_bound_bytes == 0
 
 
 def test_never_worse_is_judged_by_what_the_runtime_can_show():
     worse = changed(transient_peak_bytes=900, stock_transient_peak_bytes=800)
     assert any("more than" in text for text in problems(measurement(transient=900), worse))
     # Several regions: the same peak, but the results come late.
-    regions = [{"slab_bytes": 400}, {"slab_bytes": 450}]
+    regions = [make_region(slab_bytes=400), make_region(slab_bytes=450)]
     several = changed(regions=regions, peak_bytes=710, peak_is_exact=True)
     assert problems(measurement(transient=400), several, measurement(transient=390)) == []
     # The stock module may show less than its transient peak, but not more.
@@ -290,22 +288,21 @@ def test_a_function_missing_in_the_report_must_not_allocate():
 
 def stock_report(**functions):
     """The report of a compiler that changes nothing; (external, transient) per function."""
-    return {
-        "schema": 1,
-        "persistent_bytes": functions.pop("persistent", 0),
-        "functions": [
-            {
-                "name": name,
-                "exported_as": name,
-                "initializer": False,
-                "external_bytes": external,
-                "transient_peak_bytes": transient,
-                "stock_transient_peak_bytes": transient,
-                "regions": [],
-            }
-            for name, (external, transient) in functions.items()
-        ],
-    }
+    persistent = functions.pop("persistent", 0)
+    entries = [
+        make_function(
+            name=name,
+            exported_as=name,
+            external_bytes=external,
+            transient_peak_bytes=transient,
+            stock_transient_peak_bytes=transient,
+            peak_bytes=None
+            if None in (persistent, external, transient)
+            else persistent + external + transient,
+        )
+        for name, (external, transient) in functions.items()
+    ]
+    return make_report(entries, persistent_bytes=persistent)
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_support import make_candidate, make_candidates, make_function, make_region, make_report
 
 from serenity_mlir.reports import explaining
+from serenity_mlir.reports.candidates import candidate_label
 from serenity_mlir.reports.reporting import RegionReport, parse_report
 
 
@@ -39,16 +41,7 @@ def region(**changes: Any) -> dict[str, Any]:
     Live: left from 0, right and the concatenation (128 bytes) from 1, the peak is step 2 to 3.
     """
     return {
-        "location": None,
-        "predicted_bytes": 256,
-        "slab_bytes": 256,
-        "lower_bound_bytes": 256,
-        "optimal": True,
-        "proved_by": "search",
-        "offsets_optimal": True,
-        "states": 3,
-        "seconds": None,
-        "left_alone": None,
+        **make_region(predicted_bytes=256, slab_bytes=256, lower_bound_bytes=256),
         "live_bytes": [64, 256, 256, 256, 192, 64],
         "buffers": [
             {"name": "@left", "first": 0, "last": 5, "bytes": 64, "offset": 0},
@@ -63,36 +56,15 @@ def region(**changes: Any) -> dict[str, Any]:
             operation("@whole", 4, [access(2, 0, 128)], []),
             operation("@again", 5, [access(0)], [access(0)]),
         ],
-        "externals": [],
         **changes,
     }
 
 
 def report(**changes: Any) -> dict[str, Any]:
-    function = {
-        "name": "main$async",
-        "exported_as": "main",
-        "initializer": False,
-        "transient_peak_bytes": 256,
-        "stock_transient_peak_bytes": 512,
-        "external_bytes": 0,
-        "peak_bytes": 256,
-        "peak_is_exact": True,
-        "candidates": [],
-        "regions": [region()],
-        "rewrites": [],
-        "stock_regions": [],
-        **changes,
-    }
-    return {
-        "schema": 1,
-        "versions": {},
-        "functions": [function],
-        "rewrites": [],
-        "persistent_bytes": 0,
-        "remarks": [],
-        "seconds": {},
-    }
+    function = make_function(
+        transient_peak_bytes=256, stock_transient_peak_bytes=512, peak_bytes=256
+    )
+    return make_report([{**function, "regions": [region()], **changes}])
 
 
 def parsed(**changes: Any) -> RegionReport:
@@ -168,64 +140,95 @@ def test_peak_without_operations_or_buffers() -> None:
     assert explaining.peak_of(parsed(buffers=[], operations=[])) is None
 
 
-def candidates(*rows: tuple[str, int | None], chosen: str) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "transient_peak_bytes": size, "chosen": name == chosen}
-        for name, size in rows
-    ]
+def stock(peak: int | None) -> dict[str, Any]:
+    return make_candidate("stock", peak)
+
+
+def offsets(peak: int | None) -> dict[str, Any]:
+    return make_candidate("stock-order", peak)
+
+
+def ours(peak: int | None, **changes: Any) -> dict[str, Any]:
+    return make_candidate("serenity", peak, **changes)
 
 
 @pytest.mark.parametrize(
     ("rows", "chosen", "expected"),
     [
         (
-            [("stock", 512), ("stock order, own offsets", 500), ("serenity", 400)],
-            "serenity",
+            [stock(512), offsets(500), ours(400)],
+            2,
             [("stock", 512, 0), ("offsets", 500, 12), ("order", 400, 100)],
         ),
-        ([("stock", 512), ("stock order, own offsets", 512)], "stock", [("stock", 512, 0)]),
-        (
-            [("stock", 512), ("stock order, own offsets", 500), ("serenity", 510)],
-            "stock order, own offsets",
-            [("stock", 512, 0), ("offsets", 500, 12)],
-        ),
-        # Our order alone loses, the rewritten form gains; the other form is no part of the way.
+        ([stock(512), offsets(512)], 0, [("stock", 512, 0)]),
+        ([stock(512), offsets(500), ours(510)], 1, [("stock", 512, 0), ("offsets", 500, 12)]),
+        # Own order alone loses, the rewritten candidate gains; the candidate of another fusion is
+        # no step, since the chosen one does not have its change.
         (
             [
-                ("stock", 512),
-                ("stock order, own offsets", 500),
-                ("serenity", 510),
-                ("serenity, in place", 450),
-                ("serenity, multi-use fusion off", 300),
-                ("serenity, in place, 3 rewrites", 256),
+                stock(512),
+                offsets(500),
+                ours(510),
+                ours(450, in_place="last-use"),
+                ours(300, multi_use_fusion=False),
+                ours(256, in_place="last-use", rewrites={"sum": 3}),
             ],
-            "serenity, in place, 3 rewrites",
+            5,
             [
                 ("stock", 512, 0),
                 ("offsets", 500, 12),
                 ("order", 510, -10),
-                ("form", 450, 60),
-                ("form", 256, 194),
+                ("configuration", 450, 60),
+                ("configuration", 256, 194),
             ],
         ),
+        # Candidates that were not built have no peak, so they are no steps.
         (
-            [("stock", 512), ("something new", 100)],
-            "something new",
-            [("stock", 512, 0), ("other", 100, 412)],
+            [stock(512), ours(None, built=False), ours(256, rewrites={"sum": 3})],
+            2,
+            [("stock", 512, 0), ("configuration", 256, 256)],
         ),
-        ([("stock", None), ("serenity", 100)], "serenity", []),
+        ([stock(None), ours(100)], 1, []),
     ],
 )
 def test_gains(
-    rows: list[tuple[str, int | None]], chosen: str, expected: list[tuple[str, int, int]]
+    rows: list[dict[str, Any]], chosen: int, expected: list[tuple[str, int, int]]
 ) -> None:
-    function = parse_report(report(candidates=candidates(*rows, chosen=chosen))).functions[0]
+    compared = make_candidates(*rows, chosen=chosen)
+    function = parse_report(report(candidates=compared)).functions[0]
     gains = explaining.gains_of(function)
     assert [(gain.step, gain.bytes, gain.saved_bytes) for gain in gains] == expected
+    for gain in gains:
+        assert function.candidates[gain.candidate].transient_peak_bytes == gain.bytes
     if gains:
-        size = dict(rows)["stock"]
-        assert size is not None
-        assert sum(gain.saved_bytes for gain in gains) == size - gains[-1].bytes
+        assert sum(gain.saved_bytes for gain in gains) == 512 - gains[-1].bytes
+
+
+def test_changes_are_named() -> None:
+    band = {"from": 'loc("a")', "to": 'loc("b")', "count": 4}
+    rows = (
+        (stock(1), "stock"),
+        (offsets(1), "stock order, own offsets"),
+        (ours(1), "own order"),
+        (
+            ours(1, storage="integers", bands=[band], rewrites={"sum": 1, "channel-wise": 2}),
+            "own order, quantized values stored as integers, bands of rows (1 segment), "
+            "sum rewriting (1 site), channel-wise rewriting (2 sites)",
+        ),
+        (
+            ours(1, storage="raised", deep_streams=True, merged_accumulations=2),
+            "own order, quantized values stored and contracted as integers, streams through sums, "
+            "2 merged accumulation steps",
+        ),
+        (
+            ours(1, multi_use_fusion=False, unfused_producers=1, in_place="single-use"),
+            "own order, multi-use fusion off, 1 unfused producer, in-place results at single uses",
+        ),
+        (ours(1, in_place="last-use"), "own order, in-place results at last uses"),
+    )
+    data = report(candidates=make_candidates(*(row for row, _ in rows)))
+    found = parse_report(data).functions[0].candidates
+    assert [candidate_label(candidate) for candidate in found] == [label for _, label in rows]
 
 
 @pytest.mark.parametrize(
@@ -264,8 +267,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_command(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
-    rows = [("stock", 512), ("stock order, own offsets", 500), ("serenity", 256)]
-    path.write_text(json.dumps(report(candidates=candidates(*rows, chosen="serenity"))))
+    compared = make_candidates(stock(512), offsets(500), ours(256), chosen=2)
+    path.write_text(json.dumps(report(candidates=compared)))
     result = run(str(path))
     assert result.returncode == 0, result.stderr
     words = " ".join(result.stdout.split())
@@ -305,19 +308,19 @@ def test_limits_are_told(changes: dict[str, Any], told: str) -> None:
     assert any(told in note for note in entry.notes)
 
 
-def test_an_order_that_was_kept_is_no_silence():
+def test_a_kept_order_is_explained():
     """The slab of IREE's order has no bound, so there is nothing else to say about it."""
     kept = region(optimal=False, lower_bound_bytes=0, proved_by="")
-    told = "IREE's order and dispatches are kept: none of 2 others needs less."
-    stock, ours = ("stock", 256), ("serenity", 256)
+    told = "the stock order and dispatches are kept: none of the other 2 candidates needs less."
+    in_place = ours(300, in_place="last-use")
     for rows, chosen, expected in (
-        ([stock, ours, ("serenity, in place", 300)], "stock", True),
-        ([stock, ("serenity", 255), ("serenity, in place", 300)], "stock", False),
-        ([stock, ours, ("serenity, in place", 300)], "serenity", False),
-        ([stock, ours, ("serenity, in place", None)], "stock", False),
-        ([stock], "stock", False),
+        ([stock(256), ours(256), in_place], 0, True),
+        ([stock(256), ours(255), in_place], 0, False),
+        ([stock(256), ours(256), in_place], 1, False),
+        ([stock(256), ours(256), {**in_place, "transient_peak_bytes": None}], 0, False),
+        ([stock(256)], 0, False),
     ):
-        compared = candidates(*rows, chosen=chosen)
+        compared = make_candidates(*rows, chosen=chosen)
         parsed = parse_report(report(regions=[kept], candidates=compared))
         assert (told in explaining.explain(parsed)[0].notes) is expected, rows
 

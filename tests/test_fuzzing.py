@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzzing_support import Deceived
+from report_support import make_candidate
 from typer.testing import CliRunner
 
 from serenity_mlir._native import iree_library_directory
@@ -249,7 +250,7 @@ def _entry(**changes: object) -> dict[str, object]:
     entry = {
         "transient_peak_bytes": 128,
         "stock_transient_peak_bytes": 192,
-        "candidates": [{"name": "stock", "transient_peak_bytes": 192, "chosen": True}],
+        "candidates": [make_candidate("stock", 192, chosen=True)],
         "regions": [region],
     }
     for key, value in changes.items():
@@ -277,7 +278,7 @@ def _entry(**changes: object) -> dict[str, object]:
             "region",
         ),
         (
-            {"candidates": [{"name": "stock", "transient_peak_bytes": 1, "chosen": False}]},
+            {"candidates": [make_candidate("stock", 1)]},
             "candidates",
         ),
     ],

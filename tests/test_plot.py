@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_support import make_candidate, make_function, make_region, make_report
 
 from serenity_mlir.core.offsets import OffsetsError
 from serenity_mlir.reports import plotting
@@ -27,46 +28,24 @@ CSV = "id,lower,upper,size\na,0,3,4\nb,2,6,4\nc,5,9,8\n"
 
 def report() -> dict[str, Any]:
     """A report of one region: three buffers of 64, 128 and 128 bytes, at most two alive."""
-    region = {
-        "location": None,
-        "predicted_bytes": 256,
-        "slab_bytes": 256,
-        "lower_bound_bytes": 256,
-        "optimal": True,
-        "proved_by": "search",
-        "offsets_optimal": True,
-        "states": 3,
-        "seconds": None,
-        "left_alone": None,
-        "live_bytes": [64, 192, 256, 128],
-        "buffers": [
+    region = make_region(
+        predicted_bytes=256,
+        slab_bytes=256,
+        lower_bound_bytes=256,
+        live_bytes=[64, 192, 256, 128],
+        buffers=[
             {"name": "a", "first": 0, "last": 1, "bytes": 64, "offset": 128},
             {"name": "b", "first": 1, "last": 2, "bytes": 128, "offset": 0},
             {"name": "c", "first": 2, "last": 3, "bytes": 128, "offset": 128},
         ],
-    }
-    function = {
-        "name": "main$async",
-        "exported_as": "main",
-        "initializer": False,
-        "transient_peak_bytes": 256,
-        "stock_transient_peak_bytes": 320,
-        "external_bytes": 0,
-        "peak_bytes": 256,
-        "peak_is_exact": True,
-        "candidates": [],
-        "regions": [region],
-        "rewrites": [],
-    }
-    return {
-        "schema": 1,
-        "versions": {},
-        "functions": [function],
-        "rewrites": [],
-        "persistent_bytes": 0,
-        "remarks": [],
-        "seconds": {},
-    }
+    )
+    function = make_function(
+        transient_peak_bytes=256,
+        stock_transient_peak_bytes=320,
+        peak_bytes=256,
+        regions=[region],
+    )
+    return make_report([function])
 
 
 def test_rectangles_follow_gaps() -> None:
@@ -147,11 +126,11 @@ def with_stock() -> dict[str, Any]:
         buffer.update(first=first, last=last, offset=offset)
     stock["slab_bytes"] = 320
     for entry, step in zip(stock["operations"], (0, 0, 1, 2), strict=True):
-        entry["step"] = step  # the first two are a wave
+        entry["step"] = step  # the first two are concurrent
     function["stock_regions"] = [stock]
     function["candidates"] = [
-        {"name": "stock", "transient_peak_bytes": 320, "chosen": False},
-        {"name": "serenity", "transient_peak_bytes": 256, "chosen": True},
+        make_candidate("stock", 320),
+        make_candidate("serenity", 256, index=1, chosen=True),
     ]
     return data
 
@@ -207,7 +186,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert "import(" not in text and "fetch(" not in text and "XMLHttpRequest" not in text
     # The names of a model are text, never markup.
     assert "<b>" not in text
-    assert "stock IREE" in text and "what was gained" in text
+    assert "stock IREE" in text and "peak after each step" in text
 
 
 #: Points at elements as a mouse does, and notes what the page shows.

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from driver_support import TARGET
 from quantized_models import branches, pooled
+from report_support import make_candidate, make_function, make_report
 
 from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.measuring.checking import CheckResult, check
 from serenity_mlir.measuring.predictions import read_prediction
-from serenity_mlir.reports.reporting import FunctionReport, load_report
+from serenity_mlir.reports.reporting import FunctionReport, load_report, parse_report
 
 OLD = (iree_version() or "").startswith("3.12")
 integers = pytest.mark.skipif(OLD, reason="IREE 3.12 has no quantization on tensors")
@@ -44,7 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> FunctionReport:
         output_file=str(folder / "out.mlir"),
         serenity=SerenityOptions(report=path, rewrite="off"),
     )
-    (function,) = [f for f in load_report(path).functions if not f.initializer]
+    (function,) = load_report(path).called
     return function
 
 
@@ -59,10 +60,8 @@ def test_no_activation_is_stored_in_32_bits(report: FunctionReport) -> None:
 
 @integers
 def test_candidates_name_the_storage(report: FunctionReport) -> None:
-    names = [candidate.name for candidate in report.candidates]
-    assert any("quantized storage" in name for name in names)
     (chosen,) = [candidate for candidate in report.candidates if candidate.chosen]
-    assert "quantized storage" in chosen.name
+    assert chosen.storage == "integers"
     assert chosen.transient_peak_bytes == report.transient_peak_bytes
 
 
@@ -88,25 +87,26 @@ def test_float_arithmetic_of_the_user_wins(tmp_path: Path) -> None:
     _assert_equal(check(model, flags=[flag]))
 
 
-def _predicted(names: str, elements: list[str], used: list[str]) -> bool:
+def _predicted(storage: str, elements: list[str], used: list[str]) -> bool:
     """Whether a function with that chosen candidate and these rewrites may round otherwise."""
-    rewrites = [{"element_type": element} for element in elements]
-    function = {
-        "name": "f",
-        "exported_as": "f",
-        "used": used,
-        "rewrites": rewrites,
-        "candidates": [{"name": names, "chosen": True, "transient_peak_bytes": 64}],
-    }
-    prediction = read_prediction({"functions": [function]}, "f")
+    rewrite = {"location": None, "function": "f", "kind": "sum", "parts": 2}
+    rewrite |= {"bytes_before": 1, "bytes_after": 1}
+    candidate = make_candidate("serenity", 64, storage=storage, in_place="single-use", chosen=True)
+    function = make_function(
+        name="f",
+        exported_as="f",
+        used=used,
+        rewrites=[{**rewrite, "element_type": element} for element in elements],
+        candidates=[candidate],
+    )
+    prediction = read_prediction(parse_report(make_report([function])), "f")
     assert prediction is not None
     return prediction.rewritten
 
 
 def test_quantized_networks_must_be_bitwise_equal() -> None:
-    storage = "serenity, quantized storage, integer arithmetic, in place"
-    assert not _predicted(storage, ["i32", "i8"], ["order", "fusion", "rewriting"])
+    assert not _predicted("raised", ["i32", "i8"], ["order", "fusion", "rewriting"])
     # A product that stayed in floats was cut.
-    assert _predicted(storage, ["i32", "f32"], ["order", "fusion", "rewriting"])
-    assert _predicted("serenity, in place", [], ["order", "fusion"])
-    assert not _predicted("serenity", ["i32"], ["order", "rewriting"])
+    assert _predicted("raised", ["i32", "f32"], ["order", "fusion", "rewriting"])
+    assert _predicted("as-given", [], ["order", "fusion"])
+    assert not _predicted("as-given", ["i32"], ["order", "rewriting"])

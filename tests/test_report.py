@@ -10,12 +10,14 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import subprocess
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from report_support import make_candidate, make_function, make_report
 
 from serenity_mlir.reports import reporting
 from serenity_mlir.reports.reporting import ReportError, load_report, parse_report
@@ -82,7 +84,7 @@ def data(report_file: Path) -> Any:
 
 def test_reads_what_the_passes_wrote(report_file: Path) -> None:
     report = load_report(report_file)
-    assert report.schema == 1
+    assert report.schema == 2
     assert set(report.versions) >= {"serenity_mlir", "iree_compiler"}
     assert report.versions["iree_compiler"].startswith("3.")
     assert [function.name for function in report.functions] == ["one", "two"]
@@ -132,9 +134,9 @@ def test_operations_say_what_they_read_and_write(report_file: Path) -> None:
     assert last.buffers == (1, 3)
 
 
-#: A wave, a concatenation whose alloca is a step of its own, and an update in place.
-WAVES = """
-util.func public @waves(%x: !stream.resource<external>)
+#: A concurrent group, a concatenation whose alloca is a step of its own, and an in-place update.
+CONCURRENT = """
+util.func public @concurrent(%x: !stream.resource<external>)
     -> (!stream.resource<external>, !stream.timepoint) {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
@@ -165,13 +167,13 @@ util.func public @waves(%x: !stream.resource<external>)
 """
 
 
-def test_steps_of_waves_and_allocations(tmp_path: Path) -> None:
+def test_steps_of_concurrent_groups_and_allocations(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     # In IREE's order: nothing of ours reorders it.
     pipeline = "builtin.module(iree-stream-schedule-allocation,serenity-pack)"
-    result = run_opt(WAVES.encode(), path, f"--pass-pipeline={pipeline}")
+    result = run_opt(CONCURRENT.encode(), path, f"--pass-pipeline={pipeline}")
     assert result.returncode == 0, result.stderr
-    (region,) = load_report(path).function("waves").regions
+    (region,) = load_report(path).function("concurrent").regions
     names = [buffer.name for buffer in region.buffers]
     assert sorted(names) == ["@a", "@add", "@b"]
     steps = [(operation.name, operation.step) for operation in region.operations]
@@ -327,20 +329,12 @@ def test_errors_name_the_field(data: Any, field: str, value: Any, named: str) ->
 
 
 def test_another_version_is_refused(data: Any) -> None:
-    with pytest.raises(ReportError, match=r"has version 2 of the format; .* reads version 1"):
-        parse_report(set_field(data, "schema", 2))
+    with pytest.raises(ReportError, match=r"has version 1 of the format; .* reads version 2"):
+        parse_report(set_field(data, "schema", 1))
 
 
 def test_unknown_fields_are_ignored(data: Any) -> None:
     assert parse_report(set_field(data, f"{REGION_PATH}.new_field", 1)) == parse_report(data)
-
-
-def test_reports_of_older_releases_are_read(data: Any) -> None:
-    """The operations and the stock regions came after the first reports of version 1."""
-    old = set_field(data, f"{REGION_PATH}.operations", KeyError)
-    old = set_field(old, f"{REGION_PATH}.externals", KeyError)
-    function = parse_report(set_field(old, "functions.0.stock_regions", KeyError)).functions[0]
-    assert function.stock_regions == () and function.regions[0].operations == ()
 
 
 def test_files_that_are_no_reports(tmp_path: Path) -> None:
@@ -367,6 +361,7 @@ def test_files_that_are_no_reports(tmp_path: Path) -> None:
 PARTS = {
     "function": reporting.FunctionReport,
     "candidate": reporting.CandidateReport,
+    "band": reporting.BandReport,
     "region": reporting.RegionReport,
     "buffer": reporting.BufferReport,
     "operation": reporting.OperationReport,
@@ -377,7 +372,8 @@ PARTS = {
 
 
 def field_names(part: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(part)}
+    # "from" is no name of a field in Python.
+    return {field.name.removesuffix("_location") for field in dataclasses.fields(part)}
 
 
 def load_schema() -> Any:
@@ -391,6 +387,26 @@ def test_schema_and_dataclasses_have_the_same_fields(name: str) -> None:
     part = schema["$defs"][name] if name else schema
     expected = field_names(PARTS[name] if name else reporting.Report)
     assert set(part["properties"]) == set(part["required"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("kind", "other"),
+        ("in_place", True),
+        ("rewrites", {"sum": "1"}),
+        ("bands", [{"from": 'loc("a")', "to": 'loc("b")'}]),
+        ("built", None),
+        ("predicted_bytes", "64"),
+    ],
+)
+def test_candidates_are_checked(field: str, value: Any) -> None:
+    candidate = make_candidate("serenity", 64)
+    good = make_report([make_function(candidates=[candidate])])
+    assert parse_report(good).functions[0].candidates[0].transient_peak_bytes == 64
+    bad = set_field(good, f"functions.0.candidates.0.{field}", value)
+    with pytest.raises(ReportError, match=rf"^functions\[0\]\.candidates\[0\]\.{field}"):
+        parse_report(bad)
 
 
 def test_written_objects_have_exactly_the_fields_of_the_schema(data: Any) -> None:
@@ -437,3 +453,14 @@ def test_the_documented_example_is_a_report() -> None:
     report = parse_report(json.loads(example))
     (region,) = report.function("main").regions
     assert max(region.live_bytes) == region.predicted_bytes
+
+
+def test_every_timing_key_is_documented() -> None:
+    sources = (REPOSITORY / "passes" / "serenity" / "Driver").rglob("*.cpp")
+    timed = {
+        key
+        for source in sources
+        for key in re.findall(r'Stopwatch \w+\(\w+, "([^"]+)"\)', source.read_text("utf-8"))
+    }
+    text = (REPOSITORY / "docs" / "report.md").read_text(encoding="utf-8")
+    assert timed == set(re.findall(r"^\| `(\w+)` \|", text.split("## Seconds")[1], re.MULTILINE))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report_support import make_function, make_region, make_report
 from typer.testing import CliRunner
 
 from serenity_mlir.cli import app
@@ -188,17 +189,7 @@ def operation(name, step, uses=(), defs=(), external_uses=(), external_defs=()):
 def region(buffers, operations, externals=()):
     """A region from the sizes of its buffers; only what the simulation reads is meant."""
     return {
-        "location": None,
-        "predicted_bytes": sum(buffers),
-        "slab_bytes": sum(buffers),
-        "lower_bound_bytes": 0,
-        "optimal": True,
-        "proved_by": "search",
-        "offsets_optimal": True,
-        "states": 0,
-        "seconds": None,
-        "left_alone": None,
-        "live_bytes": [],
+        **make_region(predicted_bytes=sum(buffers), slab_bytes=sum(buffers)),
         "buffers": [
             {"name": f"b{i}", "first": 0, "last": 9, "bytes": size, "offset": 0}
             for i, size in enumerate(buffers)
@@ -209,29 +200,8 @@ def region(buffers, operations, externals=()):
 
 
 def report(regions, stock):
-    function = {
-        "name": "main$async",
-        "exported_as": "main",
-        "initializer": False,
-        "transient_peak_bytes": 0,
-        "stock_transient_peak_bytes": 0,
-        "external_bytes": 0,
-        "peak_bytes": 0,
-        "peak_is_exact": True,
-        "candidates": [],
-        "regions": regions,
-        "rewrites": [],
-        "stock_regions": stock,
-    }
-    return {
-        "schema": 1,
-        "versions": {},
-        "functions": [function, {**function, "name": "init", "initializer": True}],
-        "rewrites": [],
-        "persistent_bytes": 0,
-        "remarks": [],
-        "seconds": {},
-    }
+    function = make_function(regions=regions, stock_regions=stock)
+    return make_report([function, {**function, "name": "init", "initializer": True}])
 
 
 #: Two parts of a concatenation, then one reader of all of it.

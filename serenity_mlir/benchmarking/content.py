@@ -28,6 +28,7 @@ from serenity_mlir.core.traffic import (
     TrafficError,
     traffic_of_function,
 )
+from serenity_mlir.reports.candidates import chosen_candidate
 from serenity_mlir.reports.explaining import peak_of, short_name
 from serenity_mlir.reports.reporting import FunctionReport, RegionReport, ReportError, load_report
 
@@ -64,7 +65,7 @@ def load_function(reports: Path, network: str) -> FunctionReport | None:
         report = load_report(reports / f"{network}.json")
     except (OSError, ReportError):
         return None
-    functions = [function for function in report.functions if not function.initializer]
+    functions = report.called
     return functions[0] if len(functions) == 1 else None
 
 
@@ -269,8 +270,8 @@ def _peak_in_words(function: FunctionReport | None) -> str:
     if rest := shown[_SHOWN_BUFFERS:]:
         live += f" and {sum(buffer.bytes for buffer in rest):,} of {len(rest)} more"
     at = short_name(peak.operations[0]) if peak.operations else "a concatenation"
-    if any(of.chosen and of.name == "stock" for of in function.candidates):
-        proof = "IREE's own result was taken: no form that was compared needs less"
+    if (chosen := chosen_candidate(function)) and chosen.kind == "stock":
+        proof = "the stock candidate was chosen: no other candidate needs less"
     elif region.left_alone is not None:
         proof = f"the region kept IREE's order: {region.left_alone}"
     elif region.optimal:

@@ -18,7 +18,7 @@ import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from serenity_mlir.compiling.signatures import ArgumentType, Signature
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import check, compile_model
 from serenity_mlir.measuring.inputs import random_inputs
+from serenity_mlir.reports.candidates import candidate_label, chosen_candidate
+from serenity_mlir.reports.reporting import FunctionReport, Report, parse_report
 from serenity_mlir.running import content_digest
 
 __all__ = [
@@ -152,12 +154,11 @@ def _about(model: str, path: Path) -> dict[str, Any]:
     return about
 
 
-def _only_function(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    functions = [entry for entry in report["functions"] if not entry["initializer"]]
+def _only_function(report: Report) -> FunctionReport:
+    functions = report.called
     if len(functions) != 1:
         raise SerenityError(f"{len(functions)} functions; only models with one are compared")
-    function: Mapping[str, Any] = functions[0]
-    return function
+    return functions[0]
 
 
 def _predict(source: Path, directory: Path, rewrite: str | None) -> dict[str, Any]:
@@ -184,24 +185,25 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
         path = _onnx_file(model, directory)
         found = _about(model, path)
         source = load_model(path, directory)
-        order = _only_function(_predict(source, directory, "off"))
-        report = _predict(source, directory, None)
+        order = _only_function(parse_report(_predict(source, directory, "off")))
+        data = _predict(source, directory, None)
     reports = Path(output) / "reports"
     reports.mkdir(parents=True, exist_ok=True)
-    (reports / f"{model_name(model)}.json").write_text(json.dumps(report), "utf-8")
+    (reports / f"{model_name(model)}.json").write_text(json.dumps(data), "utf-8")
+    report = parse_report(data)
     function = _only_function(report)
     found["transient_peak_bytes"] = {
-        "stock": function["stock_transient_peak_bytes"],
-        "order": order["transient_peak_bytes"],
-        "serenity": function["transient_peak_bytes"],
+        "stock": function.stock_transient_peak_bytes,
+        "order": order.transient_peak_bytes,
+        "serenity": function.transient_peak_bytes,
     }
-    found["external_bytes"] = function["external_bytes"]
+    found["external_bytes"] = function.external_bytes
     for key, of in (("order_optimal", order), ("optimal", function)):
-        found[key] = all(region["optimal"] for region in of["regions"])
-    found["rewrites"] = len(function["rewrites"])
-    chosen = [entry["name"] for entry in function["candidates"] if entry["chosen"]]
-    found["form"] = chosen[0] if chosen else None
-    found["seconds"] = report["seconds"]
+        found[key] = all(region.optimal for region in of.regions)
+    found["rewrites"] = len(function.rewrites)
+    chosen = chosen_candidate(function)
+    found["candidate"] = candidate_label(chosen) if chosen else None
+    found["seconds"] = dict(report.seconds)
     return found
 
 

@@ -82,10 +82,10 @@ def _print(explanation: Explanation) -> None:
                 typer.echo(f"  Region {number}:")
             _print_peak(peak)
     if explanation.gains:
-        typer.echo("\n  What was gained, in bytes:")
+        typer.echo("\n  Transient peak after each step, in bytes:")
         for gain in explanation.gains:
             saved = "" if gain.step == "stock" else f"{-gain.saved_bytes:+,}"
-            typer.echo(f"  {gain.bytes:>13,}  {saved:>12}  {gain.what}")
+            typer.echo(f"  {gain.bytes:>13,}  {saved:>12}  {gain.description}")
     if explanation.notes:
         typer.echo("")
         for note in explanation.notes:

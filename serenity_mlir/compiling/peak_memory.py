@@ -21,6 +21,7 @@ from serenity_mlir.compiling.messages import shown_as
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import compile_model
 from serenity_mlir.measuring.predictions import read_prediction
+from serenity_mlir.reports.reporting import parse_report
 
 __all__ = ["Effort", "Peak", "peak"]
 
@@ -94,16 +95,15 @@ def peak(
         directory = Path(name)
         found = import_model(model, directory, args, fix_dims=fix_dims, flags=flags)
         with shown_as(found.path, model_name(model), found.dimension_names):
-            report = compile_model(
+            data = compile_model(
                 found.path,
                 directory / "peak.stream.mlirbc",
                 [*target_flags(flags), "--compile-to=stream", "--emit-mlir-bytecode"],
                 _OPTIONS[effort],
             )
+    report = parse_report(data)
     functions = [
-        prediction
-        for entry in report["functions"]
-        if not entry.get("initializer") and (prediction := read_prediction(report, entry["name"]))
+        prediction for entry in report.called if (prediction := read_prediction(report, entry.name))
     ]
 
     def largest(what: Callable[[Any], int | None]) -> int:

@@ -33,6 +33,8 @@ from serenity_mlir.emitting.program import Dispatch, Program
 from serenity_mlir.emitting.targets import Target, target_named
 from serenity_mlir.emitting.toolchain import Sizes, compile_c, measure_objects
 from serenity_mlir.errors import SerenityError, parse_diagnostics
+from serenity_mlir.measuring.predictions import read_prediction
+from serenity_mlir.reports.reporting import Report, parse_report
 
 __all__ = ["Emission", "Emitted", "Source", "emit", "emit_c", "load_source", "model_identifier"]
 
@@ -58,7 +60,7 @@ class Emission:
       target: for which.
       content: of the files, by name.
       undefined: functions that the kernels call and the C compiler's library has.
-      report: of serenity; empty for the stock compiler.
+      report: of serenity; None for the stock compiler.
       sizes: of NAME.o and NAME.c; of NAME.o and the arrays alone where no C compiler is installed.
       measured: whether NAME.c is in `sizes`.
     """
@@ -67,7 +69,7 @@ class Emission:
     target: Target
     content: Mapping[str, bytes]
     undefined: tuple[str, ...]
-    report: Mapping[str, Any]
+    report: Report | None
     sizes: Sizes
     measured: bool
 
@@ -79,18 +81,8 @@ class Emission:
     @property
     def predicted_bytes(self) -> int | None:
         """Transient peak that the compiler's report predicts; None without a report."""
-        entry = _report_entry(self.report, self.layout.program.function)
-        value: int | None = entry.get("transient_peak_bytes")
-        return value
-
-
-def _report_entry(report: Mapping[str, Any], function: str) -> Mapping[str, Any]:
-    """Return what a report says about an entry point; nothing where it has no such function."""
-    for entry in report.get("functions", ()):
-        if function in (entry.get("exported_as"), entry.get("name")):
-            found: Mapping[str, Any] = entry
-            return found
-    return {}
+        found = read_prediction(self.report, self.layout.program.function)
+        return found.transient_peak_bytes if found else None
 
 
 @dataclass(frozen=True)
@@ -196,7 +188,7 @@ def _compile(
     flags: Sequence[str],
     serenity: SerenityOptions | None,
     directory: Path,
-) -> tuple[Path, Path, dict[str, Any]]:
+) -> tuple[Path, Path, Report | None]:
     """Compile to the ``hal`` phase; return the module, the object and the report."""
     from serenity_mlir.measuring.checking import compile_model
 
@@ -212,14 +204,14 @@ def _compile(
     try:
         names = source.model.dimension_names
         with contextlib.redirect_stderr(said), shown_as(source.model.path, source.title, names):
-            report = compile_model(source.model.path, module, everything, serenity)
+            data = compile_model(source.model.path, module, everything, serenity)
     finally:
         for diagnostic in parse_diagnostics(said.getvalue()):
             if _KNOWN_WARNING not in diagnostic.message:
                 print(diagnostic, file=sys.stderr)
     if not library.exists():
         library.write_bytes(b"")
-    return module, library, report
+    return module, library, parse_report(data) if data else None
 
 
 def _check_kernels(program: Program, kernels: Mapping[str, Kernel]) -> None:
@@ -298,8 +290,8 @@ def emit(
         math_functions = _make_object(library, layout)
         own = {f"{name}_{function}" for function in math_functions}
         undefined = tuple(symbol for symbol in library.undefined() if symbol not in own)
-    entry = _report_entry(report, program.function)
-    overwritten = sorted(entry.get("overwritten_inputs", ()))
+    prediction = read_prediction(report, program.function)
+    overwritten = sorted(prediction.overwritten_inputs) if prediction else []
     files: dict[str, bytes] = {
         f"{name}.h": write_header(layout, source.title, overwritten).encode(),
         f"{name}.c": write_source(layout, source.title, math_functions).encode(),

@@ -34,6 +34,7 @@ from serenity_mlir.measuring.measurement import (
 )
 from serenity_mlir.measuring.predictions import find_disagreements, read_prediction
 from serenity_mlir.measuring.tolerance import compare_outputs, output_problems, perturb
+from serenity_mlir.reports.reporting import parse_report
 
 __all__ = ["compare_execution"]
 
@@ -190,7 +191,7 @@ def _compare_calls(
             mine = run(built.module, inputs)
         except MeasurementError as error:
             return [Problem("run", f"{where}: {error}")]
-        prediction = read_prediction(built.report, function.name)
+        prediction = read_prediction(parse_report(built.report), function.name)
         # Sums in another order, or other dispatches, whose kernels may round differently.
         rounded = prediction is not None and prediction.rewritten
         wrong = _compare_results(where, theirs, mine, rounded)

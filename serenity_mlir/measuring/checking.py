@@ -43,6 +43,7 @@ from serenity_mlir.measuring.tolerance import (
     output_problems,
     perturb,
 )
+from serenity_mlir.reports.reporting import Report, parse_report
 
 _log = logging.getLogger(__name__)
 
@@ -280,10 +281,11 @@ def check(
             report = compile_model(found.path, modules[1], [*common, *serenity_flags], options)
             end = _clocks()
         checks = []
+        parsed = parse_report(report)
         for signature, values in zip(signatures, given, strict=True):
             _log.info("running %s of %s both ways", signature.name, model_name(model))
             checks.append(
-                _check_function(signature, values, modules, report, found, driver, seed, timing)
+                _check_function(signature, values, modules, parsed, found, driver, seed, timing)
             )
     return CheckResult(
         model=model_name(model),
@@ -300,7 +302,7 @@ def _check_function(
     signature: Signature,
     inputs: Sequence[Value],
     modules: tuple[Path, Path],
-    report: Mapping[str, Any],
+    report: Report,
     model: Imported,
     driver: str,
     seed: int,

@@ -26,7 +26,7 @@ from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import compile_model
 from serenity_mlir.measuring.inputs import random_inputs
 from serenity_mlir.measuring.latency import measure_latencies
-from serenity_mlir.measuring.predictions import read_prediction
+from serenity_mlir.reports.reporting import Report, parse_report
 
 __all__ = ["SETTINGS", "Frontier", "Point", "frontier", "pareto"]
 
@@ -149,16 +149,13 @@ def _budgets(peaks: Sequence[int], count: int) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _peak(report: Mapping[str, Any], key: str, model: str) -> int:
+def _peak(report: Report, key: str, model: str) -> int:
     peaks = []
-    for entry in report["functions"]:
-        prediction = None if entry.get("initializer") else read_prediction(report, entry["name"])
-        if prediction is None:
-            continue
-        value: int | None = getattr(prediction, key)
+    for entry in report.called:
+        value: int | None = getattr(entry, key)
         if value is None:
             raise SerenityError(
-                f"{model}: the memory of {entry['name']} depends on the call; give its dynamic "
+                f"{model}: the memory of {entry.name} depends on the call; give its dynamic "
                 "dimensions an extent: --fix-dim NAME=N",
                 exit_code=2,
             )
@@ -168,11 +165,11 @@ def _peak(report: Mapping[str, Any], key: str, model: str) -> int:
     return max(peaks)
 
 
-def _commands(report: Mapping[str, Any], key: str) -> int:
+def _commands(report: Report, key: str) -> int:
     return max(
         (
-            sum(len(region.get("operations", ())) for region in entry.get(key, ()))
-            for entry in report["functions"]
+            sum(len(region.operations) for region in getattr(entry, key))
+            for entry in report.functions
         ),
         default=0,
     )
@@ -196,7 +193,7 @@ class _Trials:
         module = self._directory / f"{len(self.modules)}.vmfb"
         before = _processor_seconds()
         try:
-            report = compile_model(self._source, module, self._flags, options)
+            data = compile_model(self._source, module, self._flags, options)
         except SerenityError as error:
             if options is None or options.memory_budget is None or error.exit_code != 3:
                 raise
@@ -208,6 +205,7 @@ class _Trials:
             # The stock compiler tells no bytes: they are in the next report.
             self._stock_seconds = seconds, size
             return
+        report = parse_report(data)
         if self._stock_seconds is not None:
             stock_peak = _peak(report, "stock_transient_peak_bytes", self.model)
             commands = _commands(report, "stock_regions")

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from serenity_mlir.measuring.measurement import CallMemory, Measurement
+from serenity_mlir.reports.candidates import chosen_candidate
+from serenity_mlir.reports.reporting import FunctionReport, Report
 
 __all__ = ["Prediction", "find_disagreements", "find_unpredicted", "read_prediction"]
 
@@ -70,67 +70,50 @@ class Prediction:
         )
 
 
-def _common(values: Sequence[int | None], combine: Any) -> int | None:
-    """Combine values; None if there are none or one of them is unknown."""
-    known = [value for value in values if value is not None]
-    return int(combine(known)) if known and len(known) == len(values) else None
-
-
-def read_prediction(report: Mapping[str, Any], function: str) -> Prediction | None:
-    """Return what a report (schema 1) says about an entry point.
+def read_prediction(report: Report | None, function: str) -> Prediction | None:
+    """Return what a report says about an entry point.
 
     Returns:
-      None if the report has no such function.
+      None without a report, or if it has no such function.
     """
-    found = None
-    for entry in report.get("functions", ()):
-        if not entry.get("initializer") and function in (
-            entry.get("exported_as"),
-            entry.get("name"),
-        ):
-            found = entry
-            break
-    if found is None:
+    try:
+        found = report.function(function) if report is not None else None
+    except KeyError:
+        found = None
+    if report is None or found is None:
         return None
-    persistent = report.get("persistent_bytes")
-    external = found.get("external_bytes")
-    transient = found.get("transient_peak_bytes")
-    peak = found.get("peak_bytes")
-    # Null is unknown: what earlier calls have left in variables may come on top.
-    if "peak_bytes" not in found and None not in (persistent, external, transient):
-        peak = persistent + external + transient
-    regions = found.get("regions", [])
+    regions = found.regions
     return Prediction(
-        persistent_bytes=persistent,
-        external_bytes=external,
-        transient_peak_bytes=transient,
-        stock_transient_peak_bytes=found.get("stock_transient_peak_bytes"),
-        stock_call_peak_bytes=found.get("stock_call_peak_bytes"),
-        peak_bytes=peak,
-        # Between several regions the sum of the classes is only a bound.
-        exact=bool(found.get("peak_is_exact", len(regions) <= 1)),
-        slab_bytes=_common([region.get("slab_bytes") for region in regions], max),
-        lower_bound_bytes=_common([region.get("lower_bound_bytes") for region in regions], max),
-        optimal=all(region.get("optimal") for region in regions) if regions else None,
+        persistent_bytes=report.persistent_bytes,
+        external_bytes=found.external_bytes,
+        transient_peak_bytes=found.transient_peak_bytes,
+        stock_transient_peak_bytes=found.stock_transient_peak_bytes,
+        stock_call_peak_bytes=found.stock_call_peak_bytes,
+        # None is unknown: values that earlier calls left in variables may come on top.
+        peak_bytes=found.peak_bytes,
+        exact=found.peak_is_exact,
+        slab_bytes=max((region.slab_bytes for region in regions), default=None),
+        lower_bound_bytes=max((region.lower_bound_bytes for region in regions), default=None),
+        optimal=all(region.optimal for region in regions) if regions else None,
         rewritten=_may_round(found, report),
         regions=len(regions),
-        overwritten_inputs=tuple(found.get("overwritten_inputs", ())),
-        stock_overwritten_inputs=tuple(found.get("stock_overwritten_inputs", ())),
+        overwritten_inputs=found.overwritten_inputs,
+        stock_overwritten_inputs=found.stock_overwritten_inputs,
     )
 
 
-def _may_round(found: Mapping[str, Any], report: Mapping[str, Any]) -> bool:
+def _may_round(found: FunctionReport, report: Report) -> bool:
     """Whether floats may round otherwise than in stock.
 
     Sums of integers do not round. Of a quantized network the values between dispatches are
     integers, so that dispatches formed otherwise compute the same.
     """
-    rewrites = [*found.get("rewrites", []), *report.get("rewrites", [])]
-    if any(not (rewrite.get("element_type") or "f").startswith("i") for rewrite in rewrites):
+    rewrites = (*found.rewrites, *report.rewrites)
+    if any(not (rewrite.element_type or "f").startswith("i") for rewrite in rewrites):
         return True
-    chosen = [item["name"] for item in found.get("candidates", []) if item.get("chosen")]
-    quantized = any("quantized storage" in name.split(", ") for name in chosen)
-    return "fusion" in found.get("used", []) and not quantized
+    chosen = chosen_candidate(found)
+    quantized = chosen is not None and chosen.storage != "as-given"
+    return "fusion" in found.used and not quantized
 
 
 def _compare_class(

@@ -1,10 +1,10 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Says what a report means: what is live at the peak and why, and what was gained by which step.
+"""Explains a report: the buffers live at the peak and their last uses, and the gain of every step.
 
-Everything here is read off the report; nothing is compiled. All sizes are in bytes, steps count the
-commands of a region from 0.
+Everything here is read from the report; nothing is compiled. All sizes are in bytes, steps count
+the commands of a region from 0.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from serenity_mlir.reports.candidates import Change, changes_of, chosen_candidate
 from serenity_mlir.reports.reporting import (
     AccessReport,
     CandidateReport,
@@ -145,8 +146,8 @@ class Peak:
       step: When.
       steps: The number of steps of the region.
       bytes: The live bytes, sizes rounded up to the alignment of the slab.
-      operations: Labels of the operations of that step: several if they form a wave, none where a
-        buffer begins that is written in parts later, and in reports of older releases.
+      operations: Labels of the operations of that step: several of a concurrent dispatch group,
+        none where a buffer begins that is written in parts later.
       buffers: What is live, the largest first.
     """
 
@@ -159,19 +160,19 @@ class Peak:
 
 @dataclass(frozen=True)
 class Gain:
-    """What one step on the way from the stock compiler to the result gained.
+    """The gain of one step from the stock candidate to the chosen one.
 
     Attributes:
-      step: ``"stock"`` for the start; else ``"offsets"``, ``"order"``, ``"form"`` or ``"other"``.
-      what: The same in words.
-      candidate: The candidate of the report that shows it.
+      step: ``"stock"`` for the start; else ``"offsets"``, ``"order"`` or ``"configuration"``.
+      description: The same in words.
+      candidate: Index of the candidate of the report that has this peak.
       bytes: The transient peak after it.
       saved_bytes: How much less than before; negative if more.
     """
 
     step: str
-    what: str
-    candidate: str
+    description: str
+    candidate: int
     bytes: int
     saved_bytes: int
 
@@ -185,7 +186,7 @@ class Explanation:
       exported_as: The name that users call, None if it is not exported.
       transient_peak_bytes: What it needs, None if that depends on run-time sizes.
       stock_transient_peak_bytes: What the stock compiler needs, None likewise.
-      chosen: The candidate that was compiled, None if none was compared.
+      chosen: Index of the candidate that was compiled, None if none was compared.
       used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
         ``"fusion"`` and ``"rewriting"``.
       gains: From the stock compiler to the candidate chosen; empty without numbers.
@@ -198,7 +199,7 @@ class Explanation:
     exported_as: str | None
     transient_peak_bytes: int | None
     stock_transient_peak_bytes: int | None
-    chosen: str | None
+    chosen: int | None
     used: tuple[str, ...]
     gains: tuple[Gain, ...]
     peaks: tuple[Peak | None, ...]
@@ -294,82 +295,58 @@ def peak_of(region: RegionReport) -> Peak | None:
     )
 
 
-def _features(candidate: CandidateReport) -> frozenset[str]:
-    """What a candidate's name lists after ``serenity``: the changes of its form."""
-    return frozenset(part.strip() for part in candidate.name.split(",")[1:])
-
-
-def _in_words(feature: str) -> tuple[int, str]:
-    """A change of form in words, with its place in the list."""
-    if re.fullmatch(r"\d+ rewrites?", feature):
-        count = feature.split()[0]
-        return 2, f"rewriting ({count} place{'' if count == '1' else 's'})"
-    if re.fullmatch(r"bands plan \d+", feature):
-        return 2, "segments in bands of rows"
-    if re.fullmatch(r"\d+ joins?", feature):
-        count = feature.split()[0]
-        return 3, f"parts taken together ({count} operation{'' if count == '1' else 's'} saved)"
-    if re.fullmatch(r"\d+ producers? apart", feature):
-        return 1, f"fusion ({feature})"
-    if feature.startswith("multi-use fusion"):
-        return 0, "dispatch formation (" + feature + ")"
-    if feature == "quantized storage":
-        return 0, "storage of quantized values in their integers"
-    if feature == "integer arithmetic":
-        return 0, "contractions raised to integers before rewriting"
-    if feature == "deep streams":
-        return 3, "streams that reach through sums"
-    if feature.startswith("in place"):
-        return 1, "results in the place of operands" + feature.removeprefix("in place")
-    return 3, feature
-
-
 def gains_of(function: FunctionReport) -> tuple[Gain, ...]:
-    """Splits what was gained into steps, as far as the candidates compared show it.
+    """Splits the gain into steps, as far as the candidates compared show it.
 
-    The way leads from the stock compiler over its order with our offsets and over our order to the
-    candidate chosen, through those compared candidates whose changes are among the ones chosen.
-    Changes that were only tried together are named together.
+    The steps lead from the stock candidate over its order with own offsets and over the own order
+    of the stock configuration to the chosen candidate, through those candidates whose changes are
+    a subset of the chosen one's. Changes that were only tried together are named together.
     """
     known = [c for c in function.candidates if c.transient_peak_bytes is not None]
-    by_name = {candidate.name: candidate for candidate in known}
     chosen = next((candidate for candidate in known if candidate.chosen), None)
-    stock = by_name.get("stock")
-    if stock is None or chosen is None or stock.transient_peak_bytes is None:
+    stock = next((candidate for candidate in known if candidate.kind == "stock"), None)
+    if stock is None or chosen is None:
         return ()
-    way: list[tuple[str, str, CandidateReport]] = [
-        ("stock", "IREE's order, waves and layout", stock)
-    ]
-    offsets = by_name.get("stock order, own offsets")
-    if offsets is not None and chosen is not stock:
-        way.append(("offsets", "offsets, in IREE's order", offsets))
-    if chosen is not stock and chosen is not offsets:
-        ours = by_name.get("serenity")
-        at: frozenset[str] = frozenset()
-        if ours is not None:
-            way.append(("order", "order, and parts of concatenations in place or not", ours))
-        wanted = _features(chosen)
-        between = [c for c in known if c is not ours and c is not chosen and _features(c) < wanted]
-        between = [c for c in between if c.name.split(",")[0] == "serenity" and _features(c)]
-        # The longest chain that falls, by the number of changes.
-        for candidate in [*sorted(between, key=lambda c: (len(_features(c)), c.name)), chosen]:
-            features = _features(candidate)
-            if candidate is ours or not at < features:
-                continue
-            if ours is None and candidate is chosen and not features:
-                break
-            words = [word for _, word in sorted(_in_words(f) for f in features - at)]
-            way.append(("form", " and ".join(words), candidate))
-            at = features
-        if way[-1][2] is not chosen:
-            way.append(("other", chosen.name, chosen))
+    steps: list[tuple[str, str, CandidateReport]] = [("stock", "stock pipeline", stock)]
+    if chosen is not stock:
+        steps += [
+            ("offsets", "offsets, in the stock order", candidate)
+            for candidate in known
+            if candidate.kind == "stock-order"
+        ]
+    if chosen.kind == "serenity":
+        steps += _configuration_steps(known, chosen)
     gains: list[Gain] = []
-    for step, what, candidate in way:
+    for step, description, candidate in steps:
         size = candidate.transient_peak_bytes
         assert size is not None
         before = gains[-1].bytes if gains else size
-        gains.append(Gain(step, what, candidate.name, size, before - size))
+        gains.append(Gain(step, description, candidate.index, size, before - size))
     return tuple(gains)
+
+
+def _configuration_steps(
+    known: list[CandidateReport], chosen: CandidateReport
+) -> Iterator[tuple[str, str, CandidateReport]]:
+    """The longest chain of growing sets of changes that leads to the chosen candidate."""
+    wanted = frozenset(changes_of(chosen))
+    chain = [
+        candidate
+        for candidate in known
+        if candidate.kind == "serenity" and frozenset(changes_of(candidate)) < wanted
+    ]
+    chain.sort(key=lambda candidate: (len(changes_of(candidate)), candidate.index))
+    made: frozenset[Change] | None = None
+    for candidate in [*chain, chosen]:
+        changes = frozenset(changes_of(candidate))
+        if made is not None and not made < changes:
+            continue
+        new = [change for change in changes_of(candidate) if change not in (made or ())]
+        if not new:
+            yield "order", "order of commands and placement in concatenations", candidate
+        else:
+            yield "configuration", " and ".join(change.label for change in new), candidate
+        made = changes
 
 
 def _notes(function: FunctionReport) -> Iterator[str]:
@@ -436,20 +413,16 @@ def _allocation_notes(function: FunctionReport, peak: int) -> Iterator[str]:
 
 def _kept_order(function: FunctionReport) -> Iterator[str]:
     """Why IREE's order was compiled although others were compared."""
-    chosen = next((c for c in function.candidates if c.chosen), None)
-    if chosen is None or not chosen.name.startswith("stock"):
+    chosen = chosen_candidate(function)
+    if chosen is None or chosen.kind == "serenity" or chosen.transient_peak_bytes is None:
         return
-    others = [c for c in function.candidates if not c.name.startswith("stock")]
-    mine = chosen.transient_peak_bytes
-    if (
-        others
-        and mine is not None
-        and all(
-            other.transient_peak_bytes is not None and other.transient_peak_bytes >= mine
-            for other in others
+    others = [c.transient_peak_bytes for c in function.candidates if c.kind == "serenity"]
+    compared = [size for size in others if size is not None]
+    if compared and min(compared) >= chosen.transient_peak_bytes:
+        yield (
+            "the stock order and dispatches are kept: none of the other "
+            f"{len(compared)} candidates needs less."
         )
-    ):
-        yield f"IREE's order and dispatches are kept: none of {len(others)} others needs less."
 
 
 def _budget_notes(report: Report, function: FunctionReport) -> Iterator[str]:
@@ -484,13 +457,12 @@ def explain(report: Report) -> tuple[Explanation, ...]:
             exported_as=function.exported_as,
             transient_peak_bytes=function.transient_peak_bytes,
             stock_transient_peak_bytes=function.stock_transient_peak_bytes,
-            chosen=next((c.name for c in function.candidates if c.chosen), None),
+            chosen=chosen.index if (chosen := chosen_candidate(function)) else None,
             used=function.used,
             gains=gains_of(function),
             peaks=tuple(peak_of(region) for region in function.regions),
             stock_peaks=tuple(peak_of(region) for region in function.stock_regions),
             notes=(*_notes(function), *_budget_notes(report, function)),
         )
-        for function in report.functions
-        if not function.initializer
+        for function in report.called
     )

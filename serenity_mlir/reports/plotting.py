@@ -717,13 +717,13 @@ def _page_data(panels: Iterable[Panel]) -> list[dict[str, Any]]:
 
 
 def _gains_table(report: Report) -> str:
-    """What was gained by what, of every function, as HTML."""
+    """Returns the gain of every step, of every function, as HTML."""
     parts = []
     for entry in explain(report):
         if not entry.gains:
             continue
         rows = "".join(
-            f"<tr><td>{html.escape(gain.what)}</td><td>{gain.bytes:,}</td>"
+            f"<tr><td>{html.escape(gain.description)}</td><td>{gain.bytes:,}</td>"
             f"<td>{'' if gain.step == 'stock' else f'{-gain.saved_bytes:+,}'}</td></tr>"
             for gain in entry.gains
         )
@@ -731,7 +731,7 @@ def _gains_table(report: Report) -> str:
             f"<li>{html.escape(note[0].upper() + note[1:])}</li>" for note in entry.notes
         )
         parts.append(
-            f"<h2>{html.escape(entry.exported_as or entry.function)}: what was gained</h2>"
+            f"<h2>{html.escape(entry.exported_as or entry.function)}: peak after each step</h2>"
             "<table><thead><tr><th>step</th><th>transient bytes</th><th>change</th></tr></thead>"
             f"<tbody>{rows}</tbody></table><ul>{notes}</ul>"
         )

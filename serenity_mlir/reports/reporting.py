@@ -20,6 +20,7 @@ __all__ = [
     "REPORT_SCHEMA",
     "AccessReport",
     "AllocationReport",
+    "BandReport",
     "BudgetBuffer",
     "BudgetReport",
     "BufferReport",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 #: The version of the format that this release writes and reads.
-REPORT_SCHEMA = 1
+REPORT_SCHEMA = 2
 
 _T = TypeVar("_T")
 
@@ -116,7 +117,7 @@ class OperationReport:
       name: The entry point of a dispatch (``"@main$async_dispatch_0_..."``), or the name of the
         command, such as ``"stream.cmd.copy"``.
       location: Where it stands in the source; the first place of a fused location; None if unknown.
-      step: When it runs. Operations of one concurrent wave share a step.
+      step: When it runs. Commands of one concurrent dispatch group share a step.
       uses: What it reads of the slab.
       defs: What it writes of the slab; what it updates in place is in both.
       external_uses: What it reads outside of the slab.
@@ -155,9 +156,9 @@ class RegionReport:
       left_alone: Why the region kept IREE's order, None if it was scheduled.
       live_bytes: Live bytes at every step.
       buffers: The buffers of the slab.
-      operations: Its commands in order of execution; empty in reports of older releases.
+      operations: Its commands in order of execution.
       externals: What they touch outside of the slab.
-      waves: Groups of commands that may run at the same time; 0 in reports of older releases.
+      concurrent_groups: Concurrent dispatch groups: commands that may run at the same time.
       concurrent_operations: The commands in them.
     """
 
@@ -175,21 +176,65 @@ class RegionReport:
     buffers: tuple[BufferReport, ...]
     operations: tuple[OperationReport, ...] = ()
     externals: tuple[ExternalReport, ...] = ()
-    waves: int = 0
+    concurrent_groups: int = 0
     concurrent_operations: int = 0
 
 
 @dataclass(frozen=True)
-class CandidateReport:
-    """A way to compile a function that was considered.
+class BandReport:
+    """A segment of a candidate that is computed in bands of rows.
 
     Attributes:
-      name: What it is; ``"stock"`` is IREE's own.
-      transient_peak_bytes: What it would need, None if that depends on run-time sizes.
+      from_location: MLIR location of its first operation (``from`` in JSON).
+      to_location: MLIR location of its last operation (``to`` in JSON).
+      count: The number of bands.
+    """
+
+    from_location: str
+    to_location: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CandidateReport:
+    """A candidate of a function: the choices of its configuration, and its peak.
+
+    Attributes:
+      index: Its place among the candidates of the function.
+      kind: ``"stock"``; ``"stock-order"``, IREE's order with offsets of serenity-pack; or
+        ``"serenity"``, the order of serenity-schedule.
+      storage: ``"as-given"``, or of a quantized network ``"integers"`` (values between operations
+        are stored in their integers) or ``"raised"`` (contractions on integers too).
+      multi_use_fusion: Override of ``--iree-dispatch-creation-fuse-multi-use``; None: IREE's
+        default.
+      in_place: ``"none"``, or in-place results at the ``"single-use"`` or ``"last-use"`` of an
+        operand.
+      unfused_producers: Producers that dispatch formation may not merge with their users.
+      deep_streams: Streams reach through sums of values that others read too.
+      rewrites: Sites rewritten in the module, by rewrite kind; empty: none.
+      bands: The segments that are computed in bands of rows.
+      merged_accumulations: Accumulation steps that merging saves.
+      extra_work: Multiply-accumulates that bands add, as a fraction of the module's.
+      predicted_bytes: The module's peak as the model of the flow level estimates it; None if it
+        was not estimated.
+      built: It was compiled down to its slabs.
+      transient_peak_bytes: Its peak, None if it was not built or depends on run-time sizes.
       chosen: It is the one that was compiled.
     """
 
-    name: str
+    index: int
+    kind: str
+    storage: str
+    multi_use_fusion: bool | None
+    in_place: str
+    unfused_producers: int
+    deep_streams: bool
+    rewrites: Mapping[str, int]
+    bands: tuple[BandReport, ...]
+    merged_accumulations: int
+    extra_work: float | None
+    predicted_bytes: int | None
+    built: bool
     transient_peak_bytes: int | None
     chosen: bool
 
@@ -305,11 +350,11 @@ class FunctionReport:
       peak_bytes: Everything at the worst moment: persistent, external and transient; None if not
         static.
       peak_is_exact: False where it depends on a branch or a trip count: an upper bound then.
-      candidates: What was considered.
+      candidates: What was compared, the stock candidate first.
       regions: The execution regions in program order.
       rewrites: What was rewritten in this function.
       stock_regions: The regions with a slab as the stock compiler orders and lays them out; empty
-        where the passes ran alone and in reports of older releases.
+        where the passes ran alone.
       used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
         ``"fusion"`` and ``"rewriting"``.
       budget: How it stands to the memory budget, None without one.
@@ -368,16 +413,21 @@ class Report:
     seconds: Mapping[str, float | None]
     budget: BudgetReport | None = None
 
+    @property
+    def called(self) -> tuple[FunctionReport, ...]:
+        """The functions but initializers, in module order."""
+        return tuple(function for function in self.functions if not function.initializer)
+
     def function(self, name: str) -> FunctionReport:
         """Returns the function that is called or exported as `name`.
 
         Raises:
           KeyError: If there is none; the message names those there are.
         """
-        for function in self.functions:
-            if name in (function.exported_as, function.name) and not function.initializer:
+        for function in self.called:
+            if name in (function.exported_as, function.name):
                 return function
-        known = ", ".join(f.exported_as or f.name for f in self.functions if not f.initializer)
+        known = ", ".join(function.exported_as or function.name for function in self.called)
         raise KeyError(f"no function {name!r} in the report; it has {known or 'none'}")
 
 
@@ -419,24 +469,25 @@ class _Object:
     def optional_flag(self, name: str) -> bool | None:
         return None if self._field(name)[0] is None else self.flag(name)
 
-    def added_optional(self, name: str, read: Callable[[Any, str], _T]) -> _T | None:
-        """Reads a field that may be null, and that version 1 had not from the start."""
-        if self._value.get(name) is None:
-            return None
-        return read(*self._field(name))
+    def optional(self, name: str, read: Callable[[Any, str], _T]) -> _T | None:
+        """Reads a field that may be null."""
+        value, place = self._field(name)
+        return None if value is None else read(value, place)
 
-    def seconds(self, name: str) -> float | None:
-        return _seconds(*self._field(name))
+    def choice(self, name: str, known: tuple[str, ...]) -> str:
+        value, place = self._field(name)
+        if value not in known:
+            raise _wrong(place, "one of " + ", ".join(known), value)
+        return _text(value, place)
+
+    def decimal(self, name: str) -> float | None:
+        return _decimal(*self._field(name))
 
     def items(self, name: str, read: Callable[[Any, str], _T]) -> tuple[_T, ...]:
         value, place = self._field(name)
         if not isinstance(value, list):
             raise _wrong(place, "an array", value)
         return tuple(read(item, f"{place}[{i}]") for i, item in enumerate(value))
-
-    def added_items(self, name: str, read: Callable[[Any, str], _T]) -> tuple[_T, ...]:
-        """Like `items`, for a field that version 1 of the format had not from the start."""
-        return self.items(name, read) if name in self._value else ()
 
     def mapping(self, name: str, read: Callable[[Any, str], _T]) -> dict[str, _T]:
         value, place = self._field(name)
@@ -464,11 +515,11 @@ def _count(value: Any, place: str) -> int:
     return value
 
 
-def _seconds(value: Any, place: str) -> float | None:
+def _decimal(value: Any, place: str) -> float | None:
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise _wrong(place, "a number of seconds or null", value)
+        raise _wrong(place, "a number or null", value)
     return float(value)
 
 
@@ -525,14 +576,14 @@ def _region(value: Any, place: str) -> RegionReport:
         proved_by=item.text("proved_by"),
         offsets_optimal=item.flag("offsets_optimal"),
         states=item.count("states"),
-        seconds=item.seconds("seconds"),
+        seconds=item.decimal("seconds"),
         left_alone=item.optional_text("left_alone"),
         live_bytes=item.items("live_bytes", _count),
         buffers=item.items("buffers", _buffer),
-        operations=item.added_items("operations", _operation),
-        externals=item.added_items("externals", _external),
-        waves=item.added_optional("waves", _count) or 0,
-        concurrent_operations=item.added_optional("concurrent_operations", _count) or 0,
+        operations=item.items("operations", _operation),
+        externals=item.items("externals", _external),
+        concurrent_groups=item.count("concurrent_groups"),
+        concurrent_operations=item.count("concurrent_operations"),
     )
     for number, operation in enumerate(region.operations):
         for field, count in (
@@ -548,10 +599,29 @@ def _region(value: Any, place: str) -> RegionReport:
     return region
 
 
+def _band(value: Any, place: str) -> BandReport:
+    item = _Object(value, place)
+    return BandReport(
+        from_location=item.text("from"), to_location=item.text("to"), count=item.count("count")
+    )
+
+
 def _candidate(value: Any, place: str) -> CandidateReport:
     item = _Object(value, place)
     return CandidateReport(
-        name=item.text("name"),
+        index=item.count("index"),
+        kind=item.choice("kind", ("stock", "stock-order", "serenity")),
+        storage=item.choice("storage", ("as-given", "integers", "raised")),
+        multi_use_fusion=item.optional_flag("multi_use_fusion"),
+        in_place=item.choice("in_place", ("none", "single-use", "last-use")),
+        unfused_producers=item.count("unfused_producers"),
+        deep_streams=item.flag("deep_streams"),
+        rewrites=item.mapping("rewrites", _count),
+        bands=item.items("bands", _band),
+        merged_accumulations=item.count("merged_accumulations"),
+        extra_work=item.decimal("extra_work"),
+        predicted_bytes=item.optional_count("predicted_bytes"),
+        built=item.flag("built"),
         transient_peak_bytes=item.optional_count("transient_peak_bytes"),
         chosen=item.flag("chosen"),
     )
@@ -647,14 +717,14 @@ def _function(value: Any, place: str) -> FunctionReport:
         candidates=item.items("candidates", _candidate),
         regions=item.items("regions", _region),
         rewrites=item.items("rewrites", _rewrite),
-        stock_regions=item.added_items("stock_regions", _region),
-        used=item.added_items("used", _text),
-        budget=item.added_optional("budget", _function_budget),
-        caller_arena_bytes=item.added_optional("caller_arena_bytes", _count),
-        stock_call_peak_bytes=item.added_optional("stock_call_peak_bytes", _count),
-        peak_allocations=item.added_items("peak_allocations", _allocation),
-        overwritten_inputs=item.added_items("overwritten_inputs", _count),
-        stock_overwritten_inputs=item.added_items("stock_overwritten_inputs", _count),
+        stock_regions=item.items("stock_regions", _region),
+        used=item.items("used", _text),
+        budget=item.optional("budget", _function_budget),
+        caller_arena_bytes=item.optional("caller_arena_bytes", _count),
+        stock_call_peak_bytes=item.optional("stock_call_peak_bytes", _count),
+        peak_allocations=item.items("peak_allocations", _allocation),
+        overwritten_inputs=item.items("overwritten_inputs", _count),
+        stock_overwritten_inputs=item.items("stock_overwritten_inputs", _count),
     )
     _check_budget(function, place)
     return function
@@ -690,8 +760,8 @@ def parse_report(data: Any) -> Report:
         rewrites=item.items("rewrites", _rewrite),
         persistent_bytes=item.optional_count("persistent_bytes"),
         remarks=item.items("remarks", _text),
-        seconds=item.mapping("seconds", _seconds),
-        budget=item.added_optional("budget", _budget),
+        seconds=item.mapping("seconds", _decimal),
+        budget=item.optional("budget", _budget),
     )
 
 

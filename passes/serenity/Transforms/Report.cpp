@@ -96,25 +96,25 @@ public:
     }
   }
 
-  /// Whole microseconds as a decimal fraction: the same digits in every locale
-  /// and with every C library. JSON has no infinities.
-  void seconds(double item) {
+  /// Six decimal places at most: the same digits in every locale and with every
+  /// C library. JSON has no infinities.
+  void decimal(double item) {
     constexpr double kLimit = 9e12;
     if (!std::isfinite(item) || std::fabs(item) > kLimit) {
       null();
       return;
     }
     separate();
-    int64_t micros = std::llround(item * 1e6);
-    if (micros < 0) {
+    int64_t millionths = std::llround(item * 1e6);
+    if (millionths < 0) {
       text += '-';
-      micros = -micros;
+      millionths = -millionths;
     }
-    std::string fraction = std::to_string(micros % 1000000);
+    std::string fraction = std::to_string(millionths % 1000000);
     fraction.insert(0, 6 - fraction.size(), '0');
     size_t last = fraction.find_last_not_of('0');
     fraction.resize(last == std::string::npos ? 1 : last + 1);
-    text += std::to_string(micros / 1000000) + "." + fraction;
+    text += std::to_string(millionths / 1000000) + "." + fraction;
   }
 
   template <typename T> void field(std::string_view name, const T &item) {
@@ -225,9 +225,9 @@ void writeRegion(Writer &json, const RegionReport &region) {
   json.field("offsets_optimal", region.offsetsOptimal);
   json.field("states", region.states);
   json.key("seconds");
-  json.seconds(region.seconds);
+  json.decimal(region.seconds);
   json.fieldOrNull("left_alone", region.leftAlone);
-  json.field("waves", region.waves);
+  json.field("concurrent_groups", region.concurrentGroups);
   json.field("concurrent_operations", region.concurrentOperations);
   json.key("live_bytes");
   json.open('[', /*flatInside=*/true);
@@ -339,6 +339,42 @@ void writeRewrites(Writer &json,
   json.close(']');
 }
 
+void writeCandidate(Writer &json, int64_t index,
+                    const CandidateReport &candidate) {
+  json.open('{', /*flatInside=*/true);
+  json.field("index", index);
+  json.field("kind", candidate.kind);
+  json.field("storage", candidate.storage);
+  json.field("multi_use_fusion", candidate.multiUseFusion);
+  json.field("in_place", candidate.inPlace);
+  json.field("unfused_producers", candidate.unfusedProducers);
+  json.field("deep_streams", candidate.deepStreams);
+  json.key("rewrites");
+  json.open('{');
+  for (const auto &[kind, count] : candidate.rewrites) {
+    json.field(kind, count);
+  }
+  json.close('}');
+  json.key("bands");
+  json.open('[');
+  for (const BandReport &band : candidate.bands) {
+    json.open('{');
+    json.field("from", band.from);
+    json.field("to", band.to);
+    json.field("count", band.count);
+    json.close('}');
+  }
+  json.close(']');
+  json.field("merged_accumulations", candidate.mergedAccumulations);
+  json.key("extra_work");
+  json.decimal(candidate.extraWork);
+  json.field("predicted_bytes", candidate.predictedBytes);
+  json.field("built", candidate.built);
+  json.field("transient_peak_bytes", candidate.transientPeakBytes);
+  json.field("chosen", candidate.chosen);
+  json.close('}');
+}
+
 void writeFunction(Writer &json, const FunctionReport &function,
                    const std::vector<const RewriteReport *> &rewrites) {
   json.open('{');
@@ -368,12 +404,8 @@ void writeFunction(Writer &json, const FunctionReport &function,
                function.stockOverwrittenInputs);
   json.key("candidates");
   json.open('[');
-  for (const CandidateReport &candidate : function.candidates) {
-    json.open('{', /*flatInside=*/true);
-    json.field("name", candidate.name);
-    json.field("transient_peak_bytes", candidate.transientPeakBytes);
-    json.field("chosen", candidate.chosen);
-    json.close('}');
+  for (size_t i = 0; i < function.candidates.size(); ++i) {
+    writeCandidate(json, int64_t(i), function.candidates[i]);
   }
   json.close(']');
   writeStrings(json, "used", function.used);
@@ -418,7 +450,7 @@ std::string toJson(const ModuleReport &report) {
 
   Writer json;
   json.open('{');
-  json.field("schema", int64_t(1));
+  json.field("schema", int64_t(2));
   // A key twice is no JSON object: the last version counts, seconds add up.
   json.key("versions");
   json.open('{');
@@ -475,7 +507,7 @@ std::string toJson(const ModuleReport &report) {
   }
   for (const auto &item : totals) {
     json.key(item.first);
-    json.seconds(item.second);
+    json.decimal(item.second);
   }
   json.close('}');
   json.close('}');

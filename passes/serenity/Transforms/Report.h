@@ -42,7 +42,8 @@ struct ExternalReport {
   std::optional<int64_t> bytes;
 };
 
-/// A command of a region. Commands of one wave have the same step.
+/// A command of a region. Commands of one concurrent dispatch group have the
+/// same step.
 struct OperationReport {
   std::string name;
   std::string location;
@@ -65,9 +66,8 @@ struct RegionReport {
   bool offsetsOptimal = false;
   int64_t states = 0;
   double seconds = 0;
-  /// Groups of commands that may run at the same time, and the commands in
-  /// them.
-  int64_t waves = 0;
+  /// Concurrent dispatch groups, and the commands in them.
+  int64_t concurrentGroups = 0;
   int64_t concurrentOperations = 0;
   std::vector<int64_t> liveBytes; // per step
   std::vector<BufferReport> buffers;
@@ -122,9 +122,43 @@ struct BudgetReport {
 inline constexpr const char *meansInOrder[] = {"offsets", "order", "fusion",
                                                "rewriting"};
 
+/// A segment that is computed in bands of rows.
+struct BandReport {
+  /// Locations of its first and last operation.
+  std::string from;
+  std::string to;
+  int64_t count = 0;
+};
+
+/// A candidate of a function: the choices of its configuration, and its peak.
 struct CandidateReport {
-  std::string name;
-  std::optional<int64_t> transientPeakBytes;
+  /// "stock"; "stock-order": IREE's order with offsets of `serenity-pack`; or
+  /// "serenity": the order of `serenity-schedule`.
+  std::string kind;
+  /// "as-given"; quantized values stored in their "integers"; or contractions
+  /// "raised" to integers too.
+  std::string storage = "as-given";
+  /// Override of `--iree-dispatch-creation-fuse-multi-use`; empty: IREE's
+  /// default.
+  std::optional<bool> multiUseFusion;
+  /// "none", or in-place results at the "single-use" or at the "last-use".
+  std::string inPlace = "none";
+  int64_t unfusedProducers = 0;
+  /// Streams reach through sums of values that others read too.
+  bool deepStreams = false;
+  /// Sites rewritten in the module, per rewrite kind.
+  std::vector<std::pair<std::string, int64_t>> rewrites;
+  std::vector<BandReport> bands;
+  /// Accumulation steps that merging saves.
+  int64_t mergedAccumulations = 0;
+  /// Multiply-accumulates that bands add, as a fraction of the module's.
+  double extraWork = 0;
+  /// The module's peak as the model of the flow level estimates it; empty: not
+  /// estimated.
+  std::optional<int64_t> predictedBytes;
+  /// The candidate was compiled down to its slabs; only then it has a peak.
+  bool built = true;
+  std::optional<int64_t> transientPeakBytes; // empty: not built, or dynamic
   bool chosen = false;
 };
 
@@ -159,7 +193,7 @@ struct FunctionReport {
   std::vector<std::string> used;
   std::optional<FunctionBudget> budget;
   std::vector<RegionReport> regions;
-  /// As IREE orders the stock form of the function and lays it out.
+  /// Of the stock candidate, in IREE's layout.
   std::vector<RegionReport> stockRegions;
 };
 

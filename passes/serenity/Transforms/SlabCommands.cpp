@@ -373,7 +373,7 @@ void Reader::read(MlirOperation found) {
 
 /// Commands with the same number run at the same time.
 void Reader::countWaves() {
-  region.waves = 0;
+  region.concurrentGroups = 0;
   region.concurrentOperations = 0;
   for (size_t i = 0; i < commandOf.size();) {
     size_t end = i + 1;
@@ -381,7 +381,7 @@ void Reader::countWaves() {
       ++end;
     }
     if (end - i > 1) {
-      ++region.waves;
+      ++region.concurrentGroups;
       region.concurrentOperations += int64_t(end - i);
     }
     i = end;

@@ -179,7 +179,7 @@ CandidateSearch::place(const Configuration &config) {
 }
 
 void CandidateSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
-  Stopwatch watch(report, "serenity candidate");
+  Stopwatch watch(report, "reordered_candidate");
   context = mlirOperationGetContext(flow);
   bestStock = leastStock;
   std::optional<ir::SilenceDiagnostics> quiet;
@@ -247,7 +247,7 @@ CandidateSearch::estimateCandidate(const Configuration &config) {
   Candidate &entry = candidates[config];
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
-  Stopwatch watch(report, "forms");
+  Stopwatch watch(report, "candidate_flow");
   CrashGuard guard("the trial compilation of '" + config.name() + "'");
   crashPoint("estimate");
   entry.flow = maker->make(config, statesPerOrder, &entry.rewrites,
@@ -320,7 +320,7 @@ CandidateSearch::placeCandidate(const Configuration &config) {
   }
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
-  Stopwatch watch(report, "forms to slabs");
+  Stopwatch watch(report, "candidate_slabs");
   CrashGuard guard("the layout of '" + config.name() + "'");
   crashPoint("place");
   // More states, unless they would change nothing.
@@ -363,7 +363,7 @@ void CandidateSearch::refine(Candidate &entry) {
     return;
   }
   ir::SilenceDiagnostics silence(context);
-  Stopwatch watch(report, "chosen form");
+  Stopwatch watch(report, "refined_candidate");
   Candidate again;
   MlirOperation module = mlirOperationClone(entry.flow);
   Options thorough = limited(

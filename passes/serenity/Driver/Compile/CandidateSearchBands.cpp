@@ -30,7 +30,7 @@ CandidateSearch::planBands(Configuration::Storage storage) {
   if (!inserted.second) {
     return numbers;
   }
-  Stopwatch watch(report, "bands");
+  Stopwatch watch(report, "band_planning");
   for (bool streamed : {false, true}) {
     BandOptions planning;
     planning.maxRecompute = options.maxRecompute;

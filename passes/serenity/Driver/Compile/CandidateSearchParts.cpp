@@ -90,7 +90,7 @@ Configuration CandidateSearch::joinParts(Configuration best) {
   PartGroups found;
   {
     ir::SilenceDiagnostics silence(context);
-    Stopwatch watch(report, "forms");
+    Stopwatch watch(report, "candidate_flow");
     found = maker->findJoins(best, statesPerOrder);
   }
   int tried = 0;

@@ -5,6 +5,7 @@
 #include "serenity/Driver/Compile/Pipeline.h"
 
 #include "serenity/Driver/Compile/Budget.h"
+#include "serenity/Driver/Compile/CandidateReport.h"
 #include "serenity/Driver/Compile/CandidateSearch.h"
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/DynamicSizes.h"
@@ -213,7 +214,7 @@ void Pipeline::remarkOnUserFlags() {
 
 /// As stock, on a clone; false if IREE refuses the module.
 bool Pipeline::makeStock(StockCandidate &stock) {
-  Stopwatch watch(report, "stock candidate");
+  Stopwatch watch(report, "stock_candidate");
   MlirOperation flow = state.module;
   // What IREE has to say about the module is said once: by the run that the
   // user watches, else by the last of these candidates.
@@ -335,35 +336,20 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
     entry.stockRegions = functionReport(measured.slabs, name).regions;
     entry.stockOverwrittenInputs =
         functionReport(measured.slabs, name).overwrittenInputs;
-    std::vector<std::pair<std::string, std::optional<int64_t>>> candidates = {
-        {"stock", item.second}};
+    std::optional<std::optional<int64_t>> offsetPeak;
     Variant best = Variant::Stock;
     if (mayChange) {
-      candidates.emplace_back("stock order, own offsets", offsetPeaks[name]);
+      offsetPeak = offsetPeaks[name];
       // Without a number offsets can still only gain.
-      bool offsetsGain = candidates[1].second && item.second &&
-                         *candidates[1].second < *item.second;
+      bool offsetsGain =
+          *offsetPeak && item.second && **offsetPeak < *item.second;
       best = offsetsGain || !item.second ? Variant::Offsets : Variant::Stock;
     }
-    int chosen = -1;
     if (own) {
       auto peak = own->peaks[name];
-      auto known = candidates[size_t(best)].second;
+      auto known = best == Variant::Offsets ? *offsetPeak : item.second;
       if (!config.isStock() || (peak && known && *peak < *known)) {
         best = Variant::Ours;
-      }
-      for (const auto &other : search.tried()) {
-        if (!other.second.placed.ptr) {
-          continue; // its slabs were not worth laying out
-        }
-        if (&other.second == own) {
-          chosen = int(candidates.size());
-        }
-        auto found = other.second.peaks.find(name);
-        candidates.emplace_back(
-            other.first.isStock() ? std::string("serenity")
-                                  : "serenity, " + other.first.name(),
-            found == other.second.peaks.end() ? std::nullopt : found->second);
       }
     }
     if (ladder && config.isStock()) {
@@ -375,12 +361,8 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
     anyOffsets |= best == Variant::Offsets;
     // A function without transient memory is the same in every variant.
     allOwn &= best == Variant::Ours || item.second == 0;
-    entry.candidates.clear();
-    for (int i = 0; i < int(candidates.size()); ++i) {
-      entry.candidates.push_back(
-          {candidates[i].first, candidates[i].second,
-           i == (best == Variant::Ours ? chosen : int(best))});
-    }
+    entry.candidates = describeCandidates(
+        name, item.second, offsetPeak, own ? &search : nullptr, best, config);
   }
 
   changed = anyOwn || anyOffsets;
@@ -452,7 +434,7 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   } else {
     mlirOperationDestroy(stock);
     mark(flow);
-    Stopwatch watch(report, "chosen variant");
+    Stopwatch watch(report, "chosen_candidate");
     ModuleReport again;
     // Remarks were emitted when the variant was tried.
     bool ok;
@@ -486,7 +468,7 @@ bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
   bool waves = flags.waves == WaveMode::Auto &&
                !user.has("iree-stream-partitioning-favor");
   if (waves && flags.schedule) {
-    Stopwatch watch(report, "waves");
+    Stopwatch watch(report, "concurrency");
     if (!stream.runOwn("serenity-waves", module, options, &report, visible)) {
       return false;
     }
@@ -538,7 +520,7 @@ bool Pipeline::run() {
   int preprocessingPhase = phaseIndex("preprocessing");
   std::string flowFrom = state.compileFrom;
   {
-    Stopwatch watch(report, "to flow");
+    Stopwatch watch(report, "to_flow");
     if (flags.schedule && from <= preprocessingPhase) {
       if (!runStock(state.compileFrom, "preprocessing")) {
         return false;
@@ -573,7 +555,7 @@ bool Pipeline::run() {
     std::string error;
     ok = runStream(search, error) &&
          (to == streamPhase || attempt(error, [&] {
-            Stopwatch watch(report, "from stream");
+            Stopwatch watch(report, "from_stream");
             return runStock("stream", state.compileTo);
           }));
     if (ok || !changed || outcome.budgetMissed) {
