@@ -28,6 +28,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/Passes.h"
@@ -164,7 +165,7 @@ void applyPacking(MlirOperation op, const PackModel &model,
     total = ir::result(rest, 0);
   }
   mlirValueReplaceAllUsesOfWith(ir::result(op, 0), total);
-  mlirOperationDestroy(op);
+  ir::erase(op);
 }
 
 /// Bytes live at every step, sizes rounded as the slab rounds them.

@@ -4,6 +4,7 @@
 
 #include "serenity/Transforms/QuantizedOps.h"
 
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/TensorBuilder.h"
 
 #include <algorithm>
@@ -300,16 +301,15 @@ static bool multipliesIntegers(MlirOperation op) {
 }
 
 std::map<std::string, int64_t> raisedContractions(MlirOperation module) {
-  MlirOperation clone = mlirOperationClone(module);
+  OwningOp clone = OwningOp::clone(module);
   std::map<std::string, int64_t> counts;
-  if (run(clone, raisePipeline)) {
-    walk(clone, [&](MlirOperation op) {
+  if (run(clone.get(), raisePipeline)) {
+    walk(clone.get(), [&](MlirOperation op) {
       if (multipliesIntegers(op)) {
         ++counts[toString(mlirOperationGetLocation(op))];
       }
     });
   }
-  mlirOperationDestroy(clone);
   return counts;
 }
 

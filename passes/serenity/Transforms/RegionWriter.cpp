@@ -4,6 +4,7 @@
 
 // Writes the commands of a region back in their new order and places.
 
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/AsyncDispatch.h"
 #include "serenity/Transforms/RegionModel.h"
 
@@ -126,7 +127,7 @@ void Writer::write(const std::vector<OpId> &order) {
                            static_cast<const void *>(it->ptr))) {
       continue;
     }
-    mlirOperationDestroy(*it);
+    ir::erase(*it);
   }
 }
 

@@ -24,6 +24,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/Rewrite.h"
@@ -43,7 +44,7 @@ bool removeBarriers(MlirOperation module) {
     for (intptr_t i = 0, e = mlirOperationGetNumResults(op); i < e; ++i) {
       mlirValueReplaceAllUsesOfWith(result(op, i), operand(op, i));
     }
-    mlirOperationDestroy(op);
+    erase(op);
   }
   return !barriers.empty();
 }

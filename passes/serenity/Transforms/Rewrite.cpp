@@ -28,6 +28,7 @@
 #include "serenity/Transforms/Rewrite.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/RewriteOrder.h"
 #include "serenity/Transforms/RewriteSplit.h"
@@ -554,7 +555,7 @@ static void eraseDead(MlirOperation root,
     }
     // A source is listed when its last user goes, hence once.
     onErase(op);
-    mlirOperationDestroy(op);
+    erase(op);
     for (MlirOperation source : sources) {
       bool dead = true;
       for (MlirValue value : results(source)) {
@@ -782,7 +783,7 @@ void FunctionRewriter::clean() {
   std::reverse(dead.begin(), dead.end());
   for (MlirOperation op : dead) {
     position.erase(op.ptr);
-    mlirOperationDestroy(op);
+    erase(op);
   }
   dead.clear();
   splitter.invalidate();

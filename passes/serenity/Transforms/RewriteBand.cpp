@@ -5,6 +5,7 @@
 #include "serenity/Transforms/RewriteBand.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/RewriteSplit.h"
 #include "serenity/Transforms/RewriteSum.h"
 #include "serenity/Transforms/TensorBuilder.h"
@@ -341,7 +342,7 @@ void applyBands(MlirOperation module, const BandPlan &plan) {
     }
     std::reverse(dead.begin(), dead.end());
     for (MlirOperation op : dead) {
-      mlirOperationDestroy(op);
+      erase(op);
     }
   }
 }

@@ -36,6 +36,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/Rewrite.h"
 #include "serenity/Transforms/RewriteSplit.h"
@@ -429,7 +430,7 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
   });
   for (const std::string &symbol : replaced) {
     if (dispatched.count(symbol) == 0) {
-      mlirOperationDestroy(executables[symbol]);
+      erase(executables[symbol]);
     }
   }
   return moved;

@@ -5,6 +5,7 @@
 // The pass serenity-rewrite: chooses sites and applies them.
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/Rewrite.h"
 #include "serenity/Transforms/RewriteBand.h"
@@ -57,18 +58,16 @@ bool runRewrite(MlirOperation module, const Options &options,
   }
   RewriteOptions rewriting;
   if (options.joinParts) {
-    MlirOperation clone = mlirOperationClone(module);
-    rewriting.joins = findPartJoins(clone, enabled);
-    mlirOperationDestroy(clone);
+    OwningOp clone = OwningOp::clone(module);
+    rewriting.joins = findPartJoins(clone.get(), enabled);
   }
   // On a copy first: what is refused leaves the module as it was.
   RewriteOutcome outcome;
-  MlirOperation trial = mlirOperationClone(module);
-  bool possible = applyRewrites(trial, enabled, rewriting, &outcome);
-  mlirOperationDestroy(trial);
-  if (!possible) {
+  OwningOp trial = OwningOp::clone(module);
+  if (!applyRewrites(trial.get(), enabled, rewriting, &outcome)) {
     return true;
   }
+  trial.reset();
   applyRewrites(module, enabled, rewriting, &outcome);
   for (const RefusedSite &site : refused) {
     emitRemark(site.location, "serenity-rewrite: " + site.operation +

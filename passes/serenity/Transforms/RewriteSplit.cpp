@@ -4,6 +4,7 @@
 
 #include "serenity/Transforms/RewriteSplit.h"
 
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/RewriteSum.h"
 
 #include <algorithm>
@@ -612,12 +613,10 @@ MlirOperation Splitter::initializedGlobal(MlirOperation load) {
 /// not for every type: printed and read back.
 static std::optional<std::string> readResource(MlirAttribute value) {
   MlirContext context = mlirAttributeGetContext(value);
-  MlirOperation holder =
-      create("arith.constant", mlirLocationUnknownGet(context), {},
-             {mlirAttributeGetType(value)}, {{"value", value}});
+  OwningOp holder(create("arith.constant", mlirLocationUnknownGet(context), {},
+                         {mlirAttributeGetType(value)}, {{"value", value}}));
   std::string text;
-  mlirOperationPrint(holder, appendTo, &text);
-  mlirOperationDestroy(holder);
+  mlirOperationPrint(holder.get(), appendTo, &text);
   size_t section = text.rfind("{-#");
   size_t start =
       section == std::string::npos ? section : text.find("\"0x", section);

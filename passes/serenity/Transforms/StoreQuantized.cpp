@@ -39,6 +39,7 @@
 
 #include "serenity/Transforms/StoreQuantized.h"
 
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Passes.h"
 
 namespace serenity {
@@ -70,12 +71,10 @@ bool storeQuantized(MlirOperation module, bool raises,
     raised = quantized::raisedContractions(module);
   }
   for (bool down : {true, false}) {
-    MlirOperation trial = mlirOperationClone(module);
-    store(trial, down, raised);
-    bool same = mlirOperationVerify(trial) &&
-                (!raises || quantized::raisedContractions(trial) == raised);
-    mlirOperationDestroy(trial);
-    if (same) {
+    OwningOp trial = OwningOp::clone(module);
+    store(trial.get(), down, raised);
+    if (mlirOperationVerify(trial.get()) &&
+        (!raises || quantized::raisedContractions(trial.get()) == raised)) {
       StoreQuantizedCounts done = store(module, down, raised);
       if (counts) {
         *counts = done;

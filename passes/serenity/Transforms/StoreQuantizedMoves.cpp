@@ -5,6 +5,7 @@
 // The moves of serenity-store-quantized: quantization up, dequantization down,
 // each through one operation that commutes with it bit for bit.
 
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/RewriteSplit.h"
 #include "serenity/Transforms/StoreQuantized.h"
 
@@ -115,7 +116,7 @@ void Mover::eraseDead(MlirOperation op) {
     }
     gone.insert(next.ptr);
     erased.insert(next.ptr);
-    mlirOperationDestroy(next);
+    erase(next);
   }
 }
 

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "serenity/Transforms/TensorBuilder.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 
 #include "serenity/Transforms/RewriteSum.h"
@@ -161,7 +162,7 @@ static MlirValue hideOffset(MlirValue slice, int64_t dim) {
        {"operandSegmentSizes",
         mlirDenseI32ArrayGet(context, narrow.size(), narrow.data())}});
   insertBefore(op, hidden);
-  mlirOperationDestroy(op);
+  erase(op);
   return result(hidden);
 }
 

@@ -25,6 +25,7 @@
 #include "serenity/Driver/Compile/Reproducer.h"
 #include "serenity/Driver/OutputFile.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 
 #include <algorithm>
 #include <csignal>
@@ -219,13 +220,9 @@ ireeCompilerInvocationCreate(iree_compiler_session_t *session) {
 SERENITY_INTERPOSE void
 ireeCompilerInvocationDestroy(iree_compiler_invocation_t *inv) {
   auto it = driver().invocations.find(inv);
-  MlirOperation module = {nullptr};
   if (it != driver().invocations.end()) {
-    module = it->second.module;
+    ir::OwningOp module(it->second.module); // goes before its context
     driver().invocations.erase(it);
-  }
-  if (module.ptr) {
-    mlirOperationDestroy(module);
   }
   real::invocationDestroy(inv);
 }

@@ -628,11 +628,8 @@ bool Pipeline::lowerSlabs() {
 bool Pipeline::describe() {
   CrashGuard guard("the description of the functions");
   crashPoint("describe");
-  MlirOperation settled = stream.withReuse(state.module);
-  describeFunctions(settled.ptr ? settled : state.module, options, report);
-  if (settled.ptr) {
-    mlirOperationDestroy(settled);
-  }
+  ir::OwningOp settled = stream.withReuse(state.module);
+  describeFunctions(settled ? settled.get() : state.module, options, report);
   if (flags.schedule) {
     checkAllocationLimit(mlirOperationGetLocation(state.module), user, report);
   }

@@ -5,6 +5,7 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
 #include "serenity/Transforms/FunctionMemory.h"
@@ -189,12 +190,11 @@ Peaks StreamPhase::peaks(MlirOperation module, const Options &options,
   return transientPeaks(module, options, algorithm, withResults);
 }
 
-MlirOperation StreamPhase::withReuse(MlirOperation module) {
+ir::OwningOp StreamPhase::withReuse(MlirOperation module) {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(module));
-  MlirOperation clone = mlirOperationClone(module);
-  if (!runIree(clone, reuse, /*visible=*/false)) {
-    mlirOperationDestroy(clone);
-    return {nullptr};
+  ir::OwningOp clone = ir::OwningOp::clone(module);
+  if (!runIree(clone.get(), reuse, /*visible=*/false)) {
+    return {};
   }
   return clone;
 }
@@ -202,7 +202,8 @@ MlirOperation StreamPhase::withReuse(MlirOperation module) {
 Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
                                 PackAlgorithm algorithm, Peaks *withResults) {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(module));
-  MlirOperation clone = mlirOperationClone(module);
+  ir::OwningOp owned = ir::OwningOp::clone(module);
+  MlirOperation clone = owned.get();
   Options packing = options;
   packing.offsets = algorithm;
   Peaks peaks;
@@ -215,7 +216,6 @@ Peaks StreamPhase::runtimePeaks(MlirOperation module, const Options &options,
       runIree(clone, reuse, /*visible=*/false)) {
     peaks = transientPeaks(clone, packing, algorithm, withResults);
   }
-  mlirOperationDestroy(clone);
   return peaks;
 }
 

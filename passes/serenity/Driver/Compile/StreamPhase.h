@@ -9,6 +9,7 @@
 #define SERENITY_DRIVER_COMPILE_STREAMPHASE_H
 
 #include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Options.h"
 #include "serenity/Transforms/Report.h"
 
@@ -53,7 +54,7 @@ public:
               PackAlgorithm algorithm, Peaks *withResults = nullptr);
   /// A copy of a module with commands in which released allocations serve later
   /// ones, as at the end of the phase: the peaks rise. Null if that fails.
-  MlirOperation withReuse(MlirOperation module);
+  ir::OwningOp withReuse(MlirOperation module);
 
   bool runOwn(const char *pass, MlirOperation module, const Options &options,
               ModuleReport *into, bool visible);

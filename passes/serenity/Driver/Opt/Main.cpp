@@ -18,6 +18,7 @@
 #include "serenity/IREE/Diagnostics.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/IreeC.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
@@ -63,7 +64,7 @@ private:
   Status addPass(MlirPassManager manager, const PassInfo &info,
                  const Element &element, bool print,
                  ModuleReport *moduleReport);
-  MlirOperation parse(std::string_view source, const std::string &name);
+  ir::OwningOp parse(std::string_view source, const std::string &name);
   /// Runs the pipeline on one module and appends the result to `output`.
   bool process(const std::string &part, const std::string &name);
   bool runPasses(MlirOperation module, ModuleReport &moduleReport);
@@ -148,12 +149,11 @@ Status Tool::addPasses(MlirPassManager manager, ModuleReport *moduleReport) {
   return Status::success();
 }
 
-MlirOperation Tool::parse(std::string_view source, const std::string &name) {
-  MlirOperation none = {nullptr};
+ir::OwningOp Tool::parse(std::string_view source, const std::string &name) {
   Input input;
   if (!input.assign(source)) {
     std::fputs("serenity-opt: out of memory\n", stderr);
-    return none;
+    return {};
   }
   iree_compiler_source_t *wrapped = nullptr;
   if (iree_compiler_error_t *error = ireeCompilerSourceWrapBuffer(
@@ -162,15 +162,15 @@ MlirOperation Tool::parse(std::string_view source, const std::string &name) {
     std::fprintf(stderr, "serenity-opt: %s: %s\n", name.c_str(),
                  ireeCompilerErrorGetMessage(error));
     ireeCompilerErrorDestroy(error);
-    return none;
+    return {};
   }
   // An invocation parses under the name given and adds the module around bare
   // operations; MLIR's C API can do only one of the two.
   iree_compiler_invocation_t *invocation =
       ireeCompilerInvocationCreate(session);
-  MlirOperation module = none;
+  ir::OwningOp module;
   if (ireeCompilerInvocationParseSource(invocation, wrapped)) {
-    module = ireeCompilerInvocationExportStealModule(invocation);
+    module.reset(ireeCompilerInvocationExportStealModule(invocation));
   }
   ireeCompilerInvocationDestroy(invocation);
   ireeCompilerSourceDestroy(wrapped);
@@ -218,13 +218,13 @@ bool Tool::process(const std::string &part, const std::string &name) {
   }
 
   ModuleReport moduleReport;
-  MlirOperation module = parse(part, name);
-  bool ok = !ir::isNull(module) && runPasses(module, moduleReport);
+  ir::OwningOp module = parse(part, name);
+  bool ok = module && runPasses(module.get(), moduleReport);
   if (ok) {
     if (config.emitBytecode) {
-      mlirOperationWriteBytecode(module, ir::appendTo, &output);
+      mlirOperationWriteBytecode(module.get(), ir::appendTo, &output);
     } else {
-      mlirOperationPrint(module, ir::appendTo, &output);
+      mlirOperationPrint(module.get(), ir::appendTo, &output);
       if (output.empty() || output.back() != '\n') {
         output += '\n';
       }
@@ -239,9 +239,6 @@ bool Tool::process(const std::string &part, const std::string &name) {
               std::back_inserter(report.seconds));
     report.persistentBytes =
         config.splitInput ? std::nullopt : moduleReport.persistentBytes;
-  }
-  if (!ir::isNull(module)) {
-    mlirOperationDestroy(module);
   }
   return verifier ? verifier->finish() : ok;
 }
