@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Writes what Options.def and Passes.def declare into the source tree.
+"""Writes the declarations of Options.def, Passes.def and Rewrite*.def into the source tree.
 
 That is ``serenity_mlir/compiling/options.py`` and the tables between ``<!-- begin NAME -->`` and
 ``<!-- end NAME -->`` in ``docs/``. Run it after a change of those files, with the interpreter of an
@@ -19,7 +19,12 @@ from serenity_mlir import _core
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 #: Pages with a table, by the name of the table.
-PAGES = {"passes": "docs/passes.md", "pass options": "docs/serenity_opt.md"}
+PAGES = {
+    "passes": "docs/passes.md",
+    "pass options": "docs/serenity_opt.md",
+    "rewrite kinds": "docs/rewriting.md",
+    "rewrite refusals": "docs/rewriting.md",
+}
 
 #: The type of a field and its default, by the kind of the option.
 _FIELDS = {
@@ -133,7 +138,26 @@ def option_table() -> str:
     return _table(["in braces", "flag", "default", "of"], rows)
 
 
-TABLES = {"passes": pass_table, "pass options": option_table}
+def rewrite_kind_table() -> str:
+    """Returns the rewrite kinds: name, effect and limits."""
+    rows = [
+        [f"[`{kind.name}`](#{kind.anchor})", kind.summary, kind.limits]
+        for kind in _core.rewrite_kind_declarations()
+    ]
+    return _table(["kind", "effect", "limits"], rows)
+
+
+def rewrite_refusal_table() -> str:
+    """Returns the reasons why an operation over a concatenation has no site."""
+    return _table(["remark"], [[text] for text in _core.rewrite_refusals()])
+
+
+TABLES = {
+    "passes": pass_table,
+    "pass options": option_table,
+    "rewrite kinds": rewrite_kind_table,
+    "rewrite refusals": rewrite_refusal_table,
+}
 
 
 def with_table(page: str, name: str) -> str:
@@ -151,7 +175,7 @@ def files() -> dict[Path, str]:
     made = {REPOSITORY / "serenity_mlir/compiling/options.py": options_module()}
     for name, page in PAGES.items():
         path = REPOSITORY / page
-        made[path] = with_table(path.read_text(encoding="utf-8"), name)
+        made[path] = with_table(made.get(path) or path.read_text(encoding="utf-8"), name)
     return made
 
 

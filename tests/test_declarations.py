@@ -62,15 +62,21 @@ def test_attributes_are_spelled_in_one_place() -> None:
     assert spelled == {"Attributes.h", "Attributes.cpp"}
 
 
-def test_every_rewrite_kind_has_a_name_and_a_section() -> None:
-    declared = (SOURCES / "Transforms/RewriteKinds.def").read_text("utf-8")
-    rows = re.findall(r'(?m)^SERENITY_REWRITE_KIND\((\w+), "([^"]+)", "([^"]+)",', declared)
-    assert len(rows) >= 6
+def test_every_rewrite_kind_has_a_section() -> None:
+    kinds = _core.rewrite_kind_declarations()
+    assert len(kinds) >= 6
     page = (REPOSITORY / "docs/rewriting.md").read_text("utf-8")
     sections = {h.lower().replace(" ", "-") for h in re.findall(r"(?m)^### (.*)$", page)}
-    assert len({name for _, name, _ in rows}) == len(rows)
-    for enumerator, _, anchor in rows:
-        assert anchor in sections, enumerator
+    assert len({kind.name for kind in kinds}) == len(kinds)
+    for kind in kinds:
+        assert kind.anchor in sections, kind.name
+
+
+def test_every_refusal_has_a_lit_test() -> None:
+    """A reason that no operation can have would be dead, and a changed text unnoticed."""
+    folder = REPOSITORY / "lit_tests" / "rewrite"
+    tested = "".join(path.read_text("utf-8") for path in folder.glob("*.mlir"))
+    assert [text for text in _core.rewrite_refusals() if text not in tested] == []
 
 
 def test_names_are_kebab_case_and_distinct() -> None:

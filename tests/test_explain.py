@@ -295,7 +295,7 @@ def test_command_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"optimal": False, "lower_bound_bytes": 200}, "56 bytes less than now"),
+        ({"optimal": False, "lower_bound_bytes": 200}, "56 below this one"),
         (
             {"slab_bytes": 320, "offsets_optimal": False},
             "64 bytes above the live bytes, not proved",

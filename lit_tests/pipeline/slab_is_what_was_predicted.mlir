@@ -18,7 +18,7 @@
 // Live bytes at the five steps: the first large buffer; with its small result;
 // that and the second large buffer; all three; both small ones while @add runs.
 
-//       REPORT: "schema": 1
+//       REPORT: "schema": 2
 //       REPORT: "name": "f"
 //       REPORT: "predicted_bytes": 4224
 //  REPORT-NEXT: "slab_bytes": 4224

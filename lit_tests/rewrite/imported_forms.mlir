@@ -121,7 +121,7 @@ util.func public @layouts(%x: tensor<1x1x8x8xf32>, %y: tensor<1x2x8x8xf32>, %u: 
 // -----
 
 // Tests a convolution in groups: the channels are expanded to groups first, and
-// the seam lies between two of them (2 + 4 channels in groups of two).
+// the concatenation boundary lies between two of them (2 + 4 channels in groups of two).
 
 // CHECK-LABEL: @groups
 //   CHECK-DAG: tensor<1x2x8x8xf32> into tensor<1x1x2x8x8xf32>

@@ -11,7 +11,7 @@ util.func public @windowed(%x: tensor<1x3x4x8xf32>, %y: tensor<1x3x4x8xf32>) -> 
   %w = arith.constant dense<1.0> : tensor<4x3x3x3xf32>
   %z = arith.constant dense<0.0> : tensor<1x4x6x6xf32>
   %c = tensor.concat dim(2) %x, %y : (tensor<1x3x4x8xf32>, tensor<1x3x4x8xf32>) -> tensor<1x3x8x8xf32>
-  // expected-remark @below {{serenity-rewrite: linalg.conv_2d_nchw_fchw over a concatenation is kept whole: the concatenated dimension is read through a window}}
+  // expected-remark @below {{serenity-rewrite: linalg.conv_2d_nchw_fchw over a concatenation is not rewritten: the concatenated dimension is read through a window}}
   %r = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%c, %w : tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>) outs(%z : tensor<1x4x6x6xf32>) -> tensor<1x4x6x6xf32>
   util.return %r : tensor<1x4x6x6xf32>
 }
@@ -23,7 +23,7 @@ util.func public @windowed(%x: tensor<1x3x4x8xf32>, %y: tensor<1x3x4x8xf32>) -> 
 util.func public @weights_from_outside(%x: tensor<1x1x8x8xf32>, %y: tensor<1x2x8x8xf32>, %w: tensor<4x3x1x1xf32>) -> tensor<1x4x8x8xf32> {
   %z = arith.constant dense<0.0> : tensor<1x4x8x8xf32>
   %c = tensor.concat dim(1) %x, %y : (tensor<1x1x8x8xf32>, tensor<1x2x8x8xf32>) -> tensor<1x3x8x8xf32>
-  // expected-remark @below {{kept whole: an operand that would have to be cut is not a constant}}
+  // expected-remark @below {{not rewritten: an operand that would have to be cut is not a constant}}
   %r = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%c, %w : tensor<1x3x8x8xf32>, tensor<4x3x1x1xf32>) outs(%z : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
   util.return %r : tensor<1x4x8x8xf32>
 }
@@ -41,7 +41,7 @@ util.func public @padded_channels(%x: tensor<1x1x8x8xf32>, %y: tensor<1x2x8x8xf3
   ^bb0(%i: index, %j: index, %k: index, %l: index):
     tensor.yield %zero : f32
   } : tensor<1x3x8x8xf32> to tensor<1x4x8x8xf32>
-  // expected-remark @below {{kept whole: the concatenated dimension is padded}}
+  // expected-remark @below {{not rewritten: the concatenated dimension is padded}}
   %r = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%p, %w : tensor<1x4x8x8xf32>, tensor<4x4x1x1xf32>) outs(%z : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
   util.return %r : tensor<1x4x8x8xf32>
 }
@@ -53,7 +53,7 @@ util.func public @padded_channels(%x: tensor<1x1x8x8xf32>, %y: tensor<1x2x8x8xf3
 util.func public @dynamic(%x: tensor<?x1x8x8xf32>, %y: tensor<?x2x8x8xf32>, %z: tensor<?x4x8x8xf32>) -> tensor<?x4x8x8xf32> {
   %w = arith.constant dense<1.0> : tensor<4x3x1x1xf32>
   %c = tensor.concat dim(1) %x, %y : (tensor<?x1x8x8xf32>, tensor<?x2x8x8xf32>) -> tensor<?x3x8x8xf32>
-  // expected-remark @below {{kept whole: a shape is not static}}
+  // expected-remark @below {{not rewritten: a shape is not static}}
   %r = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%c, %w : tensor<?x3x8x8xf32>, tensor<4x3x1x1xf32>) outs(%z : tensor<?x4x8x8xf32>) -> tensor<?x4x8x8xf32>
   util.return %r : tensor<?x4x8x8xf32>
 }

@@ -132,7 +132,7 @@ def _options(
         ),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say on standard error what is being done.")
+        bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")
     ] = False,
 ) -> None:
     """Less peak memory for MLIR/IREE modules: schedule, pack, compile, check."""

@@ -36,7 +36,7 @@ ResultsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.jsonl",
-        help="Append a line per model as it is done; what stands there is not done again.",
+        help="Append a line per finished model; models listed there are skipped.",
     ),
 ]
 JobsOption = Annotated[

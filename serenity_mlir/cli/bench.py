@@ -48,7 +48,7 @@ def bench(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Folder for records and reports; resumed if it is one."
+            "--output", "-o", help="Folder for records and reports; an existing one is resumed."
         ),
     ] = Path("serenity-bench"),
     networks: Annotated[

@@ -35,7 +35,7 @@ app = typer.Typer(add_completion=False)
 
 
 def _meant(flag: str, options: Sequence[str]) -> str:
-    """What to write in the place of an option that does not exist."""
+    """Returns the suggestion for an option that does not exist."""
     close = difflib.get_close_matches(flag.partition("=")[0], options, n=1)
     if close:
         return f"did you mean {close[0]}?"
@@ -45,7 +45,7 @@ def _meant(flag: str, options: Sequence[str]) -> str:
 def _split_flags(extra: list[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split what the command line left over into serenity's and the compiler's flags.
 
-    `options` are the command's own, for those who misspell one.
+    `options` are the command's own, for a misspelt one.
     """
     ours: list[str] = []
     compiler: list[str] = []

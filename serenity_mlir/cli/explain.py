@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""``serenity explain``: a report in words."""
+"""``serenity explain``: explains a report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serenity_mlir.reports.explaining import Explanation, LiveBuffer, Peak, expl
 from serenity_mlir.reports.reporting import ReportError, load_report
 
 app = typer.Typer(
-    help="Say in words what is live at the peak, why, and what was gained by what.",
+    help="Explain a report: buffers live at the peak, and the peak after each step.",
     add_completion=False,
 )
 
@@ -68,7 +68,7 @@ def _print(explanation: Explanation) -> None:
     needs = explanation.transient_peak_bytes
     stock = explanation.stock_transient_peak_bytes
     if needs is None:
-        typer.echo(f"{name}: what it needs depends on sizes that are known at run time only.")
+        typer.echo(f"{name}: cannot predict the transient memory: dynamically sized allocation.")
     elif stock is None:
         typer.echo(f"{name}: {needs:,} bytes of transient memory.")
     else:
@@ -99,7 +99,7 @@ def explain_command(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say in words what is live at the peak and why, and what was gained by which step.
+    """Explain a report: the buffers live at the peak, and the peak after each step.
 
     All sizes are in bytes. Of every buffer that is live at the peak, the operation that still needs
     it is named; of every step between the stock compiler and the result, what it saved.

@@ -39,8 +39,8 @@ class _Rewrite(str, Enum):
 
 @app.command("fuzz", epilog="Example: serenity fuzz --count 200 --seed 1 --keep failing/")
 def fuzz(
-    count: Annotated[int, typer.Option(min=1, help="How many programs.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the programs.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="Number of programs.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     first: Annotated[int, typer.Option(min=0, help="Number of the first program.")] = 0,
     run: Annotated[
         _Run,

@@ -93,7 +93,7 @@ def build_network(
     storage: Annotated[
         _Storage | None,
         typer.Option(
-            "--quantize", help="QDQ form with activations of this type; needs [quantize]."
+            "--quantize", help="Quantize (QDQ) with activations of this type; needs [quantize]."
         ),
     ] = None,
     per_channel: Annotated[

@@ -43,7 +43,7 @@ def peak_command(
     models: _many.ModelsArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     effort: Annotated[
-        _Effort, typer.Option(help="What a compilation needs, or order only: faster, not less.")
+        _Effort, typer.Option(help="full: all optimizations; fast: no rewriting (an upper bound).")
     ] = _Effort.full,
     flag: Annotated[
         list[str] | None, typer.Option(help="A flag for the compiler (repeatable).")

@@ -40,9 +40,10 @@ class SerenityOptions:
         depend on the machine; 0: no limit (0).
       memory_budget: ``--serenity-memory-budget=BYTES``. Largest transient memory of a function, as
         262144, 256KB (1000) or 256KiB (1024); no more is changed than is needed to fit (none).
-      budget_policy: ``--serenity-budget-policy=error|warn``. What a missed budget is: an error with
-        exit code 3, or a warning (error).
-      report: ``--serenity-report=FILE.json``. Write what was predicted and done (none).
+      budget_policy: ``--serenity-budget-policy=error|warn``. Report a missed budget as an error,
+        with exit code 3, or as a warning (error).
+      report: ``--serenity-report=FILE.json``. Write the report: predicted bytes, candidates,
+        rewrites (none).
       print_ir_after: ``--serenity-print-ir-after=PASS``. Print the module to standard error after a
         serenity pass (none).
 

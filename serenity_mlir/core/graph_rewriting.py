@@ -14,7 +14,8 @@ needs, compile it.
   result each, in any order;
 * kernel-wise: ``depthwise(concat(x_1, ..., x_n))`` becomes n operations with a result of their own
   each, and the whole result is the concatenation of these, so that the next convolution can be
-  partitioned too. Convolutions in several groups likewise, if no group lies across a seam.
+  partitioned too. Convolutions in several groups likewise, if no group straddles a concatenation
+  boundary.
 
     >>> from serenity_mlir.core import graph_rewriting, scheduling
     >>> instance = graph_rewriting.graph_instance("swiftnet_a", rewriting="all")

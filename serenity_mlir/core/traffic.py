@@ -129,7 +129,7 @@ class FunctionTraffic:
     serenity: Mapping[int, Traffic]
 
     def ratio(self, capacity: int) -> float | None:
-        """Returns stock's traffic by ours; None if unknown, or if there is none of ours."""
+        """Returns stock's traffic by ours; None if unknown, or if serenity's is zero."""
         if self.stock is None or self.serenity[capacity].total_bytes == 0:
             return None
         return self.stock[capacity].total_bytes / self.serenity[capacity].total_bytes

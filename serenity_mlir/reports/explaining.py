@@ -226,7 +226,7 @@ def _covers(one: AccessReport, other: AccessReport) -> bool:
 
 
 def dataflow(region: RegionReport) -> list[tuple[int, int, int]]:
-    """Returns who reads what was written by whom, in the slab.
+    """Returns the dataflow between operations through the slab.
 
     Returns:
       Triples (writer, reader, buffer): indices of operations and of a buffer, sorted by reader. A
@@ -353,7 +353,7 @@ def _notes(function: FunctionReport) -> Iterator[str]:
     for number, region in enumerate(function.regions):
         where = f"Region {number}: " if len(function.regions) > 1 else ""
         if region.left_alone is not None:
-            yield f"{where}it keeps IREE's order, because: {region.left_alone}."
+            yield f"{where}keeps the stock order: {region.left_alone}."
             continue
         if not region.buffers:
             continue
@@ -369,8 +369,8 @@ def _notes(function: FunctionReport) -> Iterator[str]:
             over = region.predicted_bytes - region.lower_bound_bytes
             yield (
                 f"{where}no order of these operations needs less than "
-                f"{region.lower_bound_bytes:,} bytes; whether {over:,} bytes less than now can be "
-                "had is not known (the search was cut off)."
+                f"{region.lower_bound_bytes:,} bytes, {over:,} below this one; the search was cut "
+                "off."
             )
         lost = region.slab_bytes - region.predicted_bytes
         if lost > 0:
@@ -379,7 +379,10 @@ def _notes(function: FunctionReport) -> Iterator[str]:
             )
             yield f"{where}the layout lies {lost:,} bytes above the live bytes, {proof}."
         elif region.slab_bytes:
-            yield f"{where}the layout wastes nothing: the slab is the most that is ever live."
+            yield (
+                f"{where}the layout wastes nothing: the slab is as large as the live bytes at the "
+                "peak."
+            )
     if not function.peak_is_exact:
         yield "The peak depends on a branch or a trip count; the figure is an upper bound."
     yield from _kept_order(function)

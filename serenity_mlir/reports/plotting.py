@@ -476,7 +476,7 @@ def _draw_graph(axes: Axes, panel: Panel, number: int) -> None:
     axes.set_ylim(low - 0.1 * top, 1.08 * top)
     axes.set_yticks([])
     axes.set_title(
-        "operations in execution order, with who reads what was written by whom",
+        "operations in execution order, with an arc from every writer to its readers",
         fontsize=9,
         loc="left",
     )

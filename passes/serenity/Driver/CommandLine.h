@@ -45,8 +45,8 @@ bool isSerenityFlag(std::string_view arg);
 bool takesSeparateValue(std::string_view arg);
 
 /// The indices in `args` (already expanded) of our flags, in order. The first
-/// argument, values of other flags or of ours (`--serenity-report FILE`) and
-/// all after `--` are not flags.
+/// argument, values of other flags or of serenity flags (`--serenity-report
+/// FILE`) and all after `--` are not flags.
 std::vector<size_t> findSerenityFlags(const std::vector<std::string> &args);
 
 /// The arguments (already expanded, without our flags) that are files to read:

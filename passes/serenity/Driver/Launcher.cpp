@@ -9,7 +9,7 @@
 ///   none, or SERENITY_DISABLE=1             the stock iree-compile
 ///
 /// It links to nothing but the C library and runs for about a millisecond, so
-/// that users who pass no --serenity flag pay nothing for having us installed.
+/// that a compilation without a --serenity flag costs no time.
 
 #include "serenity/Driver/CommandLine.h"
 

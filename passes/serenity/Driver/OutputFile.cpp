@@ -58,8 +58,8 @@ static std::string temporaryName(const std::string &directory, int attempt) {
   return name;
 }
 
-/// Removes what killed processes have left in `directory`: files of ours that
-/// nobody has locked. Where locks are not supported nothing is removed.
+/// Removes what killed processes have left in `directory`: files of the driver
+/// that nobody has locked. Where locks are not supported nothing is removed.
 static void removeStale(const std::string &directory) {
   DIR *stream = opendir(directory.c_str());
   if (!stream) {

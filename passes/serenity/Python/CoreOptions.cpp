@@ -2,7 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// The declarations of options and passes, for the Python API and the docs.
+// The declarations of options, passes and rewrite kinds, for the Python API and
+// the docs.
 
 #include "serenity/Python/CoreBindings.h"
 #include "serenity/Transforms/Options.h"
@@ -28,6 +29,30 @@ void checkOption(const std::string &name, const std::string &value) {
   if (!status) {
     throw nb::value_error(status.message().c_str());
   }
+}
+
+/// A row of RewriteKinds.def.
+struct RewriteKindDeclaration {
+  const char *name;
+  const char *anchor;
+  const char *summary;
+  const char *limits;
+};
+
+std::vector<RewriteKindDeclaration> rewriteKindDeclarations() {
+  return {
+#define SERENITY_REWRITE_KIND(enumerator, name, anchor, inPieces, stage,       \
+                              finder, splitter, summary, limits)               \
+  {name, anchor, summary, limits},
+#include "serenity/Transforms/RewriteKinds.def"
+  };
+}
+
+std::vector<std::string> rewriteRefusals() {
+  return {
+#define SERENITY_REWRITE_REFUSAL(enumerator, text) text,
+#include "serenity/Transforms/RewriteRefusals.def"
+  };
 }
 
 } // namespace
@@ -56,6 +81,14 @@ void bindOptions(nb::module_ &m) {
                    [](const PassDeclaration &pass) { return pass.level; })
       .def_prop_ro("place",
                    [](const PassDeclaration &pass) { return pass.place; });
+  using Kind = RewriteKindDeclaration;
+  nb::class_<Kind>(m, "RewriteKindDeclaration")
+      .def_prop_ro("name", [](const Kind &kind) { return kind.name; })
+      .def_prop_ro("anchor", [](const Kind &kind) { return kind.anchor; })
+      .def_prop_ro("summary", [](const Kind &kind) { return kind.summary; })
+      .def_prop_ro("limits", [](const Kind &kind) { return kind.limits; });
+  m.def("rewrite_kind_declarations", &rewriteKindDeclarations);
+  m.def("rewrite_refusals", &rewriteRefusals);
   m.def("option_declarations", [] { return optionTable(); });
   m.def("pass_declarations", [] { return passDeclarations(); });
   m.def("check_option", &checkOption, nb::arg("name"), nb::arg("value"));

@@ -533,7 +533,7 @@ bool Reader::readCall(MlirOperation op) {
   auto known = functions.find(ir::calledFunction(op));
   if (known == functions.end() || ir::blocks(known->second).empty()) {
     readUse(op);
-    return true; // an import: allocates nothing of ours
+    return true; // an import: allocates no device memory
   }
   std::vector<ValueId> operands = valuesOf(ir::operands(op));
   int after = newBlock(valuesOf(ir::results(op)));

@@ -8,7 +8,7 @@
 // Prevents the fusion of producers with their users where an unfused producer
 // may need less memory: if a user pads the result, if several users read it, or
 // if an elementwise user reads another computed tensor as well (see
-// KeepApart.h).
+// UnfusedProducers.h).
 //
 // Assumes linalg on tensors. A barrier (`util.optimization_barrier`, marked
 // with `serenity.barrier`) is put between the producer and all its users.
@@ -29,13 +29,13 @@
 //   %b = tensor.pad %0 ...
 //===----------------------------------------------------------------------===//
 
-#include "serenity/Transforms/KeepApart.h"
 #include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/UnfusedProducers.h"
 
 namespace serenity {
 
 bool runPreventFusion(MlirOperation module, const Options &, ModuleReport *) {
-  keepApart(module, findApartSites(module));
+  preventFusion(module, findUnfusableProducers(module));
   return true;
 }
 

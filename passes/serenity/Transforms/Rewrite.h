@@ -43,7 +43,8 @@ namespace serenity {
 
 /// The kinds of RewriteKinds.def.
 enum class RewriteKind {
-#define SERENITY_REWRITE_KIND(enumerator, name, anchor, inPieces, stage)       \
+#define SERENITY_REWRITE_KIND(enumerator, name, anchor, inPieces, stage,       \
+                              finder, splitter, summary, limits)               \
   enumerator,
 #include "serenity/Transforms/RewriteKinds.def"
 };
@@ -64,36 +65,14 @@ const RewriteKindInfo &rewriteKindInfo(RewriteKind kind);
 /// The name in reports, remarks and messages.
 const char *rewriteKindName(RewriteKind kind);
 
-/// Why an operation over a concatenation is left as it is.
+/// Why an operation over a concatenation has no site: RewriteRefusals.def.
 enum class RewriteRefusal {
   None,
-  /// A shape is dynamic or has an encoding.
-  ShapeNotStatic,
-  /// The parts of a concatenation overlap, leave gaps or are not plain slices.
-  PartsNotDisjoint,
-  /// The concatenated dimension is indexed by a window or not by one loop.
-  DimensionWindowed,
-  /// The concatenated dimension is padded.
-  DimensionPadded,
-  /// A reshape or slice mixes the concatenated dimension with others.
-  LayoutNotSeparable,
-  /// A group of channels has members on both sides of a seam.
-  GroupsNotRespected,
-  /// Two concatenations meet that are cut at different places.
-  SplitsDisagree,
-  /// An operand that must be cut too is no constant.
-  OperandNotConstant,
-  /// A constant of a type whose elements are not whole bytes.
-  ElementTypeUnsupported,
-  /// The body depends on the index of the concatenated dimension.
-  IndexDependent,
-  /// The reduction does not accumulate by one associative operation.
-  ReductionNotAssociative,
-  /// The operation has several results.
-  SeveralResults,
+#define SERENITY_REWRITE_REFUSAL(enumerator, text) enumerator,
+#include "serenity/Transforms/RewriteRefusals.def"
 };
 
-/// What a remark says about `refusal`; lower case, no full stop.
+/// The text of a remark on `refusal`: lower case, no full stop; empty for none.
 const char *refusalText(RewriteRefusal refusal);
 
 /// A place where a rewrite applies.
@@ -155,14 +134,14 @@ struct RewriteOptions {
   /// Per site (indexed like `enabled`): the order in which its parts are
   /// accumulated, as a permutation; empty or missing: as above.
   std::vector<std::vector<int64_t>> orders;
-  /// Parts that are taken together; groups that do not fit are ignored.
+  /// Merged accumulation steps; groups that do not fit are ignored.
   PartGroups joins;
 };
 
-/// What `applyRewrites` has done.
+/// The result of `applyRewrites`.
 struct RewriteOutcome {
   /// Per site: the number of parts that took the place of its operation, 0
-  /// where it was left alone.
+  /// where it was not rewritten.
   std::vector<int64_t> parts;
   /// No other order of the parts is better, so that more states would not
   /// change the result.
@@ -181,8 +160,8 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
                    const RewriteOptions &options = {},
                    RewriteOutcome *outcome = nullptr);
 
-/// Which parts of the enabled sites could be taken together without raising the
-/// peak, as the model that orders accumulations predicts it. Rewrites `module`.
+/// Which accumulation steps of the enabled sites can be merged without raising
+/// the peak that the model of accumulations predicts. Rewrites `module`.
 PartGroups findPartJoins(MlirOperation module, const std::vector<bool> &enabled,
                          const RewriteOptions &options = {});
 

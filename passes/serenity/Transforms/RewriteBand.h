@@ -12,7 +12,7 @@
 ///     y = insert_slice of the band into y
 ///
 /// The same additions are done in the same order, so that the result is bitwise
-/// equal; rows at the seams are computed twice.
+/// equal; rows of the halo are computed twice.
 
 #ifndef SERENITY_TRANSFORMS_REWRITEBAND_H
 #define SERENITY_TRANSFORMS_REWRITEBAND_H

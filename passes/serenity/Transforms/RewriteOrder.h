@@ -59,8 +59,8 @@ using Concats = std::set<const void *>;
 ///
 /// The model is that of a schedule whose accumulations are free: every part is
 /// an operation that touches its own buffer and the accumulator, and no order
-/// is given among the parts of one accumulator. Operations are taken together
-/// as dispatch formation will do it (elementwise epilogues with their
+/// is given among the parts of one accumulator. Operations are merged as
+/// dispatch formation will merge them (elementwise epilogues with their
 /// producer); those in `piecewise` need a piece of their operand at a time. The
 /// solver is the one that orders the flow operations; it stops
 /// after `stateLimit` states, so that the answer is deterministic.

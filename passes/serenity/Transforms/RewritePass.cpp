@@ -71,7 +71,7 @@ bool runRewrite(MlirOperation module, const Options &options,
   applyRewrites(module, enabled, rewriting, &outcome);
   for (const RefusedSite &site : refused) {
     emitRemark(site.location, "serenity-rewrite: " + site.operation +
-                                  " over a concatenation is kept whole: " +
+                                  " over a concatenation is not rewritten: " +
                                   refusalText(site.reason));
   }
   for (size_t i = 0; report && i < sites.size(); ++i) {

@@ -115,7 +115,7 @@ public:
   /// The parts of a value that has a split, each defined before the value's own
   /// operation.
   std::vector<MlirValue> parts(MlirValue value);
-  /// The operands of the parts `indices` of `op` taken together, defined before
+  /// The operands of the parts `indices` of `op` in one step, defined before
   /// `op`: concatenations of several parts, which are appended to `joined`.
   std::vector<MlirValue>
   partOperands(const Structured &op, const StructuredSplit &split,

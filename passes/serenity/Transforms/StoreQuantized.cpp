@@ -88,8 +88,8 @@ bool storeQuantized(MlirOperation module, bool raises,
 bool runStoreQuantized(MlirOperation module, const Options &, ModuleReport *) {
   if (!storeQuantized(module)) {
     emitRemark(mlirOperationGetLocation(module),
-               "serenity-store-quantized: module is left as it is: other "
-               "contractions would be computed in integers than without it");
+               "serenity-store-quantized: not applied: the set of contractions "
+               "in integers would change");
   }
   return true;
 }

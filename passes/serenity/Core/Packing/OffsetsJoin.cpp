@@ -2,9 +2,9 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Where no byte is spare, those who end leave exactly the bytes that those who
-// begin then take. If some who end have the sizes of some who begin, it is
-// likely that these take the bytes of those:
+// Where no byte is spare, buffers that end leave exactly the bytes that buffers
+// that begin then take. If some that end have the sizes of some that begin, it
+// is likely that these take the bytes of those:
 //
 //      _______ ___                          _______ ___
 //     |   a   |   |                        |           |
@@ -201,7 +201,7 @@ public:
          Limits &limits);
 
   void join();
-  /// Those who take each other's bytes without being one rectangle together,
+  /// Buffers that take each other's bytes without being one rectangle together,
   /// by the section that they follow.
   std::vector<std::pair<int32_t, Candidate>> sideBySide();
 

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // Local improvement of large packings. What ends too high does so at few
-// moments, and whether it can be mended is decided by what lives near them:
+// moments, and whether it can be repaired is decided by what lives near them:
 // those are packed anew, with everything else where it is.
 
 #include "serenity/Core/Packing/OffsetsInternal.h"
@@ -53,10 +53,10 @@ bool Repair::lower(std::vector<int64_t> &offsets, int64_t target) {
     if (offsets[i] + instance.items[i].size <= target) {
       continue;
     }
-    const bool mended = std::any_of(
+    const bool repaired = std::any_of(
         std::begin(kNeighbourhoods), std::end(kNeighbourhoods),
         [&](size_t size) { return mend(offsets, target, item, size); });
-    if (!mended) {
+    if (!repaired) {
       return false;
     }
   }

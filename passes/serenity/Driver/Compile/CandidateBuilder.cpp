@@ -6,10 +6,10 @@
 
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/KeepApart.h"
 #include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/StoreQuantized.h"
 #include "serenity/Transforms/TensorBuilder.h"
+#include "serenity/Transforms/UnfusedProducers.h"
 
 #include <algorithm>
 #include <tuple>
@@ -122,14 +122,16 @@ CandidateBuilder::Base &CandidateBuilder::baseOf(const Configuration &config) {
   if (!entry.base.module.ptr) {
     MlirOperation module = mlirOperationClone(bases[entry.storage].module);
     applyBands(module, entry.plan);
-    entry.base = {module, findRewriteSites(module), findApartSites(module)};
+    entry.base = {module, findRewriteSites(module),
+                  findUnfusableProducers(module)};
   }
   return entry.base;
 }
 
 void CandidateBuilder::setBase(Configuration::Storage storage,
                                MlirOperation module) {
-  bases[storage] = {module, findRewriteSites(module), findApartSites(module)};
+  bases[storage] = {module, findRewriteSites(module),
+                    findUnfusableProducers(module)};
 }
 
 /// A user's own choice about integer arithmetic wins: without it nothing is
@@ -215,7 +217,7 @@ MlirOperation CandidateBuilder::make(const Configuration &config,
   }
   ok = ok && !rewrite::refusedTensor(module);
   const bool rewritten = numRewrites(config) > 0 || config.bands > 0;
-  keepApart(module, config.unfused);
+  preventFusion(module, config.unfused);
   if (rewritten) {
     tagProgramOrder(module); // the order that accumulations assume
   }

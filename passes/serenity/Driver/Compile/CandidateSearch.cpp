@@ -196,9 +196,10 @@ void CandidateSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
     entry.estimate = estimate(copy);
     mlirOperationDestroy(copy);
   } else {
-    ir::emitWarning(mlirOperationGetLocation(flow),
-                    "the scheduled variant did not compile; keeping IREE's "
-                    "order (please report this)");
+    ir::emitWarning(
+        mlirOperationGetLocation(flow),
+        "IREE refuses the module in the order of serenity-schedule; "
+        "keeping the stock order (please report this)");
     mlirOperationDestroy(entry.placed);
     entry.placed.ptr = nullptr;
   }

@@ -264,7 +264,7 @@ void prepareFallback(const std::vector<std::string> &command,
                      FallbackStage stage) {
   Fallback &state = fallback();
   if (stage == FallbackStage::Plain) {
-    return; // nothing of ours is left to crash
+    return; // no guarded step is left
   }
   for (const std::string &input : inputs) {
     struct stat status;

@@ -14,7 +14,7 @@ namespace serenity {
 
 namespace {
 
-/// Whether a flag acts where no more than `reach` of ours runs. One that is not
+/// Whether a flag acts where no more than `reach` runs. One that is not
 /// listed acts wherever anything does.
 bool acts(const std::string &flag, Reach reach) {
   if (reach == Reach::All) {

@@ -16,7 +16,8 @@
 
 namespace serenity {
 
-/// What of ours runs between the phases that are compiled from and to.
+/// The part of serenity_mlir that runs between the phases that are compiled
+/// from and to.
 enum class Reach {
   /// None of it.
   Nothing,

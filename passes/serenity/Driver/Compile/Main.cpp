@@ -379,7 +379,7 @@ reportProblem(const std::vector<std::string> &args, const std::string &path) {
   return std::nullopt;
 }
 
-/// Prepares for a crash of ours, and says what happened if there was one.
+/// Prepares the fallback after a crash, and reports a crash that happened.
 static void handleCrashes(Driver &state, const std::vector<std::string> &given,
                           const std::vector<std::string> &args) {
   std::vector<std::string> inputs = inputFiles(args);

@@ -27,7 +27,7 @@ using Peaks = std::map<std::string, std::optional<int64_t>>;
 class StreamPhase {
 public:
   /// `verify` as the user wants it of the invocation; `printIrAfter` names
-  /// passes of ours.
+  /// passes of serenity_mlir.
   StreamPhase(iree_compiler_invocation_t *inv, const UserFlags &user,
               const bool &verify, const std::vector<std::string> &printIrAfter)
       : inv(inv), user(user), verify(verify), printIrAfter(printIrAfter) {}

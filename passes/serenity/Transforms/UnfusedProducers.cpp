@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Transforms/KeepApart.h"
+#include "serenity/Transforms/UnfusedProducers.h"
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/RewriteSplit.h"
@@ -78,7 +78,7 @@ static std::vector<MlirOperation> sites(MlirOperation module) {
   return found;
 }
 
-std::set<std::string> findApartSites(MlirOperation module) {
+std::set<std::string> findUnfusableProducers(MlirOperation module) {
   std::set<std::string> places;
   for (MlirOperation op : sites(module)) {
     places.insert(placeOf(op));
@@ -87,8 +87,8 @@ std::set<std::string> findApartSites(MlirOperation module) {
   return places;
 }
 
-int64_t keepApart(MlirOperation module,
-                  const std::set<std::string> &locations) {
+int64_t preventFusion(MlirOperation module,
+                      const std::set<std::string> &locations) {
   int64_t count = 0;
   for (MlirOperation op : sites(module)) {
     if (!locations.count(placeOf(op))) {

@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// Fusion at the level of single operations: producers that dispatch formation
-/// would fuse with their users and that may be kept apart.
+/// Unfused producers: single operations that dispatch formation would merge
+/// with their users and that may be prevented from it.
 ///
 /// Fusing saves a buffer where the producer's result is needed by that user
 /// alone and at once. It costs memory in three cases, which are the sites:
@@ -14,10 +14,11 @@
 ///     dispatch with several results, all of them alive together;
 ///   - the user reads another tensor: then the producer's operands live on
 ///     until that tensor is there.
-/// Which of them pays depends on the order; the driver finds out.
+/// Which of them pays depends on the order: the driver decides by trial
+/// compilation.
 
-#ifndef SERENITY_TRANSFORMS_KEEPAPART_H
-#define SERENITY_TRANSFORMS_KEEPAPART_H
+#ifndef SERENITY_TRANSFORMS_UNFUSEDPRODUCERS_H
+#define SERENITY_TRANSFORMS_UNFUSEDPRODUCERS_H
 
 #include "serenity/IREE/MlirC.h"
 
@@ -26,14 +27,15 @@
 
 namespace serenity {
 
-/// The locations of the producers of `module` (linalg on tensors) that may be
-/// kept apart. Operations without a location have no name and are left out.
-std::set<std::string> findApartSites(MlirOperation module);
+/// The locations of the producers of `module` (linalg on tensors) that can be
+/// left unfused. Operations without a location are not listed.
+std::set<std::string> findUnfusableProducers(MlirOperation module);
 
 /// Puts a barrier, which `removeBarriers` takes out at flow level, behind the
 /// producers at these locations. Returns how many there were.
-int64_t keepApart(MlirOperation module, const std::set<std::string> &locations);
+int64_t preventFusion(MlirOperation module,
+                      const std::set<std::string> &locations);
 
 } // namespace serenity
 
-#endif // SERENITY_TRANSFORMS_KEEPAPART_H
+#endif // SERENITY_TRANSFORMS_UNFUSEDPRODUCERS_H
