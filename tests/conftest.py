@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from driver_support import ELIDE, PHASES, STOCK_SLAB, STRIP, TARGET, Compilers, slabs
+from models import MODELS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -127,4 +129,52 @@ def diamond_module(tmp_path: Path) -> Path:
     """A file with `DIAMOND_MODULE`."""
     path = tmp_path / "diamond.mlir"
     path.write_text(DIAMOND_MODULE)
+    return path
+
+
+# --- the compile driver --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
+    return Compilers(stock_compile, serenity_compile)
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cell with concatenations whose slab we make smaller."""
+    path = tmp_path_factory.mktemp("cell") / "cell.mlir"
+    path.write_text(MODELS["jax_nhwc"]())
+    return path
+
+
+@pytest.fixture(scope="module")
+def cell_slab(compilers: Compilers, cell: Path) -> int:
+    """The slab that our compiler gives the cell; smaller than the stock compiler's."""
+    stock = slabs(compilers.stock_output(cell, *TARGET, "--compile-to=stream", *ELIDE))
+    ours = slabs(compilers.ours_output(cell, *TARGET, "--compile-to=stream", *ELIDE))
+    assert stock == [STOCK_SLAB]
+    assert len(ours) == 1 and ours[0] < STOCK_SLAB
+    return ours[0]
+
+
+@pytest.fixture(scope="module")
+def stock_phases(
+    compilers: Compilers, cell: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The cell as the stock compiler writes it after each phase."""
+    directory = tmp_path_factory.mktemp("phases")
+    paths = {}
+    for phase in PHASES[1:-1]:
+        paths[phase] = directory / f"{phase}.mlir"
+        flags = [cell, *TARGET, STRIP, f"--compile-to={phase}"]
+        paths[phase].write_bytes(compilers.stock_output(*flags))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A module that compiles as quickly as any."""
+    path = tmp_path_factory.mktemp("small") / "add.mlir"
+    path.write_text(ADD_MODULE)
     return path

@@ -20,6 +20,15 @@ TARGET = ("--iree-hal-target-device=local", "--iree-hal-local-target-device-back
 #: Weights in messages and printed modules as `dense_resource<__elided__>`.
 ELIDE = ("--mlir-elide-elementsattrs-if-larger=4", "--mlir-elide-resource-strings-if-larger=4")
 
+#: Without it the bytecode names files and lines, which differ in a module read back from a file.
+STRIP = "--iree-vm-bytecode-module-strip-source-map"
+
+#: Slab of the fixture `cell`: the stock compiler's, and the least that any order of it can have.
+STOCK_SLAB = 187_776
+
+#: Fails to verify.
+BROKEN = "func.func @f(%x: i32) -> i64 {\n  return %x : i32\n}\n"
+
 #: All phases of `--compile-to` and `--compile-from`, in order.
 PHASES = (
     "start",

@@ -84,11 +84,6 @@ def torch() -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
 def compile_with_report(
     compilers: Compilers, directory: Path, text: str, *flags: str
 ) -> tuple[Path, dict[str, Any]]:

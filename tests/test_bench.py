@@ -20,7 +20,7 @@ import pytest
 from report_support import make_function, make_region, make_report
 from typer.testing import CliRunner
 
-from serenity_mlir.benchmarking import content, peer_runs, report, results, session, work
+from serenity_mlir.benchmarking import content, document, peer_runs, report, results, session, work
 from serenity_mlir.benchmarking.peer_runs import (
     PEERS,
     Peer,
@@ -28,8 +28,8 @@ from serenity_mlir.benchmarking.peer_runs import (
     UnsupportedModelError,
 )
 from serenity_mlir.cli import app
-from serenity_mlir.core.traffic import CAPACITIES, FunctionTraffic, Traffic
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.reports.traffic import CAPACITIES, FunctionTraffic, Traffic
 from serenity_mlir.running import Record
 
 # --- counting ----------------------------------------------------------------
@@ -203,14 +203,14 @@ def test_a_failure_of_ours_counts_and_one_of_a_peer_does_not(measured):
         failures=[results.Failure("bytes", "compilation", "a", "it crashed")],
     )  # fmt: skip
     assert failed.our_failures == {"a": "it crashed", "b": wrong["disagreements"][0]}
-    told = report.to_markdown(list(content._failures(failed)))
+    told = document.to_markdown(list(content._failures(failed)))
     assert "it crashed" in told and "the runtime took 2" in told
 
 
 def test_latency_and_compile_time_stand_beside_memory():
     runs = {"a": run(800, 400), "b": run(800, 100, faster=0.5), "c": run(5, 0, timing=False)}
     measured = results.Results("", {}, "", list(runs), runs=runs)
-    text = report.to_markdown(list(content._times(measured)))
+    text = document.to_markdown(list(content._times(measured)))
     for told in (
         "| network | slab, IREE / serenity | ms, 1 thread: IREE | serenity | ratio | "
         "ms, 2 threads: IREE | serenity | ratio | compile, s: IREE | serenity | ratio |",
@@ -223,10 +223,10 @@ def test_latency_and_compile_time_stand_beside_memory():
     ):
         assert told in text, told
     untimed = results.Results("", {}, "", ["c"], runs={"c": runs["c"]})
-    text = report.to_markdown(list(content._times(untimed)))
+    text = document.to_markdown(list(content._times(untimed)))
     assert "No latency was measured" in text and "| c | - | 10.0 / 8.0 |" in text
     nothing = results.Results("", {}, "", [])
-    assert "No network was run" in report.to_markdown(list(content._times(nothing)))
+    assert "No network was run" in document.to_markdown(list(content._times(nothing)))
 
 
 def test_what_peers_cannot_take_is_a_row_and_not_asked_again():
@@ -292,7 +292,9 @@ def a_report(**changes: Any) -> dict[str, Any]:
 def test_the_reason_names_what_is_live(changes, proof, measured, tmp_path):
     (tmp_path / "googlenet.json").write_text(json.dumps(a_report(**changes)))
     (row,) = next(
-        part for part in content._not_smallest(measured, tmp_path) if isinstance(part, report.Table)
+        part
+        for part in content._not_smallest(measured, tmp_path)
+        if isinstance(part, document.Table)
     ).rows
     assert row[2].startswith(
         "at conv #1 are live 2,048 of conv #1, 1,024 of slow_memcpy #0 with padding, 64 of a and "
@@ -304,7 +306,7 @@ def test_who_is_smaller_only_because_of_inputs_is_told_so(measured, tmp_path):
     larger = {"litert": {"swiftnet_a": answer(xnnpack=(201, 299))}}
     found = results.Results("", {}, "", ["swiftnet_a"], sizes=measured.sizes, peers=larger)
     (row,) = next(
-        part for part in content._not_smallest(found, tmp_path) if isinstance(part, report.Table)
+        part for part in content._not_smallest(found, tmp_path) if isinstance(part, document.Table)
     ).rows
     assert row[:2] == ["swiftnet_a", "with inputs and outputs"]
     assert row[2].startswith("the smallest where they are not counted; IREE holds the 100 bytes")
@@ -322,14 +324,14 @@ def test_traffic_says_where_it_is_more(measured, tmp_path, monkeypatch):
         "traffic_of_function",
         lambda name: FunctionTraffic(name, by_size((100, 100, 8, 0)), by_size(ours[name])),
     )
-    text = report.to_markdown(list(content._traffic(measured, tmp_path, [])))
+    text = document.to_markdown(list(content._traffic(measured, tmp_path, [])))
     assert "| swiftnet_a | 100 | 200 | 100 | 50 | 8 | 7 | 0 | 0 |" in text
     assert "more than IREE on: swiftnet_a (32 KiB) and swiftnet_b (64 KiB)." in text
 
 
 def test_text_is_escaped_in_pages():
-    parts = [report.Heading(1, "a < b"), report.Table(["x"], [["`<i>` **b** | c"]])]
-    page = report.to_html(parts, Path())
+    parts = [document.Heading(1, "a < b"), document.Table(["x"], [["`<i>` **b** | c"]])]
+    page = document.to_html(parts, Path())
     assert "<h1>a &lt; b</h1>" in page
     assert "<td class=l><code>&lt;i&gt;</code> <strong>b</strong> | c</td>" in page
 

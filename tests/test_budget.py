@@ -50,11 +50,6 @@ def branches(name: str, rows: int) -> str:
     return "\n".join([*lines, f"  return {total} : tensor<{rows}x8xf32>", "}"])
 
 
-@pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
 def compile_within(
     compilers: Compilers, source: Path, directory: Path, budget: int | str, *flags: str
 ) -> tuple[int, str, dict[str, Any], bytes | None]:

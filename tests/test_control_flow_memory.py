@@ -24,11 +24,6 @@ BODIES = control_flow.CONSTANT | control_flow.OPEN
 
 
 @pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
-@pytest.fixture(scope="module")
 def server() -> Iterator[MeasurementServer]:
     with MeasurementServer() as server:
         yield server

@@ -24,11 +24,6 @@ STOCK_BYTES = 8192
 STRIP = "--iree-vm-bytecode-module-strip-source-map"
 
 
-@pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
 class Crash:
     """Compiles with a crash injected, in a folder of its own."""
 

@@ -15,11 +15,6 @@ from driver_support import TARGET, Compilers
 CASES = Path(__file__).parent / "models" / "cases"
 
 
-@pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
 @pytest.mark.parametrize("policy", [[], ["--serenity-memory-budget=100000"]])
 def test_dynamic_inner_dimension_compiles(
     compilers: Compilers, policy: list[str], tmp_path: Path

@@ -7,8 +7,9 @@ import itertools
 import pytest
 
 from serenity_mlir import networks
-from serenity_mlir.core import graph_rewriting, scheduling
-from serenity_mlir.core.graph_rewriting import graph_instance
+from serenity_mlir.core import scheduling
+from serenity_mlir.networks import graph_rewriting
+from serenity_mlir.networks.graph_rewriting import graph_instance
 
 pytestmark = pytest.mark.without_iree
 

@@ -15,11 +15,6 @@ CASES = Path(__file__).parent / "models" / "cases"
 
 
 @pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
-@pytest.fixture(scope="module")
 def phases(compilers: Compilers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A module as source and at the phases from which little or nothing of ours is left."""
     folder = tmp_path_factory.mktemp("phases")

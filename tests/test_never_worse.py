@@ -120,11 +120,6 @@ CORPUS = {
 }
 
 
-@pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
 def _compile(compilers: Compilers, source: Path, *flags: str) -> tuple[bytes, dict[str, Any]]:
     report = source.with_suffix(".json")
     output = compilers.ours_output(

@@ -74,11 +74,6 @@ NETWORKS = ("swiftnet_c", "randwire_c100_b", "darts_normal")
 
 
 @pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
-@pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The corpus as files."""
     directory = tmp_path_factory.mktemp("corpus")

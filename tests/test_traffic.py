@@ -18,9 +18,9 @@ from report_support import make_function, make_region, make_report
 from typer.testing import CliRunner
 
 from serenity_mlir.cli import app
-from serenity_mlir.core import traffic
-from serenity_mlir.core.traffic import Trace, Traffic, TrafficError, simulate
+from serenity_mlir.reports import traffic
 from serenity_mlir.reports.reporting import parse_report
+from serenity_mlir.reports.traffic import Trace, Traffic, TrafficError, simulate
 
 
 def trace(accesses, sizes, given=(), kept=()):

@@ -24,11 +24,6 @@ from serenity_mlir.reports.reporting import (
 STREAM = (*TARGET, "--compile-to=stream")
 
 
-@pytest.fixture(scope="module")
-def compilers(stock_compile: str, serenity_compile: str) -> Compilers:
-    return Compilers(stock_compile, serenity_compile)
-
-
 def compile_model(
     compilers: Compilers, name: str, directory: Path, *flags: str
 ) -> tuple[Report, bytes]:

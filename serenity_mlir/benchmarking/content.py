@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from serenity_mlir import networks
+from serenity_mlir.benchmarking.document import Heading, Part, Picture, Table, Text
 from serenity_mlir.benchmarking.paper import PEAKS
 from serenity_mlir.benchmarking.peer_runs import PEERS
-from serenity_mlir.benchmarking.report import Heading, Part, Picture, Table, Text
 from serenity_mlir.benchmarking.results import (
     IREE,
     OURS,
@@ -22,15 +22,15 @@ from serenity_mlir.benchmarking.results import (
 )
 from serenity_mlir.benchmarking.session import SCHEDULING_STATES
 from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
-from serenity_mlir.core.traffic import (
+from serenity_mlir.reports.candidates import chosen_candidate
+from serenity_mlir.reports.explaining import peak_of, short_name
+from serenity_mlir.reports.reporting import FunctionReport, RegionReport, ReportError, load_report
+from serenity_mlir.reports.traffic import (
     CAPACITIES,
     DEFAULT_BLOCK_BYTES,
     TrafficError,
     traffic_of_function,
 )
-from serenity_mlir.reports.candidates import chosen_candidate
-from serenity_mlir.reports.explaining import peak_of, short_name
-from serenity_mlir.reports.reporting import FunctionReport, RegionReport, ReportError, load_report
 
 __all__ = ["compose", "load_function"]
 
@@ -404,8 +404,8 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
         "Bytes of activations between two memories, reads and writes, when so much fits on the "
         f"chip (KiB = 1024 bytes), in blocks of {DEFAULT_BLOCK_BYTES:,} bytes under Belady's "
         "replacement: IREE / serenity. Inputs, outputs and weights are not counted. The model "
-        "is in `serenity_mlir/core/traffic.py`; `serenity traffic REPORT.json` gives these figures "
-        "for any module."
+        "is in `serenity_mlir/reports/traffic.py`; `serenity traffic REPORT.json` gives these "
+        "figures for any module."
     )
     columns = ["network"]
     means = ["geometric mean of ratios"]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from serenity_mlir.core.graph_rewriting import Rewriting
+from serenity_mlir.networks.graph_rewriting import Rewriting
 
 __all__ = ["GRAPHS", "PEAKS", "Graph", "Peaks"]
 

@@ -14,9 +14,9 @@ import numpy as np
 from serenity_mlir.benchmarking.content import load_function
 from serenity_mlir.benchmarking.paper import GRAPHS
 from serenity_mlir.benchmarking.results import IREE, Counting, Results
-from serenity_mlir.core.traffic import CAPACITIES, Traffic, TrafficError, traffic_of_function
 from serenity_mlir.reports import plotting
 from serenity_mlir.reports.reporting import RegionReport
+from serenity_mlir.reports.traffic import CAPACITIES, Traffic, TrafficError, traffic_of_function
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,8 +138,8 @@ def _over_time(results: Results, reports: Path) -> Figure | None:
 def _distribution(results: Results, reports: Path) -> Figure | None:
     if _COUNTED_NETWORK not in results.networks:
         return None
-    from serenity_mlir.core import graph_rewriting
     from serenity_mlir.core.scheduling import Problem, peak_distribution, simulate
+    from serenity_mlir.networks import graph_rewriting
 
     graph = GRAPHS[_COUNTED_NETWORK]
     problem = Problem.from_dict(

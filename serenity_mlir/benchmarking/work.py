@@ -312,8 +312,8 @@ def measure_scheduling(model: str, *, states: int) -> dict[str, Any]:
     without a proof after that many states, so that who ends does not depend on the machine's load.
     """
     from serenity_mlir.benchmarking.paper import GRAPHS
-    from serenity_mlir.core import graph_rewriting
     from serenity_mlir.core.scheduling import Problem, schedule
+    from serenity_mlir.networks import graph_rewriting
 
     options = GRAPHS[model]
     rows = []

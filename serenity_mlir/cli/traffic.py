@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from serenity_mlir.cli._terminal import working
-from serenity_mlir.core import traffic
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.reports import traffic
 from serenity_mlir.reports.reporting import ReportError, load_report
 
 app = typer.Typer(help="Count off-chip traffic from a report.", add_completion=False)

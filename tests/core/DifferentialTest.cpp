@@ -177,6 +177,55 @@ std::string inspect(const Problem &problem, const ScheduleResult &result) {
   return "";
 }
 
+/// Makes a search end early: by count, by the caller, by memory or by time.
+void cutOff(SchedulerOptions &cut, Random &random) {
+  switch (random() % 4) {
+  case 0:
+    cut.stateLimit = 1 + static_cast<int64_t>(random() % 20);
+    break;
+  case 1:
+    cut.onProgress = [](const ScheduleProgress &) { return false; };
+    break;
+  case 2:
+    cut.memoryLimitBytes = static_cast<int64_t>(random() % 2000);
+    cut.stateLimit = 500; // or local improvement goes on
+    break;
+  default:
+    cut.timeLimitSeconds = 0;
+    break;
+  }
+}
+
+/// A factor for all sizes, often as large as 64 bits hold.
+int64_t randomFactor(const Problem &problem, Random &random) {
+  int64_t total = 1;
+  for (const Buffer &buffer : problem.buffers) {
+    total += buffer.bytes;
+  }
+  for (const Operation &op : problem.operations) {
+    total += op.workspaceBytes;
+  }
+  int64_t factor = INT64_MAX / total;
+  if (random() % 4 != 0) {
+    factor = 1 + static_cast<int64_t>(random() % static_cast<uint64_t>(factor));
+  }
+  return factor;
+}
+
+/// Where the optimum is not known: no bound of one solver is above the peak of
+/// the other one.
+bool testBounds(uint64_t seed, const Problem &problem,
+                const ScheduleResult &reference) {
+  ScheduleResult exact = schedule(problem);
+  std::string wrong = inspect(problem, exact);
+  if (!wrong.empty()) {
+    return fail(seed, wrong);
+  }
+  return (exact.lowerBoundBytes <= reference.peakBytes &&
+          reference.lowerBoundBytes <= exact.peakBytes) ||
+         fail(seed, "bound above a peak");
+}
+
 bool testGraph(uint64_t seed, Coverage &coverage) {
   Random random(seed ^ 0x5eed);
   bool isLarge = seed / 2 % 8 == 0;
@@ -203,16 +252,7 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
     optimum = reference.optimal ? reference.peakBytes : -1;
     ++(optimum >= 0 ? coverage.byReference : coverage.undecided);
     if (optimum < 0) {
-      ScheduleResult exact = schedule(problem);
-      wrong = inspect(problem, exact);
-      if (!wrong.empty()) {
-        return fail(seed, wrong);
-      }
-      if (exact.lowerBoundBytes > reference.peakBytes ||
-          reference.lowerBoundBytes > exact.peakBytes) {
-        return fail(seed, "bound above a peak");
-      }
-      return true;
+      return testBounds(seed, problem, reference);
     }
   }
 
@@ -262,18 +302,7 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
       !agrees("renumbered", renumber(problem, random), byDefault, optimum)) {
     return false;
   }
-  // Up to as much as 64 bits hold.
-  int64_t total = 1;
-  for (const Buffer &buffer : problem.buffers) {
-    total += buffer.bytes;
-  }
-  for (const Operation &op : problem.operations) {
-    total += op.workspaceBytes;
-  }
-  int64_t factor = INT64_MAX / total;
-  if (random() % 4 != 0) {
-    factor = 1 + static_cast<int64_t>(random() % static_cast<uint64_t>(factor));
-  }
+  int64_t factor = randomFactor(problem, random);
   if (!agrees("scaled", scale(problem, factor), switched, factor * optimum,
               !isLarge) ||
       !agrees("reversed", reverseTime(problem), byDefault, optimum)) {
@@ -294,25 +323,10 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
   }
   coverage.belowHeuristic += guess.peakBytes > optimum;
 
-  // Cut off at once, by count, by the caller, by memory, by time.
   SchedulerOptions cut = switched;
   cut.givenOrder = randomOrder(problem, random);
   int64_t given = simulate(problem, cut.givenOrder).peakBytes;
-  switch (random() % 4) {
-  case 0:
-    cut.stateLimit = 1 + static_cast<int64_t>(random() % 20);
-    break;
-  case 1:
-    cut.onProgress = [](const ScheduleProgress &) { return false; };
-    break;
-  case 2:
-    cut.memoryLimitBytes = static_cast<int64_t>(random() % 2000);
-    cut.stateLimit = 500; // or local improvement goes on
-    break;
-  default:
-    cut.timeLimitSeconds = 0;
-    break;
-  }
+  cutOff(cut, random);
   auto [usable, incumbent] = solve("cut off", problem, cut, optimum, false);
   if (!usable) {
     return false;
@@ -416,23 +430,65 @@ std::string inspect(const Packing &packing, const PackResult &result,
   return "";
 }
 
+/// Whether no two fixed offsets overlap: nothing else may be refused.
+bool areFixedApart(const Packing &packing, const NaivePacker &naive) {
+  bool apart = true;
+  for (size_t a = 0; a < packing.slices.size(); ++a) {
+    for (size_t b = 0; b < a; ++b) {
+      const Slice &x = packing.slices[a];
+      const Slice &y = packing.slices[b];
+      apart &= !x.fixedOffset || !y.fixedOffset ||
+               naive.areApart(a, *x.fixedOffset, b, *y.fixedOffset);
+    }
+  }
+  return apart;
+}
+
+/// The verifier on offsets that are mostly wrong, some by one byte only.
+bool testVerifier(uint64_t seed, const Packing &packing,
+                  const NaivePacker &naive, const std::vector<int64_t> &packed,
+                  Random &random) {
+  for (int trial = 0; trial < 8; ++trial) {
+    std::vector<int64_t> offsets = packed;
+    for (int64_t &offset : offsets) {
+      if (random() % 3 == 0) {
+        offset += static_cast<int64_t>(random() % 5) - 2;
+      }
+    }
+    if (naive.isValid(offsets) ==
+        verifyOffsets(packing.slices, packing.options, offsets).has_value()) {
+      return fail(seed, "the validator errs on offsets in trial " +
+                            std::to_string(trial));
+    }
+  }
+  return true;
+}
+
+/// The decision whether all fits into a capacity.
+bool testCapacity(uint64_t seed, const Packing &packing,
+                  const NaivePacker &naive, const PackOptions &ruled,
+                  int64_t optimum, Random &random, Coverage &coverage) {
+  PackOptions asked = ruled;
+  asked.capacity = optimum + static_cast<int64_t>(random() % 2);
+  PackResult yes = pack(packing.slices, asked);
+  if (yes.infeasible || yes.heightBytes > *asked.capacity ||
+      !naive.isValid(yes.offsets)) {
+    return fail(seed, "does not fit into " + std::to_string(*asked.capacity));
+  }
+  asked.capacity = optimum - 1;
+  PackResult no = pack(packing.slices, asked);
+  coverage.answers += 2;
+  return no.infeasible ||
+         fail(seed, "fits into " + std::to_string(*asked.capacity));
+}
+
 bool testPacking(uint64_t seed, Coverage &coverage) {
   Random random(seed ^ 0x5eed);
   Packing packing = RandomSlices(seed).make();
   NaivePacker naive(packing.slices, packing.options);
 
-  // Nothing but overlapping fixed offsets may be refused.
-  bool areFixedApart = true;
-  for (size_t a = 0; a < packing.slices.size(); ++a) {
-    for (size_t b = 0; b < a; ++b) {
-      const Slice &x = packing.slices[a];
-      const Slice &y = packing.slices[b];
-      areFixedApart &= !x.fixedOffset || !y.fixedOffset ||
-                       naive.areApart(a, *x.fixedOffset, b, *y.fixedOffset);
-    }
-  }
   std::optional<std::string> error = check(packing.slices, packing.options);
-  if (areFixedApart == error.has_value()) {
+  if (areFixedApart(packing, naive) == error.has_value()) {
     return fail(seed, error ? "refused: " + *error
                             : std::string("overlap of fixed offsets accepted"));
   }
@@ -542,34 +598,8 @@ bool testPacking(uint64_t seed, Coverage &coverage) {
     return false;
   }
 
-  // The validator on offsets that are mostly wrong, some by one byte only.
-  for (int trial = 0; trial < 8; ++trial) {
-    std::vector<int64_t> offsets = exact.offsets;
-    for (int64_t &offset : offsets) {
-      if (random() % 3 == 0) {
-        offset += static_cast<int64_t>(random() % 5) - 2;
-      }
-    }
-    if (naive.isValid(offsets) ==
-        verifyOffsets(packing.slices, packing.options, offsets).has_value()) {
-      return fail(seed, "the validator errs on offsets in trial " +
-                            std::to_string(trial));
-    }
-  }
-
-  // As a question: does it fit?
-  PackOptions asked = ruled;
-  asked.capacity = optimum + static_cast<int64_t>(random() % 2);
-  PackResult yes = pack(packing.slices, asked);
-  if (yes.infeasible || yes.heightBytes > *asked.capacity ||
-      !naive.isValid(yes.offsets)) {
-    return fail(seed, "does not fit into " + std::to_string(*asked.capacity));
-  }
-  asked.capacity = optimum - 1;
-  PackResult no = pack(packing.slices, asked);
-  coverage.answers += 2;
-  return no.infeasible ||
-         fail(seed, "fits into " + std::to_string(*asked.capacity));
+  return testVerifier(seed, packing, naive, exact.offsets, random) &&
+         testCapacity(seed, packing, naive, ruled, optimum, random, coverage);
 }
 
 bool isPositive(const char *what, int64_t count) {

@@ -314,6 +314,22 @@ static Code share(const Code &code, intptr_t source, intptr_t target,
   return copy;
 }
 
+/// The symbols of the executables that are dispatched somewhere.
+static std::set<std::string> dispatchedExecutables(MlirOperation module) {
+  std::set<std::string> dispatched;
+  walk(module, [&](MlirOperation op) {
+    MlirAttribute entries = attr(op, "entry_points");
+    if (isNull(entries) || !mlirAttributeIsAArray(entries)) {
+      return;
+    }
+    for (intptr_t i = 0, e = mlirArrayAttrGetNumElements(entries); i < e; ++i) {
+      dispatched.insert(std::string(view(mlirSymbolRefAttrGetRootReference(
+          mlirArrayAttrGetElement(entries, i)))));
+    }
+  });
+  return dispatched;
+}
+
 int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
   MlirContext context = mlirOperationGetContext(module);
   std::map<std::string, MlirOperation> executables;
@@ -416,18 +432,7 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
       }
     }
   }
-  // Executables that nobody dispatches any more.
-  std::set<std::string> dispatched;
-  walk(module, [&](MlirOperation op) {
-    MlirAttribute entries = attr(op, "entry_points");
-    if (isNull(entries) || !mlirAttributeIsAArray(entries)) {
-      return;
-    }
-    for (intptr_t i = 0, e = mlirArrayAttrGetNumElements(entries); i < e; ++i) {
-      dispatched.insert(std::string(view(mlirSymbolRefAttrGetRootReference(
-          mlirArrayAttrGetElement(entries, i)))));
-    }
-  });
+  std::set<std::string> dispatched = dispatchedExecutables(module);
   for (const std::string &symbol : replaced) {
     if (dispatched.count(symbol) == 0) {
       erase(executables[symbol]);

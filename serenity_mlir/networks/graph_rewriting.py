@@ -17,7 +17,8 @@ needs, compile it.
   partitioned too. Convolutions in several groups likewise, if no group straddles a concatenation
   boundary.
 
-    >>> from serenity_mlir.core import graph_rewriting, scheduling
+    >>> from serenity_mlir.core import scheduling
+    >>> from serenity_mlir.networks import graph_rewriting
     >>> instance = graph_rewriting.graph_instance("swiftnet_a", rewriting="all")
     >>> scheduling.schedule(instance).peak_bytes
     188160
