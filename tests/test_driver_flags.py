@@ -303,7 +303,7 @@ def test_execution_models(
 def test_constants_are_evaluated_in_the_form_that_is_chosen(
     compilers: Compilers, tmp_path: Path
 ) -> None:
-    # While forms are compared, constants are not: it would take most of the time.
+    # Constants are evaluated for the chosen candidate alone: it would take most of the time.
     text = MODELS["jax_nhwc"]()
     assert text.count('"stablehlo.concatenate"') == 1
     path = tmp_path / "scaled.mlir"

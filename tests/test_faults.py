@@ -606,7 +606,7 @@ def test_function_of_50000_operations(serenity_opt: str, tmp_path: Path) -> None
 def test_hundred_megabytes_of_constants(
     serenity_compile: str, stock_compile: str, tmp_path: Path
 ) -> None:
-    """Clones for the forms share the weights: no second copy of them is made."""
+    """Clones for candidates share the weights: no second copy of them is made."""
     size = 100 * MIB // 4
     blob = "01000000" + "0000803F" * size
     source = tmp_path / "large.mlir"

@@ -7,19 +7,20 @@
 // serenity-waves
 //
 // Lets neighbouring commands that do not depend on one another run at the same
-// time (`stream.cmd.concurrent`) where that costs no byte of the slab.
+// time (`stream.cmd.concurrent`) where that costs no byte of the slab. Such a
+// concurrent dispatch group is a wave in IREE's concurrency scheduling.
 //
-// Assumes regions in our order, one command after the other, as
-// serenity-schedule-regions and iree-stream-schedule-allocation leave them. In
-// a wave all buffers of its commands are live together, so the lifetimes in
-// `stream.resource.pack` are written anew, in steps of waves. A command joins
-// the wave before it only if then neither the live bytes of any step nor the
-// slab grow; for the slab the search for offsets is asked.
+// Assumes regions in the order of serenity-schedule-regions, one command after
+// the other, as iree-stream-schedule-allocation leaves them. All buffers of the
+// commands of a group are live together, so the lifetimes in
+// `stream.resource.pack` are rewritten in steps of groups. A command joins the
+// group before it only if neither the live bytes of any step nor the slab grow;
+// the search for offsets decides about the slab.
 //
-// Afterwards waves hold commands that neither write what another one of them
-// touches nor share bytes of the slab. Functions that stay as IREE made them
-// (`serenity.variant`), regions that have waves already, and regions with
-// commands other than dispatches, copies and fills are left as they are.
+// Afterwards no command of a group writes bytes that another one touches.
+// Functions that keep the stock order (`serenity.variant`), regions that have
+// groups already, and regions with commands other than dispatches, copies and
+// fills are not changed.
 //
 // Place in the pipeline: after iree-stream-schedule-allocation, before
 // serenity-pack.

@@ -10,16 +10,15 @@
 // (docs/memory_model.md): an allocation lives until it is released, or until
 // the last value that refers to it is dead.
 //
-//      entry: a = allocate 64           entry          one node of the graph
-//      per
-//             jump loop(a, 0)             |            block and memory state:
-//      loop(x, i):                      loop {x: 64}   x of the second
-//      iteration
-//             c = i < 6                   |   \        lies in another
-//             branch c, body, exit      body  exit     allocation of the same
-//      body:  y = allocate 64             |            size, which is the same
-//             jump loop(y, i + 1)       loop ...       state unless `i` is
-//             known
+// clang-format off
+//      entry: a = allocate 64             entry          one node of the graph per
+//             jump loop(a, 0)               |            block and memory state:
+//      loop(x, i):                        loop {x: 64}   x of the second iteration
+//             c = i < 6                     |   \        lies in another allocation
+//             branch c, body, exit        body  exit     of the same size, which is
+//      body:  y = allocate 64               |            the same state unless `i`
+//             jump loop(y, i + 1)         loop ...       is known
+// clang-format on
 
 #ifndef SERENITY_CORE_MEMORY_ALLOCATIONPROGRAM_H
 #define SERENITY_CORE_MEMORY_ALLOCATIONPROGRAM_H
