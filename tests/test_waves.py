@@ -81,7 +81,7 @@ def test_waves_are_free_and_safe(name: str, compilers: Compilers, tmp_path: Path
                 max(region.live_bytes, default=0) == region.predicted_bytes == alone.predicted_bytes
             )
             formed = waves(region)
-            assert len(formed) == region.waves
+            assert len(formed) == region.concurrent_groups
             assert sum(map(len, formed)) == region.concurrent_operations
             for wave in formed:
                 for a, b in itertools.combinations(wave, 2):
@@ -90,20 +90,20 @@ def test_waves_are_free_and_safe(name: str, compilers: Compilers, tmp_path: Path
             names = [operation.name for operation in region.operations]
             assert names == [operation.name for operation in alone.operations]
             if "order" in function.used:
-                assert alone.waves == 0
+                assert alone.concurrent_groups == 0
 
 
 def test_some_are_kept(compilers: Compilers, tmp_path: Path) -> None:
     report, text = compile_model(compilers, "jax_nhwc", tmp_path)
     (region,) = report.functions[0].regions
-    assert "order" in report.functions[0].used and region.waves > 0
-    assert text.count(b"stream.cmd.concurrent") == region.waves
+    assert "order" in report.functions[0].used and region.concurrent_groups > 0
+    assert text.count(b"stream.cmd.concurrent") == region.concurrent_groups
 
 
 def test_the_users_partitioning_wins(compilers: Compilers, tmp_path: Path) -> None:
     flag = "--iree-stream-partitioning-favor=debug"
     report, text = compile_model(compilers, "jax_nhwc", tmp_path, flag)
-    assert report.functions[0].regions[0].waves == 0
+    assert report.functions[0].regions[0].concurrent_groups == 0
     assert b"stream.cmd.concurrent" not in text
 
 
@@ -111,5 +111,5 @@ def test_stock_regions_tell_their_waves(compilers: Compilers, tmp_path: Path) ->
     report, _ = compile_model(compilers, "jax_nhwc", tmp_path, "--serenity-schedule=off")
     (function,) = report.functions
     stock = compilers.stock_output(tmp_path / "m.mlir", *STREAM)
-    assert function.stock_regions[0].waves == stock.count(b"stream.cmd.concurrent")
-    assert function.regions[0].waves == function.stock_regions[0].waves
+    assert function.stock_regions[0].concurrent_groups == stock.count(b"stream.cmd.concurrent")
+    assert function.regions[0].concurrent_groups == function.stock_regions[0].concurrent_groups
