@@ -24,6 +24,8 @@ def make_region(**changes: Any) -> dict[str, Any]:
         "states": 3,
         "seconds": None,
         "left_alone": None,
+        "recomputed": [],
+        "work": 0,
         "concurrent_groups": 0,
         "concurrent_operations": 0,
         "live_bytes": [],

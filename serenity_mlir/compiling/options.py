@@ -27,7 +27,8 @@ class SerenityOptions:
       rewrite: ``--serenity-rewrite=auto|off|always``. Split convolutions and sums over
         concatenations where the predicted peak falls, never, or wherever possible (auto).
       max_recompute: ``--serenity-max-recompute=FRACTION``. Share of a function's
-        multiply-accumulates that bands of rows may compute again; 0: none (0.15).
+        multiply-accumulates that bands of rows and values behind the peak may compute again; 0:
+        none (0.15).
       offsets: ``--serenity-offsets=exact|greedy|iree``. Algorithm that lays out the slab (exact).
       scheduler: ``--serenity-scheduler=exact|serenity|heuristic``. Algorithm that orders
         operations: best-first search with proof, the SERENITY paper's dynamic programming, or

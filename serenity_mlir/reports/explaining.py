@@ -188,7 +188,7 @@ class Explanation:
       stock_transient_peak_bytes: What the stock compiler needs, None likewise.
       chosen: Index of the candidate that was compiled, None if none was compared.
       used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
-        ``"fusion"`` and ``"rewriting"``.
+        ``"recomputation"``, ``"fusion"``, ``"rewriting"`` and ``"bands"``.
       gains: From the stock compiler to the candidate chosen; empty without numbers.
       peaks: The peak of every region with a slab, None for regions without one.
       stock_peaks: The same for the stock compiler's regions.
@@ -349,6 +349,20 @@ def _configuration_steps(
         made = changes
 
 
+def _recomputed(region: RegionReport, where: str) -> Iterator[str]:
+    """Says what is computed again for readers behind the peak, and what work that adds."""
+    if not region.recomputed:
+        return
+    work = sum(value.work for value in region.recomputed)
+    share = f"{100 * work / region.work:.1f} %" if region.work else "none"
+    sizes = ", ".join(f"{value.bytes:,}" for value in region.recomputed)
+    count = len(region.recomputed)
+    yield (
+        f"{where}{count} value{'s are' if count > 1 else ' is'} computed again instead of kept "
+        f"({sizes} bytes); extra multiply-accumulates: {share}."
+    )
+
+
 def _notes(function: FunctionReport) -> Iterator[str]:
     for number, region in enumerate(function.regions):
         where = f"Region {number}: " if len(function.regions) > 1 else ""
@@ -357,6 +371,7 @@ def _notes(function: FunctionReport) -> Iterator[str]:
             continue
         if not region.buffers:
             continue
+        yield from _recomputed(region, where)
         if region.optimal:
             how = {
                 "search": "by a complete search",

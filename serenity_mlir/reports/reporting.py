@@ -139,6 +139,21 @@ class OperationReport:
 
 
 @dataclass(frozen=True)
+class RecomputedReport:
+    """A value that a region computes once more.
+
+    Attributes:
+      location: The MLIR location of the command that makes it; None if it has none.
+      bytes: The size of the value.
+      work: Multiply-accumulates of computing it.
+    """
+
+    location: str | None
+    bytes: int
+    work: int
+
+
+@dataclass(frozen=True)
 class RegionReport:
     """An execution region: one ``stream.async.execute``, with its slab.
 
@@ -154,6 +169,8 @@ class RegionReport:
       states: States that the search has expanded.
       seconds: Wall-clock time of the search, None if it was not measured.
       left_alone: Why the region kept IREE's order, None if it was scheduled.
+      recomputed: Values that are computed again, once per further time.
+      work: Multiply-accumulates of the region without that, 0 if nothing is computed again.
       live_bytes: Live bytes at every step.
       buffers: The buffers of the slab.
       operations: Its commands in order of execution.
@@ -178,6 +195,8 @@ class RegionReport:
     externals: tuple[ExternalReport, ...] = ()
     concurrent_groups: int = 0
     concurrent_operations: int = 0
+    recomputed: tuple[RecomputedReport, ...] = ()
+    work: int = 0
 
 
 @dataclass(frozen=True)
@@ -356,7 +375,7 @@ class FunctionReport:
       stock_regions: The regions with a slab as the stock compiler orders and lays them out; empty
         where the passes ran alone.
       used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
-        ``"fusion"`` and ``"rewriting"``.
+        ``"recomputation"``, ``"fusion"``, ``"rewriting"`` and ``"bands"``.
       budget: How it stands to the memory budget, None without one.
       caller_arena_bytes: What of the transient peak lies in an arena that the caller provides;
         None if the function allocates by itself.
@@ -565,6 +584,15 @@ def _external(value: Any, place: str) -> ExternalReport:
     )
 
 
+def _recomputed(value: Any, place: str) -> RecomputedReport:
+    item = _Object(value, place)
+    return RecomputedReport(
+        location=item.optional_text("location"),
+        bytes=item.count("bytes"),
+        work=item.count("work"),
+    )
+
+
 def _region(value: Any, place: str) -> RegionReport:
     item = _Object(value, place)
     region = RegionReport(
@@ -584,6 +612,8 @@ def _region(value: Any, place: str) -> RegionReport:
         externals=item.items("externals", _external),
         concurrent_groups=item.count("concurrent_groups"),
         concurrent_operations=item.count("concurrent_operations"),
+        recomputed=item.items("recomputed", _recomputed),
+        work=item.count("work"),
     )
     for number, operation in enumerate(region.operations):
         for field, count in (

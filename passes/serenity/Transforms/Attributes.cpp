@@ -6,6 +6,7 @@
 
 #include "serenity/IREE/Ir.h"
 
+#include <cmath>
 #include <vector>
 
 namespace serenity::attributes {
@@ -22,6 +23,7 @@ constexpr const char *kVariant = "serenity.variant";
 constexpr const char *kPartitioning = "serenity.partitioning";
 constexpr const char *kCopyOf = "serenity.copy_of";
 constexpr const char *kBarrier = "serenity.barrier";
+constexpr const char *kExtraWork = "serenity.extra_work";
 constexpr const char *kRefused = "serenity.refused";
 
 bool has(MlirOperation op, const char *name) {
@@ -93,6 +95,14 @@ void setRefused(MlirOperation placeholder, const std::string &reason) {
 
 std::optional<std::string> refused(MlirOperation op) {
   return ir::stringAttr(op, kRefused);
+}
+
+void setExtraWork(MlirOperation function, double share) {
+  ir::setIntAttr(function, kExtraWork, int64_t(std::ceil(share * 1e6)));
+}
+
+double extraWork(MlirOperation function) {
+  return double(ir::intAttr(function, kExtraWork).value_or(0)) / 1e6;
 }
 
 void removeAll(MlirOperation op) {

@@ -77,6 +77,11 @@ bool isBarrier(MlirOperation op);
 void setRefused(MlirOperation placeholder, const std::string &reason);
 std::optional<std::string> refused(MlirOperation op);
 
+/// `serenity.extra_work` (integer, millionths), on functions: the share of
+/// their multiply-accumulates that bands do again.
+void setExtraWork(MlirOperation function, double share);
+double extraWork(MlirOperation function);
+
 /// Begins the names of the locations that carry the program order; the position
 /// follows. A location, because those outlive IREE's passes.
 inline constexpr std::string_view kOrderTag = "serenity.order.";

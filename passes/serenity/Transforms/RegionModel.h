@@ -42,6 +42,9 @@ public:
   /// True if argument `index` of the entry point that `dispatch` names is known
   /// to be written without being read.
   bool isWriteOnly(MlirOperation dispatch, size_t index) const;
+  /// The function that `dispatch` runs; null if it is not known, or one of
+  /// several.
+  MlirOperation functionOf(MlirOperation dispatch) const;
 
 private:
   std::map<std::string, MlirOperation> functions;
@@ -80,6 +83,8 @@ struct Command {
   /// operation whose location they inherit.
   MlirOperation op = {};
   bool synthetic = false;
+  /// A second run of a command, whose operation it still shares.
+  bool recomputed = false;
   /// Dispatch without in-place operands: results may be placed anywhere.
   bool placeable = false;
   std::vector<Access> accesses;

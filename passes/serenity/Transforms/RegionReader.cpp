@@ -703,6 +703,19 @@ static std::string unquoted(const std::string &reference) {
   return plain;
 }
 
+MlirOperation Executables::functionOf(MlirOperation dispatch) const {
+  MlirAttribute entries = ir::attr(dispatch, "entry_points");
+  if (ir::isNull(entries) || !mlirAttributeIsAArray(entries) ||
+      mlirArrayAttrGetNumElements(entries) != 1) {
+    return {nullptr};
+  }
+  auto it = functions.find(
+      unquoted(ir::toString(mlirArrayAttrGetElement(entries, 0))));
+  return it != functions.end() && ir::body(it->second).ptr
+             ? it->second
+             : MlirOperation{nullptr};
+}
+
 bool Executables::isWriteOnly(MlirOperation dispatch, size_t index) const {
   MlirAttribute entries = ir::attr(dispatch, "entry_points");
   if (ir::isNull(entries) || !mlirAttributeIsAArray(entries)) {

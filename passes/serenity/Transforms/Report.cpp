@@ -227,6 +227,17 @@ void writeRegion(Writer &json, const RegionReport &region) {
   json.key("seconds");
   json.decimal(region.seconds);
   json.fieldOrNull("left_alone", region.leftAlone);
+  json.key("recomputed");
+  json.open('[');
+  for (const RecomputedReport &value : region.recomputed) {
+    json.open('{', /*flatInside=*/true);
+    json.fieldOrNull("location", value.location);
+    json.field("bytes", value.bytes);
+    json.field("work", value.work);
+    json.close('}');
+  }
+  json.close(']');
+  json.field("work", region.work);
   json.field("concurrent_groups", region.concurrentGroups);
   json.field("concurrent_operations", region.concurrentOperations);
   json.key("live_bytes");

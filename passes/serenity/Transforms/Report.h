@@ -54,6 +54,14 @@ struct OperationReport {
   std::vector<AccessReport> externalDefs;
 };
 
+/// A value that a region computes more than once.
+struct RecomputedReport {
+  std::string location;
+  int64_t bytes = 0;
+  /// Multiply-accumulates of computing it once more.
+  int64_t work = 0;
+};
+
 struct RegionReport {
   std::string location;
   /// Maximum live bytes of the order chosen; what the slab should be.
@@ -73,6 +81,10 @@ struct RegionReport {
   std::vector<BufferReport> buffers;
   std::vector<OperationReport> operations; // in order of execution
   std::vector<ExternalReport> externals;
+  /// One entry per time that a value is computed again.
+  std::vector<RecomputedReport> recomputed;
+  /// Multiply-accumulates of the region without that; 0 if there is none.
+  int64_t work = 0;
   /// Why the region was left in IREE's order; empty if it was scheduled.
   std::string leftAlone;
 };
@@ -119,8 +131,8 @@ struct BudgetReport {
 
 /// What can be done beyond the stock compiler's result, from the least to the
 /// most intrusive.
-inline constexpr const char *meansInOrder[] = {"offsets", "order", "fusion",
-                                               "rewriting"};
+inline constexpr const char *meansInOrder[] = {
+    "offsets", "order", "recomputation", "fusion", "rewriting", "bands"};
 
 /// A segment that is computed in bands of rows.
 struct BandReport {

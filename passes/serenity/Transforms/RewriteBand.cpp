@@ -6,6 +6,7 @@
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/RewriteSplit.h"
 #include "serenity/Transforms/RewriteSum.h"
 #include "serenity/Transforms/TensorBuilder.h"
@@ -327,6 +328,10 @@ void applyBands(MlirOperation module, const BandPlan &plan) {
     reading.reorderSums = plan.reorderSums;
     FunctionGraph graph = readFunction(module, function, reading);
     Splitter splitter(module, /*throughReductions=*/true);
+    if (own->second.work > 0) {
+      attributes::setExtraWork(function, double(own->second.extraWork) /
+                                             double(own->second.work));
+    }
     std::vector<MlirOperation> dead;
     for (const Segment &segment : own->second.segments) {
       MlirValue old = result(graph.operations[segment.last - 1]);

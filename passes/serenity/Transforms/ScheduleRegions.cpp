@@ -9,6 +9,11 @@
 // transient bytes that are live together are least, and decides for every part
 // of a concatenation whether it is made in place or copied.
 //
+// Values that live across the peak are computed again behind it where that
+// lowers it: the same commands once more, with `max-recompute` as the limit of
+// the multiply-accumulates that are done again (Recompute.h). With
+// `rewrite=off` none is.
+//
 // Assumes the IR that iree-stream-async-transformation-pipeline leaves, with
 // waves of concurrency switched off for the functions concerned: regions of
 // `stream.async.*` operations with tied operands, all sizes constant. A region
@@ -16,10 +21,11 @@
 // stores, buffers of dynamic size) is left as it is, and a remark says so.
 //
 // Afterwards every region holds the same commands in the new order, without the
-// copies that in-place parts save; allocas stand just before their first user.
-// The region carries `serenity.peak_bytes`, `serenity.lower_bound_bytes` and
-// `serenity.optimal`. The peak equals the maximum of live bytes of the
-// `stream.resource.pack` that iree-stream-schedule-allocation makes of it.
+// copies that in-place parts save, some twice; allocas stand just before their
+// first user. The region carries `serenity.peak_bytes`,
+// `serenity.lower_bound_bytes` and `serenity.optimal`. The peak equals the
+// maximum of live bytes of the `stream.resource.pack` that
+// iree-stream-schedule-allocation makes of it.
 //
 // Place in the pipeline: after iree-stream-async-transformation-pipeline,
 // before iree-stream-schedule-allocation.
@@ -38,6 +44,7 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/Recompute.h"
 #include "serenity/Transforms/RegionModel.h"
 #include "serenity/Transforms/ResourceConfig.h"
 #include "serenity/Transforms/Rewrite.h"
@@ -89,6 +96,10 @@ public:
         start(std::chrono::steady_clock::now()) {}
 
   Solution solve();
+  /// An order of lower peak in which some values are computed again, of another
+  /// model; nothing if there is none.
+  std::optional<std::pair<RecomputedRegion, Solution>>
+  recompute(const Solution &solution, const Executables &executables) const;
   int evaluations() const { return int(memo.size()); }
 
 private:
@@ -130,7 +141,9 @@ private:
   int64_t evaluate(const std::vector<bool> &wanted);
   std::vector<bool> choosePlacements();
   std::vector<bool> saveCopies(std::vector<bool> placed, int64_t peak);
-  Solution solve(const std::vector<bool> &placed);
+  /// With `commands`, an order of the commands that remain, to start from.
+  Solution solve(const std::vector<bool> &placed,
+                 const std::vector<int> &commands = {});
   /// With `tight`, looks for a height equal to the peak alone.
   void packSchedule(Solution &solution, bool tight) const;
   void tryOtherOrders(Solution &best) const;
@@ -304,11 +317,17 @@ std::vector<bool> RegionScheduler::saveCopies(std::vector<bool> placed,
   return placed;
 }
 
-Solution RegionScheduler::solve(const std::vector<bool> &placed) {
+Solution RegionScheduler::solve(const std::vector<bool> &placed,
+                                const std::vector<int> &commands) {
   Solution found;
   found.plan = planRegion(model, placed, config.rangeAlignment);
-  found.schedule =
-      schedule(found.plan.problem, schedulerOptions(options.stateLimit));
+  SchedulerOptions limits = schedulerOptions(options.stateLimit);
+  for (int command : commands) {
+    auto at = std::lower_bound(found.plan.commands.begin(),
+                               found.plan.commands.end(), command);
+    limits.givenOrder.push_back(OpId(at - found.plan.commands.begin()));
+  }
+  found.schedule = schedule(found.plan.problem, limits);
   packSchedule(found, /*tight=*/false);
   tryOtherOrders(found);
   return found;
@@ -332,6 +351,30 @@ Solution RegionScheduler::solve() {
   return best;
 }
 
+std::optional<std::pair<RecomputedRegion, Solution>>
+RegionScheduler::recompute(const Solution &solution,
+                           const Executables &executables) const {
+  RecomputeOptions limits;
+  limits.maxRecompute = options.maxRecompute;
+  limits.rangeAlignment = config.rangeAlignment;
+  if (limits.maxRecompute <= 0 || options.rewrite == RewriteMode::Off) {
+    return std::nullopt;
+  }
+  std::optional<RecomputedRegion> again = recomputeAtPeak(
+      model, solution.plan, solution.schedule.order, executables, limits);
+  if (!again) {
+    return std::nullopt;
+  }
+  RegionScheduler scheduler(again->model, options, config);
+  Solution found = scheduler.solve(again->placements, again->order);
+  if (found.packing.heightBytes >= solution.packing.heightBytes) {
+    return std::nullopt;
+  }
+  found.schedule.states += solution.schedule.states;
+  found.schedule.seconds = secondsSince(start);
+  return std::make_pair(std::move(*again), std::move(found));
+}
+
 RegionReport scheduleRegion(MlirOperation execute,
                             const Executables &executables,
                             const Options &options) {
@@ -353,6 +396,15 @@ RegionReport scheduleRegion(MlirOperation execute,
       lookupResourceConfig(execute, options.defaultAlignment);
   RegionScheduler scheduler(*region.model, options, config);
   Solution solution = scheduler.solve();
+  if (auto again = scheduler.recompute(solution, executables)) {
+    region.model = std::move(again->first.model);
+    solution = std::move(again->second);
+    for (const RecomputedValue &value : again->first.values) {
+      report.recomputed.push_back({value.location, value.bytes, value.work});
+    }
+    report.work = again->first.work;
+    materialize(*region.model);
+  }
   // The solver is not trusted with the meaning of the program.
   std::optional<std::string> invalid =
       verifyOrder(solution.plan.problem, solution.schedule.order);
@@ -441,11 +493,15 @@ bool runScheduleRegions(MlirOperation module, const Options &options,
       continue;
     }
     std::string name = ir::stringAttr(function, "sym_name").value_or("");
+    // One limit of extra work for bands and for values computed again.
+    Options limits = options;
+    limits.maxRecompute = Share{
+        (1 + options.maxRecompute) / (1 + attributes::extraWork(function)) - 1};
     for (MlirOperation region : regions) {
       if (attributes::isScheduled(region)) {
         continue; // done before
       }
-      RegionReport entry = scheduleRegion(region, executables, options);
+      RegionReport entry = scheduleRegion(region, executables, limits);
       MlirOperation stale = entry.leftAlone.empty() ? MlirOperation{nullptr}
                                                     : findStaleRead(region);
       if (stale.ptr) {

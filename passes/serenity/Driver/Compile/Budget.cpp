@@ -398,6 +398,18 @@ std::vector<std::string> meansOf(Variant variant, const Configuration &config,
     means.push_back("fusion");
   }
   auto tried = search.tried().find(config);
+  if (tried != search.tried().end()) {
+    for (const FunctionReport &entry : tried->second.report.functions) {
+      if (entry.name == function &&
+          std::any_of(entry.regions.begin(), entry.regions.end(),
+                      [](const RegionReport &region) {
+                        return !region.recomputed.empty();
+                      })) {
+        means.insert(std::find(means.begin(), means.end(), "fusion"),
+                     "recomputation");
+      }
+    }
+  }
   const std::vector<RewriteSite> &sites = search.sites(config);
   for (size_t i = 0; tried != search.tried().end() && i < sites.size() &&
                      i < tried->second.rewrites.parts.size();
@@ -405,6 +417,13 @@ std::vector<std::string> meansOf(Variant variant, const Configuration &config,
     if (tried->second.rewrites.parts[i] && sites[i].function == function) {
       means.push_back("rewriting");
       break;
+    }
+  }
+  if (const BandPlan *plan = search.bandPlan(config)) {
+    if (std::any_of(
+            plan->sites.begin(), plan->sites.end(),
+            [&](const BandSite &site) { return site.function == function; })) {
+      means.push_back("bands");
     }
   }
   return means;
