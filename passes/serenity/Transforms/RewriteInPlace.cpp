@@ -188,14 +188,7 @@ static bool isTransient(MlirValue value, MlirBlock block) {
       continue;
     }
     if (isa(producer, "flow.dispatch")) {
-      std::vector<int64_t> tied = intArray(attr(producer, "tied_operands"));
-      const intptr_t index = mlirOpResultGetResultNumber(value);
-      if (index >= intptr_t(tied.size()) || tied[index] < 0) {
-        return true;
-      }
-      value = operand(producer,
-                      operandSegments(producer)[0] + intptr_t(tied[index]));
-      continue;
+      return true; // what it is tied to, it has overwritten
     }
     return isa(producer, "flow.tensor.empty") ||
            isa(producer, "flow.tensor.splat");
