@@ -70,6 +70,13 @@ CONSTANT = {
     + "scf.yield %b, %a : T, T\n}\n"
     + _product("%s", "%r#0", "%r#1")
     + "return %s : T",
+    # The first %q is made by the dispatch of the first result, and read by nothing.
+    "replaced_beside_a_result": "%y = arith.addf %x, %x : T\n%z = arith.addf %x, %y : T\n"
+    + "%r = scf.for %i = %c0 to %c6 step %c1 iter_args(%q = %y) -> (T) {\n"
+    + _product("%b", "%x")
+    + "scf.yield %b : T\n}\n"
+    + _product("%s", "%r")
+    + "return %z, %s : T, T",
     "nested": _counted(
         "%splat",
         _product("%m", "%a")
@@ -112,10 +119,14 @@ OPEN = {
 }
 
 
+def _result_types(body: str) -> str:
+    return body.rpartition(" : ")[2]
+
+
 def module(bodies: dict[str, str]) -> str:
     """One module with a function per body."""
     functions = (
-        f"func.func @{name}(%x: T, %n: i32) -> T {{{_HEAD}{body}\n}}"
+        f"func.func @{name}(%x: T, %n: i32) -> ({_result_types(body)}) {{{_HEAD}{body}\n}}"
         for name, body in bodies.items()
     )
     return re.sub(r"\bT\b", TYPE, "\n".join(functions))
