@@ -215,6 +215,12 @@ module {
   ^bb1:
     %result, %t = stream.resource.alloca uninitialized : !stream.resource<transient>{%c64} => !stream.timepoint
   }
+  util.func public @released(%arg0: index) -> !hal.buffer_view {
+    %c64 = arith.constant 64 : index
+    %result, %t = stream.resource.alloca uninitialized : !stream.resource<external>{%c64} => !stream.timepoint
+    %result_0, %t_1 = stream.resource.alloca uninitialized : !stream.resource<external>{%c64} => !stream.timepoint
+    %3 = stream.resource.dealloca await(%2) => %result : !stream.resource<external>{%c64} => !stream.timepoint
+  }
   util.func public @dynamic(%arg0: index) {
     %result, %t = stream.resource.alloca uninitialized : !stream.resource<transient>{%arg0} => !stream.timepoint
   }
@@ -223,10 +229,12 @@ module {
 
 
 def test_reads_transient_memory() -> None:
-    # First 128 alone; then the variable's 64 with another 128. Results do not count.
+    # First 128 alone; then the variable's 64 with another 128. Results do not count, unless they are
+    # released.
     assert read_stream_ir(_STREAM) == {
         "straight": FunctionMemory((128, 128), True, 192),
         "branch": FunctionMemory((64,), False, None),
+        "released": FunctionMemory((), True, 64),
         "dynamic": FunctionMemory((None,), True, None),
     }
 

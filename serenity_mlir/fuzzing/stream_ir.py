@@ -30,8 +30,9 @@ class FunctionMemory:
     Attributes:
       slabs: bytes of every transient allocation, in order; None for sizes that are no constants.
       straight: whether the function has neither branches nor loops nor calls.
-      peak_bytes: the most transient memory alive at a time, new values of variables included; None
-        where the function is not straight or a size, results included, is no constant.
+      peak_bytes: the most transient memory alive at a time, new values of variables and allocations
+        of any kind that are released again included; None where the function is not straight or a
+        size, results included, is no constant.
     """
 
     slabs: tuple[int | None, ...]
@@ -66,6 +67,8 @@ def _read(lines: list[str]) -> FunctionMemory:
     constants = {m[1]: int(m[2]) for m in map(_CONSTANT.match, lines) if m}
     slabs: list[int | None] = []
     straight, known = True, True
+    # What could be a result, but is released, is transient.
+    released = {match[1] for match in map(_DEALLOCA.search, lines) if match}
     alive: dict[str, int] = {}
     live = peak = 0
     for line in lines:
@@ -77,7 +80,8 @@ def _read(lines: list[str]) -> FunctionMemory:
                 slabs.append(size)
             if size is None:
                 known = False
-            if match[2] not in ("transient", "variable") or size is None:
+            counted = match[2] in ("transient", "variable") or match[1] in released
+            if not counted or size is None:
                 continue
             alive[match[1]] = size
             live += size

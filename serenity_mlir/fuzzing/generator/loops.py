@@ -96,7 +96,9 @@ class Loops(Dynamic):
         position = self.index_argument(I32, length)
         caches = []
         for _ in range(rng.choice([1, 2, 2])):
-            data = [0.0] * (length * width) if rng.random() < 0.6 else self.data(of)
+            # Not two that start equal: IREE takes them for one and adds a part twice.
+            start = [float(len(caches))] * (length * width)
+            data = start if rng.random() < 0.6 else self.data(of)
             item = Global(f"cache{len(self.globals)}", of, data, True)
             self.globals.append(item)
             old = self.add("global_load", [], of, name=item.name)
