@@ -229,7 +229,7 @@ module {
 
 
 def test_reads_transient_memory() -> None:
-    # First 128 alone; then the variable's 64 with another 128. Results do not count, unless they are
+    # First 128 alone; then the variable's 64 with another 128. Results count where they are
     # released.
     assert read_stream_ir(_STREAM) == {
         "straight": FunctionMemory((128, 128), True, 192),
