@@ -94,7 +94,7 @@ class Loops(Dynamic):
         row = Type((1, width), self.element)
         query = self.tensor_argument(row)
         position = self.index_argument(I32, length)
-        caches = []
+        caches: list[tuple[Global, Value]] = []
         for _ in range(rng.choice([1, 2, 2])):
             # Not two that start equal: IREE takes them for one and adds a part twice.
             start = [float(len(caches))] * (length * width)
