@@ -213,6 +213,17 @@ std::string toString(MlirLocation location) {
   return text;
 }
 
+std::string toString(MlirOperation op) {
+  MlirOpPrintingFlags flags = mlirOpPrintingFlagsCreate();
+  constexpr intptr_t elements = 64;
+  mlirOpPrintingFlagsElideLargeElementsAttrs(flags, elements);
+  mlirOpPrintingFlagsElideLargeResourceString(flags, 0);
+  std::string text;
+  mlirOperationPrintWithFlags(op, flags, appendTo, &text);
+  mlirOpPrintingFlagsDestroy(flags);
+  return text;
+}
+
 std::string firstPlace(MlirLocation location) {
   for (;;) {
     if (mlirLocationIsACallSite(location)) {
@@ -444,11 +455,8 @@ MlirPass createModulePass(std::string_view argument,
                                 0, nullptr, callbacks, data);
 }
 
-bool runPipeline(MlirOperation module, const std::string &pipeline,
-                 bool verify) {
-  MlirPassManager manager =
-      mlirPassManagerCreate(mlirOperationGetContext(module));
-  mlirPassManagerEnableVerifier(manager, verify);
+bool parsePipeline(MlirPassManager manager, MlirOperation module,
+                   const std::string &pipeline) {
   std::string wrapped = pipeline;
   if (wrapped.rfind("builtin.module(", 0) != 0) {
     wrapped = "builtin.module(" + wrapped + ")";
@@ -459,9 +467,17 @@ bool runPipeline(MlirOperation module, const std::string &pipeline,
                 .value != 0;
   if (!ok) {
     emitError(mlirOperationGetLocation(module), message);
-  } else {
-    ok = mlirPassManagerRunOnOp(manager, module).value != 0;
   }
+  return ok;
+}
+
+bool runPipeline(MlirOperation module, const std::string &pipeline,
+                 bool verify) {
+  MlirPassManager manager =
+      mlirPassManagerCreate(mlirOperationGetContext(module));
+  mlirPassManagerEnableVerifier(manager, verify);
+  bool ok = parsePipeline(manager, module, pipeline) &&
+            mlirPassManagerRunOnOp(manager, module).value != 0;
   mlirPassManagerDestroy(manager);
   return ok;
 }

@@ -89,6 +89,8 @@ void setUnitAttr(MlirOperation op, std::string_view attrName);
 std::string toString(MlirType type);
 std::string toString(MlirAttribute attr);
 std::string toString(MlirLocation location);
+/// Without locations and the bytes of large constants.
+std::string toString(MlirOperation op);
 /// The first place of a fused location, the callee of a call; empty if unknown.
 /// Fusion piles up dozens of places, a region has those of all its operations.
 std::string firstPlace(MlirLocation location);
@@ -169,6 +171,11 @@ private:
 MlirPass createModulePass(std::string_view argument,
                           std::string_view description,
                           std::function<bool(MlirOperation)> run);
+
+/// Adds a textual pipeline to `manager`. Returns false, after an error on
+/// `module`, if it cannot be parsed.
+bool parsePipeline(MlirPassManager manager, MlirOperation module,
+                   const std::string &pipeline);
 
 /// Runs a textual pipeline (`builtin.module(...)` or a bare pass list)
 /// silently, outside of any invocation. Returns false on failure.

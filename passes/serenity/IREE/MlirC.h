@@ -202,6 +202,8 @@ bool mlirOperationRemoveDiscardableAttributeByName(MlirOperation op,
                                                    MlirStringRef name);
 void mlirOperationPrint(MlirOperation op, MlirStringCallback callback,
                         void *userData);
+void mlirOperationPrintWithFlags(MlirOperation op, MlirOpPrintingFlags flags,
+                                 MlirStringCallback callback, void *userData);
 void mlirOperationWriteBytecode(MlirOperation op, MlirStringCallback callback,
                                 void *userData);
 bool mlirOperationVerify(MlirOperation op);

@@ -95,6 +95,11 @@ CandidateBuilder::CandidateBuilder(
 }
 
 CandidateBuilder::~CandidateBuilder() {
+  for (const auto &item : formed) {
+    if (item.second.ptr) {
+      mlirOperationDestroy(item.second);
+    }
+  }
   for (const Banded &item : banded) {
     if (item.base.module.ptr) {
       mlirOperationDestroy(item.base.module);
@@ -202,11 +207,13 @@ PartGroups CandidateBuilder::findJoins(const Configuration &config,
   return joins;
 }
 
-MlirOperation CandidateBuilder::make(const Configuration &config,
-                                     int64_t stateLimit,
-                                     RewriteOutcome *outcome,
-                                     Constants constants) {
+/// The module of a candidate before IREE's phases; null if it is not to be
+/// used.
+MlirOperation CandidateBuilder::rewrite(const Configuration &config,
+                                        int64_t stateLimit,
+                                        RewriteOutcome *outcome) {
   MlirOperation module = mlirOperationClone(baseOf(config).module);
+  const bool rewritten = numRewrites(config) > 0 || config.bands > 0;
   bool ok = true;
   if (numRewrites(config) > 0) {
     RewriteOptions options;
@@ -216,27 +223,36 @@ MlirOperation CandidateBuilder::make(const Configuration &config,
     ok = applyRewrites(module, config.sites, options, outcome);
   }
   ok = ok && !rewrite::refusedTensor(module);
-  const bool rewritten = numRewrites(config) > 0 || config.bands > 0;
   preventFusion(module, config.unfused);
   if (rewritten) {
     tagProgramOrder(module); // the order that accumulations assume
   }
-  std::vector<std::string> changed;
-  auto override = [&](const char *name, const std::optional<bool> &value) {
-    if (value) {
-      changed.push_back(name);
-      ok = ok && flags.count(name) && setFlag(name, *value ? "true" : "false");
-    }
-  };
   // IREE's passes end the process on an operation that the verifier refuses.
-  ok = ok && (!rewritten || mlirOperationVerify(module));
-  override(multiUseFlag, config.fuseMultiUse);
+  if (!ok || (rewritten && !mlirOperationVerify(module))) {
+    mlirOperationDestroy(module);
+    return MlirOperation{nullptr};
+  }
+  return module;
+}
+
+bool CandidateBuilder::runToFlow(MlirOperation module,
+                                 const Configuration &config,
+                                 Constants constants) {
+  std::vector<std::string> changed;
+  bool ok = true;
+  auto override = [&](const char *name, bool value) {
+    changed.push_back(name);
+    ok = ok && flags.count(name) && setFlag(name, value ? "true" : "false");
+  };
+  if (config.fuseMultiUse) {
+    override(multiUseFlag, *config.fuseMultiUse);
+  }
   if (constants == Constants::Symbolic && evaluates()) {
     override(evaluateFlag, false);
   }
   if (ok) {
     iree_compiler_invocation_t *inv = real::invocationCreate(session);
-    real::setVerifyIR(inv, false); // once, below
+    real::setVerifyIR(inv, false); // once, afterwards
     real::setCompileFromPhase(inv, "preprocessing");
     real::setCompileToPhase(inv, "flow");
     ok = ireeCompilerInvocationImportBorrowModule(inv, module) &&
@@ -250,19 +266,49 @@ MlirOperation CandidateBuilder::make(const Configuration &config,
     }
   }
   if (!ok) {
-    mlirOperationDestroy(module);
-    return MlirOperation{nullptr};
+    return false;
   }
   removeBarriers(module);
-  if (rewritten) {
+  if (numRewrites(config) > 0 || config.bands > 0) {
     restoreProgramOrder(module);
   }
+  return mlirOperationVerify(module);
+}
+
+MlirOperation CandidateBuilder::make(const Configuration &config,
+                                     int64_t stateLimit,
+                                     RewriteOutcome *outcome,
+                                     Constants constants) {
+  MlirOperation module = rewrite(config, stateLimit, outcome);
+  if (!module.ptr) {
+    return module;
+  }
+  const char *fusion = !config.fuseMultiUse   ? "as given "
+                       : *config.fuseMultiUse ? "fused "
+                                              : "not fused ";
+  std::string text = fusion;
+  text += constants == Constants::Symbolic ? "symbolic " : "evaluated ";
+  text += ir::toString(module);
+  auto known = formed.find(text);
+  if (known == formed.end()) {
+    if (!runToFlow(module, config, constants)) {
+      mlirOperationDestroy(module);
+      module.ptr = nullptr;
+    }
+    known = formed.emplace(std::move(text), module).first;
+  } else {
+    mlirOperationDestroy(module);
+  }
+  if (!known->second.ptr) {
+    return MlirOperation{nullptr};
+  }
+  module = mlirOperationClone(known->second);
   if (config.inPlace != Configuration::None) {
     updateInPlace(module, config.inPlace == Configuration::SingleUse);
-  }
-  if (!mlirOperationVerify(module)) {
-    mlirOperationDestroy(module);
-    return MlirOperation{nullptr};
+    if (!mlirOperationVerify(module)) {
+      mlirOperationDestroy(module);
+      return MlirOperation{nullptr};
+    }
   }
   return module;
 }

@@ -141,6 +141,11 @@ private:
   };
   Base &baseOf(const Configuration &config);
 
+  MlirOperation rewrite(const Configuration &config, int64_t stateLimit,
+                        RewriteOutcome *outcome);
+  /// Runs IREE's phases on a module; false if it refuses the module.
+  bool runToFlow(MlirOperation module, const Configuration &config,
+                 Constants constants);
   bool setFlag(const std::string &name, const std::string &value);
   void setBase(Configuration::Storage storage, MlirOperation module);
   void makeQuantizedBases();
@@ -149,6 +154,10 @@ private:
   const std::map<std::string, std::string> &flags;
   std::array<Base, 3> bases;
   std::vector<Banded> banded;
+  /// Modules at the flow phase before dispatches overwrite operands, by the
+  /// text that they were made from: other configurations often lead to the
+  /// same module, for which IREE is run once. Null: IREE refuses it.
+  std::map<std::string, MlirOperation> formed;
 };
 
 } // namespace serenity

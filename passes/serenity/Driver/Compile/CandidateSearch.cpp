@@ -141,6 +141,7 @@ void CandidateSearch::forget() {
     }
   }
   candidates.clear();
+  placedFrom.clear();
   promising.clear();
   maker.reset();
   bandPlans.clear();
@@ -332,23 +333,42 @@ CandidateSearch::placeCandidate(const Configuration &config) {
   if (entry.symbolic && !remake(config, entry, statesPerOrder)) {
     return entry.cost;
   }
+  // Other configurations may lead to the same module.
+  auto same = placedFrom.emplace(ir::toString(entry.flow), config);
+  if (!same.second) {
+    const Candidate &twin = candidates.at(same.first->second);
+    if (twin.placed.ptr) {
+      entry.placed = mlirOperationClone(twin.placed);
+      entry.report = twin.report;
+      entry.peaks = twin.peaks;
+      entry.cost = twin.cost;
+      return entry.cost;
+    }
+  }
+  layOut(entry);
+  return entry.cost;
+}
+
+/// From the flow phase to the slabs.
+void CandidateSearch::layOut(Candidate &entry) {
   entry.placed = mlirOperationClone(entry.flow);
   Options quick = limited(
       options,
       scaledStates(std::clamp(statesOfPlacedCandidates - placedStates,
                               statesPerEstimate, statesPerPlacedCandidate),
                    entry.numDispatches));
+  entry.report = ModuleReport();
   bool ok = stream.toSlabs(entry.placed, &quick, &entry.report, false);
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {
       placedStates += region.states;
     }
   }
+  entry.cost = std::nullopt;
   if (ok) {
     entry.peaks = stream.peaks(entry.placed, quick, options.offsets);
     entry.cost = cost(entry.peaks);
   }
-  return entry.cost;
 }
 
 /// Solves the chosen candidate once more without the limit of the comparison,

@@ -91,6 +91,7 @@ private:
   std::optional<int64_t> estimate(MlirOperation flow);
   bool remake(const Configuration &config, Candidate &entry,
               int64_t stateLimit);
+  void layOut(Candidate &entry);
   std::optional<int64_t> placeCandidate(const Configuration &config);
   Configuration placeBest(bool rewritten);
   Configuration leastOf(const Configuration &best,
@@ -126,6 +127,9 @@ private:
   /// Per function, the least peak without our order.
   Peaks bestStock;
   std::map<Configuration, Candidate> candidates;
+  /// Candidates with laid out slabs, by the text of their module at the flow
+  /// phase.
+  std::map<std::string, Configuration> placedFrom;
   /// Those that the present search has asked for, and their dispatches.
   std::set<Configuration> asked;
   int64_t askedDispatches = 0;

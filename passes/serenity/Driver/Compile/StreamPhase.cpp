@@ -102,7 +102,7 @@ bool StreamPhase::runIree(MlirOperation module, const std::string &text,
     return ireeCompilerInvocationRunPassPipeline(inv, text.c_str());
   }
   // Verified once at the end instead of after every pass: this is a try.
-  return ir::runPipeline(module, text, /*verify=*/false);
+  return pipelines.run(module, text);
 }
 
 /// Textual pipelines do not see the session's options, so they are repeated.

@@ -10,6 +10,7 @@
 
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/IREE/PipelineCache.h"
 #include "serenity/Transforms/Options.h"
 #include "serenity/Transforms/Report.h"
 
@@ -67,6 +68,7 @@ private:
   const UserFlags &user;
   const bool &verify;
   const std::vector<std::string> &printIrAfter;
+  ir::PipelineCache pipelines;
 };
 
 /// The peaks of a module with laid out slabs if `algorithm` packs them.
