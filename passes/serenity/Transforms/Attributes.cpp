@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kPrefix = "serenity.";
 constexpr const char *kScheduled = "serenity.scheduled";
 constexpr const char *kEstimatedPeakBytes = "serenity.estimated_peak_bytes";
+constexpr const char *kPredictedPeakBytes = "serenity.predicted_peak_bytes";
 constexpr const char *kPeakBytes = "serenity.peak_bytes";
 constexpr const char *kLowerBoundBytes = "serenity.lower_bound_bytes";
 constexpr const char *kOptimal = "serenity.optimal";
@@ -49,6 +50,10 @@ void setEstimatedOrder(MlirOperation function, const Order &order) {
 
 std::optional<int64_t> estimatedPeakBytes(MlirOperation function) {
   return ir::intAttr(function, kEstimatedPeakBytes);
+}
+
+void setPredictedPeakBytes(MlirOperation function, int64_t bytes) {
+  ir::setIntAttr(function, kPredictedPeakBytes, bytes);
 }
 
 void setExactOrder(MlirOperation execute, const Order &order) {

@@ -40,6 +40,10 @@ bool isScheduled(MlirOperation op);
 void setEstimatedOrder(MlirOperation function, const Order &order);
 std::optional<int64_t> estimatedPeakBytes(MlirOperation function);
 
+/// `serenity.predicted_peak_bytes`, on functions before dispatches are formed:
+/// the transient peak that the fusion model predicts.
+void setPredictedPeakBytes(MlirOperation function, int64_t bytes);
+
 /// Marks a `stream.async.execute` as scheduled, with `serenity.peak_bytes` (the
 /// live bytes of the `stream.resource.pack` that IREE makes of it),
 /// `serenity.lower_bound_bytes` and `serenity.optimal`.
