@@ -221,6 +221,15 @@ module {
     %result_0, %t_1 = stream.resource.alloca uninitialized : !stream.resource<external>{%c64} => !stream.timepoint
     %3 = stream.resource.dealloca await(%2) => %result : !stream.resource<external>{%c64} => !stream.timepoint
   }
+  util.func public @later_result(%arg0: index) -> !hal.buffer_view {
+    %c16 = arith.constant 16 : index
+    %c128 = arith.constant 128 : index
+    %c200 = arith.constant 200 : index
+    %result, %t = stream.resource.alloca uninitialized : !stream.resource<external>{%c200} => !stream.timepoint
+    %result_0, %t_1 = stream.resource.alloca uninitialized : !stream.resource<transient>{%c128} => !stream.timepoint
+    %3 = stream.resource.dealloca await(%2) => %result_0 : !stream.resource<transient>{%c128} => !stream.timepoint
+    %result_2, %t_3 = stream.resource.alloca uninitialized : !stream.resource<external>{%c16} => !stream.timepoint
+  }
   util.func public @dynamic(%arg0: index) {
     %result, %t = stream.resource.alloca uninitialized : !stream.resource<transient>{%arg0} => !stream.timepoint
   }
@@ -229,12 +238,13 @@ module {
 
 
 def test_reads_transient_memory() -> None:
-    # First 128 alone; then the variable's 64 with another 128. Results count where they are
-    # released.
+    # First 128 alone; then the variable's 64 with another 128. Of external values, those that are
+    # released are no results. A result that is made last: 200 + 128 first, 216 at the end.
     assert read_stream_ir(_STREAM) == {
         "straight": FunctionMemory((128, 128), True, 192),
         "branch": FunctionMemory((64,), False, None),
         "released": FunctionMemory((), True, 64),
+        "later_result": FunctionMemory((128,), True, 112),
         "dynamic": FunctionMemory((None,), True, None),
     }
 

@@ -30,9 +30,8 @@ class FunctionMemory:
     Attributes:
       slabs: bytes of every transient allocation, in order; None for sizes that are no constants.
       straight: whether the function has neither branches nor loops nor calls.
-      peak_bytes: the most transient memory alive at a time, new values of variables and allocations
-        of any kind that are released again included; None where the function is not straight or a
-        size, results included, is no constant.
+      peak_bytes: the most memory that the function has allocated at a time, less its results; None
+        where the function is not straight or a size is no constant.
     """
 
     slabs: tuple[int | None, ...]
@@ -67,10 +66,9 @@ def _read(lines: list[str]) -> FunctionMemory:
     constants = {m[1]: int(m[2]) for m in map(_CONSTANT.match, lines) if m}
     slabs: list[int | None] = []
     straight, known = True, True
-    # What could be a result, but is released, is transient.
     released = {match[1] for match in map(_DEALLOCA.search, lines) if match}
     alive: dict[str, int] = {}
-    live = peak = 0
+    live = peak = results = 0
     for line in lines:
         if _CONTROL.match(line):
             straight = False
@@ -80,9 +78,10 @@ def _read(lines: list[str]) -> FunctionMemory:
                 slabs.append(size)
             if size is None:
                 known = False
-            counted = match[2] in ("transient", "variable") or match[1] in released
-            if not counted or size is None:
+            if size is None:
                 continue
+            if match[2] == "external" and match[1] not in released:
+                results += size
             alive[match[1]] = size
             live += size
             peak = max(peak, live)
@@ -92,4 +91,4 @@ def _read(lines: list[str]) -> FunctionMemory:
             # Of a form that is not known here: better no number than a wrong one.
             slabs.append(None)
             known = False
-    return FunctionMemory(tuple(slabs), straight, peak if straight and known else None)
+    return FunctionMemory(tuple(slabs), straight, peak - results if straight and known else None)
