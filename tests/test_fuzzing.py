@@ -230,6 +230,14 @@ module {
     %3 = stream.resource.dealloca await(%2) => %result_0 : !stream.resource<transient>{%c128} => !stream.timepoint
     %result_2, %t_3 = stream.resource.alloca uninitialized : !stream.resource<external>{%c16} => !stream.timepoint
   }
+  util.func private @helper(%arg0: !stream.resource<external>) -> (!stream.resource<transient>, !stream.timepoint) {
+    %c32 = arith.constant 32 : index
+    %c64 = arith.constant 64 : index
+    %result, %t = stream.resource.alloca uninitialized : !stream.resource<transient>{%c32} => !stream.timepoint
+    %result_0, %t_1 = stream.resource.alloca uninitialized : !stream.resource<transient>{%c64} => !stream.timepoint
+    %2 = stream.resource.dealloca await(%1) => %result_0 : !stream.resource<transient>{%c64} => !stream.timepoint
+    util.return %result, %2 : !stream.resource<transient>, !stream.timepoint
+  }
   util.func public @dynamic(%arg0: index) {
     %result, %t = stream.resource.alloca uninitialized : !stream.resource<transient>{%arg0} => !stream.timepoint
   }
@@ -245,6 +253,7 @@ def test_reads_transient_memory() -> None:
         "branch": FunctionMemory((64,), False, None),
         "released": FunctionMemory((), True, 64),
         "later_result": FunctionMemory((128,), True, 112),
+        "helper": FunctionMemory((32, 64), True, 64),
         "dynamic": FunctionMemory((None,), True, None),
     }
 

@@ -20,6 +20,7 @@ _ALLOCA = re.compile(
     r"^\s*(%\w+), %\w+ = stream\.resource\.alloca .*!stream\.resource<(\w+)>\{(%\w+)\}"
 )
 _DEALLOCA = re.compile(r"stream\.resource\.dealloca .*=> (%\w+) : !stream\.resource<(\w+)>")
+_RETURN = re.compile(r"^\s*util\.return (.*?) :")
 _CONTROL = re.compile(r"^\s*(?:%[\w:, %]+ = )?(?:scf\.|cf\.|util\.call )")
 
 
@@ -67,6 +68,9 @@ def _read(lines: list[str]) -> FunctionMemory:
     slabs: list[int | None] = []
     straight, known = True, True
     released = {match[1] for match in map(_DEALLOCA.search, lines) if match}
+    # A private function returns resources of any kind.
+    returns = (match[1] for match in map(_RETURN.match, lines) if match)
+    returned = {name for operands in returns for name in re.findall(r"%\w+", operands)}
     alive: dict[str, int] = {}
     live = peak = results = 0
     for line in lines:
@@ -80,7 +84,7 @@ def _read(lines: list[str]) -> FunctionMemory:
                 known = False
             if size is None:
                 continue
-            if match[2] == "external" and match[1] not in released:
+            if match[1] not in released and (match[2] == "external" or match[1] in returned):
                 results += size
             alive[match[1]] = size
             live += size
