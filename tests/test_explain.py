@@ -132,6 +132,46 @@ def test_labels_say_what_copies_are_for() -> None:
     )
 
 
+def test_repeated_names_carry_their_locations() -> None:
+    """Two layers share an entry point, as equal layers do; `next_use` names one of them."""
+    places = [
+        'loc("layer1/conv"("model.mlir":3:5))',
+        'loc("layer2/conv")',
+        'loc("some/folder/model.mlir":7:11)',
+        None,
+    ]
+    operations = [
+        {**operation("@conv", 0, [], [access(0)]), "location": places[0]},
+        {**operation("@conv", 1, [], [access(1)]), "location": places[1]},
+        {**operation("@conv", 2, [access(0), access(1)], [access(2)]), "location": places[2]},
+        {**operation("@sum", 3, [access(2)], []), "location": places[0]},
+    ]
+    buffers = [
+        {"name": "@conv", "first": i, "last": last, "bytes": 64, "offset": 64 * i}
+        for i, last in enumerate([2, 2, 3])
+    ]
+    found = parsed(operations=operations, buffers=buffers, live_bytes=[64, 128, 192, 64])
+    peak = explaining.peak_of(found)
+    assert peak is not None and peak.step == 2
+    # Equally large ones in the order in which they begin.
+    assert [live.label for live in peak.buffers] == [
+        "conv (layer1/conv)",
+        "conv (layer2/conv)",
+        "conv (model.mlir:7)",
+    ]
+    assert peak.operations == ("conv (model.mlir:7)",)
+    assert [live.last_use for live in peak.buffers] == ["conv (model.mlir:7)"] * 2 + ["sum"]
+    # At one place, or at none, the location tells nothing apart.
+    same = [{**each, "location": places[0]} for each in operations]
+    unplaced = [{**each, "location": None} for each in operations]
+    for changed in same, unplaced:
+        peak = explaining.peak_of(
+            parsed(operations=changed, buffers=buffers, live_bytes=[64, 128, 192, 64])
+        )
+        assert peak is not None
+        assert [live.label for live in peak.buffers] == ["conv"] * 3
+
+
 def test_peak_without_operations_or_buffers() -> None:
     peak = explaining.peak_of(parsed(operations=[]))
     assert peak is not None and peak.operations == ()

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serenity_mlir.reports.candidates import Change, changes_of, chosen_candidate
+from serenity_mlir.reports.places import with_places
 from serenity_mlir.reports.reporting import (
     AccessReport,
     CandidateReport,
@@ -106,6 +107,15 @@ def operation_labels(region: RegionReport) -> tuple[str, ...]:
     return tuple(labels)
 
 
+def _placed_buffers(region: RegionReport) -> tuple[str, ...]:
+    """The labels of buffers, repeated ones with the location of their first writer."""
+    locations: list[str | None] = [None] * len(region.buffers)
+    for operation in reversed(region.operations):
+        for access in operation.defs:
+            locations[access.buffer] = operation.location
+    return with_places(buffer_labels(region), locations)
+
+
 @dataclass(frozen=True)
 class LiveBuffer:
     """A buffer that is live at a peak.
@@ -113,7 +123,8 @@ class LiveBuffer:
     Attributes:
       buffer: Its index in the region.
       name: The entry point or command that writes it first.
-      label: The same for people (`buffer_labels`).
+      label: The same for people (`buffer_labels`), with the location of its first writer if
+        buffers at other places are called the same.
       bytes: Its size.
       first: The step at which it begins.
       last: The last step at which it is live.
@@ -250,8 +261,8 @@ def peak_of(region: RegionReport) -> Peak | None:
     if not region.live_bytes or not region.buffers:
         return None
     step = max(range(len(region.live_bytes)), key=lambda i: region.live_bytes[i])
-    names = buffer_labels(region)
-    called = operation_labels(region)
+    names = _placed_buffers(region)
+    called = with_places(operation_labels(region), [op.location for op in region.operations])
     touching: list[list[int]] = [[] for _ in region.buffers]
     for number, operation in enumerate(region.operations):
         for touched in operation.buffers:
@@ -457,7 +468,7 @@ def _budget_notes(report: Report, function: FunctionReport) -> Iterator[str]:
         yield f"it misses its budget of {budget:,} bytes by {function.budget.over_bytes:,}."
         if function.budget.region is None:
             return
-        labels = buffer_labels(function.regions[function.budget.region])
+        labels = _placed_buffers(function.regions[function.budget.region])
         shrink = ", ".join(
             f"{labels[entry.buffer]} by {entry.shrink_bytes:,}"
             for entry in function.budget.buffers
