@@ -110,6 +110,7 @@ def test_peak_falls_by_keeping_a_producer_apart(tmp_path: Path) -> None:
 )
 def test_flag_of_the_user_wins(tmp_path: Path, flag: str) -> None:
     function = _compiled(tmp_path, flag)
+    assert function.candidates
     assert not any(candidate.unfused_producers for candidate in function.candidates)
     assert function.transient_peak_bytes == function.stock_transient_peak_bytes
 
