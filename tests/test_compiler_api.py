@@ -185,7 +185,7 @@ def test_flags_reach_the_compiler_through_iree_s_own_functions(tmp_path: Path) -
         **LLVM_CPU,
     )
     first = json.loads(report.read_text())
-    assert first["schema"] == 1
+    assert first["schema"] == 2
     assert [f["name"] for f in first["functions"]] == [
         f["name"] for f in json.loads((tmp_path / "other.json").read_text())["functions"]
     ]
