@@ -230,7 +230,7 @@ def changed(**fields):
 
 
 def test_unknown_sizes_are_not_compared_but_known_ones_are():
-    dynamic = changed(transient_peak_bytes=None, external_bytes=None)
+    dynamic = changed(transient_peak_bytes=None, external_bytes=None, peak_bytes=None)
     assert problems(measurement(transient=123, inputs=7), dynamic) == []
     assert problems(measurement(persistent=5), dynamic)
 
@@ -277,7 +277,7 @@ def test_never_worse_is_judged_by_what_the_runtime_can_show():
 
 
 def test_a_function_missing_in_the_report_must_not_allocate():
-    empty = {"functions": [], "persistent_bytes": 0}
+    empty = make_report([])
     assert problems(measurement(), empty)
     assert problems(measurement(transient=0), empty)
     assert problems(measurement(transient=0, results=0), empty) == []

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from serenity_mlir.fuzzing.program import Block, Function, Operation, Program, T
 from serenity_mlir.fuzzing.structure import REFUSED, TARGETS, Tools, compare_structure
 from serenity_mlir.measuring.measurement import MeasurementServer, measure
 from serenity_mlir.measuring.predictions import read_prediction
+from serenity_mlir.reports.reporting import Report, load_report
 
 
-def _compile(source: str, directory: Path, rewrite: str) -> tuple[Path, dict[str, Any]]:
+def _compile(source: str, directory: Path, rewrite: str) -> tuple[Path, Report]:
     """Compile for VMVX; return the module and the report."""
     report, module = directory / "report.json", directory / "module.vmfb"
     serenity_mlir.compile_str(
@@ -34,7 +34,7 @@ def _compile(source: str, directory: Path, rewrite: str) -> tuple[Path, dict[str
         extra_args=list(TARGETS["vmvx"]),
         serenity=serenity_mlir.SerenityOptions(rewrite=rewrite, report=str(report)),
     )
-    return module, json.loads(report.read_text())
+    return module, load_report(report)
 
 
 # --- memory that depends on the run -----------------------------------------------
@@ -328,7 +328,7 @@ def test_what_the_caller_keeps_of_a_call_is_no_result(tmp_path: Path) -> None:
     tools = Tools()
     flags = [*TARGETS["vmvx"], f"--serenity-report={report}", "-o", str(tmp_path / "module.vmfb")]
     assert tools.run(tools.ours, [str(source), *flags])[0] == 0
-    prediction = read_prediction(json.loads(report.read_text()), "main")
+    prediction = read_prediction(load_report(report), "main")
     assert prediction is not None
     with MeasurementServer() as server:
         found = measure(tmp_path / "module.vmfb", [np.ones((4, 4), np.float32)], server=server)
