@@ -133,6 +133,8 @@ private:
   MlirValue accumulate();
   MlirValue writeOperation(size_t index);
   MlirValue rowsOf(MlirValue value, const Read &read, Rows own);
+  MlirValue reshapeRows(MlirOperation view, MlirValue source, int64_t dim,
+                        int64_t size);
   MlirOperation clone(MlirOperation op, const std::vector<MlirValue> &values,
                       Rows own, Rows read);
 
@@ -150,6 +152,13 @@ MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
   const Value &entry = graph.graph.values[read.value];
   Rows need = rowsRead(read, entry.rows, own);
   int64_t dim = graph.rowDim(value);
+  // Views of what is stored are made anew of the rows that are needed.
+  MlirOperation view = definingOp(value);
+  if (!isNull(view) && keepsRows(view, graph) &&
+      graph.numbers.count(key(operand(view, 0)))) {
+    return reshapeRows(view, rowsOf(operand(view, 0), read, own), dim,
+                       need.size());
+  }
   auto inside = made.find(read.value);
   if (inside != made.end() && need == rows[read.value]) {
     return inside->second;
@@ -166,6 +175,22 @@ MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
             : extractHiddenSlice(value, dim, need.begin, need.size(), before);
   }
   return slice;
+}
+
+/// Clones a reshape for a value of `size` rows, which are dimension `dim` of
+/// its result.
+MlirValue SegmentWriter::reshapeRows(MlirOperation view, MlirValue source,
+                                     int64_t dim, int64_t size) {
+  MlirType type = withDim(mlirValueGetType(result(view)), dim, size);
+  MlirOperation part = clonePart(view, {source}, type, before);
+  if (isa(part, "tensor.expand_shape")) {
+    std::vector<int64_t> extents = shape(type);
+    mlirOperationSetAttributeByName(
+        part, strRef("static_output_shape"),
+        mlirDenseI64ArrayGet(mlirOperationGetContext(view), extents.size(),
+                             extents.data()));
+  }
+  return result(part);
 }
 
 /// Clones `op` for rows `own` of its result, of which `read` exist.
@@ -315,6 +340,16 @@ MlirValue SegmentWriter::write() {
 
 } // namespace
 
+/// Erases `op`, whose results nothing reads but reshapes without readers.
+static void eraseWithViews(MlirOperation op) {
+  for (MlirValue value : results(op)) {
+    for (const Use &use : uses(value)) {
+      eraseWithViews(use.owner);
+    }
+  }
+  erase(op);
+}
+
 void applyBands(MlirOperation module, const BandPlan &plan) {
   for (MlirOperation function : bandableFunctions(module)) {
     std::string name = stringAttr(function, "sym_name").value_or("");
@@ -347,7 +382,7 @@ void applyBands(MlirOperation module, const BandPlan &plan) {
     }
     std::reverse(dead.begin(), dead.end());
     for (MlirOperation op : dead) {
-      erase(op);
+      eraseWithViews(op);
     }
   }
 }

@@ -194,6 +194,72 @@ std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
   return found;
 }
 
+/// The group of dimensions that dimension `dim` of the folded side of a reshape
+/// stands for.
+static std::vector<int64_t> groupOf(MlirOperation reshape, int64_t dim) {
+  MlirAttribute groups = attr(reshape, "reassociation");
+  return dim >= 0 && dim < mlirArrayAttrGetNumElements(groups)
+             ? intArray(mlirArrayAttrGetElement(groups, dim))
+             : std::vector<int64_t>();
+}
+
+/// From the side with fewer dimensions to the other.
+static std::optional<int64_t> unfolded(MlirOperation reshape, MlirValue folded,
+                                       MlirValue whole, int64_t dim) {
+  const int64_t size = mlirShapedTypeGetDimSize(mlirValueGetType(folded), dim);
+  std::vector<int64_t> group = groupOf(reshape, dim);
+  for (int64_t at : group) {
+    if (group.size() == 1 ||
+        (size > 1 &&
+         mlirShapedTypeGetDimSize(mlirValueGetType(whole), at) == size)) {
+      return at;
+    }
+  }
+  return std::nullopt;
+}
+
+/// From the side with more dimensions to the other.
+static std::optional<int64_t> folded(MlirOperation reshape, MlirValue folded,
+                                     MlirValue whole, int64_t dim) {
+  for (int64_t at = 0, e = mlirShapedTypeGetRank(mlirValueGetType(folded));
+       at < e; ++at) {
+    if (unfolded(reshape, folded, whole, at) == dim) {
+      return at;
+    }
+  }
+  return std::nullopt;
+}
+
+static bool isReshape(MlirOperation op) {
+  return !isNull(op) &&
+         (isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape")) &&
+         isStatic(mlirValueGetType(operand(op, 0))) &&
+         isStatic(mlirValueGetType(result(op)));
+}
+
+std::optional<int64_t> reshapedTo(MlirOperation reshape, int64_t dim) {
+  MlirValue from = operand(reshape, 0);
+  MlirValue to = result(reshape);
+  return isa(reshape, "tensor.expand_shape") ? unfolded(reshape, from, to, dim)
+                                             : folded(reshape, to, from, dim);
+}
+
+std::optional<int64_t> reshapedFrom(MlirOperation reshape, int64_t dim) {
+  MlirValue from = operand(reshape, 0);
+  MlirValue to = result(reshape);
+  return isa(reshape, "tensor.expand_shape") ? folded(reshape, from, to, dim)
+                                             : unfolded(reshape, to, from, dim);
+}
+
+bool keepsRows(MlirOperation op, const FunctionGraph &graph) {
+  if (!isReshape(op)) {
+    return false;
+  }
+  int64_t from = graph.rowDim(operand(op, 0));
+  int64_t to = graph.rowDim(result(op));
+  return from >= 0 && to >= 0 && reshapedTo(op, from) == to;
+}
+
 // --- the graph --------------------------------------------------------------
 
 namespace {
@@ -281,6 +347,15 @@ bool Reader::spreadRows(MlirOperation op) {
     }
     return any;
   }
+  if (isReshape(op)) {
+    int64_t from = found.rowDim(operand(op, 0));
+    int64_t to = found.rowDim(result(op));
+    if (from >= 0) {
+      return setRows(result(op), reshapedTo(op, from).value_or(-1));
+    }
+    return to >= 0 &&
+           setRows(operand(op, 0), reshapedFrom(op, to).value_or(-1));
+  }
   std::optional<Structured> loops = structured(op);
   if (!loops) {
     return false;
@@ -317,9 +392,22 @@ bool Reader::spreadRows(MlirOperation op) {
 
 void Reader::findRows() {
   std::vector<MlirOperation> all = operations(body(found.function));
+  auto spread = [&] {
+    for (bool any = true; any;) {
+      any = false;
+      for (MlirOperation op : all) {
+        any |= spreadRows(op);
+      }
+      for (auto op = all.rbegin(); op != all.rend(); ++op) {
+        any |= spreadRows(*op);
+      }
+    }
+  };
   // Convolutions and pools say what rows are: the first dimension that is read
-  // through a window.
+  // through a window. The first one decides for all that is connected with it:
+  // a window over channels further down is none over rows.
   for (MlirOperation op : all) {
+    bool any = false;
     std::optional<Structured> loops = structured(op);
     if (!loops || !loops->hasReduction() || isConstant(result(op))) {
       continue;
@@ -328,18 +416,12 @@ void Reader::findRows() {
       int64_t rank = mlirAffineMapGetNumResults(loops->maps[i]);
       for (int64_t d = 0; d < rank && found.rowDim(operand(op, i)) < 0; ++d) {
         if (isWindowed(*loops, i, d) && parallelLoop(*loops, i, d)) {
-          setRows(operand(op, i), d);
+          any |= setRows(operand(op, i), d);
         }
       }
     }
-  }
-  for (bool any = true; any;) {
-    any = false;
-    for (MlirOperation op : all) {
-      any |= spreadRows(op);
-    }
-    for (auto op = all.rbegin(); op != all.rend(); ++op) {
-      any |= spreadRows(*op);
+    if (any) {
+      spread();
     }
   }
 }
@@ -601,6 +683,10 @@ void Reader::joinGroup(MlirOperation op, Operation &operation) {
     std::optional<Structured> before = structured(previous);
     for (MlirValue value : operands(op)) {
       MlirOperation from = definingOp(value);
+      while (isReshape(from) && numReaders(value) == 1) {
+        value = operand(from, 0);
+        from = definingOp(value);
+      }
       if (isNull(from) || !mlirOperationEqual(from, previous) ||
           numReaders(value) != 1 || mlirOperationGetNumResults(from) != 1) {
         continue;
@@ -637,8 +723,10 @@ void Reader::add(MlirOperation op) {
   if (isView(op) && mlirOperationGetNumResults(op) == 1 &&
       found.numbers.count(key(operand(op, 0)))) {
     found.numbers[key(result(op))] = found.numbers[key(operand(op, 0))];
-    // Its rows are not those of the value that is stored.
-    found.rowDims.erase(key(result(op)));
+    if (!keepsRows(op, found)) {
+      // Its rows are not those of the value that is stored.
+      found.rowDims.erase(key(result(op)));
+    }
     return;
   }
   Operation operation;

@@ -8,7 +8,7 @@
 ///
 /// The rows of a value are one of its dimensions: the first windowed dimension
 /// of a convolution or pool, and what elementwise operations, pads, slices,
-/// concatenations and transposes make of it.
+/// concatenations, transposes and reshapes make of it.
 
 #ifndef SERENITY_TRANSFORMS_REWRITEBANDGRAPH_H
 #define SERENITY_TRANSFORMS_REWRITEBANDGRAPH_H
@@ -77,6 +77,16 @@ struct GraphOptions {
 /// constants alone are left out: they are cut as they are needed.
 FunctionGraph readFunction(MlirOperation module, MlirOperation function,
                            const GraphOptions &options = {});
+
+/// The dimension of the result of `reshape` (`tensor.expand_shape` or
+/// `tensor.collapse_shape`) that is dimension `dim` of its operand, with the
+/// same index: the others of its group have one element. Nothing if there is
+/// none. `reshapedFrom` is the inverse.
+std::optional<int64_t> reshapedTo(MlirOperation reshape, int64_t dim);
+std::optional<int64_t> reshapedFrom(MlirOperation reshape, int64_t dim);
+
+/// Whether `op` is a reshape by which rows stay rows.
+bool keepsRows(MlirOperation op, const FunctionGraph &graph);
 
 /// How `op` reads operand `index` of rows `dim`, where its result has rows
 /// along `resultDim`. `loops` as `structured` gives them.
