@@ -287,10 +287,7 @@ void FusionModel::placeConcat(MlirOperation op) {
     BufferId own = ownBuffer(part);
     if (rules.predict &&
         (own < 0 || own == whole.buffer || updated.count(own))) {
-      OpId unit = addOperation(op);
-      use(unit, made);
-      use(unit, Origin{whole.buffer, {}});
-      whole.ready.insert(unit);
+      copyInto(op, made, whole);
       continue;
     }
     whole.ready.insert(made.ready.begin(), made.ready.end());
@@ -302,15 +299,21 @@ void FusionModel::placeConcat(MlirOperation op) {
   origins[key(result(op))] = whole;
 }
 
+/// Adds an operation for `op` that copies `part` into the memory of `whole`.
+void FusionModel::copyInto(MlirOperation op, const Origin &part,
+                           Origin &whole) {
+  OpId unit = addOperation(op);
+  use(unit, part);
+  use(unit, Origin{whole.buffer, {}});
+  whole.ready.insert(unit);
+}
+
 /// One copy for each part of a concatenation.
 void FusionModel::copyParts(MlirOperation op) {
   Origin whole;
   whole.buffer = addBuffer(result(op));
   for (MlirValue part : operands(op)) {
-    OpId unit = addOperation(op);
-    use(unit, origin(part));
-    use(unit, Origin{whole.buffer, {}});
-    whole.ready.insert(unit);
+    copyInto(op, origin(part), whole);
   }
   origins[key(result(op))] = whole;
 }
@@ -334,10 +337,7 @@ bool FusionModel::visitInsert(MlirOperation op) {
     whole.ready.insert(unit);
     unitOf[op.ptr] = unit;
   } else {
-    OpId unit = addOperation(op);
-    use(unit, made);
-    use(unit, Origin{whole.buffer, {}});
-    whole.ready.insert(unit);
+    copyInto(op, made, whole);
   }
   updated.insert(whole.buffer);
   origins[key(result(op))] = whole;

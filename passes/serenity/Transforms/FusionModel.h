@@ -96,6 +96,7 @@ private:
   bool visitConcat(MlirOperation op);
   void placeConcat(MlirOperation op);
   void copyParts(MlirOperation op);
+  void copyInto(MlirOperation op, const Origin &part, Origin &whole);
   bool visitInsert(MlirOperation op);
   bool visitView(MlirOperation op);
   bool visitFoldable(MlirOperation op, bool elementwise);

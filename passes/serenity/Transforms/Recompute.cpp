@@ -330,20 +330,9 @@ bool isKnown(MlirOperation op) {
 
 /// Iterations of the loop nest; nothing if they are not constant.
 std::optional<int64_t> iterations(const rewrite::Structured &loops) {
-  std::vector<int64_t> extents(loops.numLoops, 0);
-  for (size_t i = 0; i < loops.maps.size(); ++i) {
-    MlirType type = mlirValueGetType(ir::operand(loops.op, intptr_t(i)));
-    for (intptr_t r = 0, e = mlirAffineMapGetNumResults(loops.maps[i]); r < e;
-         ++r) {
-      MlirAffineExpr expr = mlirAffineMapGetResult(loops.maps[i], r);
-      if (mlirAffineExprIsADim(expr)) {
-        extents[mlirAffineDimExprGetPosition(expr)] =
-            mlirShapedTypeGetDimSize(type, r);
-      }
-    }
-  }
   int64_t product = 1;
-  for (int64_t extent : extents) {
+  for (int64_t loop = 0; loop < loops.numLoops; ++loop) {
+    const int64_t extent = loops.extent(loop).value_or(0);
     if (extent <= 0 || product > INT64_MAX / extent) {
       return std::nullopt;
     }

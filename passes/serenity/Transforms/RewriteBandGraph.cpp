@@ -79,22 +79,6 @@ std::optional<Linear> linear(MlirAffineExpr expr) {
   return right;
 }
 
-/// The extent of `loop`: that of a dimension which it alone runs along.
-std::optional<int64_t> extentOf(const Structured &loops, int64_t loop) {
-  for (size_t i = 0; i < loops.maps.size(); ++i) {
-    MlirType type = mlirValueGetType(operand(loops.op, i));
-    for (intptr_t r = 0, e = mlirAffineMapGetNumResults(loops.maps[i]); r < e;
-         ++r) {
-      MlirAffineExpr expr = mlirAffineMapGetResult(loops.maps[i], r);
-      if (mlirAffineExprIsADim(expr) &&
-          mlirAffineDimExprGetPosition(expr) == loop) {
-        return mlirShapedTypeGetDimSize(type, r);
-      }
-    }
-  }
-  return std::nullopt;
-}
-
 /// The loop that runs along dimension `dim` of operand `index` and is not
 /// reduced; nothing if there is none or several.
 std::optional<int64_t> parallelLoop(const Structured &loops, int64_t index,
@@ -164,7 +148,7 @@ std::optional<Read> readOf(const Structured &loops, int64_t index, int64_t dim,
       read.stride = factor;
       continue;
     }
-    std::optional<int64_t> extent = extentOf(loops, loop);
+    std::optional<int64_t> extent = loops.extent(loop);
     if (!loops.isReduction(loop) || !extent || *extent < 1 || factor < 0) {
       return std::nullopt;
     }
@@ -184,7 +168,7 @@ std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
       mlirShapedTypeGetDimSize(mlirValueGetType(operand(loops.op, index)), dim);
   std::optional<int64_t> found;
   for (const auto &[loop, factor] : sum->loops) {
-    std::optional<int64_t> extent = extentOf(loops, loop);
+    std::optional<int64_t> extent = loops.extent(loop);
     if (loops.isReduction(loop) && factor == 1 && extent == rows && !found) {
       found = loop;
     } else if (extent != 1) {
@@ -524,7 +508,7 @@ BandRefusal Reader::bandLoops(const Structured &loops, Operation &operation) {
   if (loops.hasReduction()) {
     operation.work = 1;
     for (int64_t loop = 0; loop < loops.numLoops; ++loop) {
-      operation.work *= extentOf(loops, loop).value_or(1);
+      operation.work *= loops.extent(loop).value_or(1);
     }
   }
   return BandRefusal::None;
@@ -590,7 +574,7 @@ bool Reader::accumulateRows(const Structured &loops, Operation &operation) {
   made.accumulates = true;
   made.work = 1;
   for (int64_t loop = 0; loop < loops.numLoops; ++loop) {
-    made.work *= extentOf(loops, loop).value_or(1);
+    made.work *= loops.extent(loop).value_or(1);
   }
   operation = made;
   return true;

@@ -41,6 +41,20 @@ std::optional<Structured> structured(MlirOperation op) {
   return found;
 }
 
+std::optional<int64_t> Structured::extent(int64_t loop) const {
+  for (size_t i = 0; i < maps.size(); ++i) {
+    MlirType type = mlirValueGetType(operand(op, i));
+    for (intptr_t r = 0, e = mlirAffineMapGetNumResults(maps[i]); r < e; ++r) {
+      MlirAffineExpr expr = mlirAffineMapGetResult(maps[i], r);
+      if (mlirAffineExprIsADim(expr) &&
+          mlirAffineDimExprGetPosition(expr) == loop) {
+        return mlirShapedTypeGetDimSize(type, r);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 bool Structured::isReduction(int64_t loop) const {
   // Exact for the operations of interest: a parallel loop that does not occur
   // in the output map would write the same element twice.

@@ -48,6 +48,8 @@ struct Structured {
   /// The dimension of operand `index` that `loop` alone runs along; -1 if loop
   /// does not occur in its map, nothing if it occurs in any other way.
   std::optional<int64_t> dimOfLoop(int64_t index, int64_t loop) const;
+  /// The extent of `loop`: that of a dimension which it alone runs along.
+  std::optional<int64_t> extent(int64_t loop) const;
 };
 
 /// Whether the body of `op` reads the index of `loop`.

@@ -381,6 +381,19 @@ Configuration BudgetLadder::chooseCandidate(CandidateSearch &search,
   return better ? best : fused;
 }
 
+/// Whether a region of the function computes a value again.
+static bool recomputes(const ModuleReport &report,
+                       const std::string &function) {
+  for (const FunctionReport &entry : report.functions) {
+    for (const RegionReport &region : entry.regions) {
+      if (entry.name == function && !region.recomputed.empty()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 std::vector<std::string> meansOf(Variant variant, const Configuration &config,
                                  const std::string &function,
                                  const CandidateSearch &search,
@@ -393,22 +406,14 @@ std::vector<std::string> meansOf(Variant variant, const Configuration &config,
     return means;
   }
   means.push_back("order");
+  auto tried = search.tried().find(config);
+  if (tried != search.tried().end() &&
+      recomputes(tried->second.report, function)) {
+    means.push_back("recomputation");
+  }
   if (config.fuseMultiUse || config.inPlace != Configuration::None ||
       !config.unfused.empty()) {
     means.push_back("fusion");
-  }
-  auto tried = search.tried().find(config);
-  if (tried != search.tried().end()) {
-    for (const FunctionReport &entry : tried->second.report.functions) {
-      if (entry.name == function &&
-          std::any_of(entry.regions.begin(), entry.regions.end(),
-                      [](const RegionReport &region) {
-                        return !region.recomputed.empty();
-                      })) {
-        means.insert(std::find(means.begin(), means.end(), "fusion"),
-                     "recomputation");
-      }
-    }
   }
   const std::vector<RewriteSite> &sites = search.sites(config);
   for (size_t i = 0; tried != search.tried().end() && i < sites.size() &&
