@@ -128,7 +128,7 @@ def test_the_picture_is_of_the_same_report() -> None:
         if command.text.startswith("serenity plot")
     ]
     sizes = [size for line in plotted.expected for size in re.findall(r": ([\d,]+ bytes)", line)]
-    assert len(sizes) == 2  # of the stock module and of ours
+    assert len(sizes) == 2  # of the stock module and of the scheduled one
     picture = (PAGE.parent / "tutorial_report.svg").read_text("utf-8")
     assert all(f"slab: {size}" in picture for size in sizes)
 

@@ -355,7 +355,7 @@ def test_warnings_appear_once(compilers: Compilers, small: Path) -> None:
 def _stopped_in_the_middle(
     compilers: Compilers, source: Path, output: Path, number: signal.Signals
 ) -> int:
-    """Sends a signal to a compilation that is between two passes of ours; returns its exit code.
+    """Sends a signal to a compilation that is between two serenity passes; returns its exit code.
 
     It prints the module, which has more bytes than a pipe holds, to a pipe that nobody reads on.
     """

@@ -19,7 +19,7 @@ from models import MODELS
 
 from serenity_mlir import _core
 
-# --- flags of ours ------------------------------------------------------------
+# --- serenity flags ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_values_in_the_next_argument(compilers: Compilers, cell: Path, tmp_path:
         assert json.loads(report.read_text())["functions"]
         outputs.append(run.out)
     assert outputs[0] == outputs[1]
-    # A value that looks like a flag of ours is none.
+    # A value that looks like a serenity flag is none.
     odd = tmp_path / "--serenity-schedule=off"
     run = compilers.ours(cell, *TARGET, "--serenity-rewrite=off", "-o", odd.name, cwd=tmp_path)
     assert run.code == 0
