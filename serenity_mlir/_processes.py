@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
-__all__ = ["interrupt_on_termination", "run_command"]
+__all__ = ["interrupt_on_termination", "processor_seconds", "run_command"]
 
 #: Seconds that a program and its children have to remove what they were writing.
 _SECONDS_TO_END = 2.0
@@ -84,3 +84,12 @@ def interrupt_on_termination() -> None:
         # What ignores hang-ups (nohup) goes on ignoring them.
         if signal.getsignal(one) == signal.SIG_DFL:
             signal.signal(one, interrupt)
+
+
+def processor_seconds() -> float:
+    """Return the processor time, in seconds, of all subprocesses that have ended.
+
+    The difference of two readings is that of the programs that ended between them, in any thread.
+    """
+    times = os.times()
+    return times.children_user + times.children_system

@@ -35,7 +35,7 @@ COMMANDS: dict[str, str] = {
     "networks": "List and build networks: those of the paper's evaluation and others.",
     "schedule": "Find the order of least peak memory of a graph instance.",
     "pack": "Assign offsets to buffers with known lifetimes.",
-    "explain": "Say in words what is live at the peak, why, and what was gained by what.",
+    "explain": "Explain a report: buffers live at the peak, and the peak after each step.",
     "traffic": "Count off-chip traffic before and after from a report.",
     "frontier": "Compile under several settings, and print memory, time and flags of each.",
     "plot": "Draw the memory of a compiled module over time from its report.",

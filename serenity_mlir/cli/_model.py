@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The option ``--fix-dim`` of the commands that import models."""
+"""The argument ``MODEL`` and the option ``--fix-dim`` of the commands that import models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["FixDimOption", "parse_fixed"]
+__all__ = ["FixDimOption", "ModelArgument", "check_model_comes_first", "parse_fixed"]
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A file (.mlir, .mlirbc, .onnx, .pt2) or a name from `serenity networks list`.",
+    ),
+]
 
 FixDimOption = Annotated[
     list[str] | None,
@@ -41,3 +49,15 @@ def parse_fixed(texts: list[str] | None) -> dict[str, int]:
             raise typer.BadParameter(f"{match['name']} is given twice", param_hint="--fix-dim")
         fixed[match["name"]] = int(match["extent"])
     return fixed
+
+
+def check_model_comes_first(model: str) -> None:
+    """Check that the argument ``MODEL`` of a command that takes unknown options is not one.
+
+    Raises:
+      typer.BadParameter: it begins with a dash.
+    """
+    if model.startswith("-"):
+        raise typer.BadParameter(
+            f"the model comes before the compiler's flags, not {model}", param_hint="MODEL"
+        )

@@ -18,7 +18,7 @@ import typer
 
 from serenity_mlir._files import write_whole
 from serenity_mlir.cli import _many
-from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
+from serenity_mlir.cli._model import FixDimOption, parse_fixed
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 

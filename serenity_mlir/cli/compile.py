@@ -14,7 +14,12 @@ from typing import Annotated
 import typer
 
 from serenity_mlir._files import write_whole
-from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
+from serenity_mlir.cli._model import (
+    FixDimOption,
+    ModelArgument,
+    check_model_comes_first,
+    parse_fixed,
+)
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 
@@ -46,13 +51,7 @@ def _report_file(flags: list[str]) -> Path | None:
 )
 def compile_command(
     context: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A file (.mlir, .mlirbc, .onnx, .pt2) or a name from `serenity networks list`.",
-        ),
-    ],
+    model: ModelArgument,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="OUT.vmfb", help="The file to write.")
     ],
@@ -72,10 +71,7 @@ def compile_command(
     from serenity_mlir.compiling.messages import in_users_terms, shown_as
 
     flags = list(context.args)
-    if model.startswith("-"):
-        raise typer.BadParameter(
-            f"the model comes before the compiler's flags, not {model}", param_hint="MODEL"
-        )
+    check_model_comes_first(model)
     if os.path.exists(output) and os.path.exists(model) and os.path.samefile(output, model):
         raise typer.BadParameter(f"{output} is the model", param_hint="-o")
     with tempfile.TemporaryDirectory(prefix="serenity-compile-") as name:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
+from serenity_mlir.cli._model import FixDimOption, parse_fixed
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.cli.check import _split_flags
 from serenity_mlir.emitting.targets import TARGETS

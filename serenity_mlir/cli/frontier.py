@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
+from serenity_mlir.cli._model import (
+    FixDimOption,
+    ModelArgument,
+    check_model_comes_first,
+    parse_fixed,
+)
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
 
@@ -30,13 +35,7 @@ app = typer.Typer(add_completion=False)
 )
 def frontier_command(
     context: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A file (.mlir, .mlirbc, .onnx, .pt2) or a name from `serenity networks list`.",
-        ),
-    ],
+    model: ModelArgument,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The .html, .svg, .png or .json to write."),
@@ -60,10 +59,7 @@ def frontier_command(
     from serenity_mlir.measuring.frontier import frontier
     from serenity_mlir.reports.frontier_picture import FORMATS, write_frontier
 
-    if model.startswith("-"):
-        raise typer.BadParameter(
-            f"the model comes before the compiler's flags, not {model}", param_hint="MODEL"
-        )
+    check_model_comes_first(model)
     for flag in context.args:
         if flag.startswith("--serenity-"):
             raise typer.BadParameter(

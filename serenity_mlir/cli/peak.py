@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from serenity_mlir.cli import _many
-from serenity_mlir.cli._dimensions import FixDimOption, parse_fixed
+from serenity_mlir.cli._model import FixDimOption, parse_fixed
 
 EXIT_CODES = (1,)
 

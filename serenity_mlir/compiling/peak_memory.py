@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
-from serenity_mlir.compiling.importing import import_model, model_name
+from serenity_mlir.compiling.importing import Imported, import_model, model_name
 from serenity_mlir.compiling.messages import shown_as
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import compile_model
-from serenity_mlir.measuring.predictions import read_prediction
+from serenity_mlir.measuring.predictions import Prediction, read_prediction
 from serenity_mlir.reports.reporting import parse_report
 
-__all__ = ["Effort", "Peak", "peak"]
+__all__ = ["Effort", "Peak", "largest_bytes", "peak"]
 
 Effort = Literal["fast", "full"]
 
@@ -58,6 +58,31 @@ class Peak:
     persistent_bytes: int
     total_bytes: int
     optimal: bool
+
+
+def largest_bytes(values: Sequence[int | None], found: Imported, model: str) -> int:
+    """Return the largest number of bytes of a model's functions.
+
+    Args:
+      values: bytes of each function, None where they are not static.
+      found: the model, for the names of its dynamic dimensions.
+      model: its name.
+
+    Raises:
+      SerenityError: there is no function, or a size depends on the call (exit code 2); the message
+        names the dimensions to fix.
+    """
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        names = list(dict.fromkeys(dimension.name for dimension in found.dynamic))
+        remedy = " ".join(f"--fix-dim {name}=N" for name in names or ("argI:axisJ",))
+        reason = (
+            f"a size depends on the call: give the dynamic dimensions an extent: {remedy}"
+            if values
+            else "the module has no function that computes"
+        )
+        raise SerenityError(f"{model}: no static peak; {reason}", exit_code=2)
+    return max(known)
 
 
 def peak(
@@ -106,25 +131,14 @@ def peak(
         prediction for entry in report.called if (prediction := read_prediction(report, entry.name))
     ]
 
-    def largest(what: Callable[[Any], int | None]) -> int:
-        values = [what(found) for found in functions]
-        known = [value for value in values if value is not None]
-        if not known or len(known) < len(values):
-            names = list(dict.fromkeys(dimension.name for dimension in found.dynamic))
-            remedy = " ".join(f"--fix-dim {name}=N" for name in names or ("argI:axisJ",))
-            reason = (
-                f"a size depends on the call: give the dynamic dimensions an extent: {remedy}"
-                if known or values
-                else "the module has no function that computes"
-            )
-            raise SerenityError(f"{model_name(model)}: no static peak; {reason}", exit_code=2)
-        return max(known)
+    def largest(what: Callable[[Prediction], int | None]) -> int:
+        return largest_bytes([what(of) for of in functions], found, model_name(model))
 
     return Peak(
-        transient_bytes=largest(lambda found: found.transient_peak_bytes),
-        stock_transient_bytes=largest(lambda found: found.stock_transient_peak_bytes),
-        external_bytes=largest(lambda found: found.external_bytes),
-        persistent_bytes=largest(lambda found: found.persistent_bytes),
-        total_bytes=largest(lambda found: found.peak_bytes),
-        optimal=all(found.optimal is not False for found in functions),
+        transient_bytes=largest(lambda of: of.transient_peak_bytes),
+        stock_transient_bytes=largest(lambda of: of.stock_transient_peak_bytes),
+        external_bytes=largest(lambda of: of.external_bytes),
+        persistent_bytes=largest(lambda of: of.persistent_bytes),
+        total_bytes=largest(lambda of: of.peak_bytes),
+        optimal=all(of.optimal is not False for of in functions),
     )

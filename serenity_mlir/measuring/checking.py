@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from serenity_mlir._processes import processor_seconds
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file, target_flags
 from serenity_mlir.compiling.fixing import DynamicDimension
 from serenity_mlir.compiling.importing import Imported, import_model, model_name
@@ -364,13 +366,8 @@ def _reason_unpredicted(signature: Signature, model: Imported) -> str:
 
 
 def _clocks() -> tuple[float, float]:
-    """Return seconds of wall clock, and of processor time of the subprocesses that ended.
-
-    Compilers are the only ones that end between two readings in `check`, unless another thread of
-    the caller starts programs too.
-    """
-    times = os.times()
-    return times.elapsed, times.children_user + times.children_system
+    """Return seconds of wall clock, and of processor time of the subprocesses that ended."""
+    return time.monotonic(), processor_seconds()
 
 
 def _flatten(measurement: Measurement) -> list[Value]:

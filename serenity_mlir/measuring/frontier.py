@@ -11,16 +11,17 @@ point and copies its flags. The point of a budget is what ``--serenity-memory-bu
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from serenity_mlir._processes import processor_seconds
 from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
-from serenity_mlir.compiling.importing import import_model, model_name
+from serenity_mlir.compiling.importing import Imported, import_model, model_name
 from serenity_mlir.compiling.messages import shown_as
+from serenity_mlir.compiling.peak_memory import largest_bytes
 from serenity_mlir.compiling.signatures import Signature, read_signatures
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import compile_model
@@ -32,9 +33,8 @@ __all__ = ["SETTINGS", "Frontier", "Point", "frontier", "pareto"]
 
 _log = logging.getLogger(__name__)
 
-#: What is compiled first: a name, and the options; None is the stock compiler.
-SETTINGS: tuple[tuple[str, SerenityOptions | None], ...] = (
-    ("stock", None),
+#: What is compiled after the stock compiler: a name, and the options.
+SETTINGS: tuple[tuple[str, SerenityOptions], ...] = (
     ("offsets and order", SerenityOptions(rewrite="off")),
     ("rewriting without extra work", SerenityOptions(max_recompute=0.0)),
     ("default", SerenityOptions()),
@@ -82,6 +82,11 @@ class Frontier:
 
     model: str
     points: tuple[Point, ...]
+
+    @property
+    def timed(self) -> bool:
+        """Whether latencies were measured: of all points or of none."""
+        return all(point.latency_ms is not None for point in self.points)
 
     @property
     def pareto(self) -> tuple[Point, ...]:
@@ -149,22 +154,6 @@ def _budgets(peaks: Sequence[int], count: int) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _peak(report: Report, key: str, model: str) -> int:
-    peaks = []
-    for entry in report.called:
-        value: int | None = getattr(entry, key)
-        if value is None:
-            raise SerenityError(
-                f"{model}: the memory of {entry.name} depends on the call; give its dynamic "
-                "dimensions an extent: --fix-dim NAME=N",
-                exit_code=2,
-            )
-        peaks.append(value)
-    if not peaks:
-        raise SerenityError(f"{model}: the module has no function that computes", exit_code=2)
-    return max(peaks)
-
-
 def _commands(report: Report, key: str) -> int:
     return max(
         (
@@ -176,56 +165,59 @@ def _commands(report: Report, key: str) -> int:
 
 
 class _Trials:
-    """The compilations of one model: where they lie, and what they gave."""
+    """The compilations of one model: the modules, and the points in the same order."""
 
-    def __init__(self, model: str, source: Path, directory: Path, flags: Sequence[str]) -> None:
-        self.model = model
-        self.points: list[Point] = []
+    def __init__(self, model: str, found: Imported, directory: Path, flags: Sequence[str]) -> None:
         self.modules: list[Path] = []
-        self._source = source
+        self.points: list[Point] = []
+        self._model = model
+        self._found = found
         self._directory = directory
-        self._flags = list(flags)
-        self._stock_seconds: tuple[float, int] | None = None
+        self._flags = flags
 
-    def add(self, name: str, options: SerenityOptions | None) -> None:
-        """Compile the model; a budget that cannot be met is left out."""
-        _log.info("compiling %s: %s", self.model, name)
+    def _compile(self, name: str, options: SerenityOptions | None) -> tuple[float, dict[str, Any]]:
+        """Compile into the next module; return the processor time and the report."""
+        _log.info("compiling %s: %s", self._model, name)
         module = self._directory / f"{len(self.modules)}.vmfb"
-        before = _processor_seconds()
-        try:
-            data = compile_model(self._source, module, self._flags, options)
-        except SerenityError as error:
-            if options is None or options.memory_budget is None or error.exit_code != 3:
-                raise
-            return
-        seconds = _processor_seconds() - before
+        before = processor_seconds()
+        data = compile_model(self._found.path, module, self._flags, options)
         self.modules.append(module)
-        size = module.stat().st_size
-        if options is None:
-            # The stock compiler tells no bytes: they are in the next report.
-            self._stock_seconds = seconds, size
-            return
-        report = parse_report(data)
-        if self._stock_seconds is not None:
-            stock_peak = _peak(report, "stock_transient_peak_bytes", self.model)
-            commands = _commands(report, "stock_regions")
-            self.points.append(Point("stock", (), stock_peak, commands, *self._stock_seconds))
-            self._stock_seconds = None
+        return processor_seconds() - before, data
+
+    def _add(self, name: str, flags: Sequence[str], seconds: float, report: Report) -> None:
+        prefix = "" if flags else "stock_"
+        peaks = [getattr(entry, f"{prefix}transient_peak_bytes") for entry in report.called]
         self.points.append(
             Point(
                 name=name,
-                flags=tuple(options.flags()),
-                peak_bytes=_peak(report, "transient_peak_bytes", self.model),
-                commands=_commands(report, "regions"),
+                flags=tuple(flags),
+                peak_bytes=largest_bytes(peaks, self._found, self._model),
+                commands=_commands(report, f"{prefix}regions"),
                 compile_seconds=seconds,
-                module_bytes=size,
+                module_bytes=self.modules[len(self.points)].stat().st_size,
             )
         )
 
+    def add_settings(self) -> None:
+        """Compile under `SETTINGS`. The stock compiler's bytes are in the report after it."""
+        stock_seconds, _ = self._compile("stock", None)
+        for name, options in SETTINGS:
+            seconds, data = self._compile(name, options)
+            report = parse_report(data)
+            if not self.points:
+                self._add("stock", (), stock_seconds, report)
+            self._add(name, options.flags(), seconds, report)
 
-def _processor_seconds() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+    def add_budget(self, budget: int) -> None:
+        """Compile under a memory budget in bytes; one that cannot be met is left out."""
+        name, options = f"budget of {budget:,} bytes", SerenityOptions(memory_budget=budget)
+        try:
+            seconds, data = self._compile(name, options)
+        except SerenityError as error:
+            if error.exit_code != 3:
+                raise
+            return
+        self._add(name, options.flags(), seconds, parse_report(data))
 
 
 def frontier(
@@ -261,12 +253,10 @@ def frontier(
         with shown_as(found.path, name, found.dimension_names):
             common = target_flags(flags)
             signature = _timed_signature(found.path, flags, name) if timing else None
-            trials = _Trials(name, found.path, directory, common)
-            for words, options in SETTINGS:
-                trials.add(words, options)
-            peaks = [point.peak_bytes for point in trials.points]
-            for budget in _budgets(peaks, budgets):
-                trials.add(f"budget of {budget:,} bytes", SerenityOptions(memory_budget=budget))
+            trials = _Trials(name, found, directory, common)
+            trials.add_settings()
+            for budget in _budgets([point.peak_bytes for point in trials.points], budgets):
+                trials.add_budget(budget)
         points = trials.points
         if signature is not None:
             measured = measure_latencies(

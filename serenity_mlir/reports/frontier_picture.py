@@ -33,12 +33,11 @@ _CHOSEN, _COVERED = "#0072B2", "#8fa3b3"
 
 def headings(frontier: Frontier) -> tuple[str, ...]:
     """Return the headings of the table."""
-    timed = any(point.latency_ms is not None for point in frontier.points)
     return (
         "setting",
         "transient bytes",
         "commands",
-        *(("latency, ms",) if timed else ()),
+        *(("latency, ms",) if frontier.timed else ()),
         "compile, s",
         "module bytes",
         "flags",
@@ -47,17 +46,15 @@ def headings(frontier: Frontier) -> tuple[str, ...]:
 
 def rows(frontier: Frontier) -> list[tuple[str, ...]]:
     """Return the table, a row per point; points that another one covers are in parentheses."""
-    timed = any(point.latency_ms is not None for point in frontier.points)
     found = []
     for point in frontier.points:
         name = point.name if point.pareto else f"({point.name})"
-        latency = "-" if point.latency_ms is None else f"{point.latency_ms:.3f}"
         found.append(
             (
                 name,
                 f"{point.peak_bytes:,}",
                 f"{point.commands:,}",
-                *((latency,) if timed else ()),
+                *(() if point.latency_ms is None else (f"{point.latency_ms:.3f}",)),
                 f"{point.compile_seconds:.1f}",
                 f"{point.module_bytes:,}",
                 " ".join(point.flags) or "none",
@@ -91,12 +88,8 @@ def draw_frontier(frontier: Frontier) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    timed = all(point.latency_ms is not None for point in frontier.points)
-
     def x_of(point: Point) -> float:
-        if timed and point.latency_ms is not None:
-            return point.latency_ms
-        return point.compile_seconds
+        return point.compile_seconds if point.latency_ms is None else point.latency_ms
 
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
@@ -133,7 +126,9 @@ def draw_frontier(frontier: Frontier) -> Figure:
     axes.margins(x=0.25, y=0.12)
     axes.set_ylabel("transient memory of a call, bytes")
     axes.set_xlabel(
-        "processor time of a call, ms, one thread" if timed else "processor time to compile, s"
+        "processor time of a call, ms, one thread"
+        if frontier.timed
+        else "processor time to compile, s"
     )
     axes.set_title(frontier.model, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
