@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from serenity_mlir.cli import app
+from serenity_mlir.cli import frontier as command
 from serenity_mlir.measuring import frontier as module
 from serenity_mlir.measuring.frontier import Frontier, Point, frontier, pareto
 from serenity_mlir.measuring.measurement import measure
@@ -136,6 +137,18 @@ def models_inputs(model: Path) -> list[object]:
 
     (signature,) = read_signatures(model, ())
     return list(random_inputs(signature, 0))
+
+
+def test_flags_are_printed_unbroken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    least = replace(point("least", 500, 8.0, 1.5), flags=("--serenity-a=on", "--serenity-b=0.6"))
+    command._print(Frontier("m", pareto([point("stock", 123_456_789, 1.0, 1.0), least])))
+    lines = capsys.readouterr().out.splitlines()
+    assert "  least: --serenity-a=on --serenity-b=0.6" in lines
+    (row,) = [line for line in lines if "123,456,789" in line]
+    assert row.split() == ["stock", "123,456,789", "10", "1.000", "1.0", "1,000"]
 
 
 @pytest.mark.parametrize(

@@ -100,11 +100,13 @@ def _print(found: Frontier) -> None:
     from serenity_mlir.reports.frontier_picture import headings, rows
 
     table = Table(box=box.SIMPLE_HEAD, title=found.model, title_justify="left")
-    for number, heading in enumerate(headings(found)):
-        words = number in (0, len(headings(found)) - 1)
-        table.add_column(
-            heading, justify="left" if words else "right", no_wrap=not words, overflow="fold"
-        )
-    for row in rows(found):
-        table.add_row(*row)
-    Console().print(table, markup=False, highlight=False)
+    # The flags, the last column of a page, take lines of their own: they must not be broken.
+    for number, heading in enumerate(headings(found)[:-1]):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
+    listed = rows(found)
+    for row in listed:
+        table.add_row(*row[:-1])
+    console = Console()
+    console.print(table, markup=False, highlight=False)
+    for row in listed:
+        console.print(f"  {row[0]}: {row[-1]}", markup=False, highlight=False, soft_wrap=True)
