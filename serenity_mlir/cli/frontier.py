@@ -102,7 +102,7 @@ def _print(found: Frontier) -> None:
     table = Table(box=box.SIMPLE_HEAD, title=found.model, title_justify="left")
     # The flags, the last column of a page, take lines of their own: they must not be broken.
     for number, heading in enumerate(headings(found)[:-1]):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
+        table.add_column(heading, justify="right" if number else "left")
     listed = rows(found)
     for row in listed:
         table.add_row(*row[:-1])
