@@ -133,8 +133,6 @@ private:
   MlirValue accumulate();
   MlirValue writeOperation(size_t index);
   MlirValue rowsOf(MlirValue value, const Read &read, Rows own);
-  MlirValue reshapeRows(MlirOperation view, MlirValue source, int64_t dim,
-                        int64_t size);
   MlirOperation clone(MlirOperation op, const std::vector<MlirValue> &values,
                       Rows own, Rows read);
 
@@ -156,8 +154,9 @@ MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
   MlirOperation view = definingOp(value);
   if (!isNull(view) && keepsRows(view, graph) &&
       graph.numbers.count(key(operand(view, 0)))) {
-    return reshapeRows(view, rowsOf(operand(view, 0), read, own), dim,
-                       need.size());
+    return cloneView(view, rowsOf(operand(view, 0), read, own),
+                     withDim(mlirValueGetType(value), dim, need.size()),
+                     before);
   }
   auto inside = made.find(read.value);
   if (inside != made.end() && need == rows[read.value]) {
@@ -175,22 +174,6 @@ MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
             : extractHiddenSlice(value, dim, need.begin, need.size(), before);
   }
   return slice;
-}
-
-/// Clones a reshape for a value of `size` rows, which are dimension `dim` of
-/// its result.
-MlirValue SegmentWriter::reshapeRows(MlirOperation view, MlirValue source,
-                                     int64_t dim, int64_t size) {
-  MlirType type = withDim(mlirValueGetType(result(view)), dim, size);
-  MlirOperation part = clonePart(view, {source}, type, before);
-  if (isa(part, "tensor.expand_shape")) {
-    std::vector<int64_t> extents = shape(type);
-    mlirOperationSetAttributeByName(
-        part, strRef("static_output_shape"),
-        mlirDenseI64ArrayGet(mlirOperationGetContext(view), extents.size(),
-                             extents.data()));
-  }
-  return result(part);
 }
 
 /// Clones `op` for rows `own` of its result, of which `read` exist.

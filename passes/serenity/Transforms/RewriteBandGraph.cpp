@@ -178,42 +178,6 @@ std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
   return found;
 }
 
-/// The group of dimensions that dimension `dim` of the folded side of a reshape
-/// stands for.
-static std::vector<int64_t> groupOf(MlirOperation reshape, int64_t dim) {
-  MlirAttribute groups = attr(reshape, "reassociation");
-  return dim >= 0 && dim < mlirArrayAttrGetNumElements(groups)
-             ? intArray(mlirArrayAttrGetElement(groups, dim))
-             : std::vector<int64_t>();
-}
-
-/// From the side with fewer dimensions to the other.
-static std::optional<int64_t> unfolded(MlirOperation reshape, MlirValue folded,
-                                       MlirValue whole, int64_t dim) {
-  const int64_t size = mlirShapedTypeGetDimSize(mlirValueGetType(folded), dim);
-  std::vector<int64_t> group = groupOf(reshape, dim);
-  for (int64_t at : group) {
-    if (group.size() == 1 ||
-        (size > 1 &&
-         mlirShapedTypeGetDimSize(mlirValueGetType(whole), at) == size)) {
-      return at;
-    }
-  }
-  return std::nullopt;
-}
-
-/// From the side with more dimensions to the other.
-static std::optional<int64_t> folded(MlirOperation reshape, MlirValue folded,
-                                     MlirValue whole, int64_t dim) {
-  for (int64_t at = 0, e = mlirShapedTypeGetRank(mlirValueGetType(folded));
-       at < e; ++at) {
-    if (unfolded(reshape, folded, whole, at) == dim) {
-      return at;
-    }
-  }
-  return std::nullopt;
-}
-
 static bool isReshape(MlirOperation op) {
   return !isNull(op) &&
          (isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape")) &&
@@ -221,18 +185,16 @@ static bool isReshape(MlirOperation op) {
          isStatic(mlirValueGetType(result(op)));
 }
 
-std::optional<int64_t> reshapedTo(MlirOperation reshape, int64_t dim) {
-  MlirValue from = operand(reshape, 0);
-  MlirValue to = result(reshape);
-  return isa(reshape, "tensor.expand_shape") ? unfolded(reshape, from, to, dim)
-                                             : folded(reshape, to, from, dim);
-}
-
-std::optional<int64_t> reshapedFrom(MlirOperation reshape, int64_t dim) {
-  MlirValue from = operand(reshape, 0);
-  MlirValue to = result(reshape);
-  return isa(reshape, "tensor.expand_shape") ? folded(reshape, from, to, dim)
-                                             : unfolded(reshape, to, from, dim);
+/// The dimension on the other side of a reshape that has the same rows as
+/// dimension `dim` of its operand, or of its result.
+static std::optional<int64_t> sameRows(MlirOperation reshape, int64_t dim,
+                                       bool ofOperand) {
+  std::optional<ReshapedDim> other = reshapedDim(
+      reshape, dim,
+      /*fromExpanded=*/isa(reshape, "tensor.expand_shape") != ofOperand);
+  return other && other->scale == 1 && other->divisor == 1
+             ? std::optional<int64_t>(other->dim)
+             : std::nullopt;
 }
 
 bool keepsRows(MlirOperation op, const FunctionGraph &graph) {
@@ -241,7 +203,7 @@ bool keepsRows(MlirOperation op, const FunctionGraph &graph) {
   }
   int64_t from = graph.rowDim(operand(op, 0));
   int64_t to = graph.rowDim(result(op));
-  return from >= 0 && to >= 0 && reshapedTo(op, from) == to;
+  return from >= 0 && to >= 0 && sameRows(op, from, /*ofOperand=*/true) == to;
 }
 
 // --- the graph --------------------------------------------------------------
@@ -335,10 +297,12 @@ bool Reader::spreadRows(MlirOperation op) {
     int64_t from = found.rowDim(operand(op, 0));
     int64_t to = found.rowDim(result(op));
     if (from >= 0) {
-      return setRows(result(op), reshapedTo(op, from).value_or(-1));
+      return setRows(result(op),
+                     sameRows(op, from, /*ofOperand=*/true).value_or(-1));
     }
     return to >= 0 &&
-           setRows(operand(op, 0), reshapedFrom(op, to).value_or(-1));
+           setRows(operand(op, 0),
+                   sameRows(op, to, /*ofOperand=*/false).value_or(-1));
   }
   std::optional<Structured> loops = structured(op);
   if (!loops) {

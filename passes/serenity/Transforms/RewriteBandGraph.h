@@ -78,13 +78,6 @@ struct GraphOptions {
 FunctionGraph readFunction(MlirOperation module, MlirOperation function,
                            const GraphOptions &options = {});
 
-/// The dimension of the result of `reshape` (`tensor.expand_shape` or
-/// `tensor.collapse_shape`) that is dimension `dim` of its operand, with the
-/// same index: the others of its group have one element. Nothing if there is
-/// none. `reshapedFrom` is the inverse.
-std::optional<int64_t> reshapedTo(MlirOperation reshape, int64_t dim);
-std::optional<int64_t> reshapedFrom(MlirOperation reshape, int64_t dim);
-
 /// Whether `op` is a reshape by which rows stay rows.
 bool keepsRows(MlirOperation op, const FunctionGraph &graph);
 

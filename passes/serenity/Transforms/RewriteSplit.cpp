@@ -280,21 +280,24 @@ static std::vector<std::vector<int64_t>> reassociation(MlirOperation op) {
   return groups;
 }
 
-namespace {
-/// A dimension of a reshape's operand and result that stands outermost in its
-/// group: cutting one at `offset` cuts the other at `offset * scale / divisor`.
-struct ReshapedDim {
-  int64_t dim = -1;
-  int64_t scale = 1;
-  int64_t divisor = 1;
-};
-} // namespace
+MlirValue cloneView(MlirOperation op, MlirValue source, MlirType type,
+                    MlirOperation before) {
+  MlirOperation part = clonePart(op, {source}, type, before);
+  const char *sizes = isa(op, "tensor.expand_shape")    ? "static_output_shape"
+                      : isa(op, "tensor.extract_slice") ? "static_sizes"
+                                                        : nullptr;
+  if (sizes) {
+    std::vector<int64_t> extents = shape(type);
+    mlirOperationSetAttributeByName(
+        part, strRef(sizes),
+        mlirDenseI64ArrayGet(mlirOperationGetContext(op), extents.size(),
+                             extents.data()));
+  }
+  return result(part);
+}
 
-/// Where dimension `dim` of one side of a reshape is on the other side, if
-/// slices along it are slices there. `fromExpanded`: `dim` is a dimension of
-/// the side with more dimensions.
-static std::optional<ReshapedDim> reshapedDim(MlirOperation op, int64_t dim,
-                                              bool fromExpanded) {
+std::optional<ReshapedDim> reshapedDim(MlirOperation op, int64_t dim,
+                                       bool fromExpanded) {
   bool expands = isa(op, "tensor.expand_shape");
   MlirType source = mlirValueGetType(operand(op, 0));
   MlirType target = mlirValueGetType(result(op));
@@ -580,21 +583,9 @@ std::vector<MlirValue> Splitter::parts(MlirValue value) {
   } else {
     // tensor.pad, tensor.extract_slice and reshapes: one operand.
     std::vector<MlirValue> sources = parts(operand(op, 0));
-    MlirContext context = mlirOperationGetContext(op);
     for (size_t i = 0; i < sources.size(); ++i) {
       MlirType type = withDim(mlirValueGetType(value), cut.dim, cut.sizes[i]);
-      MlirOperation part = clonePart(op, {sources[i]}, type, op);
-      const char *sizes = opName == "tensor.expand_shape"
-                              ? "static_output_shape"
-                          : opName == "tensor.extract_slice" ? "static_sizes"
-                                                             : nullptr;
-      if (sizes) {
-        std::vector<int64_t> extents = shape(type);
-        mlirOperationSetAttributeByName(
-            part, strRef(sizes),
-            mlirDenseI64ArrayGet(context, extents.size(), extents.data()));
-      }
-      found.push_back(result(part));
+      found.push_back(cloneView(op, sources[i], type, op));
     }
   }
   materialised[key(value)] = found;
@@ -846,15 +837,7 @@ MlirValue Splitter::slice(MlirValue value, int64_t dim, const Ranges &ranges,
       range.second *= where.scale;
     }
     MlirValue source = slice(operand(op, 0), where.dim, scaled, before);
-    MlirOperation part = clonePart(op, {source}, type, before);
-    if (expands) {
-      std::vector<int64_t> extents = shape(type);
-      mlirOperationSetAttributeByName(
-          part, strRef("static_output_shape"),
-          mlirDenseI64ArrayGet(mlirOperationGetContext(op), extents.size(),
-                               extents.data()));
-    }
-    return result(part);
+    return cloneView(op, source, type, before);
   }
   Structured loops = *structured(op);
   int64_t loop = mlirAffineDimExprGetPosition(

@@ -59,6 +59,25 @@ bool readsIndex(const Structured &op, int64_t loop);
 /// one result.
 std::optional<Structured> structured(MlirOperation op);
 
+/// A dimension of a reshape's operand and result that stands outermost in its
+/// group: cutting one at `offset` cuts the other at `offset * scale / divisor`.
+struct ReshapedDim {
+  int64_t dim = -1;
+  int64_t scale = 1;
+  int64_t divisor = 1;
+};
+
+/// Where dimension `dim` of one side of a reshape is on the other side, if
+/// slices along it are slices there. `fromExpanded`: `dim` is a dimension of
+/// the side with more dimensions.
+std::optional<ReshapedDim> reshapedDim(MlirOperation op, int64_t dim,
+                                       bool fromExpanded);
+
+/// Clones a pad, slice or reshape for the operand `source`, before `before`;
+/// its result has type `type`.
+MlirValue cloneView(MlirOperation op, MlirValue source, MlirType type,
+                    MlirOperation before);
+
 /// Pieces of a dimension that follow one another: offset and extent of each.
 using Ranges = std::vector<std::pair<int64_t, int64_t>>;
 
