@@ -16,12 +16,11 @@ from pathlib import Path
 
 import pytest
 from conftest import RunTool
-from driver_support import TARGET, Compilers
+from driver_support import STRIP, TARGET, Compilers
 
 #: Two products in a row. The hidden layer has 2,048 floats: 8,192 bytes as stock.
 MODEL = Path(__file__).parent / "models" / "cases" / "dynamic_and_static_function.mlir"
 STOCK_BYTES = 8192
-STRIP = "--iree-vm-bytecode-module-strip-source-map"
 
 
 class Crash:
