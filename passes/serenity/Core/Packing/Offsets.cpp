@@ -224,10 +224,12 @@ int64_t maximumLiveBytes(const std::vector<Slice> &slices,
   return peak;
 }
 
-Instance offsets::buildInstance(const std::vector<Slice> &slices,
-                                const PackOptions &options) {
-  Instance instance;
-  std::vector<TimePiece> timePieces;
+namespace {
+
+/// Makes an item of every slice, cut at its gaps into pieces. Returns the grid
+/// of sizes and bounds; 0 if there are none.
+int64_t addItems(const std::vector<Slice> &slices, const PackOptions &options,
+                 Instance &instance, std::vector<TimePiece> &timePieces) {
   // Bottom-justified offsets are sums of sizes, of bounds of windows and of
   // fixed offsets, rounded up to alignments: multiples of `grid`.
   int64_t grid = 0;
@@ -252,6 +254,12 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
     }
     instance.items.push_back(item);
   }
+  return grid;
+}
+
+/// Sets grid, granule and the alignments of the items from the grid of sizes.
+void setGranule(const std::vector<TimePiece> &timePieces, int64_t grid,
+                Instance &instance) {
   for (bool changed = true; changed;) {
     changed = false;
     for (const Item &item : instance.items) {
@@ -275,7 +283,11 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
     instance.granule = std::gcd(instance.granule, piece.lo);
   }
   instance.granule = std::max<int64_t>(instance.granule, 1);
+}
 
+/// Sets the sections of pieces and items.
+void formSections(const std::vector<TimePiece> &timePieces,
+                  Instance &instance) {
   // Walk through time; a section is closed by an end that follows a start.
   struct Event {
     int64_t time;
@@ -322,7 +334,12 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
       item.first = 0;
     }
   }
+}
 
+/// Returns the largest sum of heights of live pieces, in bytes; notes whether
+/// any piece is padded.
+int64_t boundStacks(const std::vector<TimePiece> &timePieces,
+                    Instance &instance) {
   // Stacked pieces pad each other to the granule; the uppermost is not padded.
   std::vector<std::pair<int32_t, int32_t>> sweep; // (section, piece or ~piece)
   for (size_t i = 0; i < instance.pieces.size(); ++i) {
@@ -344,20 +361,20 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
   for (size_t i = 0; i < byPadding.size(); ++i) {
     rank[byPadding[i]] = static_cast<int32_t>(i);
   }
-  bool padded = std::any_of(padding.begin(), padding.end(),
-                            [](int64_t value) { return value > 0; });
-  instance.padded = padded;
+  instance.padded = std::any_of(padding.begin(), padding.end(),
+                                [](int64_t value) { return value > 0; });
   std::vector<int32_t> heap; // ranks of live pieces, smallest first, lazy
   std::vector<bool> live(padding.size(), false);
   auto later = [](int32_t a, int32_t b) { return a > b; };
   int64_t bytes = 0;
+  int64_t bound = 0;
   for (size_t i = 0; i < sweep.size(); ++i) {
     int32_t code = sweep[i].second;
     int32_t p = code >= 0 ? code : ~code;
     int64_t height = instance.pieces[p].hi - instance.pieces[p].lo;
     bytes += code >= 0 ? height : -height;
     live[p] = code >= 0;
-    if (code >= 0 && padded) {
+    if (code >= 0 && instance.padded) {
       heap.push_back(rank[p]);
       std::push_heap(heap.begin(), heap.end(), later);
     }
@@ -369,8 +386,21 @@ Instance offsets::buildInstance(const std::vector<Slice> &slices,
       heap.pop_back();
     }
     int64_t saved = heap.empty() ? 0 : padding[byPadding[heap.front()]];
-    instance.lowerBound = std::max(instance.lowerBound, bytes - saved);
+    bound = std::max(bound, bytes - saved);
   }
+  return bound;
+}
+
+} // namespace
+
+Instance offsets::buildInstance(const std::vector<Slice> &slices,
+                                const PackOptions &options) {
+  Instance instance;
+  std::vector<TimePiece> timePieces;
+  int64_t grid = addItems(slices, options, instance, timePieces);
+  setGranule(timePieces, grid, instance);
+  formSections(timePieces, instance);
+  instance.lowerBound = boundStacks(timePieces, instance);
   for (const Item &item : instance.items) {
     instance.lowerBound =
         std::max(instance.lowerBound,

@@ -281,8 +281,8 @@ class Sets {
 public:
   explicit Sets(size_t n) : words((n + 63) / 64), bits(words * n, 0) {}
   uint64_t *row(NodeId v) { return &bits[v * words]; }
-  bool has(NodeId v, NodeId member) {
-    return (row(v)[member / 64] >> (member % 64)) & 1;
+  bool has(NodeId v, NodeId member) const {
+    return (bits[v * words + member / 64] >> (member % 64)) & 1;
   }
   void add(NodeId v, NodeId member) {
     row(v)[member / 64] |= uint64_t(1) << (member % 64);
@@ -291,6 +291,13 @@ public:
 
 private:
   std::vector<uint64_t> bits;
+};
+
+/// Nodes between two that are each other's immediate dominators.
+struct Module {
+  NodeId entry;
+  NodeId exit;
+  std::vector<NodeId> inner; // in topological order
 };
 
 /// Dominators of every node along the edges that `preds` returns, in an order
@@ -313,23 +320,8 @@ Sets dominators(const Graph &graph, const std::vector<NodeId> &order,
   return sets;
 }
 
-} // namespace
-
-bool serenity::detail::linearizeModules(Graph &graph,
-                                        const DecompositionOptions &options) {
-  int32_t n = graph.size();
-  if (n < 4 || n > options.maxNodes) {
-    return false;
-  }
-  std::vector<NodeId> topo = topologicalOrder(graph);
-  std::vector<NodeId> backwards(topo.rbegin(), topo.rend());
-  std::vector<int32_t> rank = positionsOf(graph, topo);
-  Sets dom = dominators(graph, topo, [&](NodeId v) -> const auto & {
-    return graph.nodes[v].preds;
-  });
-  Sets postDom = dominators(graph, backwards, [&](NodeId v) -> const auto & {
-    return graph.nodes[v].succs;
-  });
+/// All predecessors of every node, direct or not.
+Sets allPredecessors(const Graph &graph, const std::vector<NodeId> &topo) {
   Sets before(graph.nodes.size());
   for (NodeId v : topo) {
     for (NodeId pred : graph.nodes[v].preds) {
@@ -339,18 +331,27 @@ bool serenity::detail::linearizeModules(Graph &graph,
       before.add(v, pred);
     }
   }
+  return before;
+}
 
+/// The modules of `graph`, inner ones first.
+std::vector<Module> findModules(const Graph &graph,
+                                const std::vector<NodeId> &topo,
+                                const Sets &before) {
+  std::vector<NodeId> backwards(topo.rbegin(), topo.rend());
+  std::vector<int32_t> rank = positionsOf(graph, topo);
+  Sets dom = dominators(graph, topo, [&](NodeId v) -> const auto & {
+    return graph.nodes[v].preds;
+  });
+  Sets postDom = dominators(graph, backwards, [&](NodeId v) -> const auto & {
+    return graph.nodes[v].succs;
+  });
   // Pairs (entry, exit) such that each is the other's immediate dominator. A
   // node without predecessors (successors) is dominated by itself alone.
-  struct Module {
-    NodeId entry;
-    NodeId exit;
-    std::vector<NodeId> inner; // in topological order
-  };
   std::vector<Module> modules;
   for (NodeId entry : topo) {
     NodeId exit = -1;
-    for (NodeId v = 0; v < n; ++v) {
+    for (NodeId v = 0; v < graph.size(); ++v) {
       if (v != entry && postDom.has(entry, v) &&
           (exit < 0 || rank[v] < rank[exit])) {
         exit = v;
@@ -360,7 +361,7 @@ bool serenity::detail::linearizeModules(Graph &graph,
       continue;
     }
     NodeId immediate = -1;
-    for (NodeId v = 0; v < n; ++v) {
+    for (NodeId v = 0; v < graph.size(); ++v) {
       if (v != exit && dom.has(exit, v) &&
           (immediate < 0 || rank[v] > rank[immediate])) {
         immediate = v;
@@ -377,7 +378,7 @@ bool serenity::detail::linearizeModules(Graph &graph,
     }
     // A module of all but the two ends is the search's own business.
     if (module.inner.size() >= 2 &&
-        static_cast<int32_t>(module.inner.size()) + 2 < n) {
+        static_cast<int32_t>(module.inner.size()) + 2 < graph.size()) {
       modules.push_back(std::move(module));
     }
   }
@@ -386,94 +387,122 @@ bool serenity::detail::linearizeModules(Graph &graph,
                    [](const Module &a, const Module &b) {
                      return a.inner.size() < b.inner.size();
                    });
+  return modules;
+}
 
+/// Whether the inner nodes already have one order only.
+bool isChain(const Module &module, const Sets &before) {
+  for (size_t i = 1; i < module.inner.size(); ++i) {
+    if (!before.has(module.inner[i], module.inner[i - 1])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Whether memory inside `module` does not depend on the nodes that run beside
+/// it: a buffer is opened by inner nodes alone or before the entry, and closed
+/// by inner nodes alone or after the exit.
+bool isIndependent(const Graph &graph, const Module &module,
+                   const Sets &before) {
+  std::vector<char> isInner(graph.size(), 0);
+  for (NodeId v : module.inner) {
+    isInner[v] = 1;
+  }
+  auto isOwn = [&](const std::vector<NodeId> &users) {
+    return std::all_of(users.begin(), users.end(),
+                       [&](NodeId v) { return isInner[v]; });
+  };
+  bool isIndependent = true;
+  for (NodeId v : module.inner) {
+    for (const Touch &touch : graph.nodes[v].opens) {
+      const GraphBuffer &buffer = graph.buffers[touch.buffer];
+      bool staysOpen =
+          buffer.liveOut || isOwn(buffer.closers) ||
+          std::any_of(buffer.closers.begin(), buffer.closers.end(),
+                      [&](NodeId c) {
+                        return c == module.exit || before.has(c, module.exit);
+                      });
+      isIndependent &= isOwn(buffer.openers) && staysOpen;
+    }
+    for (const Touch &touch : graph.nodes[v].closes) {
+      const GraphBuffer &buffer = graph.buffers[touch.buffer];
+      bool wasOpen =
+          buffer.liveIn || isOwn(buffer.openers) ||
+          std::any_of(buffer.openers.begin(), buffer.openers.end(),
+                      [&](NodeId o) {
+                        return o == module.entry || before.has(module.entry, o);
+                      });
+      isIndependent &= isOwn(buffer.closers) && wasOpen;
+    }
+  }
+  return isIndependent;
+}
+
+/// Chains the inner nodes in an order of least peak; false if none was proved.
+bool linearize(Graph &graph, const std::vector<NodeId> &topo,
+               const Module &module, const DecompositionOptions &options,
+               Sets &before) {
+  // Whatever leads to the entry, the module, the rest.
+  std::vector<NodeId> order;
+  for (NodeId v : topo) {
+    if (v == module.entry || before.has(module.entry, v)) {
+      order.push_back(v);
+    }
+  }
+  int32_t begin = static_cast<int32_t>(order.size());
+  order.insert(order.end(), module.inner.begin(), module.inner.end());
+  int32_t end = static_cast<int32_t>(order.size());
+  std::vector<int32_t> position = positionsOf(graph, order);
+  for (NodeId v : topo) {
+    if (position[v] < 0) {
+      position[v] = static_cast<int32_t>(order.size());
+      order.push_back(v);
+    }
+  }
+  Player player(graph);
+  for (int32_t i = 0; i < begin; ++i) {
+    player.play(order[i]);
+  }
+  Part part = extractWindow(graph, order, position, begin, end, player.live());
+  std::optional<Profile> profile = profileOf(part.graph, options);
+  if (!profile) {
+    return false;
+  }
+  std::vector<NodeId> chain = mergeProfiles({*profile});
+  for (size_t i = 0; i + 1 < chain.size(); ++i) {
+    NodeId pred = part.nodes[chain[i]];
+    NodeId succ = part.nodes[chain[i + 1]];
+    std::vector<NodeId> &succs = graph.nodes[pred].succs;
+    if (std::find(succs.begin(), succs.end(), succ) == succs.end()) {
+      succs.push_back(succ);
+      graph.nodes[succ].preds.push_back(pred);
+    }
+    // Everything that precedes one precedes the next.
+    for (size_t w = 0; w < before.words; ++w) {
+      before.row(succ)[w] |= before.row(pred)[w];
+    }
+    before.add(succ, pred);
+  }
+  return chain.size() > 1;
+}
+
+} // namespace
+
+bool serenity::detail::linearizeModules(Graph &graph,
+                                        const DecompositionOptions &options) {
+  if (graph.size() < 4 || graph.size() > options.maxNodes) {
+    return false;
+  }
+  std::vector<NodeId> topo = topologicalOrder(graph);
+  Sets before = allPredecessors(graph, topo);
   bool changed = false;
-  std::vector<char> isInner(n, 0);
-  for (const Module &module : modules) {
+  for (const Module &module : findModules(graph, topo, before)) {
     if (options.shouldStop && options.shouldStop()) {
       break;
     }
-    isInner.assign(n, 0);
-    for (NodeId v : module.inner) {
-      isInner[v] = 1;
-    }
-    // Memory inside must not depend on what runs beside: a buffer is opened by
-    // inner nodes alone or before the entry, and likewise closed.
-    auto isOwn = [&](const std::vector<NodeId> &users) {
-      return std::all_of(users.begin(), users.end(),
-                         [&](NodeId v) { return isInner[v]; });
-    };
-    bool isIndependent = true;
-    bool isChain = true;
-    for (size_t i = 0; i < module.inner.size() && isIndependent; ++i) {
-      NodeId v = module.inner[i];
-      isChain &= i == 0 || before.has(v, module.inner[i - 1]);
-      for (const Touch &touch : graph.nodes[v].opens) {
-        const GraphBuffer &buffer = graph.buffers[touch.buffer];
-        bool staysOpen =
-            buffer.liveOut || isOwn(buffer.closers) ||
-            std::any_of(buffer.closers.begin(), buffer.closers.end(),
-                        [&](NodeId c) {
-                          return c == module.exit || before.has(c, module.exit);
-                        });
-        isIndependent &= isOwn(buffer.openers) && staysOpen;
-      }
-      for (const Touch &touch : graph.nodes[v].closes) {
-        const GraphBuffer &buffer = graph.buffers[touch.buffer];
-        bool wasOpen = buffer.liveIn || isOwn(buffer.openers) ||
-                       std::any_of(buffer.openers.begin(), buffer.openers.end(),
-                                   [&](NodeId o) {
-                                     return o == module.entry ||
-                                            before.has(module.entry, o);
-                                   });
-        isIndependent &= isOwn(buffer.closers) && wasOpen;
-      }
-    }
-    if (!isIndependent || isChain) {
-      continue;
-    }
-    // Whatever leads to the entry, the module, the rest.
-    std::vector<NodeId> order;
-    for (NodeId v : topo) {
-      if (v == module.entry || before.has(module.entry, v)) {
-        order.push_back(v);
-      }
-    }
-    int32_t begin = static_cast<int32_t>(order.size());
-    order.insert(order.end(), module.inner.begin(), module.inner.end());
-    int32_t end = static_cast<int32_t>(order.size());
-    std::vector<int32_t> position = positionsOf(graph, order);
-    for (NodeId v : topo) {
-      if (position[v] < 0) {
-        position[v] = static_cast<int32_t>(order.size());
-        order.push_back(v);
-      }
-    }
-    Player player(graph);
-    for (int32_t i = 0; i < begin; ++i) {
-      player.play(order[i]);
-    }
-    Part part =
-        extractWindow(graph, order, position, begin, end, player.live());
-    std::optional<Profile> profile = profileOf(part.graph, options);
-    if (!profile) {
-      continue;
-    }
-    std::vector<NodeId> chain = mergeProfiles({*profile});
-    for (size_t i = 0; i + 1 < chain.size(); ++i) {
-      NodeId pred = part.nodes[chain[i]];
-      NodeId succ = part.nodes[chain[i + 1]];
-      std::vector<NodeId> &succs = graph.nodes[pred].succs;
-      if (std::find(succs.begin(), succs.end(), succ) == succs.end()) {
-        succs.push_back(succ);
-        graph.nodes[succ].preds.push_back(pred);
-      }
-      // Everything that precedes one precedes the next.
-      for (size_t w = 0; w < before.words; ++w) {
-        before.row(succ)[w] |= before.row(pred)[w];
-      }
-      before.add(succ, pred);
-      changed = true;
+    if (isIndependent(graph, module, before) && !isChain(module, before)) {
+      changed |= linearize(graph, topo, module, options, before);
     }
   }
   return changed;
