@@ -3,20 +3,25 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A crash of serenity's part ends in the stock module, a warning and a reproducer.
 
-`SERENITY_TEST_CRASH=POINT:KIND[:worker]` raises the signal at a named point of the driver.
+`SERENITY_TEST_CRASH=POINT[#TIME]:KIND[:worker]` raises the signal at a named point of the driver.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import RunTool
 from driver_support import STRIP, TARGET, Compilers
+from iree.compiler.tools.binaries import find_tool
 
 #: Two products in a row. The hidden layer has 2,048 floats: 8,192 bytes as stock.
 MODEL = Path(__file__).parent / "models" / "cases" / "dynamic_and_static_function.mlir"
@@ -91,8 +96,117 @@ def test_standard_input_is_read_again(crash: Crash, compilers: Compilers) -> Non
     assert result.returncode == 0
     assert result.stdout == compilers.stock("-", *TARGET, STRIP, "-o", "-", input=text).out
     module, reproducer = crash.reproducers()
-    assert module.suffix == ".stdin" and module.read_bytes() == text
+    assert module.suffix == ".input" and module.read_bytes() == text
     assert f"input: {module.name}" in reproducer.read_text()
+
+
+@contextlib.contextmanager
+def fed(pipe: Path, contents: bytes) -> Iterator[None]:
+    """Makes a named pipe whose contents are written to it once."""
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(contents,))
+    writer.start()
+    yield
+    writer.join(timeout=60)
+    assert not writer.is_alive()
+
+
+@contextlib.contextmanager
+def drained(pipe: Path, into: list[bytes]) -> Iterator[None]:
+    """Makes a named pipe, and reads it to its end once."""
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: into.append(pipe.read_bytes()))
+    reader.start()
+    yield
+    reader.join(timeout=60)
+    assert not reader.is_alive()
+
+
+@pytest.mark.parametrize(("point", "warnings"), [("estimate", 1), ("describe", 2)])
+def test_a_named_pipe_is_read_once(
+    crash: Crash, compilers: Compilers, point: str, warnings: int
+) -> None:
+    # With the source map, which names the pipe. The description runs again in the second process,
+    # so that a third one compiles the copy.
+    text = MODEL.read_bytes()
+    source, pipe = crash.folder / "model.mlir", crash.folder / "pipe"
+    with fed(pipe, text):
+        result = subprocess.run(
+            [crash.program, str(pipe), "--serenity-schedule", *TARGET, "-o", "out.vmfb"],
+            cwd=crash.folder,
+            env={**os.environ, "SERENITY_TEST_CRASH": f"{point}:SEGV"},
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+    errors = result.stderr.decode()
+    assert result.returncode == 0, errors
+    assert errors.count("serenity-compile: warning: SIGSEGV") == warnings
+    pipe.unlink()
+    source.write_bytes(text)
+    source.rename(pipe)  # the same name, now of a file
+    stock = compilers.stock_output(pipe, *TARGET)
+    assert (crash.folder / "out.vmfb").read_bytes() == stock
+    module, reproducer = crash.reproducers()
+    assert module.suffix == ".input" and module.read_bytes() == text
+    assert f"input: {module.name}" in reproducer.read_text()
+
+
+def test_pipes_compile_as_files_do(compilers: Compilers, tmp_path: Path) -> None:
+    # Text, bytecode, and the error of a module that is neither, with the name of the pipe.
+    bytecode = subprocess.run(
+        [find_tool("iree-opt"), str(MODEL), "--emit-bytecode"], capture_output=True, check=True
+    ).stdout
+    for name, text in {"text": MODEL.read_bytes(), "bytecode": bytecode}.items():
+        with fed(tmp_path / name, text):
+            run = compilers.ours(tmp_path / name, *TARGET, "--compile-to=stream", "-o", "-")
+        assert run.code == 0, run.err
+        assert run.out == compilers.ours_output(MODEL, *TARGET, "--compile-to=stream")
+    with fed(tmp_path / "broken", b"func.func @f( {"):
+        ours = compilers.ours(tmp_path / "broken", *TARGET, "-o", "/dev/null")
+    (tmp_path / "broken").unlink()
+    (tmp_path / "broken").write_bytes(b"func.func @f( {")
+    assert ours == compilers.stock(tmp_path / "broken", *TARGET, "-o", "/dev/null")
+    assert ours.code == 1 and "broken:1:" in ours.err
+
+
+@pytest.mark.parametrize("output", ["-", "pipe", "out.mlir"])
+def test_a_crash_in_a_later_module(crash: Crash, compilers: Compilers, output: str) -> None:
+    text = MODEL.read_text()
+    source = crash.folder / "split.mlir"
+    source.write_text(f"{text}\n// -----\n{text}")
+    flags = ("--split-input-file", "--compile-to=stream")
+    written: list[bytes] = []
+    with drained(crash.folder / "pipe", written) if output == "pipe" else contextlib.nullcontext():
+        result = crash("later#2:ABRT", *flags, "-o", output, model=str(source))
+    assert result.returncode == 0, result.stderr.decode()
+    assert b"SIGABRT during IREE's passes on the scheduled module" in result.stderr
+    if output != "pipe":
+        written = [result.stdout if output == "-" else (crash.folder / output).read_bytes()]
+    # Both modules, once, as stock.
+    assert written == [compilers.stock_output(source, *TARGET, STRIP, *flags)]
+    assert len(crash.reproducers()) == 1
+
+
+def test_an_error_in_a_later_module_keeps_the_earlier_ones(
+    compilers: Compilers, tmp_path: Path
+) -> None:
+    source = tmp_path / "split.mlir"
+    source.write_text(f"{MODEL.read_text()}\n// -----\nfunc.func @f( {{\n")
+    command = (source, *TARGET, "--split-input-file", "--compile-to=flow", "-o", "-")
+    stock = compilers.stock(*command)
+    assert compilers.ours("--serenity-schedule=off", *command) == stock
+    assert stock.code == 1 and b"@ffn" in stock.out
+
+
+def test_a_pipe_that_is_read_sees_no_end_before_the_output(
+    crash: Crash, compilers: Compilers
+) -> None:
+    written: list[bytes] = []
+    with drained(crash.folder / "pipe", written):
+        result = crash("estimate:SEGV", "-o", "pipe")
+    assert result.returncode == 0, result.stderr.decode()
+    assert written == [compilers.stock_output(MODEL, *TARGET, STRIP)]
 
 
 def test_a_second_crash_leaves_the_bare_pipeline(crash: Crash, compilers: Compilers) -> None:

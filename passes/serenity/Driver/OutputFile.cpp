@@ -13,8 +13,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 namespace serenity {
 
@@ -209,6 +211,65 @@ bool AtomicFile::commit() {
   return true;
 }
 
+bool writeAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    ssize_t count = write(fd, text.data(), text.size());
+    if (count < 0 && errno != EINTR) {
+      return false;
+    }
+    text.remove_prefix(count > 0 ? size_t(count) : 0);
+  }
+  return true;
+}
+
+bool copyContents(int from, int to) {
+  std::vector<char> buffer(1 << 16);
+  for (;;) {
+    ssize_t count = read(from, buffer.data(), buffer.size());
+    if (count == 0) {
+      return true;
+    }
+    if (count < 0 ? errno != EINTR
+                  : !writeAll(to, {buffer.data(), size_t(count)})) {
+      return false;
+    }
+  }
+}
+
+HeldOutput::~HeldOutput() {
+  if (target > STDOUT_FILENO) {
+    close(target);
+  }
+  if (memory >= 0) {
+    close(memory);
+  }
+}
+
+bool HeldOutput::fail(const std::string &what) {
+  message = what + " '" + path + "': " + std::strerror(errno);
+  return false;
+}
+
+bool HeldOutput::open(const std::string &name) {
+  path = name;
+  target =
+      path == "-" ? STDOUT_FILENO : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  memory = target < 0 ? -1 : memfd_create("output", MFD_CLOEXEC);
+  return memory >= 0 || fail("cannot open output file");
+}
+
+bool HeldOutput::flush() {
+  return (lseek(memory, 0, SEEK_SET) == 0 && copyContents(memory, target)) ||
+         fail("cannot write");
+}
+
+void keepPipeOpen(const std::string &path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) {
+    (void)::open(path.c_str(), O_WRONLY); // never closed
+  }
+}
+
 void failAtFileSizeLimit() {
   // Blocked rather than ignored: LLVM installs a handler of its own later.
   sigset_t signals;
@@ -236,14 +297,8 @@ std::optional<std::string> writeOutputFile(const std::string &path,
       return "cannot open output file '" + path + "': " + std::strerror(errno);
     }
   }
-  bool ok = true;
-  while (ok && !text.empty()) {
-    ssize_t count = write(fd, text.data(), text.size());
-    ok = count >= 0 || errno == EINTR;
-    text.remove_prefix(count > 0 ? size_t(count) : 0);
-  }
   std::optional<std::string> error;
-  if (!ok) {
+  if (!writeAll(fd, text)) {
     error = failed();
   } else if (atomic && !file.commit()) {
     error = file.error();

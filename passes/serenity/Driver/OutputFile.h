@@ -49,6 +49,43 @@ private:
   int fd = -1;
 };
 
+/// What goes to a pipe or a device, kept in memory until all of it is there:
+/// it cannot be taken back.
+class HeldOutput {
+public:
+  HeldOutput() = default;
+  ~HeldOutput();
+  HeldOutput(const HeldOutput &) = delete;
+  HeldOutput &operator=(const HeldOutput &) = delete;
+
+  /// Opens the target, "-" for standard output. On failure `error()` says why.
+  bool open(const std::string &path);
+  /// Of the memory.
+  int descriptor() const { return memory; }
+  /// Writes what is in memory to the target.
+  bool flush();
+  const std::string &error() const { return message; }
+
+private:
+  bool fail(const std::string &what);
+
+  std::string path;
+  std::string message;
+  int target = -1;
+  int memory = -1;
+};
+
+/// Opens `path` for writing for as long as the process, or one that `execve`
+/// puts in its place, lives, if it is a named pipe: whoever reads it sees no
+/// end before.
+void keepPipeOpen(const std::string &path);
+
+/// Writes all of `text`; false with errno.
+bool writeAll(int fd, std::string_view text);
+
+/// Copies what is left of `from`; false with errno.
+bool copyContents(int from, int to);
+
 /// From now on a write beyond the limit on the size of files (RLIMIT_FSIZE)
 /// fails like one to a full disk, instead of ending the process with a stack
 /// trace. To be called before threads are started.

@@ -65,6 +65,10 @@ bool ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
 bool ireeCompilerInvocationRunPassPipeline(iree_compiler_invocation_t *inv,
                                            const char *textPassPipeline);
 
+iree_compiler_error_t *
+ireeCompilerSourceOpenFile(iree_compiler_session_t *session,
+                           const char *filePath,
+                           iree_compiler_source_t **out_source);
 void ireeCompilerSourceDestroy(iree_compiler_source_t *source);
 iree_compiler_error_t *
 ireeCompilerSourceWrapBuffer(iree_compiler_session_t *session,

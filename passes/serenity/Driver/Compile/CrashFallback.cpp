@@ -4,6 +4,9 @@
 
 #include "serenity/Driver/Compile/CrashFallback.h"
 
+#include "serenity/Driver/Compile/InputCopy.h"
+
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <climits>
@@ -25,7 +28,8 @@ namespace serenity {
 
 namespace {
 
-/// `STAGE:SIGNAL:STEP`, from one process to the one that takes its place.
+/// `STAGE:SIGNAL:DESCRIPTOR:STEP`, from one process to the one that takes its
+/// place; the descriptor is that of the input's copy, or -1.
 constexpr char variable[] = "SERENITY_CRASHED";
 
 constexpr int fatalSignals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
@@ -49,6 +53,8 @@ struct Fallback {
   sigset_t mask = {};
   /// Standard input is set back to here; -1 where it is not read.
   off_t inputOffset = -1;
+  /// The copy of an input that can be read only once; -1 without one.
+  int inputCopy = -1;
   int standardError = -1;
   std::atomic<int> signal{0};
 };
@@ -72,6 +78,10 @@ struct Text {
     char digits[12];
     char *first = digits + sizeof(digits) - 1;
     *first = 0;
+    if (number < 0) {
+      add("-");
+      number = -number;
+    }
     do {
       *--first = char('0' + number % 10);
       number /= 10;
@@ -92,6 +102,8 @@ void runAgain() {
   text.add(int(next));
   text.add(":");
   text.add(state.signal.load());
+  text.add(":");
+  text.add(state.inputCopy);
   text.add(":");
   text.add(state.step);
   if (state.inputOffset >= 0) {
@@ -181,7 +193,7 @@ void *runThread(void *given) {
   return result;
 }
 
-/// Makes standard input readable a second time; false if that fails.
+/// Makes standard input readable a second time; false with errno.
 bool keepInput() {
   Fallback &state = fallback();
   struct stat status;
@@ -192,33 +204,14 @@ bool keepInput() {
     state.inputOffset = lseek(STDIN_FILENO, 0, SEEK_CUR);
     return state.inputOffset >= 0;
   }
-  int copy = memfd_create("stdin", 0);
+  int copy = copyToMemory(STDIN_FILENO);
   if (copy < 0) {
     return false;
   }
-  std::vector<char> buffer(1 << 16);
-  bool ok = true;
-  for (;;) {
-    ssize_t count = read(STDIN_FILENO, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count <= 0) {
-      ok &= count == 0;
-      break;
-    }
-    for (ssize_t done = 0; ok && done < count;) {
-      ssize_t written = write(copy, buffer.data() + done, size_t(count - done));
-      ok = written > 0;
-      done += written;
-    }
-  }
-  // What could be read is there for IREE in any case.
-  lseek(copy, 0, SEEK_SET);
   dup2(copy, STDIN_FILENO);
   close(copy);
   state.inputOffset = 0;
-  return ok;
+  return true;
 }
 
 [[gnu::noinline]] int overflow(volatile char *outer) {
@@ -248,9 +241,9 @@ std::optional<PreviousCrash> takePreviousCrash() {
   PreviousCrash crash;
   int stage = 0;
   int length = 0;
-  bool read =
-      std::sscanf(value, "%d:%d:%n", &stage, &crash.signal, &length) == 2 &&
-      length > 0 && stage >= 1 && stage <= 2;
+  bool read = std::sscanf(value, "%d:%d:%d:%n", &stage, &crash.signal,
+                          &crash.inputCopy, &length) == 3 &&
+              length > 0 && stage >= 1 && stage <= 2;
   if (read) {
     crash.stage = FallbackStage(stage);
     crash.step = value + length;
@@ -259,28 +252,23 @@ std::optional<PreviousCrash> takePreviousCrash() {
   return read ? std::optional<PreviousCrash>(crash) : std::nullopt;
 }
 
-void prepareFallback(const std::vector<std::string> &command,
-                     const std::vector<std::string> &inputs,
-                     FallbackStage stage) {
+std::optional<std::string>
+prepareFallback(const std::vector<std::string> &command,
+                const std::vector<std::string> &inputs, FallbackStage stage) {
   Fallback &state = fallback();
   if (stage == FallbackStage::Plain) {
-    return; // no guarded step is left
+    return std::nullopt; // no guarded step is left
   }
   for (const std::string &input : inputs) {
-    struct stat status;
-    if (input == "-" || input == "/dev/stdin") {
-      if (!keepInput()) {
-        return;
-      }
-    } else if (stat(input.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-      return;
+    if ((input == "-" || input == "/dev/stdin") && !keepInput()) {
+      return std::string("cannot read standard input: ") + std::strerror(errno);
     }
   }
   ssize_t size =
       readlink("/proc/self/exe", state.program, sizeof(state.program) - 1);
   state.standardError = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
   if (size <= 0 || !useHandlerStack()) {
-    return;
+    return std::nullopt;
   }
   state.stage = stage;
   state.command = command;
@@ -295,9 +283,10 @@ void prepareFallback(const std::vector<std::string> &command,
   state.environment.push_back(nullptr);
   pthread_sigmask(SIG_SETMASK, nullptr, &state.mask);
   state.ready = true;
+  return std::nullopt;
 }
 
-void forbidFallback() { fallback().ready = false; }
+void keepAcrossFallback(int inputCopy) { fallback().inputCopy = inputCopy; }
 
 void continueFallback() {
   if (fallback().signal.load() != 0) {
@@ -340,13 +329,18 @@ void crashPoint(const char *point) {
   if (!wanted) {
     return;
   }
-  std::string text = wanted;
-  std::string prefix = std::string(point) + ":";
-  if (text.compare(0, prefix.size(), prefix) != 0) {
+  // POINT[#TIME]:KIND[:worker]
+  std::string kind = wanted;
+  size_t colon = std::min(kind.find(':'), kind.size());
+  std::string name = kind.substr(0, colon);
+  kind.erase(0, colon + 1);
+  size_t hash = std::min(name.find('#'), name.size());
+  int time = hash < name.size() ? std::atoi(name.c_str() + hash + 1) : 1;
+  static int times = 0;
+  if (name.compare(0, hash, point) != 0 || ++times != time) {
     return;
   }
-  std::string kind = text.substr(prefix.size());
-  size_t colon = kind.find(':');
+  colon = kind.find(':');
   if (colon == std::string::npos) {
     crash(kind);
   } else {

@@ -39,6 +39,8 @@ enum class FallbackStage {
 struct PreviousCrash {
   FallbackStage stage = FallbackStage::None;
   int signal = 0;
+  /// The descriptor of the input's copy (InputCopy.h); -1 without one.
+  int inputCopy = -1;
   std::string step;
 };
 
@@ -49,15 +51,13 @@ std::optional<PreviousCrash> takePreviousCrash();
 /// To be called once, at the start of main. `command` is what is run again: the
 /// arguments with the program, response files expanded where they were pipes;
 /// `inputs` are the files among them. Standard input is copied if it is one of
-/// them and cannot be read twice. Another input that can be read only once
-/// (a named pipe) leaves guards without effect.
-void prepareFallback(const std::vector<std::string> &command,
-                     const std::vector<std::string> &inputs,
-                     FallbackStage stage);
+/// them and cannot be read twice. Returns an error if that fails, or nothing.
+std::optional<std::string>
+prepareFallback(const std::vector<std::string> &command,
+                const std::vector<std::string> &inputs, FallbackStage stage);
 
-/// From now on guards have no effect: something was written that a second run
-/// would write again.
-void forbidFallback();
+/// Hands the copy of an input on to the process that takes this one's place.
+void keepAcrossFallback(int inputCopy);
 
 /// SIGINT while a fallback is under way: LLVM has removed its files. Returns if
 /// none is. Async-signal-safe.
@@ -78,8 +78,8 @@ private:
 
 /// For tests of the above: crashes here if the environment variable
 /// `SERENITY_TEST_CRASH` is `POINT:KIND`, with the name of a signal without SIG
-/// or STACK (an endless recursion) as the kind; `POINT:KIND:worker` does it on
-/// another thread.
+/// or STACK (an endless recursion) as the kind; `POINT#2:KIND` does it the
+/// second time, `POINT:KIND:worker` on another thread.
 void crashPoint(const char *point);
 
 /// "SIGSEGV", or "signal 42".

@@ -20,17 +20,21 @@
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/Flags.h"
 #include "serenity/Driver/Compile/IdleFlags.h"
+#include "serenity/Driver/Compile/InputCopy.h"
 #include "serenity/Driver/Compile/Pipeline.h"
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/Driver/Compile/Reproducer.h"
+#include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/Driver/OutputFile.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <filesystem>
@@ -60,13 +64,14 @@ struct Driver {
   std::map<iree_compiler_invocation_t *, InvocationState> invocations;
   struct PendingOutput {
     std::unique_ptr<AtomicFile> file;
+    std::unique_ptr<HeldOutput> held;
     bool keep = false;
   };
   std::map<iree_compiler_output_t *, PendingOutput> outputs;
   bool outputFailed = false;
   bool pipelineSeen = false;
-  /// A device or pipe is written to: what is there cannot be taken back.
-  bool writesInPlace = false;
+  /// Several modules go to one output.
+  bool splitsInput = false;
   std::optional<PreviousCrash> crash;
   /// How many have been compiled; several with --split-input-file.
   int modules = 0;
@@ -192,6 +197,13 @@ bool pipeline(iree_compiler_invocation_t *inv, iree_compiler_pipeline_t which) {
       "ireeCompilerInvocationPipeline");
   return function(inv, which);
 }
+iree_compiler_error_t *sourceOpenFile(iree_compiler_session_t *session,
+                                      const char *path,
+                                      iree_compiler_source_t **source) {
+  static auto *function =
+      next<decltype(ireeCompilerSourceOpenFile)>("ireeCompilerSourceOpenFile");
+  return function(session, path, source);
+}
 iree_compiler_error_t *outputOpenFile(const char *path,
                                       iree_compiler_output_t **output) {
   static auto *function =
@@ -269,10 +281,6 @@ ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
                                  state.outcome) &&
            ok;
   }
-  // The output of the first module may be out already.
-  if (state.modules > 0 && state.writesInPlace) {
-    forbidFallback();
-  }
   ModuleReport report;
   bool ok = runPipeline(inv, state.invocations[inv], state.flags,
                         state.arguments, report, state.outcome);
@@ -280,11 +288,60 @@ ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
   return ok;
 }
 
+/// Wraps the copy of `path`, which is made unless a process before this one has
+/// left it.
+static iree_compiler_error_t *wrapCopy(iree_compiler_session_t *session,
+                                       const char *path,
+                                       iree_compiler_source_t **source) {
+  const std::optional<PreviousCrash> &crash = driver().crash;
+  int copy =
+      crash && crash->inputCopy >= 0 ? crash->inputCopy : copyInput(path);
+  std::string_view text = copy < 0 ? std::string_view() : mapInputCopy(copy);
+  if (text.empty()) {
+    std::fprintf(stderr, "serenity-compile: error: cannot read '%s': %s\n",
+                 path, std::strerror(errno));
+    std::_Exit(exitFailure);
+  }
+  keepAcrossFallback(copy);
+  return ireeCompilerSourceWrapBuffer(session, path, text.data(), text.size(),
+                                      /*isNullTerminated=*/true, source);
+}
+
+SERENITY_INTERPOSE iree_compiler_error_t *
+ireeCompilerSourceOpenFile(iree_compiler_session_t *session, const char *path,
+                           iree_compiler_source_t **source) {
+  if (isReadOnce(path) && access(path, R_OK) == 0) {
+    return wrapCopy(session, path, source);
+  }
+  return real::sourceOpenFile(session, path, source);
+}
+
+/// As `ireeCompilerOutputOpenFile`, for what cannot be replaced by another
+/// file: a pipe or a device.
+static iree_compiler_error_t *openInPlace(const char *path,
+                                          iree_compiler_output_t **output) {
+  keepPipeOpen(path);
+  if (!driver().splitsInput) {
+    return real::outputOpenFile(path, output);
+  }
+  // A crash in a later module must not write the earlier ones again.
+  auto held = std::make_unique<HeldOutput>();
+  int copy = -1;
+  if (!held->open(path) ||
+      (copy = fcntl(held->descriptor(), F_DUPFD_CLOEXEC, 3)) < 0) {
+    return real::outputOpenFile(path, output); // IREE has the words for it
+  }
+  iree_compiler_error_t *error = ireeCompilerOutputOpenFD(copy, output);
+  if (!error) {
+    driver().outputs[*output].held = std::move(held);
+  }
+  return error;
+}
+
 SERENITY_INTERPOSE iree_compiler_error_t *
 ireeCompilerOutputOpenFile(const char *path, iree_compiler_output_t **output) {
   if (!AtomicFile::handles(path)) {
-    driver().writesInPlace = true;
-    return real::outputOpenFile(path, output);
+    return openInPlace(path, output);
   }
   auto file = std::make_unique<AtomicFile>();
   int copy = -1;
@@ -297,7 +354,6 @@ ireeCompilerOutputOpenFile(const char *path, iree_compiler_output_t **output) {
     }
     std::fprintf(stderr, "serenity-compile: warning: %s; writing in place\n",
                  file->error().c_str());
-    driver().writesInPlace = true;
     return nullptr;
   }
   iree_compiler_error_t *error = ireeCompilerOutputOpenFD(copy, output);
@@ -327,6 +383,12 @@ ireeCompilerOutputDestroy(iree_compiler_output_t *output) {
   if (pending.file && pending.keep && !pending.file->commit()) {
     std::fprintf(stderr, "serenity-compile: error: %s\n",
                  pending.file->error().c_str());
+    driver().outputFailed = true;
+  }
+  // What came before an error is there with the stock compiler too.
+  if (pending.held && !pending.held->flush()) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n",
+                 pending.held->error().c_str());
     driver().outputFailed = true;
   }
 }
@@ -380,24 +442,34 @@ reportProblem(const std::vector<std::string> &args, const std::string &path) {
 }
 
 /// Prepares the fallback after a crash, and reports a crash that happened.
-static void handleCrashes(Driver &state, const std::vector<std::string> &given,
+/// False, after an error, if standard input cannot be read.
+static bool handleCrashes(Driver &state, const std::vector<std::string> &given,
                           const std::vector<std::string> &args) {
   std::vector<std::string> inputs = inputFiles(args);
   FallbackStage stage = state.crash ? state.crash->stage : FallbackStage::None;
   if (!state.flags.schedule) {
     stage = std::max(stage, FallbackStage::Off);
   }
-  prepareFallback(given, inputs, stage);
+  if (std::optional<std::string> error =
+          prepareFallback(given, inputs, stage)) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
+    return false;
+  }
   if (!state.crash) {
-    return;
+    return true;
   }
   state.flags.schedule = false;
-  Reproducer reproducer{*state.crash, given, state.report.versions,
-                        std::find(inputs.begin(), inputs.end(), "-") !=
-                            inputs.end()};
+  Reproducer reproducer{*state.crash, given, state.report.versions};
+  if (state.crash->inputCopy >= 0) {
+    reproducer.input = state.crash->inputCopy;
+    reproducer.inputTerminator = 1;
+  } else if (std::find(inputs.begin(), inputs.end(), "-") != inputs.end()) {
+    reproducer.input = STDIN_FILENO;
+  }
   std::string text = describeCrash(*state.crash, writeReproducer(reproducer));
   std::fprintf(stderr, "serenity-compile: warning: %s\n", text.c_str());
   state.report.remarks.push_back(text);
+  return true;
 }
 
 int main(int argc, char **argv) {
@@ -450,7 +522,10 @@ int main(int argc, char **argv) {
   state.report.versions = {{"serenity_mlir", SERENITY_VERSION},
                            {"iree_compiler", revision}};
   state.arguments = args;
-  handleCrashes(state, given, args);
+  if (!handleCrashes(state, given, args)) {
+    return exitFailure;
+  }
+  state.splitsInput = hasFlag(args, "split-input-file");
   std::vector<char *> pointers;
   for (std::string &arg : args) {
     pointers.push_back(arg.data());

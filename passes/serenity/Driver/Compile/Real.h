@@ -20,6 +20,9 @@ void setDumpCompilationPhasesTo(iree_compiler_invocation_t *inv,
                                 const char *path);
 void setVerifyIR(iree_compiler_invocation_t *inv, bool enable);
 bool pipeline(iree_compiler_invocation_t *inv, iree_compiler_pipeline_t which);
+iree_compiler_error_t *sourceOpenFile(iree_compiler_session_t *session,
+                                      const char *path,
+                                      iree_compiler_source_t **source);
 iree_compiler_error_t *outputOpenFile(const char *path,
                                       iree_compiler_output_t **output);
 void outputDestroy(iree_compiler_output_t *output);

@@ -4,6 +4,9 @@
 
 #include "serenity/Driver/Compile/Reproducer.h"
 
+#include "serenity/Driver/OutputFile.h"
+
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -71,20 +74,6 @@ std::string readAll(int fd) {
   }
 }
 
-bool writeAll(int fd, const std::string &text) {
-  for (size_t done = 0; done < text.size();) {
-    ssize_t count = write(fd, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count <= 0) {
-      return false;
-    }
-    done += size_t(count);
-  }
-  return true;
-}
-
 /// Makes `path` with `text`, or finds it so; false if there is another file, or
 /// if it cannot be made.
 bool place(const std::string &path, const std::string &text) {
@@ -111,10 +100,12 @@ bool place(const std::string &path, const std::string &text) {
 std::string writeReproducer(const Reproducer &reproducer) {
   std::string text = contents(reproducer);
   std::string input;
-  if (reproducer.readsStandardInput) {
-    off_t start = lseek(STDIN_FILENO, 0, SEEK_CUR);
-    input = readAll(STDIN_FILENO);
-    lseek(STDIN_FILENO, start, SEEK_SET);
+  if (reproducer.input >= 0) {
+    off_t start = lseek(reproducer.input, 0, SEEK_CUR);
+    input = readAll(reproducer.input);
+    input.resize(input.size() -
+                 std::min(input.size(), reproducer.inputTerminator));
+    lseek(reproducer.input, start, SEEK_SET);
   }
   std::string key = keyOf(text + input);
   const char *temporary = std::getenv("TMPDIR");
@@ -125,8 +116,8 @@ std::string writeReproducer(const Reproducer &reproducer) {
       std::string stem = directory + "serenity-crash-" + key +
                          (attempt ? "-" + std::to_string(attempt) : "");
       std::string all =
-          text + (input.empty() ? "" : "input: " + stem + ".stdin\n");
-      if ((input.empty() || place(stem + ".stdin", input)) &&
+          text + (input.empty() ? "" : "input: " + stem + ".input\n");
+      if ((input.empty() || place(stem + ".input", input)) &&
           place(stem + ".txt", all)) {
         return stem + ".txt";
       }

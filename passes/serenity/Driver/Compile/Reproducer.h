@@ -21,13 +21,15 @@ struct Reproducer {
   /// The command line, the program first.
   std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> versions;
-  /// Whether the model came from standard input, whose offset is at its start.
-  bool readsStandardInput = false;
+  /// The model, if it came from standard input or a pipe: from the descriptor's
+  /// offset on, less so many bytes at the end. -1 if it is a file.
+  int input = -1;
+  size_t inputTerminator = 0;
 };
 
 /// Writes `serenity-crash-KEY.txt` (command, versions, signal, step) into the
 /// working directory, or the folder for temporary files where that is not
-/// possible, and standard input to `serenity-crash-KEY.stdin` beside it. The
+/// possible, and `input` to `serenity-crash-KEY.input` beside it. The
 /// key is made of the contents, so that the same crash has the same name; a
 /// file of that name with other contents stays, and a number is added. Returns
 /// the path of the first; empty if it could not be written.

@@ -30,7 +30,8 @@ UserFlags::UserFlags(iree_compiler_session_t *session,
                      const std::vector<std::string> &arguments)
     : session(sessionFlags(session)), arguments(arguments) {}
 
-bool UserFlags::has(const std::string &name) const {
+bool hasFlag(const std::vector<std::string> &arguments,
+             const std::string &name) {
   for (const std::string &argument : arguments) {
     size_t dashes = argument.find_first_not_of('-');
     if (dashes == 1 || dashes == 2) {
@@ -41,6 +42,10 @@ bool UserFlags::has(const std::string &name) const {
     }
   }
   return false;
+}
+
+bool UserFlags::has(const std::string &name) const {
+  return hasFlag(arguments, name);
 }
 
 std::string UserFlags::value(const std::string &name) const {

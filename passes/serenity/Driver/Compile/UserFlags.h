@@ -17,6 +17,10 @@
 
 namespace serenity {
 
+/// Whether a command line has that flag, in any spelling.
+bool hasFlag(const std::vector<std::string> &arguments,
+             const std::string &name);
+
 struct UserFlags {
   /// `arguments` must outlive this.
   UserFlags(iree_compiler_session_t *session,
