@@ -379,7 +379,6 @@ def _notes(function: FunctionReport) -> Iterator[str]:
         where = f"Region {number}: " if len(function.regions) > 1 else ""
         if region.left_alone is not None:
             yield f"{where}keeps the stock order: {region.left_alone}."
-            continue
         if not region.buffers:
             continue
         yield from _recomputed(region, where)
@@ -393,10 +392,10 @@ def _notes(function: FunctionReport) -> Iterator[str]:
             yield f"{where}no order of these operations needs less, proved {how}".rstrip() + "."
         elif region.lower_bound_bytes:
             over = region.predicted_bytes - region.lower_bound_bytes
+            end = "; the search was cut off." if region.states else "."
             yield (
                 f"{where}no order of these operations needs less than "
-                f"{region.lower_bound_bytes:,} bytes, {over:,} below this one; the search was cut "
-                "off."
+                f"{region.lower_bound_bytes:,} bytes, {over:,} below this one{end}"
             )
         lost = region.slab_bytes - region.predicted_bytes
         if lost > 0:

@@ -198,6 +198,7 @@ void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
                 int64_t rangeAlignment) {
   const std::vector<Slice> &slices = model.slices;
   region.slabBytes = packing.heightBytes;
+  region.rangeAlignment = rangeAlignment;
   region.offsetsOptimal = packing.optimal;
   region.liveBytes = liveBytes(slices, rangeAlignment);
   region.buffers.clear();

@@ -67,6 +67,8 @@ struct RegionReport {
   /// Maximum live bytes of the order chosen; what the slab should be.
   int64_t predictedBytes = 0;
   int64_t slabBytes = 0;
+  /// Buffers take multiples of it in the slab; 0: no slab was laid out.
+  int64_t rangeAlignment = 0;
   int64_t lowerBoundBytes = 0;
   bool optimal = false;
   std::string provedBy;

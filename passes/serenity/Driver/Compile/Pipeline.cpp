@@ -10,6 +10,7 @@
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/Driver/Compile/IdleFlags.h"
+#include "serenity/Driver/Compile/OrderProofs.h"
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
@@ -631,6 +632,7 @@ bool Pipeline::describe() {
   ir::OwningOp settled = stream.withReuse(state.module);
   describeFunctions(settled ? settled.get() : state.module, options, report);
   if (flags.schedule) {
+    proveOrders(report, options);
     checkAllocationLimit(mlirOperationGetLocation(state.module), user, report);
   }
   return true;
