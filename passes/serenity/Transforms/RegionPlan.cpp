@@ -73,21 +73,46 @@ int64_t patternBytes(const Command &command) {
   return 1;
 }
 
-} // namespace
-
-RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
-                      int64_t rangeAlignment) {
-  RegionPlan plan;
-  size_t numBuffers = model.buffers.size();
-  plan.chosen.assign(model.placements.size(), false);
-  plan.places.resize(numBuffers);
-  for (size_t i = 0; i < numBuffers; ++i) {
-    plan.places[i] = {int(i), 0};
+/// Chooses the placements of a plan, and keeps the accesses of the buffers that
+/// they put together.
+class PlacementChoice {
+public:
+  PlacementChoice(const RegionModel &model, RegionPlan &plan)
+      : model(model), plan(plan) {
+    const size_t numBuffers = model.buffers.size();
+    plan.chosen.assign(model.placements.size(), false);
+    plan.places.resize(numBuffers);
+    for (size_t i = 0; i < numBuffers; ++i) {
+      plan.places[i] = {int(i), 0};
+    }
+    accesses.resize(numBuffers);
+    patterns.assign(numBuffers, 1);
+    readCommands();
   }
-  std::vector<std::vector<PlacedAccess>> accesses(numBuffers);
-  // Bytes of the widest pattern that a buffer is filled with: the runtime fills
-  // at multiples of them.
-  std::vector<int64_t> patterns(numBuffers, 1);
+
+  /// Takes the placements of `wanted` that contradict neither earlier ones nor
+  /// the order of accesses, and lists the commands that remain.
+  void run(const std::vector<bool> &wanted);
+
+  /// The accesses of all buffers that lie in `root`, in original order.
+  std::vector<PlacedAccess> takeAccesses(int root);
+
+private:
+  void readCommands();
+  /// Places `source` at `offset` of `root`, without the copy `command`.
+  void place(int source, int root, int64_t offset, int command);
+  /// The root that holds `buffer` by the placements so far.
+  PlacedBuffer find(int buffer) const;
+
+  const RegionModel &model;
+  RegionPlan &plan;
+  std::vector<std::vector<PlacedAccess>> accesses; // by root
+  /// Bytes of the widest pattern that a buffer is filled with: the runtime
+  /// fills at multiples of them.
+  std::vector<int64_t> patterns;
+};
+
+void PlacementChoice::readCommands() {
   for (size_t i = 0; i < model.commands.size(); ++i) {
     const Command &command = model.commands[i];
     if (command.kind == CommandKind::Splat ||
@@ -100,14 +125,37 @@ RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
           {int(i), access.lower, access.upper, access.reads, access.writes});
     }
   }
-  auto find = [&](int buffer) {
-    PlacedBuffer place = {buffer, 0};
-    while (plan.places[place.root].root != place.root) {
-      PlacedBuffer next = plan.places[place.root];
-      place = {next.root, place.offset + next.offset};
-    }
-    return place;
+}
+
+PlacedBuffer PlacementChoice::find(int buffer) const {
+  PlacedBuffer place = {buffer, 0};
+  while (plan.places[place.root].root != place.root) {
+    PlacedBuffer next = plan.places[place.root];
+    place = {next.root, place.offset + next.offset};
+  }
+  return place;
+}
+
+void PlacementChoice::place(int source, int root, int64_t offset, int command) {
+  patterns[root] = std::max(patterns[root], patterns[source]);
+  plan.places[source] = {root, offset};
+  std::vector<PlacedAccess> &merged = accesses[root];
+  auto isCopy = [&](const PlacedAccess &access) {
+    return access.command == command;
   };
+  merged.erase(std::remove_if(merged.begin(), merged.end(), isCopy),
+               merged.end());
+  for (PlacedAccess access : accesses[source]) {
+    if (!isCopy(access)) {
+      access.lower += offset;
+      access.upper += offset;
+      merged.push_back(access);
+    }
+  }
+  accesses[source].clear();
+}
+
+void PlacementChoice::run(const std::vector<bool> &wanted) {
   std::vector<bool> saved(model.commands.size(), false);
   for (size_t i = 0; i < model.placements.size(); ++i) {
     const Placement &placement = model.placements[i];
@@ -123,92 +171,105 @@ RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
                   offset, model.buffers[source].bytes)) {
       continue;
     }
-    patterns[target.root] = std::max(patterns[target.root], patterns[source]);
     plan.chosen[i] = true;
-    plan.places[source] = {target.root, offset};
     saved[placement.command] = true;
-    std::vector<PlacedAccess> &merged = accesses[target.root];
-    auto isCopy = [&](const PlacedAccess &access) {
-      return access.command == placement.command;
-    };
-    merged.erase(std::remove_if(merged.begin(), merged.end(), isCopy),
-                 merged.end());
-    for (PlacedAccess access : accesses[source]) {
-      if (!isCopy(access)) {
-        access.lower += offset;
-        access.upper += offset;
-        merged.push_back(access);
-      }
-    }
-    accesses[source].clear();
+    place(source, target.root, offset, placement.command);
   }
-  for (size_t i = 0; i < numBuffers; ++i) {
+  for (size_t i = 0; i < plan.places.size(); ++i) {
     plan.places[i] = find(int(i));
   }
-
-  std::vector<int> operationOf(model.commands.size(), -1);
   for (size_t i = 0; i < model.commands.size(); ++i) {
     if (!saved[i]) {
-      operationOf[i] = int(plan.commands.size());
       plan.commands.push_back(int(i));
     }
   }
+}
+
+std::vector<PlacedAccess> PlacementChoice::takeAccesses(int root) {
+  std::vector<PlacedAccess> list = std::move(accesses[root]);
+  std::stable_sort(list.begin(), list.end(),
+                   [](const PlacedAccess &a, const PlacedAccess &b) {
+                     return a.command < b.command;
+                   });
+  return list;
+}
+
+/// Adds buffer `index` of the region to `problem`, used by the operations of
+/// `accesses`.
+void addBuffer(int index, int64_t bytes,
+               const std::vector<PlacedAccess> &accesses,
+               const std::vector<int> &operationOf, Problem &problem) {
+  BufferId id = BufferId(problem.buffers.size());
+  Buffer buffer;
+  buffer.name = "b" + std::to_string(index);
+  buffer.bytes = bytes;
+  problem.buffers.push_back(buffer);
+  int last = -1;
+  for (const PlacedAccess &access : accesses) {
+    if (access.command != last) {
+      last = access.command;
+      problem.operations[operationOf[last]].uses.push_back(id);
+    }
+  }
+}
+
+/// Orders the operations whose accesses of one root buffer conflict. An access
+/// that a later write covers completely need not be compared with any more:
+/// everything after it is ordered through that write.
+void addConflicts(const std::vector<PlacedAccess> &accesses,
+                  const std::vector<int> &operationOf, Problem &problem) {
+  std::vector<PlacedAccess> open;
+  for (const PlacedAccess &access : accesses) {
+    size_t keep = 0;
+    for (size_t i = 0; i < open.size(); ++i) {
+      const PlacedAccess &earlier = open[i];
+      bool same = earlier.command == access.command;
+      bool conflict =
+          !same && (earlier.writes || access.writes) &&
+          overlap(earlier.lower, earlier.upper, access.lower, access.upper);
+      if (conflict) {
+        problem.operations[operationOf[access.command]].after.push_back(
+            operationOf[earlier.command]);
+      }
+      bool covered = conflict && access.writes &&
+                     access.lower <= earlier.lower &&
+                     access.upper >= earlier.upper;
+      if (!covered) {
+        open[keep++] = earlier;
+      }
+    }
+    open.resize(keep);
+    open.push_back(access);
+  }
+}
+
+} // namespace
+
+RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
+                      int64_t rangeAlignment) {
+  RegionPlan plan;
+  PlacementChoice choice(model, plan);
+  choice.run(wanted);
+
   Problem &problem = plan.problem;
+  std::vector<int> operationOf(model.commands.size(), -1);
   problem.operations.resize(plan.commands.size());
   for (size_t i = 0; i < plan.commands.size(); ++i) {
+    operationOf[plan.commands[i]] = int(i);
     problem.operations[i].name = std::to_string(plan.commands[i]);
   }
-  for (size_t b = 0; b < numBuffers; ++b) {
+  for (size_t b = 0; b < model.buffers.size(); ++b) {
     if (plan.places[b].root != int(b)) {
       continue;
     }
-    std::vector<PlacedAccess> &list = accesses[b];
-    std::stable_sort(list.begin(), list.end(),
-                     [](const PlacedAccess &a, const PlacedAccess &c) {
-                       return a.command < c.command;
-                     });
-    if (model.buffers[b].local() && !list.empty()) {
-      BufferId id = BufferId(problem.buffers.size());
-      Buffer buffer;
-      buffer.name = "b" + std::to_string(b);
-      int64_t bytes = model.buffers[b].bytes;
-      buffer.bytes =
-          (bytes + rangeAlignment - 1) / rangeAlignment * rangeAlignment;
-      problem.buffers.push_back(buffer);
+    const std::vector<PlacedAccess> accesses = choice.takeAccesses(int(b));
+    if (model.buffers[b].local() && !accesses.empty()) {
+      int64_t bytes = (model.buffers[b].bytes + rangeAlignment - 1) /
+                      rangeAlignment * rangeAlignment;
+      addBuffer(int(b), bytes, accesses, operationOf, problem);
       plan.problemBuffers.push_back(int(b));
-      int last = -1;
-      for (const PlacedAccess &access : list) {
-        if (access.command != last) {
-          last = access.command;
-          problem.operations[operationOf[last]].uses.push_back(id);
-        }
-      }
     }
-    // Conflicts. What a later write covers completely need not be compared with
-    // any more: everything after it is ordered through it.
-    std::vector<PlacedAccess> open;
-    for (const PlacedAccess &access : list) {
-      size_t keep = 0;
-      for (size_t i = 0; i < open.size(); ++i) {
-        const PlacedAccess &earlier = open[i];
-        bool same = earlier.command == access.command;
-        bool conflict =
-            !same && (earlier.writes || access.writes) &&
-            overlap(earlier.lower, earlier.upper, access.lower, access.upper);
-        if (conflict) {
-          problem.operations[operationOf[access.command]].after.push_back(
-              operationOf[earlier.command]);
-        }
-        bool covered = conflict && access.writes &&
-                       access.lower <= earlier.lower &&
-                       access.upper >= earlier.upper;
-        if (!covered) {
-          open[keep++] = earlier;
-        }
-      }
-      open.resize(keep);
-      open.push_back(access);
-    }
+    addConflicts(accesses, operationOf, problem);
   }
   for (Operation &operation : problem.operations) {
     std::sort(operation.after.begin(), operation.after.end());
