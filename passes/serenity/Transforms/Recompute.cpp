@@ -91,6 +91,26 @@ private:
   /// The commands that make the value of `buffer` before anything reads it;
   /// empty if they cannot be run again.
   std::vector<int> makers(const State &state, int buffer) const;
+
+  /// The commands that read a value behind a position of the order.
+  struct Readers {
+    std::vector<int> commands;
+    size_t first = 0; // the least position of one of them
+  };
+  /// The readers of `buffer` behind `position`. Nothing if there are none, none
+  /// before it, or the value is not finished at `position` or gone by then.
+  std::optional<Readers> readersBehind(const State &state, int buffer,
+                                       size_t position,
+                                       const std::vector<int> &made) const;
+  /// Inserts the commands `made` once more, at position `first` of the order,
+  /// so that they make the value of `buffer` in `copy`.
+  void insertAgain(State &state, int buffer, int copy,
+                   const std::vector<int> &made, size_t first) const;
+  /// Splits the operands of the inserted commands too, which would live across
+  /// the position now; false if none can be.
+  bool splitOperands(State &state, int copy, int firstCommand,
+                     size_t numCommands, size_t position, int depth) const;
+  static void redirect(Command &command, int from, int to);
   bool isSimple(const State &state, int buffer) const;
 
   const Executables &executables;
@@ -143,27 +163,20 @@ std::vector<int> Search::makers(const State &state, int buffer) const {
   return found;
 }
 
-bool Search::split(State &state, int buffer, size_t position, int depth) const {
-  if (!isSimple(state, buffer)) {
-    return false;
-  }
-  const std::vector<int> made = makers(state, buffer);
-  if (made.empty()) {
-    return false;
-  }
+std::optional<Search::Readers>
+Search::readersBehind(const State &state, int buffer, size_t position,
+                      const std::vector<int> &made) const {
   std::vector<int> at(state.model.commands.size(), -1);
   for (size_t i = 0; i < state.order.size(); ++i) {
     at[state.order[i]] = int(i);
   }
-  // Readers behind the position get the copy; what writes there would need the
-  // value of the readers before it.
-  size_t first = state.order.size();
-  size_t before = 0;
-  std::vector<int> late;
+  Readers readers;
+  readers.first = state.order.size();
+  bool readBefore = false;
   for (size_t i = 0; i < state.model.commands.size(); ++i) {
     if (std::find(made.begin(), made.end(), int(i)) != made.end()) {
       if (at[i] > int(position)) {
-        return false;
+        return std::nullopt;
       }
       continue;
     }
@@ -172,35 +185,38 @@ bool Search::split(State &state, int buffer, size_t position, int depth) const {
         continue;
       }
       if (at[i] < 0) {
-        return false;
+        return std::nullopt;
       }
       if (at[i] <= int(position)) {
-        // What overwrites the value is its end; later readers mean its result.
+        // A command that overwrites the value is its end; later readers mean
+        // its result.
         if (access.writes) {
-          return false;
+          return std::nullopt;
         }
-        ++before;
+        readBefore = true;
         continue;
       }
-      late.push_back(int(i));
-      first = std::min(first, size_t(at[i]));
+      readers.commands.push_back(int(i));
+      readers.first = std::min(readers.first, size_t(at[i]));
     }
   }
-  if (late.empty() || before == 0) {
-    return false;
+  if (readers.commands.empty() || !readBefore) {
+    return std::nullopt;
   }
-  // The commands that overwrite the value keep it, with all that comes behind.
+  return readers;
+}
+
+void Search::redirect(Command &command, int from, int to) {
+  for (Access &access : command.accesses) {
+    if (access.buffer == from) {
+      access.buffer = to;
+    }
+  }
+}
+
+void Search::insertAgain(State &state, int buffer, int copy,
+                         const std::vector<int> &made, size_t first) const {
   RegionModel &model = state.model;
-  const int copy = int(model.buffers.size());
-  model.buffers.push_back(model.buffers[buffer]);
-  model.buffers[copy].root = MlirValue{nullptr};
-  for (int reader : late) {
-    for (Access &access : model.commands[reader].accesses) {
-      if (access.buffer == buffer) {
-        access.buffer = copy;
-      }
-    }
-  }
   // New commands stand behind the originals in the model, so that whatever
   // overwrites an operand later comes after them, and just before the first
   // reader in the order.
@@ -223,11 +239,7 @@ bool Search::split(State &state, int buffer, size_t position, int depth) const {
   for (int index : made) {
     Command command = model.commands[index];
     command.recomputed = true;
-    for (Access &access : command.accesses) {
-      if (access.buffer == buffer) {
-        access.buffer = copy;
-      }
-    }
+    redirect(command, buffer, copy);
     value.work += *workOf(command, executables);
     again.push_back(std::move(command));
   }
@@ -238,16 +250,44 @@ bool Search::split(State &state, int buffer, size_t position, int depth) const {
   }
   state.extraWork += value.work;
   state.values.push_back(value);
+}
+
+bool Search::split(State &state, int buffer, size_t position, int depth) const {
+  if (!isSimple(state, buffer)) {
+    return false;
+  }
+  const std::vector<int> made = makers(state, buffer);
+  if (made.empty()) {
+    return false;
+  }
+  std::optional<Readers> readers = readersBehind(state, buffer, position, made);
+  if (!readers) {
+    return false;
+  }
+  // The readers before the position keep the buffer. A reader behind it that
+  // overwrites the value overwrites the copy, with all that follows.
+  RegionModel &model = state.model;
+  const int copy = int(model.buffers.size());
+  model.buffers.push_back(model.buffers[buffer]);
+  model.buffers[copy].root = MlirValue{nullptr};
+  for (int reader : readers->commands) {
+    redirect(model.commands[reader], buffer, copy);
+  }
+  insertAgain(state, buffer, copy, made, readers->first);
   if (state.extraWork > maxWork || !evaluate(state, options.rangeAlignment)) {
     return false;
   }
-  if (depth == 0) {
-    return true;
-  }
-  // Operands that would now live across the position are made again too.
+  return depth == 0 || splitOperands(state, copy, made.back() + 1, made.size(),
+                                     position, depth);
+}
+
+bool Search::splitOperands(State &state, int copy, int firstCommand,
+                           size_t numCommands, size_t position,
+                           int depth) const {
   std::set<int> operands;
-  for (int i = 0; i < count; ++i) {
-    for (const Access &access : model.commands[insertion + i].accesses) {
+  for (size_t i = 0; i < numCommands; ++i) {
+    for (const Access &access :
+         state.model.commands[size_t(firstCommand) + i].accesses) {
       if (access.buffer != copy) {
         operands.insert(access.buffer);
       }
@@ -255,7 +295,7 @@ bool Search::split(State &state, int buffer, size_t position, int depth) const {
   }
   bool any = false;
   for (int operand : operands) {
-    if (model.buffers[operand].local()) {
+    if (state.model.buffers[operand].local()) {
       State deeper = state;
       if (split(deeper, operand, position, depth - 1)) {
         state = std::move(deeper);
