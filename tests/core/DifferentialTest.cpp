@@ -160,8 +160,8 @@ std::vector<OpId> randomOrder(const Problem &problem, Random &random) {
 
 /// What is wrong with an answer in itself, or an empty string.
 std::string inspect(const Problem &problem, const ScheduleResult &result) {
-  if (std::optional<std::string> error = verifyOrder(problem, result.order)) {
-    return *error;
+  if (Status status = verifySchedule(problem, result.order); !status) {
+    return status.message();
   }
   int64_t peak = simulate(problem, result.order).peakBytes;
   if (peak != result.peakBytes) {
@@ -230,8 +230,8 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
   Random random(seed ^ 0x5eed);
   bool isLarge = seed / 2 % 8 == 0;
   Problem problem = RandomProblem(seed, isLarge ? 22 : 10).make();
-  if (std::optional<std::string> error = check(problem)) {
-    return fail(seed, "not a problem: " + *error);
+  if (Status status = verifyProblem(problem); !status) {
+    return fail(seed, "not a problem: " + status.message());
   }
   ++coverage.graphs;
 
@@ -400,9 +400,10 @@ Packing reverseTime(Packing packing) {
 /// What is wrong with an answer in itself, or an empty string.
 std::string inspect(const Packing &packing, const PackResult &result,
                     bool isHeightRounded = false) {
-  if (std::optional<std::string> error =
-          verifyOffsets(packing.slices, packing.options, result.offsets)) {
-    return *error;
+  if (Status status =
+          verifyPacking(packing.slices, packing.options, result.offsets);
+      !status) {
+    return status.message();
   }
   NaivePacker naive(packing.slices, packing.options);
   if (!naive.isValid(result.offsets)) {
@@ -455,8 +456,8 @@ bool testVerifier(uint64_t seed, const Packing &packing,
         offset += static_cast<int64_t>(random() % 5) - 2;
       }
     }
-    if (naive.isValid(offsets) ==
-        verifyOffsets(packing.slices, packing.options, offsets).has_value()) {
+    if (naive.isValid(offsets) !=
+        bool(verifyPacking(packing.slices, packing.options, offsets))) {
       return fail(seed, "the validator errs on offsets in trial " +
                             std::to_string(trial));
     }
@@ -487,13 +488,13 @@ bool testPacking(uint64_t seed, Coverage &coverage) {
   Packing packing = RandomSlices(seed).make();
   NaivePacker naive(packing.slices, packing.options);
 
-  std::optional<std::string> error = check(packing.slices, packing.options);
-  if (areFixedApart(packing, naive) == error.has_value()) {
-    return fail(seed, error ? "refused: " + *error
-                            : std::string("overlap of fixed offsets accepted"));
+  const Status status = verifySlices(packing.slices, packing.options);
+  if (areFixedApart(packing, naive) != bool(status)) {
+    return fail(seed, status ? std::string("overlap of fixed offsets accepted")
+                             : "refused: " + status.message());
   }
   ++coverage.packings;
-  if (error) {
+  if (!status) {
     ++coverage.overlappingFixed;
     for (Slice &slice : packing.slices) {
       slice.fixedOffset.reset();
@@ -566,7 +567,7 @@ bool testPacking(uint64_t seed, Coverage &coverage) {
             slice.alignment * packing.options.offsetAlignment +
             packing.options.rangeAlignment;
   }
-  // Up to what `check` admits, which leaves the packers three bits.
+  // Up to what `verifySlices` admits, which leaves the packers three bits.
   int64_t factor = INT64_MAX / 16 / total;
   if (random() % 4 != 0) {
     factor = 1 + static_cast<int64_t>(random() % static_cast<uint64_t>(factor));

@@ -239,9 +239,9 @@ bool test(const Graph &graph, unsigned edges, unsigned seed,
           Coverage &coverage) {
   Problem problem =
       Generator(seed ^ (edges << 3 | graph.numOps)).make(graph, coverage);
-  if (std::optional<std::string> error = check(problem)) {
+  if (Status status = verifyProblem(problem); !status) {
     std::printf("%d operations, edges %#x: %s\n", graph.numOps, edges,
-                error->c_str());
+                status.message().c_str());
     return false;
   }
   int64_t expected = BruteForce(problem).leastPeak();
@@ -274,8 +274,8 @@ bool test(const Graph &graph, unsigned edges, unsigned seed,
       coverage.optimumBelowHeuristics += simple.peakBytes > expected;
     }
     ScheduleResult result = schedule(problem, options);
-    std::optional<std::string> error = verifyOrder(problem, result.order);
-    if (error || result.peakBytes != expected || !result.optimal ||
+    Status status = verifySchedule(problem, result.order);
+    if (!status || result.peakBytes != expected || !result.optimal ||
         simulate(problem, result.order).peakBytes != expected) {
       std::printf("%d operations, edges %#x, %s: expected %lld, got %lld "
                   "(bound %lld, optimal %d, %s) %s\n",
@@ -284,7 +284,7 @@ bool test(const Graph &graph, unsigned edges, unsigned seed,
                   static_cast<long long>(result.peakBytes),
                   static_cast<long long>(result.lowerBoundBytes),
                   result.optimal, result.provedBy.c_str(),
-                  error ? error->c_str() : "");
+                  status.message().c_str());
       return false;
     }
     coverage.provedBySearch += result.provedBy == "search";

@@ -31,11 +31,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
   std::vector<std::string> rest = args;
   CompileFlags flags;
-  if (std::optional<std::string> error = parseFlags(rest, flags)) {
-    require(!error->empty() && error->back() != '\n', "errors say why");
+  if (Status status = parseFlags(rest, flags); !status) {
+    const std::string &error = status.message();
+    require(!error.empty() && error.back() != '\n', "errors have a message");
     return 0;
   }
-  require(findSerenityFlags(rest).empty(), "no flag of ours is left");
+  require(findSerenityFlags(rest).empty(), "no serenity flag is left");
   require(rest.size() <= args.size() && rest[0] == args[0],
           "only flags are taken");
   auto at = args.begin();

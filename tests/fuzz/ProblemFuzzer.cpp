@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Problems as they come from Python: any numbers at all. `check` refuses them
-// or the schedulers give a valid order.
+// Problems as they come from Python: any numbers at all. `verifyProblem`
+// refuses them or the schedulers give a valid order.
 
 #include "ByteSource.h"
 
@@ -55,11 +55,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     op.workspaceBytes = source.upTo(7) == 0 ? source.number() : 0;
     problem.operations.push_back(op);
   }
-  if (check(problem)) {
+  if (!verifyProblem(problem)) {
     return 0;
   }
   ScheduleResult result = schedule(problem, options);
-  require(!verifyOrder(problem, result.order), "the order is valid");
+  require(bool(verifySchedule(problem, result.order)), "the order is valid");
   require(simulate(problem, result.order).peakBytes == result.peakBytes,
           "the peak is that of the order");
   require(result.lowerBoundBytes <= result.peakBytes, "bound <= peak");

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Offset instances as they come from Python: any numbers at all. `check`
+// Offset instances as they come from Python: any numbers at all. `verifySlices`
 // refuses them or the packers give offsets that the validator accepts.
 
 #include "ByteSource.h"
@@ -46,13 +46,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     slices.push_back(slice);
   }
-  if (check(slices, options)) {
+  if (!verifySlices(slices, options)) {
     return 0;
   }
   PackResult result = pack(slices, options);
   if (!result.infeasible) {
     if (!options.capacity) {
-      require(!verifyOffsets(slices, options, result.offsets),
+      require(bool(verifyPacking(slices, options, result.offsets)),
               "the offsets are valid");
     }
     require(result.lowerBoundBytes <= result.heightBytes, "bound <= height");
@@ -62,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int64_t &offset : offsets) {
     offset = source.number();
   }
-  (void)verifyOffsets(slices, options, offsets);
+  (void)verifyPacking(slices, options, offsets);
   (void)maximumLiveBytes(slices, options);
   return 0;
 }

@@ -278,35 +278,36 @@ void failAtFileSizeLimit() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
-std::optional<std::string> writeOutputFile(const std::string &path,
-                                           std::string_view text) {
-  auto failed = [&]() -> std::optional<std::string> {
-    return "cannot write '" + path + "': " + std::strerror(errno);
+Status writeOutputFile(const std::string &path, std::string_view text) {
+  auto failed = [&] {
+    return Status::failure("cannot write '" + path +
+                           "': " + std::strerror(errno));
   };
   AtomicFile file;
   int fd = STDOUT_FILENO;
   bool atomic = AtomicFile::handles(path);
   if (atomic) {
     if (!file.open(path)) {
-      return file.error();
+      return Status::failure(file.error());
     }
     fd = file.descriptor();
   } else if (path != "-") {
     fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) {
-      return "cannot open output file '" + path + "': " + std::strerror(errno);
+      return Status::failure("cannot open output file '" + path +
+                             "': " + std::strerror(errno));
     }
   }
-  std::optional<std::string> error;
+  Status status = Status::success();
   if (!writeAll(fd, text)) {
-    error = failed();
+    status = failed();
   } else if (atomic && !file.commit()) {
-    error = file.error();
+    status = Status::failure(file.error());
   }
-  if (!atomic && path != "-" && close(fd) != 0 && !error) {
-    error = failed();
+  if (!atomic && path != "-" && close(fd) != 0 && status) {
+    status = failed();
   }
-  return error;
+  return status;
 }
 
 } // namespace serenity

@@ -5,7 +5,8 @@
 #ifndef SERENITY_DRIVER_OUTPUTFILE_H
 #define SERENITY_DRIVER_OUTPUTFILE_H
 
-#include <optional>
+#include "serenity/Core/Status.h"
+
 #include <string>
 #include <string_view>
 
@@ -92,9 +93,8 @@ bool copyContents(int from, int to);
 void failAtFileSizeLimit();
 
 /// Writes `text` to `path` atomically, or to standard output if it is "-";
-/// pipes and devices are written to as they are. Returns an error, or nothing.
-std::optional<std::string> writeOutputFile(const std::string &path,
-                                           std::string_view text);
+/// pipes and devices are written to as they are.
+Status writeOutputFile(const std::string &path, std::string_view text);
 
 } // namespace serenity
 

@@ -5,9 +5,19 @@
 #ifndef SERENITY_PYTHON_COREBINDINGS_H
 #define SERENITY_PYTHON_COREBINDINGS_H
 
+#include "serenity/Core/Status.h"
+
 #include <nanobind/nanobind.h>
 
+#include <optional>
+#include <string>
+
 namespace serenity {
+
+/// The message of a failure, which Python gets as `str`; None for success.
+inline std::optional<std::string> messageOf(const Status &status) {
+  return status ? std::nullopt : std::make_optional(status.message());
+}
 
 /// Binds `Problem`, `schedule`, `simulate` and their options.
 void bindScheduling(nanobind::module_ &m);

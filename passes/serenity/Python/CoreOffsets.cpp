@@ -66,8 +66,8 @@ toArray(const std::vector<int64_t> &values) {
 }
 
 PackResult packReleased(const std::vector<Slice> &slices, PackOptions options) {
-  if (std::optional<std::string> error = check(slices, options)) {
-    throw nb::value_error(error->c_str());
+  if (Status status = verifySlices(slices, options); !status) {
+    throw nb::value_error(status.message().c_str());
   }
   bool raised = false;
   options.onProgress = [&raised] {
@@ -155,9 +155,9 @@ void bindOffsets(nb::module_ &m) {
          const Int64Array &fixedOffset,
          const std::vector<std::vector<int64_t>> &gaps,
          const PackOptions &options) {
-        return check(
+        return messageOf(verifySlices(
             makeSlices(lower, upper, size, alignment, fixedOffset, gaps),
-            options);
+            options));
       },
       nb::arg("lower"), nb::arg("upper"), nb::arg("size"), nb::arg("alignment"),
       nb::arg("fixed_offset"), nb::arg("gaps"), nb::arg("options"),
@@ -170,11 +170,11 @@ void bindOffsets(nb::module_ &m) {
          const Int64Array &fixedOffset,
          const std::vector<std::vector<int64_t>> &gaps,
          const PackOptions &options, const Int64Array &offsets) {
-        return verifyOffsets(
+        return messageOf(verifyPacking(
             makeSlices(lower, upper, size, alignment, fixedOffset, gaps),
             options,
             std::vector<int64_t>(offsets.data(),
-                                 offsets.data() + offsets.shape(0)));
+                                 offsets.data() + offsets.shape(0))));
       },
       nb::arg("lower"), nb::arg("upper"), nb::arg("size"), nb::arg("alignment"),
       nb::arg("fixed_offset"), nb::arg("gaps"), nb::arg("options"),

@@ -33,14 +33,14 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> toArray(std::vector<T> values) {
 }
 
 void checkOrThrow(const Problem &problem) {
-  if (std::optional<std::string> error = check(problem)) {
-    throw nb::value_error(error->c_str());
+  if (Status status = verifyProblem(problem); !status) {
+    throw nb::value_error(status.message().c_str());
   }
 }
 
 void verifyOrThrow(const Problem &problem, const std::vector<OpId> &order) {
-  if (std::optional<std::string> error = verifyOrder(problem, order)) {
-    throw nb::value_error(error->c_str());
+  if (Status status = verifySchedule(problem, order); !status) {
+    throw nb::value_error(status.message().c_str());
   }
 }
 
@@ -173,7 +173,10 @@ void bindScheduling(nb::module_ &m) {
       .def_prop_ro("num_operations",
                    [](const Problem &p) { return p.operations.size(); })
       .def(
-          "check", [](const Problem &problem) { return check(problem); },
+          "check",
+          [](const Problem &problem) {
+            return messageOf(verifyProblem(problem));
+          },
           "What is wrong with the problem, or None.");
 
   nb::class_<ScheduleResult>(m, "ScheduleResult")
@@ -220,7 +223,7 @@ void bindScheduling(nb::module_ &m) {
       "verify_order",
       [](const Problem &problem, const std::vector<OpId> &order) {
         checkOrThrow(problem);
-        return verifyOrder(problem, order);
+        return messageOf(verifySchedule(problem, order));
       },
       nb::arg("problem"), nb::arg("order"),
       "Why an order is not a valid one, or None.");

@@ -602,7 +602,7 @@ std::optional<int64_t> Reader::sizeOf(MlirValue value) {
   options.nodeLimit = layout.nodeLimit;
   options.offsetAlignment = config.offsetAlignment;
   options.rangeAlignment = config.rangeAlignment;
-  if (check(model->slices, options)) {
+  if (!verifySlices(model->slices, options)) {
     return std::nullopt;
   }
   return pack(model->slices, options).heightBytes;

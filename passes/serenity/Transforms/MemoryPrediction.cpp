@@ -62,7 +62,7 @@ std::optional<PredictedPeaks> predictMemory(MlirOperation module,
       const PiecewiseOps piecewise;
       const Concats concats;
       FusionModel model(all.front(), chains, piecewise, concats, rules);
-      if (!isNull(model.unknown) || check(model.problem)) {
+      if (!isNull(model.unknown) || !verifyProblem(model.problem)) {
         return std::nullopt;
       }
       if (model.problem.buffers.empty()) {

@@ -73,7 +73,7 @@ std::optional<PackModel> readPack(MlirOperation op) {
     Slice slice;
     slice.lower = model.intervals[2 * i];
     slice.upper = model.intervals[2 * i + 1] + 1;
-    slice.bytes = *bytes; // A negative size is for `check` to find.
+    slice.bytes = *bytes; // A negative size is for `verifySlices` to find.
     model.fixed.push_back(i);
     model.slices.push_back(slice);
   }
@@ -284,18 +284,18 @@ bool runPack(MlirOperation module, const Options &options,
       if (attributes::keepsStockOffsets(function)) {
         packOptions.algorithm = PackAlgorithm::Iree;
       }
-      std::optional<std::string> invalid = check(model->slices, packOptions);
-      if (invalid) {
+      if (Status valid = verifySlices(model->slices, packOptions); !valid) {
         ir::emitRemark(mlirOperationGetLocation(op),
                        "slices keep the offsets that IREE gives them: " +
-                           *invalid);
+                           valid.message());
         continue;
       }
       PackResult packing = pack(model->slices, packOptions);
-      invalid = verifyOffsets(model->slices, packOptions, packing.offsets);
-      if (invalid) {
+      if (Status valid =
+              verifyPacking(model->slices, packOptions, packing.offsets);
+          !valid) {
         ir::emitWarning(mlirOperationGetLocation(op),
-                        "internal error: invalid offsets: " + *invalid);
+                        "internal error: invalid offsets: " + valid.message());
         continue;
       }
       if (report && transient) {

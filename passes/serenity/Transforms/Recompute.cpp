@@ -67,7 +67,7 @@ bool evaluate(State &state, int64_t rangeAlignment) {
   for (int command : state.order) {
     order.push_back(idOf[command]);
   }
-  if (verifyOrder(state.plan.problem, order)) {
+  if (!verifySchedule(state.plan.problem, order)) {
     return false;
   }
   state.simulation = simulate(state.plan.problem, order);

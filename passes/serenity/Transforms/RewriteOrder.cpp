@@ -62,7 +62,7 @@ static void rethread(Chain &chain, const std::vector<int64_t> &order) {
 
 /// Whether `model` says all about its chains.
 static bool isComplete(const FusionModel &model) {
-  if (check(model.problem)) {
+  if (!verifyProblem(model.problem)) {
     return false;
   }
   for (const std::vector<OpId> &parts : model.accumulates) {
@@ -275,7 +275,8 @@ findJoins(MlirOperation function, const std::vector<Chain> &chains,
           break;
         }
         Problem joined = join(problem, a, b);
-        if (check(joined) || solve(joined, statesPerJoin).peakBytes > limit) {
+        if (!verifyProblem(joined) ||
+            solve(joined, statesPerJoin).peakBytes > limit) {
           continue;
         }
         problem = std::move(joined);

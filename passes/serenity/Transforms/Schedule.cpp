@@ -569,10 +569,10 @@ bool runSchedule(MlirOperation module, const Options &options,
                          model.reason);
       continue;
     }
-    if (check(model.problem)) {
+    if (Status valid = verifyProblem(model.problem); !valid) {
       ir::emitRemark(mlirOperationGetLocation(function),
                      "function keeps the order that IREE gave it: " +
-                         *check(model.problem));
+                         valid.message());
       continue;
     }
     SchedulerOptions schedulerOptions;
@@ -585,11 +585,9 @@ bool runSchedule(MlirOperation module, const Options &options,
       };
     }
     ScheduleResult result = schedule(model.problem, schedulerOptions);
-    std::optional<std::string> invalid =
-        verifyOrder(model.problem, result.order);
-    if (invalid) {
+    if (Status valid = verifySchedule(model.problem, result.order); !valid) {
       ir::emitWarning(mlirOperationGetLocation(function),
-                      "internal error: invalid order: " + *invalid);
+                      "internal error: invalid order: " + valid.message());
       continue;
     }
     if (!std::is_sorted(result.order.begin(), result.order.end())) {

@@ -406,10 +406,10 @@ RegionReport scheduleRegion(MlirOperation execute,
     materialize(*region.model);
   }
   // The solver is not trusted with the meaning of the program.
-  std::optional<std::string> invalid =
-      verifyOrder(solution.plan.problem, solution.schedule.order);
-  if (invalid) {
-    report.leftAlone = "internal error: invalid order: " + *invalid;
+  if (Status valid =
+          verifySchedule(solution.plan.problem, solution.schedule.order);
+      !valid) {
+    report.leftAlone = "internal error: invalid order: " + valid.message();
     ir::emitWarning(mlirOperationGetLocation(execute), report.leftAlone);
     return report;
   }

@@ -349,7 +349,7 @@ bool runWaves(MlirOperation module, const Options &options, ModuleReport *) {
       }
       PackOptions packing = slabPackOptions(op, options);
       std::optional<SlabRegion> region = readSlabRegion(function, op, *model);
-      if (!region || check(model->slices, packing)) {
+      if (!region || !verifySlices(model->slices, packing)) {
         continue;
       }
       WaveBuilder builder(*region, *model, packing);

@@ -63,7 +63,7 @@ void cutAtGaps(const Slice &slice, int32_t item, int64_t size,
   }
 }
 
-std::optional<std::string> checkGaps(const Slice &slice, size_t index) {
+Status checkGaps(const Slice &slice, size_t index) {
   std::vector<SliceGap> gaps = slice.gaps;
   std::sort(gaps.begin(), gaps.end(), [](const SliceGap &a, const SliceGap &b) {
     return a.lower < b.lower;
@@ -71,33 +71,35 @@ std::optional<std::string> checkGaps(const Slice &slice, size_t index) {
   for (size_t i = 0; i < gaps.size(); ++i) {
     const SliceGap &gap = gaps[i];
     if (gap.lower >= gap.upper) {
-      return name(index) + ": gap [" + std::to_string(gap.lower) + ", " +
-             std::to_string(gap.upper) + ") is reversed or empty";
+      return Status::failure(
+          name(index) + ": gap [" + std::to_string(gap.lower) + ", " +
+          std::to_string(gap.upper) + ") is reversed or empty");
     }
     if (gap.lower < slice.lower || gap.upper > slice.upper) {
-      return name(index) + ": gap [" + std::to_string(gap.lower) + ", " +
-             std::to_string(gap.upper) + ") leaves the lifetime [" +
-             std::to_string(slice.lower) + ", " + std::to_string(slice.upper) +
-             ")";
+      return Status::failure(
+          name(index) + ": gap [" + std::to_string(gap.lower) + ", " +
+          std::to_string(gap.upper) + ") leaves the lifetime [" +
+          std::to_string(slice.lower) + ", " + std::to_string(slice.upper) +
+          ")");
     }
     if (gap.windowLower < 0 || gap.windowUpper < gap.windowLower ||
         gap.windowUpper > slice.bytes) {
-      return name(index) + ": window [" + std::to_string(gap.windowLower) +
-             ", " + std::to_string(gap.windowUpper) +
-             ") of a gap is not within the " + std::to_string(slice.bytes) +
-             " bytes of the slice";
+      return Status::failure(
+          name(index) + ": window [" + std::to_string(gap.windowLower) + ", " +
+          std::to_string(gap.windowUpper) + ") of a gap is not within the " +
+          std::to_string(slice.bytes) + " bytes of the slice");
     }
     if (i > 0 && gaps[i - 1].upper > gap.lower) {
-      return name(index) + ": gaps overlap at time " +
-             std::to_string(gap.lower);
+      return Status::failure(name(index) + ": gaps overlap at time " +
+                             std::to_string(gap.lower));
     }
   }
-  return std::nullopt;
+  return Status::success();
 }
 
 /// First pair of fixed slices that collide, if any.
-std::optional<std::string> checkFixed(const std::vector<Slice> &slices,
-                                      const PackOptions &options) {
+Status checkFixed(const std::vector<Slice> &slices,
+                  const PackOptions &options) {
   std::vector<TimePiece> pieces;
   for (size_t i = 0; i < slices.size(); ++i) {
     if (slices[i].fixedOffset) {
@@ -122,35 +124,39 @@ std::optional<std::string> checkFixed(const std::vector<Slice> &slices,
       int64_t otherOffset = *slices[other.item].fixedOffset;
       if (offset + piece.lo < otherOffset + other.hi &&
           otherOffset + other.lo < offset + piece.hi) {
-        return name(std::max(piece.item, other.item)) + ": fixed offset " +
-               std::to_string(
-                   *slices[std::max(piece.item, other.item)].fixedOffset) +
-               " makes it overlap " + name(std::min(piece.item, other.item)) +
-               " at time " + std::to_string(piece.lower);
+        return Status::failure(
+            name(std::max(piece.item, other.item)) + ": fixed offset " +
+            std::to_string(
+                *slices[std::max(piece.item, other.item)].fixedOffset) +
+            " makes it overlap " + name(std::min(piece.item, other.item)) +
+            " at time " + std::to_string(piece.lower));
       }
     }
     active.push_back(piece);
   }
-  return std::nullopt;
+  return Status::success();
 }
 
 } // namespace
 
-std::optional<std::string> check(const std::vector<Slice> &slices,
-                                 const PackOptions &options) {
+Status verifySlices(const std::vector<Slice> &slices,
+                    const PackOptions &options) {
   if (options.offsetAlignment <= 0 || options.offsetAlignment > kMaxTotal) {
-    return "offset alignment " + std::to_string(options.offsetAlignment) +
-           " is not positive or too large";
+    return Status::failure("offset alignment " +
+                           std::to_string(options.offsetAlignment) +
+                           " is not positive or too large");
   }
   if (options.rangeAlignment <= 0 || options.rangeAlignment > kMaxTotal) {
-    return "range alignment " + std::to_string(options.rangeAlignment) +
-           " is not positive or too large";
+    return Status::failure("range alignment " +
+                           std::to_string(options.rangeAlignment) +
+                           " is not positive or too large");
   }
   if (options.capacity && *options.capacity < 0) {
-    return "capacity " + std::to_string(*options.capacity) + " is negative";
+    return Status::failure("capacity " + std::to_string(*options.capacity) +
+                           " is negative");
   }
   if (slices.size() > size_t(std::numeric_limits<int32_t>::max() / 2)) {
-    return "more slices than can be indexed";
+    return Status::failure("more slices than can be indexed");
   }
   // An upper bound of any height that a packer without back-tracking produces.
   __int128 total = 0;
@@ -158,44 +164,50 @@ std::optional<std::string> check(const std::vector<Slice> &slices,
   for (size_t i = 0; i < slices.size(); ++i) {
     const Slice &slice = slices[i];
     if (slice.lower >= slice.upper) {
-      return name(i) + ": lifetime [" + std::to_string(slice.lower) + ", " +
-             std::to_string(slice.upper) + ") is reversed or empty";
+      return Status::failure(
+          name(i) + ": lifetime [" + std::to_string(slice.lower) + ", " +
+          std::to_string(slice.upper) + ") is reversed or empty");
     }
     if (slice.bytes <= 0) {
-      return name(i) + ": size " + std::to_string(slice.bytes) +
-             " is not positive";
+      return Status::failure(name(i) + ": size " + std::to_string(slice.bytes) +
+                             " is not positive");
     }
     if (slice.alignment <= 0) {
-      return name(i) + ": alignment " + std::to_string(slice.alignment) +
-             " is not positive";
+      return Status::failure(name(i) + ": alignment " +
+                             std::to_string(slice.alignment) +
+                             " is not positive");
     }
     std::optional<int64_t> alignment =
         slice.alignment > kMaxTotal
             ? std::nullopt
             : checkedLcm(slice.alignment, options.offsetAlignment);
     if (!alignment || slice.bytes > kMaxTotal) {
-      return name(i) + ": size or alignment is too large for 64-bit offsets";
+      return Status::failure(
+          name(i) + ": size or alignment is too large for 64-bit offsets");
     }
     total += __int128(slice.bytes) + options.rangeAlignment + *alignment;
     if (slice.fixedOffset) {
       int64_t offset = *slice.fixedOffset;
       if (offset < 0 || offset > kMaxTotal) {
-        return name(i) + ": fixed offset " + std::to_string(offset) +
-               " is negative or too large";
+        return Status::failure(name(i) + ": fixed offset " +
+                               std::to_string(offset) +
+                               " is negative or too large");
       }
       if (offset % *alignment != 0) {
-        return name(i) + ": fixed offset " + std::to_string(offset) +
-               " is not a multiple of the alignment " +
-               std::to_string(*alignment);
+        return Status::failure(name(i) + ": fixed offset " +
+                               std::to_string(offset) +
+                               " is not a multiple of the alignment " +
+                               std::to_string(*alignment));
       }
       maxFixedEnd = std::max(maxFixedEnd, offset);
     }
-    if (std::optional<std::string> error = checkGaps(slice, i)) {
-      return error;
+    if (Status status = checkGaps(slice, i); !status) {
+      return status;
     }
   }
   if (total + maxFixedEnd > kMaxTotal) {
-    return std::string("the sizes add up to more than 64-bit offsets can hold");
+    return Status::failure(
+        "the sizes add up to more than 64-bit offsets can hold");
   }
   return checkFixed(slices, options);
 }

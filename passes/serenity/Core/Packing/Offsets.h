@@ -5,6 +5,8 @@
 #ifndef SERENITY_CORE_PACKING_OFFSETS_H
 #define SERENITY_CORE_PACKING_OFFSETS_H
 
+#include "serenity/Core/Status.h"
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -102,22 +104,22 @@ struct PackResult {
   bool interrupted = false;
 };
 
-/// Returns what is wrong with the input (reversed lifetime, size not positive,
-/// alignment not positive, overlap of fixed offsets, overflow), naming the
-/// slice by index, or nothing.
-std::optional<std::string> check(const std::vector<Slice> &slices,
-                                 const PackOptions &options = {});
+/// Checks the input. Fails on a reversed lifetime, a size or alignment that is
+/// not positive, fixed offsets that overlap, and overflow; the message names
+/// the slice by index.
+Status verifySlices(const std::vector<Slice> &slices,
+                    const PackOptions &options = {});
 
-/// Assigns offsets of least height. Input must have passed `check`. Always
-/// returns a valid packing (unless `infeasible`).
+/// Assigns offsets of least height. Input must have passed `verifySlices`.
+/// Always returns a valid packing (unless `infeasible`).
 PackResult pack(const std::vector<Slice> &slices,
                 const PackOptions &options = {});
 
-/// Naive verification that shares nothing with `pack`: returns the first
-/// conflict (overlap, misalignment, fixed offset moved), or nothing.
-std::optional<std::string> verifyOffsets(const std::vector<Slice> &slices,
-                                         const PackOptions &options,
-                                         const std::vector<int64_t> &offsets);
+/// Naive verification that shares nothing with `pack`: fails at the first
+/// conflict (overlap, misalignment, fixed offset moved).
+Status verifyPacking(const std::vector<Slice> &slices,
+                     const PackOptions &options,
+                     const std::vector<int64_t> &offsets);
 
 /// Maximum over time of live bytes (sizes rounded to `rangeAlignment`).
 int64_t maximumLiveBytes(const std::vector<Slice> &slices,

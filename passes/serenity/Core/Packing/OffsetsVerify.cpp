@@ -29,12 +29,12 @@ int64_t roundUp(int64_t value, int64_t multiple) {
 
 } // namespace
 
-std::optional<std::string> verifyOffsets(const std::vector<Slice> &slices,
-                                         const PackOptions &options,
-                                         const std::vector<int64_t> &offsets) {
+Status verifyPacking(const std::vector<Slice> &slices,
+                     const PackOptions &options,
+                     const std::vector<int64_t> &offsets) {
   if (offsets.size() != slices.size()) {
-    return std::to_string(offsets.size()) + " offsets for " +
-           std::to_string(slices.size()) + " slices";
+    return Status::failure(std::to_string(offsets.size()) + " offsets for " +
+                           std::to_string(slices.size()) + " slices");
   }
   std::vector<Rectangle> rectangles;
   for (size_t i = 0; i < slices.size(); ++i) {
@@ -43,25 +43,27 @@ std::optional<std::string> verifyOffsets(const std::vector<Slice> &slices,
     std::string subject =
         "slice " + std::to_string(i) + " at offset " + std::to_string(offset);
     if (offset < 0) {
-      return subject + ": offset is negative";
+      return Status::failure(subject + ": offset is negative");
     }
     if (offset % slice.alignment != 0 ||
         offset % options.offsetAlignment != 0) {
-      return subject + ": offset is not a multiple of the alignments " +
-             std::to_string(slice.alignment) + " and " +
-             std::to_string(options.offsetAlignment);
+      return Status::failure(subject +
+                             ": offset is not a multiple of the alignments " +
+                             std::to_string(slice.alignment) + " and " +
+                             std::to_string(options.offsetAlignment));
     }
     if (slice.fixedOffset && offset != *slice.fixedOffset) {
-      return subject + ": offset was fixed at " +
-             std::to_string(*slice.fixedOffset);
+      return Status::failure(subject + ": offset was fixed at " +
+                             std::to_string(*slice.fixedOffset));
     }
     int64_t size = roundUp(slice.bytes, options.rangeAlignment);
     if (__builtin_add_overflow(offset, size, &size)) {
-      return subject + ": end is beyond 64 bits";
+      return Status::failure(subject + ": end is beyond 64 bits");
     }
     if (options.capacity && size > *options.capacity) {
-      return subject + ": end " + std::to_string(size) +
-             " is beyond the capacity " + std::to_string(*options.capacity);
+      return Status::failure(subject + ": end " + std::to_string(size) +
+                             " is beyond the capacity " +
+                             std::to_string(*options.capacity));
     }
     // Time runs from gap to gap; between them the whole slice is in use.
     std::map<int64_t, SliceGap> gaps;
@@ -106,13 +108,13 @@ std::optional<std::string> verifyOffsets(const std::vector<Slice> &slices,
   auto conflict = [&](size_t a, size_t b, int64_t time) {
     const Rectangle &first = rectangles[std::min(a, b)];
     const Rectangle &second = rectangles[std::max(a, b)];
-    return "slices " + std::to_string(first.slice) + " and " +
-           std::to_string(second.slice) + " overlap at time " +
-           std::to_string(time) + ": bytes [" +
-           std::to_string(first.byteBegin) + ", " +
-           std::to_string(first.byteEnd) + ") and [" +
-           std::to_string(second.byteBegin) + ", " +
-           std::to_string(second.byteEnd) + ")";
+    return Status::failure("slices " + std::to_string(first.slice) + " and " +
+                           std::to_string(second.slice) + " overlap at time " +
+                           std::to_string(time) + ": bytes [" +
+                           std::to_string(first.byteBegin) + ", " +
+                           std::to_string(first.byteEnd) + ") and [" +
+                           std::to_string(second.byteBegin) + ", " +
+                           std::to_string(second.byteEnd) + ")");
   };
   for (size_t current : starts) {
     const Rectangle &rectangle = rectangles[current];
@@ -133,7 +135,7 @@ std::optional<std::string> verifyOffsets(const std::vector<Slice> &slices,
     }
     alive.insert({rectangle.byteBegin, current});
   }
-  return std::nullopt;
+  return Status::success();
 }
 
 } // namespace serenity

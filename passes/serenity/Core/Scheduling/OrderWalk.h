@@ -7,6 +7,8 @@
 
 #include "serenity/Core/Scheduling/Problem.h"
 
+#include <optional>
+
 namespace serenity {
 
 /// A random walk over the orders that need no more memory than the first one,

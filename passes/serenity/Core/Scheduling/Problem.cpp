@@ -69,12 +69,12 @@ std::string describeCycle(const Problem &problem,
 
 } // namespace
 
-std::optional<std::string> serenity::check(const Problem &problem) {
+Status serenity::verifyProblem(const Problem &problem) {
   size_t numBuffers = problem.buffers.size();
   size_t numOps = problem.operations.size();
   size_t maxIndex = static_cast<size_t>(std::numeric_limits<int32_t>::max());
   if (numBuffers > maxIndex || numOps > maxIndex) {
-    return "more than 2^31-1 buffers or operations";
+    return Status::failure("more than 2^31-1 buffers or operations");
   }
 
   // Every sum that a solver forms is a sum of distinct sizes, so this one check
@@ -83,12 +83,12 @@ std::optional<std::string> serenity::check(const Problem &problem) {
   for (size_t b = 0; b < numBuffers; ++b) {
     const Buffer &buffer = problem.buffers[b];
     if (buffer.bytes < 0) {
-      return describe("buffer", buffer.name, b) + ": negative size " +
-             std::to_string(buffer.bytes);
+      return Status::failure(describe("buffer", buffer.name, b) +
+                             ": negative size " + std::to_string(buffer.bytes));
     }
     if (!addChecked(total, buffer.bytes)) {
-      return describe("buffer", buffer.name, b) +
-             ": the total of all sizes exceeds 2^63-1";
+      return Status::failure(describe("buffer", buffer.name, b) +
+                             ": the total of all sizes exceeds 2^63-1");
     }
   }
 
@@ -101,35 +101,41 @@ std::optional<std::string> serenity::check(const Problem &problem) {
     const Operation &op = problem.operations[o];
     auto where = [&] { return describe("operation", op.name, o); };
     if (op.workspaceBytes < 0) {
-      return where() + ": negative workspace size " +
-             std::to_string(op.workspaceBytes);
+      return Status::failure(where() + ": negative workspace size " +
+                             std::to_string(op.workspaceBytes));
     }
     if (!addChecked(total, op.workspaceBytes)) {
-      return where() + ": the total of all sizes exceeds 2^63-1";
+      return Status::failure(where() +
+                             ": the total of all sizes exceeds 2^63-1");
     }
     for (BufferId b : op.uses) {
       if (b < 0 || static_cast<size_t>(b) >= numBuffers) {
-        return where() + ": 'uses' has index " + std::to_string(b) +
-               ", but there are " + std::to_string(numBuffers) + " buffers";
+        return Status::failure(where() + ": 'uses' has index " +
+                               std::to_string(b) + ", but there are " +
+                               std::to_string(numBuffers) + " buffers");
       }
       if (usedBy[b] == o) {
-        return where() + ": 'uses' names " +
-               describe("buffer", problem.buffers[b].name, b) + " twice";
+        return Status::failure(where() + ": 'uses' names " +
+                               describe("buffer", problem.buffers[b].name, b) +
+                               " twice");
       }
       usedBy[b] = o;
     }
     for (OpId pred : op.after) {
       if (pred < 0 || static_cast<size_t>(pred) >= numOps) {
-        return where() + ": 'after' has index " + std::to_string(pred) +
-               ", but there are " + std::to_string(numOps) + " operations";
+        return Status::failure(where() + ": 'after' has index " +
+                               std::to_string(pred) + ", but there are " +
+                               std::to_string(numOps) + " operations");
       }
       if (static_cast<size_t>(pred) == o) {
-        return where() + ": 'after' names the operation itself";
+        return Status::failure(where() +
+                               ": 'after' names the operation itself");
       }
       if (namedBy[pred] == o) {
-        return where() + ": 'after' names " +
-               describe("operation", problem.operations[pred].name, pred) +
-               " twice";
+        return Status::failure(
+            where() + ": 'after' names " +
+            describe("operation", problem.operations[pred].name, pred) +
+            " twice");
       }
       namedBy[pred] = o;
       successors[pred].push_back(static_cast<OpId>(o));
@@ -157,7 +163,7 @@ std::optional<std::string> serenity::check(const Problem &problem) {
     }
   }
   if (numDone != numOps) {
-    return describeCycle(problem, isDone);
+    return Status::failure(describeCycle(problem, isDone));
   }
-  return std::nullopt;
+  return Status::success();
 }

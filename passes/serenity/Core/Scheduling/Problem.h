@@ -5,8 +5,9 @@
 #ifndef SERENITY_CORE_SCHEDULING_PROBLEM_H
 #define SERENITY_CORE_SCHEDULING_PROBLEM_H
 
+#include "serenity/Core/Status.h"
+
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,10 +44,10 @@ struct Problem {
   std::vector<Operation> operations;
 };
 
-/// Returns what is wrong with `problem` (index out of range, duplicate entry in
-/// `uses` or `after`, negative size, cycle, total size beyond int64), naming
-/// the operation or buffer, or nothing if it is well formed.
-std::optional<std::string> check(const Problem &problem);
+/// Fails if `problem` is not well formed (index out of range, duplicate entry
+/// in `uses` or `after`, negative size, cycle, total size beyond int64); the
+/// message names the operation or buffer.
+Status verifyProblem(const Problem &problem);
 
 } // namespace serenity
 

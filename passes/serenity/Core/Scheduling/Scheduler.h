@@ -83,8 +83,8 @@ struct ScheduleResult {
 };
 
 /// Finds an order of least peak memory. `problem` and `givenOrder` must have
-/// passed `check` and `verifyOrder`. Always returns a valid order; `optimal`
-/// tells whether it is proved to be of least peak.
+/// passed `verifyProblem` and `verifySchedule`. Always returns a valid order;
+/// `optimal` tells whether it is proved to be of least peak.
 ScheduleResult schedule(const Problem &problem,
                         const SchedulerOptions &options = {});
 

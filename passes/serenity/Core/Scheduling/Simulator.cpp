@@ -61,39 +61,41 @@ Simulation serenity::simulate(const Problem &problem,
   return result;
 }
 
-std::optional<std::string>
-serenity::verifyOrder(const Problem &problem, const std::vector<OpId> &order) {
+Status serenity::verifySchedule(const Problem &problem,
+                                const std::vector<OpId> &order) {
   size_t numOps = problem.operations.size();
   if (order.size() != numOps) {
-    return "the order has " + std::to_string(order.size()) +
-           " entries, but there are " + std::to_string(numOps) + " operations";
+    return Status::failure("the order has " + std::to_string(order.size()) +
+                           " entries, but there are " + std::to_string(numOps) +
+                           " operations");
   }
   std::vector<int64_t> position(numOps, -1);
   for (size_t step = 0; step < order.size(); ++step) {
     OpId o = order[step];
     if (o < 0 || static_cast<size_t>(o) >= numOps) {
-      return "step " + std::to_string(step) + " has index " +
-             std::to_string(o) + ", but there are " + std::to_string(numOps) +
-             " operations";
+      return Status::failure("step " + std::to_string(step) + " has index " +
+                             std::to_string(o) + ", but there are " +
+                             std::to_string(numOps) + " operations");
     }
     if (position[o] >= 0) {
-      return "operation #" + std::to_string(o) + " appears at step " +
-             std::to_string(position[o]) + " and again at step " +
-             std::to_string(step);
+      return Status::failure("operation #" + std::to_string(o) +
+                             " appears at step " + std::to_string(position[o]) +
+                             " and again at step " + std::to_string(step));
     }
     position[o] = static_cast<int64_t>(step);
   }
   for (size_t o = 0; o < numOps; ++o) {
     for (OpId pred : problem.operations[o].after) {
       if (position[pred] > position[o]) {
-        return "operation #" + std::to_string(o) + " ('" +
-               problem.operations[o].name + "') at step " +
-               std::to_string(position[o]) + " precedes operation #" +
-               std::to_string(pred) + " ('" + problem.operations[pred].name +
-               "') at step " + std::to_string(position[pred]) +
-               ", which it must follow";
+        return Status::failure("operation #" + std::to_string(o) + " ('" +
+                               problem.operations[o].name + "') at step " +
+                               std::to_string(position[o]) +
+                               " precedes operation #" + std::to_string(pred) +
+                               " ('" + problem.operations[pred].name +
+                               "') at step " + std::to_string(position[pred]) +
+                               ", which it must follow");
       }
     }
   }
-  return std::nullopt;
+  return Status::success();
 }

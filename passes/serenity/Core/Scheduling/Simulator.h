@@ -24,13 +24,12 @@ struct Simulation {
 };
 
 /// Plays `order` naively. This code shares nothing with the schedulers, so that
-/// it can serve to verify them. `order` must be valid (see `verifyOrder`).
+/// it can serve to verify them. `order` must be valid (see `verifySchedule`).
 Simulation simulate(const Problem &problem, const std::vector<OpId> &order);
 
-/// Returns why `order` is not a topological permutation of the operations of
-/// `problem`, or nothing if it is one.
-std::optional<std::string> verifyOrder(const Problem &problem,
-                                       const std::vector<OpId> &order);
+/// Fails if `order` is not a topological permutation of the operations of
+/// `problem`; the message names the first operation out of place.
+Status verifySchedule(const Problem &problem, const std::vector<OpId> &order);
 
 } // namespace serenity
 

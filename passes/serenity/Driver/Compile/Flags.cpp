@@ -5,6 +5,7 @@
 #include "serenity/Driver/Compile/Flags.h"
 
 #include "serenity/Driver/CommandLine.h"
+
 #include <algorithm>
 
 namespace serenity {
@@ -47,8 +48,7 @@ std::string knownFlags() {
 
 } // namespace
 
-std::optional<std::string> parseFlags(std::vector<std::string> &args,
-                                      CompileFlags &flags) {
+Status parseFlags(std::vector<std::string> &args, CompileFlags &flags) {
   std::vector<size_t> ours = findSerenityFlags(args);
   std::vector<bool> taken(args.size(), false);
   const std::string prefix = "serenity-";
@@ -66,20 +66,22 @@ std::optional<std::string> parseFlags(std::vector<std::string> &args,
                                   ? findOption(text.substr(prefix.size()))
                                   : nullptr;
     if (!found || !found->isDriverFlag) {
-      return "unknown flag '" + args[index] + "'; known are" + knownFlags();
+      return Status::failure("unknown flag '" + args[index] + "'; known are" +
+                             knownFlags());
     }
     flags.given.push_back(found->name);
     if (!hasValue && !mayStandAlone(*found)) {
       // LLVM takes the value from the next argument too.
       if (index + 1 >= args.size()) {
-        return "flag '" + args[index] + "' needs a value: " + spell(*found);
+        return Status::failure("flag '" + args[index] +
+                               "' needs a value: " + spell(*found));
       }
       value = args[index + 1];
       taken[index + 1] = true;
     }
     if (Status status = set(*found, flags, value); !status) {
-      return "flag '--" + text + "': " + status.message() +
-             "; known flags are" + knownFlags();
+      return Status::failure("flag '--" + text + "': " + status.message() +
+                             "; known flags are" + knownFlags());
     }
   }
   std::vector<std::string> rest;
@@ -89,7 +91,7 @@ std::optional<std::string> parseFlags(std::vector<std::string> &args,
     }
   }
   args = std::move(rest);
-  return std::nullopt;
+  return Status::success();
 }
 
 std::string flagsHelp() {

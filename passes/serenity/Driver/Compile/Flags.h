@@ -7,7 +7,6 @@
 
 #include "serenity/Transforms/Options.h"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,10 +22,8 @@ struct CompileFlags : DriverOptions {
 };
 
 /// Takes the serenity flags out of `args` (response files expanded; the first
-/// is the program). Returns an error message that names the known flags, or
-/// nothing.
-std::optional<std::string> parseFlags(std::vector<std::string> &args,
-                                      CompileFlags &flags);
+/// is the program). The message of a failure names the known flags.
+Status parseFlags(std::vector<std::string> &args, CompileFlags &flags);
 
 /// The section on our flags for `--help`.
 std::string flagsHelp();

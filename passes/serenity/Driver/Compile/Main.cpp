@@ -401,16 +401,17 @@ static bool isSameFile(const std::string &a, const std::string &b) {
   return !first.empty() && first == second;
 }
 
-/// Why the report cannot be written to `path`, `args` being the compiler's;
-/// nothing if it can.
-static std::optional<std::string>
-reportProblem(const std::vector<std::string> &args, const std::string &path) {
+/// Fails if the report cannot be written to `path`, `args` being the
+/// compiler's.
+static Status checkReportPath(const std::vector<std::string> &args,
+                              const std::string &path) {
   if (path.empty() || path == "-") {
-    return std::nullopt;
+    return Status::success();
   }
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
-    return "--serenity-report=" + path + ": is a folder; name a file in it";
+    return Status::failure("--serenity-report=" + path +
+                           ": is a folder; name a file in it");
   }
   // A name that is the value of another flag is none of the model.
   for (size_t i = 1; i < args.size(); ++i) {
@@ -429,16 +430,16 @@ reportProblem(const std::vector<std::string> &args, const std::string &path) {
       }
     }
     if (isSameFile(output.empty() ? arg : output, path)) {
-      return "--serenity-report=" + path + ": is also the " +
-             (output.empty() ? "input" : "output") +
-             " of the compilation; name another file";
+      return Status::failure("--serenity-report=" + path + ": is also the " +
+                             (output.empty() ? "input" : "output") +
+                             " of the compilation; name another file");
     }
   }
   AtomicFile probe;
   if (AtomicFile::handles(path) && !probe.open(path)) {
-    return probe.error();
+    return Status::failure(probe.error());
   }
-  return std::nullopt;
+  return Status::success();
 }
 
 /// Prepares the fallback after a crash, and reports a crash that happened.
@@ -484,8 +485,9 @@ int main(int argc, char **argv) {
   }
   std::vector<std::string> given =
       files.consumed ? args : std::vector<std::string>(argv, argv + argc);
-  if (std::optional<std::string> error = parseFlags(args, state.flags)) {
-    std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
+  if (Status status = parseFlags(args, state.flags); !status) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n",
+                 status.message().c_str());
     return exitUsage;
   }
   for (const std::string &arg : args) {
@@ -498,9 +500,9 @@ int main(int argc, char **argv) {
     }
   }
   // Before any work: a report that cannot be written is a mistake of the call.
-  if (std::optional<std::string> error =
-          reportProblem(args, state.flags.reportPath)) {
-    std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
+  if (Status status = checkReportPath(args, state.flags.reportPath); !status) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n",
+                 status.message().c_str());
     return exitUsage;
   }
 
@@ -546,10 +548,11 @@ int main(int argc, char **argv) {
   }
   bool complete = code == 0 || state.outcome.budgetMissed;
   if (complete && !state.flags.reportPath.empty()) {
-    std::optional<std::string> error =
+    Status status =
         writeOutputFile(state.flags.reportPath, toJson(state.report));
-    if (error) {
-      std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
+    if (!status) {
+      std::fprintf(stderr, "serenity-compile: error: %s\n",
+                   status.message().c_str());
       code = exitFailure;
     }
   }

@@ -301,17 +301,17 @@ int Tool::run() {
 }
 
 int Tool::writeResults() {
-  std::optional<std::string> error;
+  Status status = Status::success();
   if (!config.report.empty()) {
     report.versions.push_back({"serenity_mlir", SERENITY_VERSION});
     report.versions.push_back({"iree_compiler", ireeCompilerGetRevision()});
-    error = writeOutputFile(config.report, toJson(report));
+    status = writeOutputFile(config.report, toJson(report));
   }
-  if (!error) {
-    error = writeOutputFile(config.output, output);
+  if (status) {
+    status = writeOutputFile(config.output, output);
   }
-  if (error) {
-    complain(*error);
+  if (!status) {
+    complain(status.message());
     return kFailure;
   }
   return kSuccess;
