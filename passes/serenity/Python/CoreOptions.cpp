@@ -44,14 +44,14 @@ std::vector<RewriteKindDeclaration> rewriteKindDeclarations() {
 #define SERENITY_REWRITE_KIND(enumerator, name, anchor, inPieces, stage,       \
                               finder, splitter, summary, limits)               \
   {name, anchor, summary, limits},
-#include "serenity/Transforms/RewriteKinds.def"
+#include "serenity/Transforms/Rewrite/RewriteKinds.def"
   };
 }
 
 std::vector<std::string> rewriteRefusals() {
   return {
 #define SERENITY_REWRITE_REFUSAL(enumerator, text) text,
-#include "serenity/Transforms/RewriteRefusals.def"
+#include "serenity/Transforms/Rewrite/RewriteRefusals.def"
   };
 }
 

@@ -27,13 +27,13 @@
 //   %total = 192, %a = 0, %b = 64, %c = 0
 //===----------------------------------------------------------------------===//
 
+#include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/Report/SlabCommands.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/Passes.h"
-#include "serenity/Transforms/ResourceConfig.h"
-#include "serenity/Transforms/SlabCommands.h"
 
 #include <algorithm>
 #include <limits>

@@ -6,8 +6,8 @@
 #define SERENITY_TRANSFORMS_PASSES_H
 
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
-#include "serenity/Transforms/Report.h"
 
 #include <string>
 #include <vector>

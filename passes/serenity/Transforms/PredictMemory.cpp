@@ -24,9 +24,9 @@
 //   util.func @f(...) attributes {serenity.predicted_peak_bytes = 1344 : i64}
 //===----------------------------------------------------------------------===//
 
+#include "serenity/Analysis/MemoryPrediction.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
-#include "serenity/Transforms/MemoryPrediction.h"
 #include "serenity/Transforms/Passes.h"
 
 namespace serenity {

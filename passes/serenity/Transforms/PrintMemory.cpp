@@ -22,8 +22,8 @@
 //   alive at the peak: result of 64 bytes (@add), slab of 8256 bytes (@grow_a)
 //===----------------------------------------------------------------------===//
 
+#include "serenity/Analysis/FunctionMemory.h"
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/FunctionMemory.h"
 #include "serenity/Transforms/Passes.h"
 
 namespace serenity {

@@ -9,7 +9,7 @@
 // infinite, which leaves a margin far above the rounding of any sum.
 
 #include "serenity/Transforms/QuantizedOps.h"
-#include "serenity/Transforms/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSplit.h"
 #include "serenity/Transforms/TensorBuilder.h"
 
 #include <algorithm>

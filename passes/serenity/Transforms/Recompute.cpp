@@ -6,7 +6,7 @@
 
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
 #include <set>

@@ -27,7 +27,7 @@
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
-#include "serenity/Transforms/Rewrite.h"
+#include "serenity/Transforms/Rewrite/Rewrite.h"
 
 namespace serenity {
 

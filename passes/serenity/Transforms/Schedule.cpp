@@ -36,11 +36,11 @@
 //===----------------------------------------------------------------------===//
 // clang-format on
 
+#include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
-#include "serenity/Transforms/ResourceConfig.h"
 
 #include <algorithm>
 #include <unordered_map>

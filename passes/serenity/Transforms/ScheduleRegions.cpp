@@ -39,6 +39,7 @@
 //   }                        // 8256           } {serenity.peak_bytes = 4224}
 //===----------------------------------------------------------------------===//
 
+#include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/Core/Scheduling/OrderWalk.h"
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
@@ -46,8 +47,7 @@
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/Recompute.h"
 #include "serenity/Transforms/RegionModel.h"
-#include "serenity/Transforms/ResourceConfig.h"
-#include "serenity/Transforms/Rewrite.h"
+#include "serenity/Transforms/Rewrite/Rewrite.h"
 
 #include <algorithm>
 #include <chrono>

@@ -13,8 +13,8 @@
 // boundary together with Q, and the 32-bit accumulator is stored. A barrier
 // between Q and DQ puts the boundary there.
 
-#include "serenity/Transforms/RewriteSplit.h"
-#include "serenity/Transforms/RewriteSum.h"
+#include "serenity/Transforms/Rewrite/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSum.h"
 #include "serenity/Transforms/StoreQuantized.h"
 
 #include <algorithm>

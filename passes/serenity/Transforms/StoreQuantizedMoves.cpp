@@ -6,7 +6,7 @@
 // each through one operation that commutes with it bit for bit.
 
 #include "serenity/IREE/OwningOp.h"
-#include "serenity/Transforms/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSplit.h"
 #include "serenity/Transforms/StoreQuantized.h"
 
 #include <cstring>

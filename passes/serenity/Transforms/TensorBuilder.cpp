@@ -6,7 +6,7 @@
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 
-#include "serenity/Transforms/RewriteSum.h"
+#include "serenity/Transforms/Rewrite/RewriteSum.h"
 
 namespace serenity::rewrite {
 

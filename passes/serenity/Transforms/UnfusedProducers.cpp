@@ -5,8 +5,8 @@
 #include "serenity/Transforms/UnfusedProducers.h"
 
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/RewriteSplit.h"
-#include "serenity/Transforms/RewriteSum.h"
+#include "serenity/Transforms/Rewrite/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSum.h"
 
 #include <vector>
 

@@ -40,10 +40,10 @@
 // clang-format on
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Report/SlabCommands.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/Passes.h"
-#include "serenity/Transforms/SlabCommands.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -4,7 +4,7 @@
 
 // The memory of a function with control flow: a program that allocates,
 // releases and passes references on, and its simulation over all paths. No
-// MLIR here; `Transforms/AllocationReader` makes such programs out of IR.
+// MLIR here; `Analysis/AllocationReader` makes such programs out of IR.
 //
 // The rules are those of a reference-counting virtual machine
 // (docs/memory_model.md): an allocation lives until it is released, or until

@@ -12,7 +12,7 @@
 #include "serenity/Driver/Compile/CandidateSearch.h"
 #include "serenity/Driver/Compile/Flags.h"
 #include "serenity/IREE/MlirC.h"
-#include "serenity/Transforms/Report.h"
+#include "serenity/Report/Report.h"
 
 #include <array>
 #include <cstdint>

@@ -10,8 +10,8 @@
 #define SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
 
 #include "serenity/IREE/IreeC.h"
-#include "serenity/Transforms/Rewrite.h"
-#include "serenity/Transforms/RewriteBand.h"
+#include "serenity/Transforms/Rewrite/Rewrite.h"
+#include "serenity/Transforms/Rewrite/RewriteBand.h"
 
 #include <array>
 #include <map>

@@ -10,7 +10,7 @@
 
 #include "serenity/Driver/Compile/Budget.h"
 #include "serenity/Driver/Compile/CandidateSearch.h"
-#include "serenity/Transforms/Report.h"
+#include "serenity/Report/Report.h"
 
 #include <cstdint>
 #include <optional>

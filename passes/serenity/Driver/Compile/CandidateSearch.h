@@ -13,8 +13,8 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/Driver/Compile/WorkLimit.h"
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
-#include "serenity/Transforms/Report.h"
 
 #include <cstdint>
 #include <map>

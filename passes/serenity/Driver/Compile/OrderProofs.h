@@ -9,8 +9,8 @@
 #ifndef SERENITY_DRIVER_COMPILE_ORDERPROOFS_H
 #define SERENITY_DRIVER_COMPILE_ORDERPROOFS_H
 
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
-#include "serenity/Transforms/Report.h"
 
 namespace serenity {
 

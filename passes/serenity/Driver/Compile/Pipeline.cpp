@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/Pipeline.h"
 
+#include "serenity/Analysis/OverwrittenInputs.h"
 #include "serenity/Driver/Compile/Budget.h"
 #include "serenity/Driver/Compile/CandidateReport.h"
 #include "serenity/Driver/Compile/CandidateSearch.h"
@@ -20,7 +21,6 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
-#include "serenity/Transforms/OverwrittenInputs.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 
 #include "serenity/Driver/Compile/Flags.h"
 #include "serenity/IREE/IreeC.h"
-#include "serenity/Transforms/Report.h"
+#include "serenity/Report/Report.h"
 
 #include <string>
 #include <vector>

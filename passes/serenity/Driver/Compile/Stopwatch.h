@@ -8,7 +8,7 @@
 #ifndef SERENITY_DRIVER_COMPILE_STOPWATCH_H
 #define SERENITY_DRIVER_COMPILE_STOPWATCH_H
 
-#include "serenity/Transforms/Report.h"
+#include "serenity/Report/Report.h"
 
 #include <chrono>
 #include <string>

@@ -4,11 +4,11 @@
 
 #include "serenity/Driver/Compile/StreamPhase.h"
 
+#include "serenity/Analysis/FunctionMemory.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
-#include "serenity/Transforms/FunctionMemory.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <cstdlib>

@@ -11,8 +11,8 @@
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/IREE/PipelineCache.h"
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
-#include "serenity/Transforms/Report.h"
 
 #include <cstdint>
 #include <map>

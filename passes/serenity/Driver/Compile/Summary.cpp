@@ -4,9 +4,9 @@
 
 #include "serenity/Driver/Compile/Summary.h"
 
+#include "serenity/Analysis/FunctionMemory.h"
+#include "serenity/Analysis/OverwrittenInputs.h"
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/FunctionMemory.h"
-#include "serenity/Transforms/OverwrittenInputs.h"
 
 #include <map>
 #include <set>

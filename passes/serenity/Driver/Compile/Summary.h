@@ -9,8 +9,8 @@
 #define SERENITY_DRIVER_COMPILE_SUMMARY_H
 
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
-#include "serenity/Transforms/Report.h"
 
 namespace serenity {
 

@@ -9,7 +9,7 @@
 #define SERENITY_TRANSFORMS_REWRITE_FUNCTIONREWRITER_H
 
 #include "serenity/Transforms/Rewrite/Patterns.h"
-#include "serenity/Transforms/RewriteOrder.h"
+#include "serenity/Transforms/Rewrite/RewriteOrder.h"
 
 #include <cstdint>
 #include <map>

@@ -11,9 +11,9 @@
 #define SERENITY_TRANSFORMS_REWRITE_PATTERNS_H
 
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/Rewrite.h"
-#include "serenity/Transforms/RewriteSplit.h"
-#include "serenity/Transforms/RewriteSum.h"
+#include "serenity/Transforms/Rewrite/Rewrite.h"
+#include "serenity/Transforms/Rewrite/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSum.h"
 
 #include <cstdint>
 #include <functional>
@@ -63,7 +63,7 @@ const RewritePattern &rewritePattern(RewriteKind kind);
   bool finder(const SiteQuery &query, RewriteSite &site);                      \
   int64_t splitter(FunctionRewriter &rewriter, const SiteOp &site,             \
                    size_t index);
-#include "serenity/Transforms/RewriteKinds.def"
+#include "serenity/Transforms/Rewrite/RewriteKinds.def"
 
 /// The number of pieces that finders assume: what a site promises does not
 /// depend on the options of its application.

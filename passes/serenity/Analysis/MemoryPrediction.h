@@ -1,0 +1,35 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// Transient memory of a module at the end of preprocessing, predicted without
+/// running IREE.
+
+#ifndef SERENITY_ANALYSIS_MEMORYPREDICTION_H
+#define SERENITY_ANALYSIS_MEMORYPREDICTION_H
+
+#include "serenity/Analysis/FusionModel.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace serenity::rewrite {
+
+/// Predicted transient bytes of the functions of a module with
+/// tensors, by name.
+using PredictedPeaks = std::map<std::string, int64_t>;
+
+/// The peaks of a module at the end of preprocessing, in the best order that a
+/// search of `stateLimit` states finds, with the parts of concatenations made
+/// in their place or copied, whichever needs less. Nothing if a function has
+/// several blocks or an operation that no rule describes.
+std::optional<PredictedPeaks> predictMemory(MlirOperation module,
+                                            const FusionRules &rules,
+                                            int64_t stateLimit);
+
+} // namespace serenity::rewrite
+
+#endif // SERENITY_ANALYSIS_MEMORYPREDICTION_H

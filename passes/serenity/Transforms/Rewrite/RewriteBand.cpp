@@ -1,0 +1,373 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Transforms/Rewrite/RewriteBand.h"
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
+#include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/Rewrite/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSum.h"
+#include "serenity/Transforms/TensorBuilder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <tuple>
+
+namespace serenity {
+
+using namespace ir;
+using namespace rewrite;
+using namespace bands;
+
+double BandPlan::extraWork() const {
+  int64_t extra = 0;
+  int64_t work = 0;
+  for (const auto &item : functions) {
+    extra += item.second.extraWork;
+    work += item.second.work;
+  }
+  return work ? double(extra) / double(work) : 0;
+}
+
+/// The functions of `module` that have one block.
+static std::vector<MlirOperation> bandableFunctions(MlirOperation module) {
+  std::vector<MlirOperation> found;
+  for (MlirOperation op : operations(body(module))) {
+    if ((isa(op, "util.func") || isa(op, "func.func")) && body(op).ptr &&
+        blocks(op).size() == 1) {
+      found.push_back(op);
+    }
+  }
+  return found;
+}
+
+/// What ends segments, and what the limit of extra work prevents.
+static void listRefusals(const FunctionGraph &graph, const bands::Plan &plan,
+                         PlanOptions options,
+                         std::vector<RefusedBand> &refused) {
+  auto refuse = [&](size_t i, const std::string &reason) {
+    refused.push_back({std::string(ir::name(graph.operations[i])),
+                       mlirOperationGetLocation(graph.operations[i]), reason});
+  };
+  for (size_t i = 0; i < graph.operations.size(); ++i) {
+    // Only of operations that read rows: nobody asks about the others.
+    bool readsRows = false;
+    for (const Read &read : graph.graph.operations[i].reads) {
+      readsRows |= graph.graph.values[read.value].rows > 0;
+    }
+    if (readsRows && !graph.graph.operations[i].writes.empty() &&
+        graph.refusals[i] != BandRefusal::None) {
+      refuse(i, bands::refusalText(graph.refusals[i]));
+    }
+  }
+  double limit = options.maxRecompute;
+  options.maxRecompute = std::numeric_limits<double>::infinity();
+  bands::Plan more = bands::plan(graph.graph, options);
+  if (more.peakBytes < plan.peakBytes && more.work > 0) {
+    auto percent = [](double share) {
+      return std::to_string(int64_t(std::ceil(share * 100))) + " %";
+    };
+    refuse(more.segments.front().first,
+           "a predicted peak of " + std::to_string(more.peakBytes) +
+               " bytes instead of " + std::to_string(plan.peakBytes) +
+               " would take " +
+               percent(double(more.extraWork) / double(more.work)) +
+               " more multiply-accumulates; the limit is " + percent(limit) +
+               " (--serenity-max-recompute)");
+  }
+}
+
+BandPlan planBands(MlirOperation module, const BandOptions &options,
+                   std::vector<RefusedBand> *refused) {
+  BandPlan plan;
+  plan.reorderSums = options.reorderSums;
+  for (MlirOperation function : bandableFunctions(module)) {
+    std::string name = stringAttr(function, "sym_name").value_or("");
+    GraphOptions graphOptions;
+    graphOptions.streamed = options.streamed;
+    graphOptions.reorderSums = options.reorderSums;
+    FunctionGraph graph = readFunction(module, function, graphOptions);
+    PlanOptions planOptions;
+    planOptions.maxRecompute = options.maxRecompute;
+    planOptions.count = options.count;
+    bands::Plan found = bands::plan(graph.graph, planOptions);
+    for (const Segment &segment : found.segments) {
+      auto place = [&](size_t i) {
+        return toString(mlirOperationGetLocation(graph.operations[i]));
+      };
+      plan.sites.push_back({name, place(segment.first), place(segment.last - 1),
+                            segment.count, segment.height, segment.bytesWhole,
+                            segment.bytes, segment.extraWork});
+    }
+    plan.predictedBytes += found.peakBytes;
+    plan.predictedWholeBytes += found.wholePeakBytes;
+    if (refused) {
+      listRefusals(graph, found, planOptions, *refused);
+    }
+    plan.functions.emplace_back(name, std::move(found));
+  }
+  return plan;
+}
+
+namespace {
+
+/// Writes one segment.
+class SegmentWriter {
+public:
+  SegmentWriter(const FunctionGraph &graph, const Segment &segment,
+                Splitter &splitter)
+      : graph(graph), segment(segment), splitter(splitter) {
+    MlirOperation last = graph.operations[segment.last - 1];
+    before = mlirOperationGetNextInBlock(last);
+  }
+
+  /// Returns the result that takes the place of the segment's.
+  MlirValue write();
+
+private:
+  MlirValue writeBand(Rows wanted, size_t last);
+  MlirValue accumulate();
+  MlirValue writeOperation(size_t index);
+  MlirValue rowsOf(MlirValue value, const Read &read, Rows own);
+  MlirOperation clone(MlirOperation op, const std::vector<MlirValue> &values,
+                      Rows own, Rows read);
+
+  const FunctionGraph &graph;
+  const Segment &segment;
+  Splitter &splitter;
+  MlirOperation before = {};
+  std::vector<Rows> rows;           // per value, of the present band
+  std::map<size_t, MlirValue> made; // per value, of the present band
+  std::map<std::tuple<size_t, int64_t, int64_t>, MlirValue> slices;
+};
+
+/// The rows of a computed operand that an operation with rows `own` reads.
+MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
+  const Value &entry = graph.graph.values[read.value];
+  Rows need = rowsRead(read, entry.rows, own);
+  int64_t dim = graph.rowDim(value);
+  // Views of what is stored are made anew of the rows that are needed.
+  MlirOperation view = definingOp(value);
+  if (!isNull(view) && keepsRows(view, graph) &&
+      graph.numbers.count(key(operand(view, 0)))) {
+    return cloneView(view, rowsOf(operand(view, 0), read, own),
+                     withDim(mlirValueGetType(value), dim, need.size()),
+                     before);
+  }
+  auto inside = made.find(read.value);
+  if (inside != made.end() && need == rows[read.value]) {
+    return inside->second;
+  }
+  MlirValue &slice = slices[{read.value, need.begin, need.end}];
+  if (!slice.ptr) {
+    // Offsets within a band are the same in the next; those in a whole value
+    // are not.
+    slice =
+        inside != made.end()
+            ? extractSlice(inside->second, dim,
+                           need.begin - rows[read.value].begin, need.size(),
+                           before)
+            : extractHiddenSlice(value, dim, need.begin, need.size(), before);
+  }
+  return slice;
+}
+
+/// Clones `op` for rows `own` of its result, of which `read` exist.
+MlirOperation SegmentWriter::clone(MlirOperation op,
+                                   const std::vector<MlirValue> &values,
+                                   Rows own, Rows read) {
+  int64_t dim = graph.rowDim(result(op));
+  MlirType type = withDim(mlirValueGetType(result(op)), dim, own.size());
+  MlirOperation part = clonePart(op, values, type, before);
+  MlirContext context = mlirOperationGetContext(op);
+  auto replace = [&](const char *name, int64_t value) {
+    std::vector<int64_t> numbers = intArray(attr(op, name));
+    numbers[dim] = value;
+    mlirOperationSetAttributeByName(
+        part, strRef(name),
+        mlirDenseI64ArrayGet(context, numbers.size(), numbers.data()));
+  };
+  if (isa(part, "tensor.pad")) {
+    // Row r of the result is row r - low of the operand.
+    int64_t low = intArray(attr(op, "static_low"))[dim];
+    replace("static_low", read.begin - (own.begin - low));
+    replace("static_high", own.end - low - read.end);
+  } else if (isa(part, "tensor.extract_slice")) {
+    replace("static_offsets", 0);
+    replace("static_sizes", own.size());
+  }
+  return part;
+}
+
+MlirValue SegmentWriter::writeOperation(size_t index) {
+  MlirOperation op = graph.operations[index];
+  const Operation &operation = graph.graph.operations[index];
+  Rows own = rows[operation.writes[0]];
+  Rows read;
+  std::optional<Structured> loops = structured(op);
+  int64_t dim = graph.rowDim(result(op));
+  std::vector<MlirValue> values;
+  for (intptr_t i = 0, e = mlirOperationGetNumOperands(op); i < e; ++i) {
+    MlirValue value = operand(op, i);
+    auto number = graph.numbers.find(key(value));
+    if (number != graph.numbers.end()) {
+      auto entry = std::find_if(
+          operation.reads.begin(), operation.reads.end(),
+          [&](const Read &read) { return read.value == number->second; });
+      // The same value may be read twice, in different ways.
+      if (loops) {
+        std::optional<Read> own =
+            readOf(*loops, i, std::max<int64_t>(graph.rowDim(value), 0), dim);
+        entry = std::find_if(operation.reads.begin(), operation.reads.end(),
+                             [&](const Read &read) {
+                               return read.value == number->second &&
+                                      (read.whole ||
+                                       (own && read.stride == own->stride &&
+                                        read.window == own->window));
+                             });
+      }
+      if (entry != operation.reads.end() && !entry->whole) {
+        read = rowsRead(*entry, graph.graph.values[entry->value].rows, own);
+        value = rowsOf(value, *entry, own);
+      }
+    } else if (mlirTypeIsARankedTensor(mlirValueGetType(value))) {
+      // Made of constants.
+      int64_t at = dim;
+      if (loops) {
+        int64_t row = mlirAffineDimExprGetPosition(
+            mlirAffineMapGetResult(loops->maps.back(), dim));
+        at = loops->dimOfLoop(i, row).value_or(-1);
+      }
+      if (at >= 0) {
+        value = splitter.slice(value, at, {{own.begin, own.size()}}, before);
+      }
+    }
+    values.push_back(value);
+  }
+  return result(clone(op, values, own, read));
+}
+
+/// The operations before `end`, for a band.
+MlirValue SegmentWriter::writeBand(Rows wanted, size_t end) {
+  made.clear();
+  slices.clear();
+  neededRows(graph.graph, segment.first, segment.last, wanted, rows);
+  MlirValue last = {};
+  for (size_t i = segment.first; i < end; ++i) {
+    last = writeOperation(i);
+    made[graph.graph.operations[i].writes[0]] = last;
+  }
+  return last;
+}
+
+/// A segment that ends with a reduction over its rows: every band adds its own
+/// to the result of the one before it.
+MlirValue SegmentWriter::accumulate() {
+  MlirOperation op = graph.operations[segment.last - 1];
+  const Operation &operation = graph.graph.operations[segment.last - 1];
+  size_t number = operation.reads[0].value;
+  Structured loops = *structured(op);
+  int64_t input = 0;
+  while (!graph.numbers.count(key(operand(op, input))) ||
+         graph.numbers.at(key(operand(op, input))) != number) {
+    ++input;
+  }
+  int64_t row = *reducedRows(loops, input, graph.rowDim(operand(op, input)));
+  MlirValue sum = operand(op, loops.numInputs);
+  bool first = true;
+  for (const Rows &band :
+       bandsOf(graph.graph.values[number].rows, segment.height)) {
+    writeBand(band, segment.last - 1);
+    std::vector<MlirValue> values;
+    for (int64_t i = 0; i < loops.numInputs; ++i) {
+      MlirValue value = operand(op, i);
+      int64_t at = loops.dimOfLoop(i, row).value_or(-1);
+      if (i == input) {
+        value = rowsOf(value, operation.reads[0], band);
+      } else if (at >= 0) {
+        value = splitter.slice(value, at, {{band.begin, band.size()}}, before);
+      }
+      values.push_back(value);
+    }
+    // In a dispatch of its own, into the memory of the sum so far.
+    values.push_back(first ? sum : insertBarrier(sum, before));
+    sum = result(cloneStep(op, values, mlirValueGetType(result(op)), before));
+    first = false;
+  }
+  return sum;
+}
+
+MlirValue SegmentWriter::write() {
+  MlirOperation last = graph.operations[segment.last - 1];
+  if (graph.graph.operations[segment.last - 1].accumulates) {
+    return accumulate();
+  }
+  size_t number = graph.graph.operations[segment.last - 1].writes[0];
+  MlirValue old = result(last);
+  int64_t dim = graph.rowDim(old);
+  MlirOperation empty = create("tensor.empty", mlirOperationGetLocation(last),
+                               {}, {mlirValueGetType(old)});
+  insertBefore(before, empty);
+  MlirValue whole = result(empty);
+  for (const Rows &band :
+       bandsOf(graph.graph.values[number].rows, segment.height)) {
+    whole = insertHiddenSlice(writeBand(band, segment.last), whole, dim,
+                              band.begin, before);
+  }
+  return whole;
+}
+
+} // namespace
+
+/// Erases `op`, whose results nothing reads but reshapes without readers.
+static void eraseWithViews(MlirOperation op) {
+  for (MlirValue value : results(op)) {
+    for (const Use &use : uses(value)) {
+      eraseWithViews(use.owner);
+    }
+  }
+  erase(op);
+}
+
+void applyBands(MlirOperation module, const BandPlan &plan) {
+  for (MlirOperation function : bandableFunctions(module)) {
+    std::string name = stringAttr(function, "sym_name").value_or("");
+    auto own =
+        std::find_if(plan.functions.begin(), plan.functions.end(),
+                     [&](const auto &item) { return item.first == name; });
+    if (own == plan.functions.end() || own->second.segments.empty()) {
+      continue;
+    }
+    GraphOptions reading;
+    reading.reorderSums = plan.reorderSums;
+    FunctionGraph graph = readFunction(module, function, reading);
+    Splitter splitter(module, /*throughReductions=*/true);
+    if (own->second.work > 0) {
+      attributes::setExtraWork(function, double(own->second.extraWork) /
+                                             double(own->second.work));
+    }
+    std::vector<MlirOperation> dead;
+    for (const Segment &segment : own->second.segments) {
+      MlirValue old = result(graph.operations[segment.last - 1]);
+      MlirValue whole = SegmentWriter(graph, segment, splitter).write();
+      mlirValueReplaceAllUsesOfWith(old, whole);
+      for (size_t i = segment.first; i < segment.last; ++i) {
+        dead.push_back(graph.operations[i]);
+      }
+      // Later segments read the new value.
+      size_t number = graph.graph.operations[segment.last - 1].writes[0];
+      graph.numbers[key(whole)] = number;
+      graph.rowDims[key(whole)] = graph.rowDim(old);
+    }
+    std::reverse(dead.begin(), dead.end());
+    for (MlirOperation op : dead) {
+      eraseWithViews(op);
+    }
+  }
+}
+
+} // namespace serenity

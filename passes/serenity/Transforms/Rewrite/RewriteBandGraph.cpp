@@ -1,0 +1,769 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Transforms/Rewrite/RewriteBandGraph.h"
+
+#include <algorithm>
+#include <set>
+
+namespace serenity::bands {
+
+using namespace ir;
+using namespace rewrite;
+
+const char *refusalText(BandRefusal refusal) {
+  switch (refusal) {
+  case BandRefusal::None:
+    return "";
+  case BandRefusal::ShapeNotStatic:
+    return "a shape is not static";
+  case BandRefusal::UnknownOperation:
+    return "it reduces, reorders or reshapes rows, or is not a known operation";
+  case BandRefusal::IndexDependent:
+    return "the value depends on the index of the row";
+  case BandRefusal::RowsDisagree:
+    return "its operands have their rows along different dimensions";
+  case BandRefusal::OperandNotCut:
+    return "an operand along the rows is not a constant that can be cut";
+  }
+  return "";
+}
+
+// --- how operations read rows -----------------------------------------------
+
+namespace {
+
+/// An affine expression as a sum: coefficients of loops and a constant.
+struct Linear {
+  std::map<int64_t, int64_t> loops;
+  int64_t constant = 0;
+};
+
+std::optional<Linear> linear(MlirAffineExpr expr) {
+  Linear sum;
+  if (mlirAffineExprIsADim(expr)) {
+    sum.loops[mlirAffineDimExprGetPosition(expr)] = 1;
+    return sum;
+  }
+  if (mlirAffineExprIsAConstant(expr)) {
+    sum.constant = mlirAffineConstantExprGetValue(expr);
+    return sum;
+  }
+  bool adds = mlirAffineExprIsAAdd(expr);
+  if (!adds && !mlirAffineExprIsAMul(expr)) {
+    return std::nullopt;
+  }
+  std::optional<Linear> left = linear(mlirAffineBinaryOpExprGetLHS(expr));
+  std::optional<Linear> right = linear(mlirAffineBinaryOpExprGetRHS(expr));
+  if (!left || !right) {
+    return std::nullopt;
+  }
+  if (adds) {
+    for (const auto &[loop, factor] : right->loops) {
+      left->loops[loop] += factor;
+    }
+    left->constant += right->constant;
+    return left;
+  }
+  if (!left->loops.empty()) {
+    std::swap(left, right);
+  }
+  if (!left->loops.empty()) {
+    return std::nullopt;
+  }
+  for (auto &[loop, factor] : right->loops) {
+    factor *= left->constant;
+  }
+  right->constant *= left->constant;
+  return right;
+}
+
+/// The loop that runs along dimension `dim` of operand `index` and is not
+/// reduced; nothing if there is none or several.
+std::optional<int64_t> parallelLoop(const Structured &loops, int64_t index,
+                                    int64_t dim) {
+  std::optional<Linear> sum =
+      linear(mlirAffineMapGetResult(loops.maps[index], dim));
+  std::optional<int64_t> found;
+  for (const auto &[loop, factor] : sum ? sum->loops : Linear().loops) {
+    if (!loops.isReduction(loop) && factor != 0) {
+      if (found) {
+        return std::nullopt;
+      }
+      found = loop;
+    }
+  }
+  return found;
+}
+
+/// Whether two loops run along dimension `dim` of operand `index`: a window.
+bool isWindowed(const Structured &loops, int64_t index, int64_t dim) {
+  std::optional<Linear> sum =
+      linear(mlirAffineMapGetResult(loops.maps[index], dim));
+  return sum && sum->loops.size() == 2;
+}
+
+bool isTensor(MlirValue value) {
+  return mlirTypeIsARankedTensor(mlirValueGetType(value));
+}
+
+/// A value that is another name for the memory of its operand.
+bool isView(MlirOperation op) {
+  return isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape") ||
+         isa(op, "tensor.cast") || isa(op, "tensor.reshape") ||
+         isa(op, "hal.tensor.barrier") || isa(op, "util.optimization_barrier");
+}
+
+bool isExport(MlirOperation op) {
+  return isa(op, "hal.tensor.export") || isa(op, "hal.tensor.barrier") ||
+         isa(op, "util.return") || isa(op, "func.return");
+}
+
+} // namespace
+
+std::optional<Read> readOf(const Structured &loops, int64_t index, int64_t dim,
+                           int64_t resultDim) {
+  MlirAffineExpr own = mlirAffineMapGetResult(loops.maps.back(), resultDim);
+  if (!mlirAffineExprIsADim(own)) {
+    return std::nullopt;
+  }
+  int64_t row = mlirAffineDimExprGetPosition(own);
+  for (intptr_t r = 0, e = mlirAffineMapGetNumResults(loops.maps[index]); r < e;
+       ++r) {
+    bool runs = mlirAffineExprIsFunctionOfDim(
+        mlirAffineMapGetResult(loops.maps[index], r), row);
+    if (runs != (r == dim)) {
+      return std::nullopt;
+    }
+  }
+  std::optional<Linear> sum =
+      linear(mlirAffineMapGetResult(loops.maps[index], dim));
+  if (!sum || sum->constant != 0) {
+    return std::nullopt;
+  }
+  Read read;
+  for (const auto &[loop, factor] : sum->loops) {
+    if (loop == row) {
+      read.stride = factor;
+      continue;
+    }
+    std::optional<int64_t> extent = loops.extent(loop);
+    if (!loops.isReduction(loop) || !extent || *extent < 1 || factor < 0) {
+      return std::nullopt;
+    }
+    read.window += (*extent - 1) * factor;
+  }
+  return read.stride > 0 ? std::optional<Read>(read) : std::nullopt;
+}
+
+std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
+                                   int64_t dim) {
+  std::optional<Linear> sum =
+      linear(mlirAffineMapGetResult(loops.maps[index], dim));
+  if (!sum || sum->constant != 0 || !accumulates(loops)) {
+    return std::nullopt;
+  }
+  int64_t rows =
+      mlirShapedTypeGetDimSize(mlirValueGetType(operand(loops.op, index)), dim);
+  std::optional<int64_t> found;
+  for (const auto &[loop, factor] : sum->loops) {
+    std::optional<int64_t> extent = loops.extent(loop);
+    if (loops.isReduction(loop) && factor == 1 && extent == rows && !found) {
+      found = loop;
+    } else if (extent != 1) {
+      return std::nullopt;
+    }
+  }
+  return found;
+}
+
+static bool isReshape(MlirOperation op) {
+  return !isNull(op) &&
+         (isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape")) &&
+         isStatic(mlirValueGetType(operand(op, 0))) &&
+         isStatic(mlirValueGetType(result(op)));
+}
+
+/// The dimension on the other side of a reshape that has the same rows as
+/// dimension `dim` of its operand, or of its result.
+static std::optional<int64_t> sameRows(MlirOperation reshape, int64_t dim,
+                                       bool ofOperand) {
+  std::optional<ReshapedDim> other = reshapedDim(
+      reshape, dim,
+      /*fromExpanded=*/isa(reshape, "tensor.expand_shape") != ofOperand);
+  return other && other->scale == 1 && other->divisor == 1
+             ? std::optional<int64_t>(other->dim)
+             : std::nullopt;
+}
+
+bool keepsRows(MlirOperation op, const FunctionGraph &graph) {
+  if (!isReshape(op)) {
+    return false;
+  }
+  int64_t from = graph.rowDim(operand(op, 0));
+  int64_t to = graph.rowDim(result(op));
+  return from >= 0 && to >= 0 && sameRows(op, from, /*ofOperand=*/true) == to;
+}
+
+// --- the graph --------------------------------------------------------------
+
+namespace {
+
+class Reader {
+public:
+  Reader(MlirOperation module, MlirOperation function,
+         const GraphOptions &options)
+      : splitter(module, /*throughReductions=*/true), options(options) {
+    found.function = function;
+  }
+  FunctionGraph run();
+
+private:
+  void findConstants();
+  void findRows();
+  bool spreadRows(MlirOperation op);
+  bool setRows(MlirValue value, int64_t dim);
+  void add(MlirOperation op);
+  size_t number(MlirValue value);
+  void addReads(MlirOperation op, Operation &operation);
+  BandRefusal band(MlirOperation op, Operation &operation);
+  BandRefusal bandLoops(const Structured &loops, Operation &operation);
+  bool accumulateRows(const Structured &loops, Operation &operation);
+  BandRefusal bandTensor(MlirOperation op, Operation &operation);
+  void joinGroup(MlirOperation op, Operation &operation);
+  void streamPieces();
+  bool isConstant(MlirValue value) const {
+    return constants.count(key(value)) != 0;
+  }
+
+  FunctionGraph found;
+  Splitter splitter;
+  const GraphOptions &options;
+  std::set<const void *> constants; // values made of constants alone
+  size_t groups = 0;
+};
+
+/// Values that are computed from constants alone: cut where they are needed.
+void Reader::findConstants() {
+  for (MlirOperation op : operations(body(found.function))) {
+    std::string_view opName = name(op);
+    bool made = opName == "arith.constant" || opName == "tensor.empty" ||
+                opName == "util.global.load";
+    if (opName.substr(0, 7) == "linalg." || opName.substr(0, 7) == "tensor.") {
+      made = mlirOperationGetNumResults(op) == 1;
+      for (MlirValue value : operands(op)) {
+        made = made && isConstant(value);
+      }
+      std::optional<Structured> loops = structured(op);
+      made = made && !(loops && loops->hasReduction());
+    }
+    if (made) {
+      constants.insert(key(result(op)));
+    }
+  }
+}
+
+bool Reader::setRows(MlirValue value, int64_t dim) {
+  if (dim < 0 || !isTensor(value) || isConstant(value)) {
+    return false;
+  }
+  return found.rowDims.emplace(key(value), dim).second;
+}
+
+/// Gives operands and result of `op` rows where one of them has some. Returns
+/// whether any is new.
+bool Reader::spreadRows(MlirOperation op) {
+  std::string_view opName = name(op);
+  bool any = false;
+  if (opName == "tensor.pad" || opName == "tensor.extract_slice" ||
+      opName == "tensor.concat") {
+    int64_t dim = found.rowDim(result(op));
+    for (MlirValue value : operands(op)) {
+      dim = std::max(dim, found.rowDim(value));
+    }
+    MlirType type = mlirValueGetType(result(op));
+    for (MlirValue value : operands(op)) {
+      if (isTensor(value) &&
+          mlirShapedTypeGetRank(type) ==
+              mlirShapedTypeGetRank(mlirValueGetType(value))) {
+        any |= setRows(value, dim);
+        any |= setRows(result(op), dim);
+      }
+    }
+    return any;
+  }
+  if (isReshape(op)) {
+    int64_t from = found.rowDim(operand(op, 0));
+    int64_t to = found.rowDim(result(op));
+    if (from >= 0) {
+      return setRows(result(op),
+                     sameRows(op, from, /*ofOperand=*/true).value_or(-1));
+    }
+    return to >= 0 &&
+           setRows(operand(op, 0),
+                   sameRows(op, to, /*ofOperand=*/false).value_or(-1));
+  }
+  std::optional<Structured> loops = structured(op);
+  if (!loops) {
+    return false;
+  }
+  // The result's dimension in question, from any of the values.
+  int64_t count = mlirAffineMapGetNumResults(loops->maps.back());
+  int64_t dim = found.rowDim(result(op));
+  for (int64_t i = 0; i < loops->numInputs && dim < 0; ++i) {
+    int64_t at = found.rowDim(operand(op, i));
+    std::optional<int64_t> row =
+        at < 0 ? std::nullopt : parallelLoop(*loops, i, at);
+    for (int64_t r = 0; row && r < count; ++r) {
+      MlirAffineExpr expr = mlirAffineMapGetResult(loops->maps.back(), r);
+      if (mlirAffineExprIsADim(expr) &&
+          mlirAffineDimExprGetPosition(expr) == *row) {
+        dim = r;
+      }
+    }
+  }
+  if (dim < 0) {
+    return false;
+  }
+  any |= setRows(result(op), dim);
+  for (size_t i = 0; i < loops->maps.size(); ++i) {
+    for (int64_t d = 0, e = mlirAffineMapGetNumResults(loops->maps[i]); d < e;
+         ++d) {
+      if (readOf(*loops, i, d, dim)) {
+        any |= setRows(operand(op, i), d);
+      }
+    }
+  }
+  return any;
+}
+
+void Reader::findRows() {
+  std::vector<MlirOperation> all = operations(body(found.function));
+  auto spread = [&] {
+    for (bool any = true; any;) {
+      any = false;
+      for (MlirOperation op : all) {
+        any |= spreadRows(op);
+      }
+      for (auto op = all.rbegin(); op != all.rend(); ++op) {
+        any |= spreadRows(*op);
+      }
+    }
+  };
+  // Convolutions and pools say what rows are: the first dimension that is read
+  // through a window. The first one decides for all that is connected with it:
+  // a window over channels further down is none over rows.
+  for (MlirOperation op : all) {
+    bool any = false;
+    std::optional<Structured> loops = structured(op);
+    if (!loops || !loops->hasReduction() || isConstant(result(op))) {
+      continue;
+    }
+    for (int64_t i = 0; i < loops->numInputs; ++i) {
+      int64_t rank = mlirAffineMapGetNumResults(loops->maps[i]);
+      for (int64_t d = 0; d < rank && found.rowDim(operand(op, i)) < 0; ++d) {
+        if (isWindowed(*loops, i, d) && parallelLoop(*loops, i, d)) {
+          any |= setRows(operand(op, i), d);
+        }
+      }
+    }
+    if (any) {
+      spread();
+    }
+  }
+}
+
+size_t Reader::number(MlirValue value) {
+  auto known = found.numbers.find(key(value));
+  if (known != found.numbers.end()) {
+    return known->second;
+  }
+  Value entry;
+  MlirType type = mlirValueGetType(value);
+  entry.bytes = tensorBytes(type).value_or(0);
+  int64_t dim = found.rowDim(value);
+  if (dim >= 0 && isStatic(type)) {
+    entry.rows = mlirShapedTypeGetDimSize(type, dim);
+  }
+  MlirOperation op = definingOp(value);
+  entry.counted = !isNull(op) && !isa(op, "hal.tensor.import");
+  size_t index = found.graph.values.size();
+  found.graph.values.push_back(entry);
+  found.values.push_back(value);
+  found.numbers[key(value)] = index;
+  return index;
+}
+
+/// What `op` reads as a whole, in its regions too.
+void Reader::addReads(MlirOperation op, Operation &operation) {
+  std::set<size_t> seen;
+  walk(op, [&](MlirOperation inner) {
+    for (MlirValue value : operands(inner)) {
+      auto known = found.numbers.find(key(value));
+      if (known != found.numbers.end() && seen.insert(known->second).second) {
+        Read read;
+        read.value = known->second;
+        read.whole = true;
+        operation.reads.push_back(read);
+      }
+    }
+  });
+}
+
+/// `op` in bands, if it can be computed so.
+BandRefusal Reader::bandLoops(const Structured &loops, Operation &operation) {
+  MlirOperation op = loops.op;
+  int64_t dim = found.rowDim(result(op));
+  if (dim < 0) {
+    return BandRefusal::UnknownOperation;
+  }
+  MlirAffineExpr own = mlirAffineMapGetResult(loops.maps.back(), dim);
+  if (!mlirAffineExprIsADim(own)) {
+    return BandRefusal::UnknownOperation;
+  }
+  int64_t row = mlirAffineDimExprGetPosition(own);
+  if (readsIndex(loops, row)) {
+    return BandRefusal::IndexDependent;
+  }
+  for (int64_t i = 0; i <= loops.numInputs; ++i) {
+    MlirValue value = operand(op, i);
+    bool runs = false;
+    for (intptr_t r = 0, e = mlirAffineMapGetNumResults(loops.maps[i]); r < e;
+         ++r) {
+      runs |= mlirAffineExprIsFunctionOfDim(
+          mlirAffineMapGetResult(loops.maps[i], r), row);
+    }
+    if (!isTensor(value) || (isConstant(value) && !runs)) {
+      continue;
+    }
+    if (isConstant(value)) {
+      std::optional<int64_t> at = loops.dimOfLoop(i, row);
+      if (!at || splitter.sliceRefusal(value, *at) != RewriteRefusal::None) {
+        return BandRefusal::OperandNotCut;
+      }
+      continue;
+    }
+    if (!isStatic(mlirValueGetType(value))) {
+      return BandRefusal::ShapeNotStatic;
+    }
+    if (!found.numbers.count(key(value))) {
+      number(value); // an argument
+    }
+    Read read;
+    if (!runs) {
+      read.whole = true;
+    } else {
+      int64_t at = found.rowDim(value);
+      std::optional<Read> rows =
+          at < 0 ? std::nullopt : readOf(loops, i, at, dim);
+      if (!rows) {
+        return BandRefusal::RowsDisagree;
+      }
+      read = *rows;
+    }
+    read.value = found.numbers[key(value)];
+    if (!read.whole && found.graph.values[read.value].rows == 0) {
+      return BandRefusal::RowsDisagree;
+    }
+    operation.reads.push_back(read);
+  }
+  // Multiply-accumulates: every iteration of a loop nest that reduces.
+  if (loops.hasReduction()) {
+    operation.work = 1;
+    for (int64_t loop = 0; loop < loops.numLoops; ++loop) {
+      operation.work *= loops.extent(loop).value_or(1);
+    }
+  }
+  return BandRefusal::None;
+}
+
+/// Whether `loops` reduces all rows of one computed input and can take them
+/// band by band; `operation` receives its reads, that input's first.
+bool Reader::accumulateRows(const Structured &loops, Operation &operation) {
+  MlirOperation op = loops.op;
+  int64_t own = found.rowDim(result(op));
+  MlirType type = mlirValueGetType(result(op));
+  if (!loops.hasReduction() || !isStatic(type) ||
+      (own >= 0 && mlirShapedTypeGetDimSize(type, own) != 1)) {
+    return false;
+  }
+  if (mlirTypeIsAFloat(mlirShapedTypeGetElementType(type)) &&
+      !options.reorderSums) {
+    return false;
+  }
+  std::optional<int64_t> input;
+  std::optional<int64_t> row;
+  for (int64_t i = 0; i < loops.numInputs && !input; ++i) {
+    MlirValue value = operand(op, i);
+    int64_t dim = found.rowDim(value);
+    if (dim < 0 || !found.numbers.count(key(value))) {
+      continue;
+    }
+    row = reducedRows(loops, i, dim);
+    if (row && !readsIndex(loops, *row)) {
+      input = i;
+    }
+  }
+  if (!input) {
+    return false;
+  }
+  const size_t cut = found.numbers[key(operand(op, *input))];
+  Operation made;
+  made.reads.emplace_back();
+  made.reads[0].value = cut;
+  for (int64_t i = 0; i <= loops.numInputs; ++i) {
+    if (i == *input) {
+      continue;
+    }
+    MlirValue value = operand(op, i);
+    auto number = found.numbers.find(key(value));
+    std::optional<int64_t> at = loops.dimOfLoop(i, *row);
+    bool sliced = at && *at >= 0;
+    if (!at ||
+        (sliced && (!isConstant(value) || splitter.sliceRefusal(value, *at) !=
+                                              RewriteRefusal::None))) {
+      return false;
+    }
+    if (number != found.numbers.end()) {
+      if (number->second == cut) {
+        return false; // as a whole too
+      }
+      Read read;
+      read.value = number->second;
+      read.whole = true;
+      made.reads.push_back(read);
+    }
+  }
+  made.accumulates = true;
+  made.work = 1;
+  for (int64_t loop = 0; loop < loops.numLoops; ++loop) {
+    made.work *= loops.extent(loop).value_or(1);
+  }
+  operation = made;
+  return true;
+}
+
+BandRefusal Reader::bandTensor(MlirOperation op, Operation &operation) {
+  std::string_view opName = name(op);
+  int64_t dim = found.rowDim(result(op));
+  if (dim < 0) {
+    return BandRefusal::UnknownOperation;
+  }
+  Read read;
+  if (opName == "tensor.pad") {
+    if (mlirOperationGetNumOperands(op) != 1) {
+      return BandRefusal::ShapeNotStatic;
+    }
+    if (operations(body(op)).size() != 1) {
+      return BandRefusal::IndexDependent;
+    }
+    read.before = intArray(attr(op, "static_low"))[dim];
+    operation.copies = true;
+  } else if (opName == "tensor.extract_slice") {
+    std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
+    if (mlirOperationGetNumOperands(op) != 1) {
+      return BandRefusal::ShapeNotStatic;
+    }
+    if (std::any_of(strides.begin(), strides.end(),
+                    [](int64_t stride) { return stride != 1; }) ||
+        shape(mlirValueGetType(result(op))) !=
+            intArray(attr(op, "static_sizes"))) {
+      return BandRefusal::UnknownOperation;
+    }
+    read.before = -intArray(attr(op, "static_offsets"))[dim];
+    operation.copies = true;
+  } else if (opName == "tensor.concat") {
+    if (intAttr(op, "dim") == dim) {
+      return BandRefusal::UnknownOperation;
+    }
+  } else {
+    return BandRefusal::UnknownOperation;
+  }
+  for (MlirValue value : operands(op)) {
+    if (isConstant(value)) {
+      if (splitter.sliceRefusal(value, dim) != RewriteRefusal::None) {
+        return BandRefusal::OperandNotCut;
+      }
+      continue;
+    }
+    if (!isStatic(mlirValueGetType(value))) {
+      return BandRefusal::ShapeNotStatic;
+    }
+    read.value = number(value);
+    if (found.rowDim(value) != dim ||
+        found.graph.values[read.value].rows == 0) {
+      return BandRefusal::RowsDisagree;
+    }
+    operation.reads.push_back(read);
+  }
+  return BandRefusal::None;
+}
+
+BandRefusal Reader::band(MlirOperation op, Operation &operation) {
+  if (mlirOperationGetNumResults(op) != 1) {
+    return BandRefusal::UnknownOperation;
+  }
+  if (!isStatic(mlirValueGetType(result(op)))) {
+    return BandRefusal::ShapeNotStatic;
+  }
+  std::optional<Structured> loops = structured(op);
+  return loops ? bandLoops(*loops, operation) : bandTensor(op, operation);
+}
+
+/// How many operations read `value`, one that reads it twice once.
+static size_t numReaders(MlirValue value) {
+  std::set<const void *> readers;
+  for (const Use &use : uses(value)) {
+    readers.insert(use.owner.ptr);
+  }
+  return readers.size();
+}
+
+/// Dispatch formation makes one dispatch of an operation and the elementwise
+/// ones behind it, and writes the result straight into a pad around it.
+void Reader::joinGroup(MlirOperation op, Operation &operation) {
+  std::optional<Structured> loops = structured(op);
+  bool elementwise = loops && !loops->hasReduction();
+  bool joins = false;
+  if (!found.operations.empty() && (elementwise || isa(op, "tensor.pad"))) {
+    MlirOperation previous = found.operations.back();
+    std::optional<Structured> before = structured(previous);
+    for (MlirValue value : operands(op)) {
+      MlirOperation from = definingOp(value);
+      while (isReshape(from) && numReaders(value) == 1) {
+        value = operand(from, 0);
+        from = definingOp(value);
+      }
+      if (isNull(from) || !mlirOperationEqual(from, previous) ||
+          numReaders(value) != 1 || mlirOperationGetNumResults(from) != 1) {
+        continue;
+      }
+      bool sameSize = tensorBytes(mlirValueGetType(value)) ==
+                      tensorBytes(mlirValueGetType(result(op)));
+      joins |=
+          elementwise ? before && sameSize : before && !before->hasReduction();
+    }
+  }
+  operation.group = joins ? groups : ++groups;
+}
+
+void Reader::add(MlirOperation op) {
+  bool tensors = false;
+  for (MlirValue value : results(op)) {
+    tensors |= isTensor(value);
+  }
+  if (isExport(op)) {
+    for (MlirValue value : operands(op)) {
+      auto known = found.numbers.find(key(value));
+      if (known != found.numbers.end()) {
+        found.graph.values[known->second].counted = false;
+      }
+    }
+  }
+  if (mlirOperationGetNumResults(op) == 1 && isConstant(result(op))) {
+    return;
+  }
+  if (isa(op, "hal.tensor.import")) {
+    number(result(op));
+    return;
+  }
+  if (isView(op) && mlirOperationGetNumResults(op) == 1 &&
+      found.numbers.count(key(operand(op, 0)))) {
+    found.numbers[key(result(op))] = found.numbers[key(operand(op, 0))];
+    if (!keepsRows(op, found)) {
+      // Its rows are not those of the value that is stored.
+      found.rowDims.erase(key(result(op)));
+    }
+    return;
+  }
+  Operation operation;
+  BandRefusal refusal = BandRefusal::None;
+  std::optional<Structured> loops = structured(op);
+  if (!loops || !accumulateRows(*loops, operation)) {
+    refusal = band(op, operation);
+  }
+  if (refusal != BandRefusal::None) {
+    operation.reads.clear();
+    operation.copies = false;
+    addReads(op, operation);
+    if (!tensors && operation.reads.empty()) {
+      return;
+    }
+  }
+  operation.bandable = refusal == BandRefusal::None && !operation.accumulates;
+  for (MlirValue value : results(op)) {
+    if (isTensor(value)) {
+      operation.writes.push_back(number(value));
+    }
+  }
+  joinGroup(op, operation);
+  found.graph.operations.push_back(operation);
+  found.operations.push_back(op);
+  found.refusals.push_back(refusal);
+}
+
+/// Takes operations together that a stream rewrite computes piece by piece.
+void Reader::streamPieces() {
+  constexpr int64_t pieces = 4;
+  for (size_t i = 0; i < found.operations.size(); ++i) {
+    std::optional<Structured> loops = structured(found.operations[i]);
+    if (!loops || !loops->hasReduction()) {
+      continue;
+    }
+    std::optional<StructuredSplit> plan =
+        splitter.streamSplit(*loops, pieces, /*deep=*/false);
+    if (!plan || !reduces(plan->region)) {
+      continue;
+    }
+    size_t first = i;
+    for (size_t j = i; j-- > 0;) {
+      bool made = false;
+      for (size_t v : found.graph.operations[j].writes) {
+        made |= plan->region.count(key(found.values[v])) != 0;
+      }
+      if (!made) {
+        break;
+      }
+      first = j;
+    }
+    bool complete = true;
+    for (size_t j = first; j < i; ++j) {
+      complete &= found.graph.operations[j].writes.size() == 1;
+    }
+    if (!complete || first == i) {
+      continue;
+    }
+    size_t group = found.graph.operations[first].group;
+    size_t own = found.graph.operations[i].group;
+    for (size_t j = first; j < i; ++j) {
+      found.graph.values[found.graph.operations[j].writes[0]].pieces =
+          int64_t(plan->sizes.size());
+    }
+    for (size_t j = first; j < found.graph.operations.size(); ++j) {
+      size_t &at = found.graph.operations[j].group;
+      at = at <= own ? group : at;
+    }
+  }
+}
+
+FunctionGraph Reader::run() {
+  findConstants();
+  findRows();
+  for (MlirOperation op : operations(body(found.function))) {
+    add(op);
+  }
+  if (options.streamed) {
+    streamPieces();
+  }
+  return std::move(found);
+}
+
+} // namespace
+
+FunctionGraph readFunction(MlirOperation module, MlirOperation function,
+                           const GraphOptions &options) {
+  return Reader(module, function, options).run();
+}
+
+} // namespace serenity::bands
