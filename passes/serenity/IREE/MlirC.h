@@ -23,9 +23,11 @@
 #include "mlir-c/IR.h"
 #include "mlir-c/Pass.h"
 #include "mlir-c/Support.h"
+#endif
+
 extern "C" {
-#else
-extern "C" {
+
+#ifndef SERENITY_CHECK_MLIR_C_ABI
 
 // Handles: one pointer each.
 #define SERENITY_HANDLE(name)                                                  \
