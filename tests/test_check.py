@@ -194,6 +194,30 @@ def test_the_second_call_is_compared_too():
     assert found and all(problem.startswith("call 2") for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "text"),
+    [
+        ((64, 64), (64, 64), None),
+        # More than the stock module keeps, or where that keeps nothing, or not after every call.
+        ((96, 96), (64, 64), "call 1, peak: predicted 810 bytes, the runtime took 842"),
+        ((64, 64), (0, 0), "call 1, peak: predicted 810 bytes, the runtime took 874"),
+        ((64, 0), (64, 0), "call 1, peak: predicted 810 bytes, the runtime took 874"),
+        ((0, 64), (0, 64), "call 2, peak: predicted 810 bytes, the runtime took 874"),
+    ],
+)
+def test_what_the_runtime_keeps_of_both_modules(ours, theirs, text):
+    def measured(retained, transient):
+        calls, before = [], 10
+        for bytes in retained:
+            one = measurement(before=before, retained=bytes, transient=transient)
+            calls.append(one.call)
+            before += bytes
+        return dataclasses.replace(measurement(transient=transient), calls=tuple(calls))
+
+    found = problems(measured(ours, 500), stock=measured(theirs, 800))
+    assert (text in found) if text else (found == [])
+
+
 def test_a_variable_that_shrinks_in_the_first_call():
     # 192 bytes at load, rounded up; 144 from then on, which are exact.
     function = {

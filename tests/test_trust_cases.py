@@ -50,6 +50,15 @@ def test_predictions_are_the_allocations(
     assert predicted["optimal"] == (slab == bound)
 
 
+def test_what_the_runtime_keeps_is_no_wrong_prediction(run_tool: RunTool) -> None:
+    model = CASES / "retained_by_runtime.mlir"
+    result = run_tool([*SERENITY, "check", model, *(f"--flag={flag}" for flag in TARGET)])
+    assert result.returncode == 0, result.stderr
+    # One tensor of 4x6 floats, in each of two calls.
+    told = "kept by the runtime after every call, also of the stock module: 96 bytes"
+    assert told in result.stdout and "all predictions hold" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("model", "budget", "code"),
     [

@@ -386,6 +386,12 @@ def _print(result: CheckResult, model: str) -> None:
             numbers = ", ".join(map(str, check.prediction.overwritten_inputs))
             stock = ", ".join(map(str, check.prediction.stock_overwritten_inputs)) or "none"
             console.print(f"  overwritten inputs: {numbers} (stock: {stock})", **plain)
+        if check.retained_bytes:
+            console.print(
+                f"  kept by the runtime after every call, also of the stock module: "
+                f"{check.retained_bytes:,} bytes, in no prediction",
+                **plain,
+            )
         console.print(f"  largest output difference: {_difference(check)}", **plain)
         for problem in check.disagreements:
             console.print(f"  DISAGREES: {problem}", **plain)

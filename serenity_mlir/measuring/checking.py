@@ -38,6 +38,7 @@ from serenity_mlir.measuring.predictions import (
     find_disagreements,
     find_unpredicted,
     read_prediction,
+    runtime_retained_bytes,
 )
 from serenity_mlir.measuring.tolerance import (
     Difference,
@@ -77,6 +78,11 @@ class FunctionCheck:
     unpredicted: tuple[str, ...] = ()
     reason: str = ""
     latencies: Mapping[str, tuple[Latency, Latency]] | None = None
+
+    @property
+    def retained_bytes(self) -> int:
+        """What the runtime keeps after every call of either module, in no prediction."""
+        return runtime_retained_bytes(self.stock, self.serenity)
 
     @property
     def ratio(self) -> float | None:
@@ -131,6 +137,7 @@ class CheckResult:
                         dataclasses.asdict(function.prediction) if function.prediction else None
                     ),
                     "ratio": function.ratio,
+                    "retained_bytes": function.retained_bytes,
                     "largest_difference": function.difference.largest,
                     "bitwise_equal": function.difference.bitwise,
                     "tolerance": function.difference.tolerance,
