@@ -65,7 +65,17 @@ def test_allocations_are_simulated_as_by_hand(programs: Path) -> None:
     assert run(programs / "AllocationProgramTest") == "allocations are simulated as by hand\n"
 
 
+def test_regions_are_planned_as_by_hand(programs: Path) -> None:
+    assert run(programs / "RegionPlanTest") == "regions are planned as by hand\n"
+
+
 def test_every_test_program_is_run_here(programs: Path) -> None:
     built = {source.stem for source in (REPOSITORY / "tests" / "core").glob("*Test.cpp")}
-    assert built == {"AllocationProgramTest", "BandPlanTest", "DifferentialTest", "SmallGraphsTest"}
+    assert built == {
+        "AllocationProgramTest",
+        "BandPlanTest",
+        "DifferentialTest",
+        "RegionPlanTest",
+        "SmallGraphsTest",
+    }
     assert all((programs / name).is_file() for name in built)

@@ -85,6 +85,8 @@ struct Command {
   bool synthetic = false;
   /// A second run of a command, whose operation it still shares.
   bool recomputed = false;
+  /// Bytes of the value that a splat or fill repeats; 1 for other commands.
+  int64_t patternBytes = 1;
   /// Dispatch without in-place operands: results may be placed anywhere.
   bool placeable = false;
   std::vector<Access> accesses;

@@ -3,9 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // Makes a scheduling problem of the model of a region for a choice of
-// concatenation placements.
+// concatenation placements. Reads no IR, so that it is tested without IREE
+// (tests/core/RegionPlanTest.cpp).
 
-#include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/RegionModel.h"
 
 #include <algorithm>
@@ -61,18 +61,6 @@ bool mayPlace(const std::vector<PlacedAccess> &source,
   return true;
 }
 
-/// Bytes of the value that a splat or fill repeats.
-int64_t patternBytes(const Command &command) {
-  for (MlirValue value : ir::operands(command.op)) {
-    MlirType type = mlirValueGetType(value);
-    if (mlirTypeIsAInteger(type) || mlirTypeIsAFloat(type) ||
-        mlirTypeIsAComplex(type)) {
-      return ir::elementBytes(type).value_or(1);
-    }
-  }
-  return 1;
-}
-
 /// Chooses the placements of a plan, and keeps the accesses of the buffers that
 /// they put together.
 class PlacementChoice {
@@ -115,12 +103,9 @@ private:
 void PlacementChoice::readCommands() {
   for (size_t i = 0; i < model.commands.size(); ++i) {
     const Command &command = model.commands[i];
-    if (command.kind == CommandKind::Splat ||
-        command.kind == CommandKind::Fill) {
-      int64_t &pattern = patterns[command.accesses.front().buffer];
-      pattern = std::max(pattern, patternBytes(command));
-    }
     for (const Access &access : command.accesses) {
+      int64_t &pattern = patterns[access.buffer];
+      pattern = std::max(pattern, access.writes ? command.patternBytes : 1);
       accesses[access.buffer].push_back(
           {int(i), access.lower, access.upper, access.reads, access.writes});
     }

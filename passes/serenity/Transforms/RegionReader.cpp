@@ -16,6 +16,18 @@ namespace serenity {
 
 namespace {
 
+/// Bytes of the value that a splat or fill repeats.
+int64_t patternBytesOf(MlirOperation op) {
+  for (MlirValue value : ir::operands(op)) {
+    MlirType type = mlirValueGetType(value);
+    if (mlirTypeIsAInteger(type) || mlirTypeIsAFloat(type) ||
+        mlirTypeIsAComplex(type)) {
+      return ir::elementBytes(type).value_or(1);
+    }
+  }
+  return 1;
+}
+
 /// Reads one region.
 class Reader {
 public:
@@ -289,6 +301,7 @@ bool Reader::readOperation(MlirOperation op) {
     Command command;
     command.kind = CommandKind::Splat;
     command.op = op;
+    command.patternBytes = patternBytesOf(op);
     Access access;
     access.buffer = buffer;
     access.upper = *bytes;
@@ -489,7 +502,9 @@ bool Reader::readCopy(MlirOperation op) {
   target.lower = *lower;
   target.upper = *upper;
   command.accesses.push_back(target);
-  if (command.kind != CommandKind::Fill) {
+  if (command.kind == CommandKind::Fill) {
+    command.patternBytes = patternBytesOf(op);
+  } else {
     Access source;
     source.buffer = bufferOf(ir::operand(op, 4));
     source.operand = 1;
