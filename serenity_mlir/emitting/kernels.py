@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from serenity_mlir._versions import SUPPORTED_IREE
 from serenity_mlir.emitting.elf import STT_FUNC, ElfObject, Section, Symbol
 from serenity_mlir.errors import SerenityError
 
@@ -69,7 +70,7 @@ def read_kernels(library: ElfObject) -> dict[str, Kernel]:
     if version != ABI_VERSION:
         raise SerenityError(
             f"{library.name}: executable library of version {version}, emit-c knows {ABI_VERSION}; "
-            "use IREE 3.12 or 3.13"
+            f"use IREE {' or '.join(f'{major}.{minor}' for major, minor in SUPPORTED_IREE)}"
         )
     # struct { header*; struct { u32 count; symbols*; } imports; struct { u32 count; ptrs*; attrs*;
     # params*; occupancy*; names*; ... } exports; ... }

@@ -82,14 +82,26 @@ Driver &driver() {
   return instance;
 }
 
+/// The releases of IREE that are supported, as `SUPPORTED_IREE` of
+/// _versions.py.
+constexpr const char *supportedReleases[] = {"3.12", "3.13"};
+
+std::string listReleases() {
+  std::string text;
+  for (const char *release : supportedReleases) {
+    text += (text.empty() ? "" : " and ") + std::string(release);
+  }
+  return text;
+}
+
 template <typename Function> Function *next(const char *name) {
   void *symbol = dlsym(RTLD_NEXT, name);
   if (!symbol) {
     std::fprintf(stderr,
                  "serenity-compile: error: this libIREECompiler.so has no "
                  "function '%s'; serenity-mlir supports iree-base-compiler "
-                 "3.12 and 3.13\n",
-                 name);
+                 "%s\n",
+                 name, listReleases().c_str());
     std::_Exit(exitFailure);
   }
   return reinterpret_cast<Function *>(symbol);
@@ -140,11 +152,11 @@ void append(ModuleReport &all, ModuleReport one, bool first) {
   }
 }
 
-/// `3.13.0rc20261016 @ 89ece87b...` is supported if it begins with one of
-/// these.
+/// Whether `revision`, like `3.13.0rc20261016 @ 89ece87b...`, is of a supported
+/// release.
 bool supported(const std::string &revision) {
-  for (const char *known : {"3.12.", "3.13."}) {
-    if (revision.rfind(known, 0) == 0) {
+  for (const char *release : supportedReleases) {
+    if (revision.rfind(std::string(release) + ".", 0) == 0) {
       return true;
     }
   }
@@ -515,10 +527,10 @@ int main(int argc, char **argv) {
   if (!supported(revision)) {
     std::fprintf(stderr,
                  "serenity-compile: error: found IREE compiler '%s'; "
-                 "serenity-mlir supports iree-base-compiler 3.12 and 3.13. "
-                 "Install one of them, or set SERENITY_DISABLE=1 and drop the "
-                 "--serenity flags\n",
-                 revision.c_str());
+                 "serenity-mlir supports iree-base-compiler %s. Install one of "
+                 "them, or set SERENITY_DISABLE=1 and drop the --serenity "
+                 "flags\n",
+                 revision.c_str(), listReleases().c_str());
     return exitFailure;
   }
   state.report.versions = {{"serenity_mlir", SERENITY_VERSION},
