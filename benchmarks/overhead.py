@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What serenity_mlir adds to the time of a compilation.
 
-Whole processes are timed, stock and ours in turn, so that a machine that slows down or speeds up
-meets both; the median of the ratios of neighbours is printed. The report's `seconds` tell where
+Whole processes are timed, stock and serenity in turn, so that changes of the machine's speed
+meet both; the median of the ratios of neighbours is printed. The report's `seconds` tell where
 the time goes.
 
     python benchmarks/overhead.py swiftnet_a randwire_c10_a --repeats 5
@@ -54,7 +54,7 @@ def seconds(command: Sequence[str]) -> tuple[float, float]:
 def paired(
     first: Sequence[str], second: Sequence[str], repeats: int, after: Callable[[], None]
 ) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Times both commands `repeats` times in turn; who goes first alternates."""
+    """Times both commands `repeats` times in turn; the first alternates."""
     pairs = []
     for repeat in range(repeats):
         if repeat % 2:
@@ -86,7 +86,8 @@ def networks_table(
     """Prints a row per network."""
     stock, ours = compiler.stock_compiler(), native_tool("serenity-compile")
     print(
-        "| network | stock s | ours s | ratio | ratio CPU | stock after slabs | ours after slabs | "
+        "| network | stock s | serenity s | ratio | ratio CPU | stock after slabs | "
+        "serenity after slabs | "
         "stock candidate | reordered candidate | candidates to flow | candidates to slabs | "
         "searches | offsets |"
     )
@@ -130,7 +131,7 @@ def launcher_table(repeats: int) -> None:
     """Prints what the launcher adds to the stock tool where no serenity flag is given."""
     stock, launcher = compiler.stock_compiler(), native_tool("iree-compile")
     ours = native_tool("serenity-compile")
-    print("| command | stock ms | ours ms | difference ms (median of pairs) |")
+    print("| command | stock ms | serenity ms | difference ms (median of pairs) |")
     print("|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as directory:
         source = Path(directory) / "identity.mlir"

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Where the native programs of serenity_mlir are, and what they need to start."""
+"""Finds the native programs of serenity_mlir, and sets the environment that they need."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def run_command(
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it has started: politely, then by force."""
+    """End a process and its children: by SIGTERM, then by SIGKILL."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

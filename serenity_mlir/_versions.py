@@ -90,8 +90,8 @@ def check_environment() -> None:
     """Checks the platform and the installed IREE.
 
     Raises:
-      UnsupportedEnvironmentError: With what was found, what is supported and the command that mends
-        it.
+      UnsupportedEnvironmentError: With the version found, the supported ones and the command that
+        installs one.
       SystemExit: The same in one line and exit code 1, if this is a program of the package.
     """
     try:

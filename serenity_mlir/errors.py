@@ -165,7 +165,7 @@ def _parse_line(text: str) -> _Open | None:
 
 
 def parse_diagnostics(text: str) -> tuple[Diagnostic, ...]:
-    """Returns the diagnostics in what a compiler printed.
+    """Returns the diagnostics in the output of a compiler.
 
     Args:
       text: Standard error of ``iree-compile``, ``serenity-compile`` or ``serenity-opt``.

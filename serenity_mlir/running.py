@@ -148,7 +148,7 @@ def content_digest(model: str) -> str:
 
 
 def _identify(model: str) -> Mapping[str, Any]:
-    """Return what a result depends on unless the caller of `run_many` knows better."""
+    """Return the dependences of a result, by default for `run_many`."""
     return {"content": content_digest(model), "versions": [serenity_version(), iree_version()]}
 
 

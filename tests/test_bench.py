@@ -343,7 +343,7 @@ def fake_work(model: str, *, folder: str) -> dict[str, str]:
     """Leaves a mark for every call; what happens is in the model's name."""
     with open(Path(folder) / "calls", "a") as stream:
         stream.write(f"{model}\n")
-    if model == "failing" and not (Path(folder) / "mended").exists():
+    if model == "failing" and not (Path(folder) / "fixed").exists():
         raise SerenityError("not today")
     if model == "killed":
         os.kill(os.getpid(), 9)
@@ -369,7 +369,7 @@ def test_a_session_resumes_and_failures_are_rows(tmp_path):
     assert "killed or crashed" in (first["killed"].error or "")
 
     (tmp_path / "calls").unlink()
-    (tmp_path / "mended").touch()
+    (tmp_path / "fixed").touch()
     second = run(step)
     assert second["failing"].result == {"model": "failing"}
     assert set((tmp_path / "calls").read_text().split()) == {"failing", "killed"}

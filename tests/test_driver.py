@@ -46,7 +46,7 @@ def test_compile_to_a_phase_of_ours_and_on_with_the_stock_compiler(
     ours = tmp_path / "ours.mlir"
     text = compilers.ours_output(cell, *TARGET, STRIP, f"--compile-to={phase}")
     ours.write_bytes(text)
-    # Nothing of ours is left for a compiler that does not know it.
+    # No serenity attribute is left for a compiler that does not know it.
     assert (b"serenity" in text) == (phase == "flow")
     assert text != stock_phases[phase].read_bytes()
     if phase in PHASES[7:10]:
@@ -232,7 +232,7 @@ def test_devices_and_pipes_are_written_in_place(
 
 
 def test_output_beside_another_process(compilers: Compilers, small: Path, tmp_path: Path) -> None:
-    # Who had the old file open still sees the old one, whole.
+    # A reader that had the old file open still sees all of the old one.
     output = tmp_path / "out"
     output.write_text("old")
     with output.open() as old:

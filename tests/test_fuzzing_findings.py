@@ -17,7 +17,7 @@ from fuzzing_support import Deceived
 import serenity_mlir
 from serenity_mlir.fuzzing import generate
 from serenity_mlir.fuzzing.execution import compare_execution
-from serenity_mlir.fuzzing.judging import keep_apart
+from serenity_mlir.fuzzing.judging import with_barriers
 from serenity_mlir.fuzzing.program import Block, Function, Operation, Program, Type, Value
 from serenity_mlir.fuzzing.structure import REFUSED, TARGETS, Tools, compare_structure
 from serenity_mlir.measuring.measurement import MeasurementServer, measure
@@ -284,7 +284,7 @@ def test_the_program_kept_apart_judges_where_stock_is_wrong(number: int, mode: s
     """Overlapping slices in place, and a producer computed where a strided window reads it."""
     program = generate(3002, number, vmvx=True, version=1)
     text = program.text()
-    assert keep_apart(program).text() != text
+    assert with_barriers(program).text() != text
     assert program.text() == text
     assert _find(3002, number, mode, str(number)) == {REFUSED}
 

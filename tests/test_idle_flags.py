@@ -16,7 +16,7 @@ CASES = Path(__file__).parent / "models" / "cases"
 
 @pytest.fixture(scope="module")
 def phases(compilers: Compilers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A module as source and at the phases from which little or nothing of ours is left."""
+    """A module as source and at the phases from which few or none of the serenity passes run."""
     folder = tmp_path_factory.mktemp("phases")
     source = folder / "start.mlir"
     source.write_text(ADD_MODULE)

@@ -40,7 +40,7 @@ STREAM_PIECES = {
 }
 
 #: Where each pass finds nothing of its own, and so may change nothing. Executables hold linalg and
-#: tensors to the end, which are not ours to touch.
+#: tensors to the end, which the passes must not touch.
 UNCHANGED = {
     "serenity-rewrite": ("flow", "stream", "executable-sources", "executable-targets", "hal", "vm"),
     "serenity-schedule": (
@@ -179,15 +179,15 @@ def phases(
     source = folder / "source.mlir"
     source.write_text(MODELS[name]())
     found = {"source": source}
-    for who, program, flags in (
+    for compiler, program, flags in (
         ("stock", stock_compile, []),
         ("ours", serenity_compile, ["--serenity-rewrite=off"]),
     ):
-        dumps = folder / who
+        dumps = folder / compiler
         command = [program, str(source), *TARGET, *flags, f"--dump-compilation-phases-to={dumps}"]
         subprocess.run([*command, "-o", "/dev/null"], check=True, capture_output=True)
         for path in sorted(dumps.iterdir()):
-            found[f"{who} {path.name.split('.')[-2]}"] = path
+            found[f"{compiler} {path.name.split('.')[-2]}"] = path
     at_flow = found["stock flow"]
     for piece, pipeline in STREAM_PIECES.items():
         target = folder / f"{piece}.mlir"

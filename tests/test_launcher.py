@@ -4,8 +4,9 @@
 """The native launcher: which program it becomes, with which arguments.
 
 Most tests put a copy of the launcher into a folder laid out like a site directory, in which both
-programs are scripts that say who they are. Whether an argument is a flag of ours is for LLVM's
-parser to say: the real stock compiler is the oracle, which reports every such flag as unknown.
+programs are scripts that print their own names. Whether an
+argument is a serenity flag is a matter of LLVM's parser: the real stock compiler is the oracle,
+which reports every such flag as unknown.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Site:
         path.chmod(0o755)
 
     def run(self, *args: str, cwd: Path | None = None, **environment: str) -> list[str]:
-        """Returns who ran, its LD_LIBRARY_PATH, and its arguments."""
+        """Returns the name of the program that ran, its LD_LIBRARY_PATH, and its arguments."""
         process = subprocess.run(
             [str(self.launcher), *args],
             capture_output=True,
@@ -88,10 +89,10 @@ def test_flags_of_ours_in_odd_places(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "who"), [("1", "stock"), ("yes", "stock"), ("0", "ours"), ("", "ours")]
+    ("value", "program"), [("1", "stock"), ("yes", "stock"), ("0", "ours"), ("", "ours")]
 )
-def test_disable(site: Site, value: str, who: str) -> None:
-    assert site.run("--serenity-schedule", SERENITY_DISABLE=value)[0] == who
+def test_disable(site: Site, value: str, program: str) -> None:
+    assert site.run("--serenity-schedule", SERENITY_DISABLE=value)[0] == program
 
 
 def test_response_files(site: Site, tmp_path: Path) -> None:
@@ -210,9 +211,9 @@ def test_agrees_with_llvm(site: Site, stock_compile: str, tmp_path: Path) -> Non
             continue
         flagged = "Unknown command line argument '--serenity" in stock.stderr
         flagged |= "Unknown command line argument '-serenity" in stock.stderr
-        who = site.run(*args, cwd=tmp_path)[0]
-        assert who == ("ours" if flagged else "stock"), (args, nested, stock.stderr)
-        answers[who] += 1
+        program = site.run(*args, cwd=tmp_path)[0]
+        assert program == ("ours" if flagged else "stock"), (args, nested, stock.stderr)
+        answers[program] += 1
     assert min(answers.values()) > 20, answers
 
 
@@ -248,9 +249,9 @@ def test_iree_beside_goes_before_the_variable(site: Site, tmp_path: Path) -> Non
 def test_started_through_a_link(site: Site, tmp_path: Path) -> None:
     link = tmp_path / "my-compiler"
     link.symlink_to(site.launcher)
-    for args, who in (["x"], b"stock"), (["--serenity-x"], b"ours"):
+    for args, program in (["x"], b"stock"), (["--serenity-x"], b"ours"):
         out = subprocess.run([str(link), *args], capture_output=True, check=True).stdout
-        assert out.startswith(who)
+        assert out.startswith(program)
 
 
 def test_missing_driver(site: Site) -> None:

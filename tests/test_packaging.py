@@ -76,7 +76,7 @@ def test_nothing_of_iree_is_bundled() -> None:
     for name, path in FILES.items():
         assert "IREECompiler" not in name, name
         assert not name.startswith("iree/"), name
-        # libIREECompiler.so has 200 MB; nothing of ours comes near.
+        # libIREECompiler.so has 200 MB; no file of this package comes near.
         assert path.stat().st_size < 20_000_000, name
 
 

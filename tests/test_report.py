@@ -169,7 +169,7 @@ util.func public @concurrent(%x: !stream.resource<external>)
 
 def test_steps_of_concurrent_groups_and_allocations(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    # In IREE's order: nothing of ours reorders it.
+    # In IREE's order: no pass reorders it.
     pipeline = "builtin.module(iree-stream-schedule-allocation,serenity-pack)"
     result = run_opt(CONCURRENT.encode(), path, f"--pass-pipeline={pipeline}")
     assert result.returncode == 0, result.stderr

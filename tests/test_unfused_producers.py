@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Producers that are kept apart from their users: where the peak falls, and not against a flag."""
+"""Unfused producers: chosen where the peak falls, and never against a user's flag."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ util.func public @around_a_large_part(%x: tensor<1x2x8x8xf32>) -> tensor<1x1x8x8
 
 // -----
 
-// Tests that parts are not taken together where the peak is: one after the
+// Tests that accumulation steps are not merged where the peak is: one after the
 // other needs one of them at a time.
 
 // CHECK-LABEL: @at_the_peak
@@ -61,7 +61,7 @@ util.func public @at_the_peak(%x: tensor<1x2x8x8xf32>) -> tensor<1x1x8x8xf32> {
 
 // -----
 
-// Tests that arguments are not taken together: there is no place beside one
+// Tests that arguments are not merged into one step: there is no place beside one
 // another to make them in, and copies are no better than another step.
 
 // CHECK-LABEL: @arguments

@@ -60,7 +60,7 @@ def _join(names: Sequence[str]) -> str:
 
 
 def load_function(reports: Path, network: str) -> FunctionReport | None:
-    """Returns what the compiler's report says of a network's function; None if there is none."""
+    """Returns the entry of the compiler's report on a network's function; None without one."""
     try:
         report = load_report(reports / f"{network}.json")
     except (OSError, ReportError):
@@ -99,7 +99,7 @@ def _introduction(results: Results) -> Iterator[Part]:
 
 
 def _means(results: Results) -> Iterator[Part]:
-    """Geometric means of all systems over ours."""
+    """Geometric means of the bytes of all systems over those of serenity_mlir."""
     cells = [name for name in results.in_sets("paper") if name in PEAKS]
     every = results.in_sets("paper", "more", "held-out", None)
     groups = [
@@ -251,7 +251,7 @@ _SHOWN_BUFFERS = 3
 
 
 def _peak_in_words(function: FunctionReport | None) -> str:
-    """Says what is live at the peak: the reason for the number."""
+    """Lists the buffers that are live at the peak: the reason for the number."""
     if function is None:
         return "no report"
     regions = [region for region in function.regions if region.buffers]
@@ -284,7 +284,7 @@ def _peak_in_words(function: FunctionReport | None) -> str:
 
 
 def _padded_buffers(region: RegionReport) -> set[int]:
-    """Returns what is filled before a dispatch writes into it: IREE pads that way."""
+    """Returns the buffers that are filled before a dispatch writes them: IREE pads that way."""
     first: dict[int, str] = {}
     for operation in region.operations:
         for access in operation.defs:

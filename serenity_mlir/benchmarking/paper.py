@@ -7,7 +7,7 @@ Ahn, Lee, Lin, Cheng, Hou, Esmaeilzadeh: "Ordering Chaos: Memory-Aware Schedulin
 Wired Neural Networks for Edge Devices", MLSys 2020. The peaks are the raw data behind its figure of
 ratios (section 4.2), in KB = 1000 bytes, uint8 for SwiftNet, inputs and outputs counted; the
 topologies of its RandWire cells are not published, so those rows speak of other graphs of the same
-family than ours do.
+family than the networks here do.
 """
 
 from __future__ import annotations

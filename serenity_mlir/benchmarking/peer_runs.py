@@ -242,7 +242,7 @@ PEERS: dict[str, Peer] = {
 
 
 def _environment() -> dict[str, str]:
-    """Returns what a peer's interpreter may see of ours: nothing that changes what it imports."""
+    """Returns the environment of a peer's interpreter: nothing that changes its imports."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "IREE_TOOL_PATH")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     return {**environment, "JAX_PLATFORMS": "cpu", "PYTHONNOUSERSITE": "1"}
@@ -276,7 +276,7 @@ def peer_versions(peer: Peer, python: str) -> dict[str, str]:
 
 
 def worker_digest(peer: Peer) -> str:
-    """Returns what tells one way of reading a peer from another: a digest of its worker."""
+    """Returns a digest of a peer's worker, which changes with the way its memory is read."""
     source = _WORKERS / "peers" / f"{peer.module}.py"
     return hashlib.sha256(source.read_bytes()).hexdigest()[:16]
 

@@ -209,7 +209,7 @@ _DRAWERS: dict[str, Callable[[Results, Path], Figure | None]] = {
 
 
 def draw_all(results: Results, reports: Path, folder: Path) -> list[str]:
-    """Draws what there are results for, as ``NAME.svg``, and removes pictures of other results.
+    """Draws the pictures of existing results, as ``NAME.svg``, and removes all others.
 
     Returns:
       The names of the pictures.

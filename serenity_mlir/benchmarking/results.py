@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Records put together, and what is computed from them: one way of counting for every system."""
+"""Combines records and computes figures from them: one way of counting for every system."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Results:
         return [n for n in self.networks if n in self.sizes and self.sizes[n]["set"] in sets]
 
     def figures(self) -> list[Figure]:
-        """Returns what is read of the peers that gave any result."""
+        """Returns the figures of the peers that gave any result."""
         return [f for name, peer in PEERS.items() if self.peers.get(name) for f in peer.figures]
 
     def systems(self, network: str, counting: Counting) -> dict[str, int]:
@@ -140,7 +140,7 @@ class Results:
         return found
 
     def ratios(self, system: str, networks: Iterable[str], counting: Counting) -> list[float]:
-        """Returns a system's bytes over ours, for the networks where both are known."""
+        """Returns a system's bytes over serenity_mlir's, for the networks where both are known."""
         found = []
         for network in networks:
             of = self.systems(network, counting)
@@ -149,7 +149,7 @@ class Results:
         return found
 
     def not_smallest(self, counting: Counting) -> dict[str, list[str]]:
-        """Returns the systems that need less than ours does, by network."""
+        """Returns the systems that need less than serenity_mlir, by network."""
         found = {}
         for network in self.networks:
             of = self.systems(network, counting)

@@ -141,7 +141,7 @@ def select_runs(models: Sequence[str], wanted: Sequence[str]) -> list[str]:
 
 
 def _digest(path: str) -> str:
-    """Returns what tells one build of a binary from another of the same version."""
+    """Returns a digest that differs between builds of a binary of the same version."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
@@ -151,7 +151,7 @@ def _network_digest(name: str) -> str:
 
 
 def _identify(model: str, versions: bool) -> dict[str, Any]:
-    """Returns what results for a model depend on beside the settings of a step."""
+    """Returns the dependences of a model's results beside the settings of a step."""
     found: dict[str, Any] = {
         "content": _network_digest(model) if model in networks.names() else content_digest(model)
     }
@@ -238,7 +238,7 @@ def run(
     jobs: int = 1,
     progress: Callable[[Step, Record], None] | None = None,
 ) -> dict[str, dict[str, Record]]:
-    """Does what is missing and returns all records, by step and name of the model.
+    """Runs the missing steps and returns all records, by step and name of the model.
 
     Args:
       steps: from `plan`.

@@ -130,7 +130,7 @@ def _inputs(path: Path) -> list[npt.NDArray[Any]]:
 
 
 def _about(model: str, path: Path) -> dict[str, Any]:
-    """Returns what is known of a network without measuring anything."""
+    """Returns the properties of a network that need no measurement."""
     _, input_bytes, output_bytes, types = _signature(path)
     about: dict[str, Any] = {
         "name": model_name(model),
@@ -305,11 +305,11 @@ def measure_peer(
 
 
 def measure_scheduling(model: str, *, states: int) -> dict[str, Any]:
-    """Times the paper's scheduler, its parts and ours on a network in the paper's model.
+    """Times the paper's scheduler, its parts and serenity_mlir's on a network in the paper's model.
 
     Operations and bytes are those of `graph_rewriting.graph_instance`; times are processor seconds
     of the searching thread, the median of three where one takes less than a second. A search ends
-    without a proof after that many states, so that who ends does not depend on the machine's load.
+    without a proof after that many states, so that the outcome does not depend on the load.
     """
     from serenity_mlir.benchmarking.paper import GRAPHS
     from serenity_mlir.core.scheduling import Problem, schedule

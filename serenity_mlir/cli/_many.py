@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Commands over many models: their common options, progress, and what they print of failures."""
+"""Commands over many models: their common options, progress, and lists of failures."""
 
 from __future__ import annotations
 

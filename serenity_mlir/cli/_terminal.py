@@ -27,7 +27,7 @@ _PATIENCE = 1.0
 
 
 class _StandardError(logging.Handler):
-    """Prints to what standard error is at the time."""
+    """Prints to the standard error of the moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
         typer.echo(f"{record.levelname.lower()}: {self.format(record)}", err=True)
@@ -51,7 +51,7 @@ def configure_logging(verbose: bool) -> None:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show on a terminal what is being done: `text`, then what the package logs.
+    """Show progress on a terminal: `text`, then the log messages of the package.
 
     Nothing may be printed meanwhile.
     """

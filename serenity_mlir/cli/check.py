@@ -43,7 +43,7 @@ def _meant(flag: str, options: Sequence[str]) -> str:
 
 
 def _split_flags(extra: list[str], options: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split what the command line left over into serenity's and the compiler's flags.
+    """Split the remaining arguments into serenity's and the compiler's flags.
 
     `options` are the command's own, for a misspelt one.
     """

@@ -353,7 +353,7 @@ def _names(attributes: Any) -> list[str]:
 
 
 def _update_type(function: Any) -> None:
-    """Let a function's type be that of its block's arguments and of what it returns."""
+    """Set a function's type to that of its block's arguments and returned values."""
     from iree.compiler import ir
 
     blocks = list(function.regions[0].blocks)
@@ -367,7 +367,7 @@ def _update_type(function: Any) -> None:
 
 
 def _narrow_results(function: Any) -> None:
-    """Return what a cast to a dynamic type was made of instead, where the function ends once."""
+    """Return the operand of a cast to a dynamic type, in a function with one return."""
     returns = []
     for block in function.regions[0].blocks:
         last = block.operations[len(block.operations) - 1].operation

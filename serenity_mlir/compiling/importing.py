@@ -85,7 +85,7 @@ class Imported:
 
 @dataclass
 class _Job:
-    """One import: what was asked for, and what was found out on the way."""
+    """One import: the request, and the facts found on the way."""
 
     directory: Path
     fix_dims: Mapping[str, int]
@@ -155,7 +155,7 @@ def _run_importer(model: Any, job: _Job, args: Sequence[Any] | None) -> Path:
 
 
 def model_name(model: Any) -> str:
-    """Return what to call a model in messages and tables: its path or name, or its kind."""
+    """Return the name of a model in messages and tables: its path or name, or its kind."""
     if isinstance(model, os.PathLike) or (isinstance(model, str) and "\n" not in model):
         return os.fspath(model)
     return str(getattr(model, "__name__", type(model).__name__))
@@ -210,7 +210,7 @@ def _require(module: str, what: str, extra: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the frameworks' warnings about themselves from the user, who cannot change them."""
+    """Hide the frameworks' warnings about themselves: the user cannot change them."""
     with warnings.catch_warnings():
         for category in (FutureWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category)
@@ -230,7 +230,7 @@ def _exporting(what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the sentence of an exporter's message that says why; what follows is context."""
+    """Return the sentence of an exporter's message that gives the reason, without context."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
     end = 1
     # "Verification failed:" announces the reason.
@@ -273,7 +273,7 @@ def _import_path(path: str | os.PathLike[str], job: _Job) -> Path:
 
 
 def _checked_mlir(path: Path) -> Path:
-    """Return `path` unless it cannot be MLIR: the compiler would print what it found there."""
+    """Return `path` unless it cannot be MLIR: the compiler would print its content."""
     try:
         with open(path, "rb") as stream:
             head = stream.read(1 << 12)
@@ -370,7 +370,7 @@ def _import_large_onnx(source: Path, target: Path, upgrade: bool) -> Path:
 
 
 def _exception_line(lines: Sequence[str]) -> str:
-    """Return the line of a traceback that has the exception; what follows it may go on."""
+    """Return the line of a traceback that has the exception; its text may go on below."""
     after = [number for number, line in enumerate(lines) if line.startswith("  File ")]
     for line in lines[after[-1] + 1 if after else 0 :]:
         if line and not line.startswith(" "):

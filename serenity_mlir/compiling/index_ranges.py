@@ -213,7 +213,7 @@ class IndexUses:
         self._argument_ids[position] = number
 
     def add_check(self, test: Callable[[Environment], tuple[frozenset[int], bool]]) -> None:
-        """Append a use; `test` returns what it depends on and whether it holds."""
+        """Append a use; `test` returns its dependences and whether it holds."""
         number = self._checks
         self._checks += 1
 
@@ -323,7 +323,7 @@ def _exclusive_or(a: Interval, b: Interval) -> Interval:
 
 
 def _unsigned(of: Callable[[Interval, Interval], Interval]) -> Callable[..., Interval]:
-    """Return an operation that is exact on what is not negative, and anything otherwise."""
+    """Return an operation that is exact on non-negative values, and arbitrary on others."""
 
     def apply(a: Interval, b: Interval) -> Interval:
         if a.low < 0 or b.low < 0:

@@ -46,7 +46,7 @@ Reader = Callable[[Environment], Interval]
 def find_index_uses(
     function: Any, functions: Mapping[str, Any], integers: Mapping[int, Any]
 ) -> IndexUses | None:
-    """Return what a function reads with its integer arguments, or None where it has none.
+    """Return the reads that a function indexes with its integer arguments, or None without any.
 
     Args:
       function: a ``util.func`` at the ``abi`` phase, in a live context.
@@ -165,7 +165,7 @@ class _Builder:
         return lambda environment: read(environment).extents
 
     def worthwhile(self, op: Any) -> bool:
-        """Whether an operation's result may matter: an integer, or made of what is followed."""
+        """Whether an operation's result may matter: an integer, or made of a followed value."""
         return integer_width(op.results[0].type) is not None or any(
             hash(operand) in self.tracked for operand in op.operands
         )

@@ -106,7 +106,7 @@ def _storage_type(argument: Any) -> ArgumentType:
 
 
 def _index_uses(function: Any, functions: dict[str, Any], signature: Signature) -> Signature:
-    """Add to a signature what the function indexes with its integer arguments."""
+    """Add to a signature the tensors that the function indexes with its integer arguments."""
     entry = function.regions[0].blocks[0]
     values = [value for value in entry.arguments if str(value.type) != "!hal.fence"]
     integers: dict[int, tuple[Any, int | None]] = {}

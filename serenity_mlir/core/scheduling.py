@@ -158,7 +158,7 @@ class Schedule:
     live_bytes: npt.NDArray[np.int64]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what ``serenity schedule --json`` prints; ``order`` holds names."""
+        """Returns the output of ``serenity schedule --json``; ``order`` holds names."""
         return {
             "peak_bytes": self.peak_bytes,
             "lower_bound_bytes": self.lower_bound_bytes,

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""A `Program` as C99: NAME.h, the interface, and NAME.c, tables of commands and what runs them."""
+"""A `Program` as C99: NAME.h, the interface, and NAME.c, tables of commands that it interprets."""
 
 from __future__ import annotations
 
@@ -461,7 +461,7 @@ def _preamble(layout: Layout, title: str, index_type: str) -> list[str]:
         "#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L",
         f"#define ALIGNED _Alignas({upper}_ALIGNMENT)",
         "#else",
-        '#error "define ALIGNED as what aligns a variable with this compiler"',
+        '#error "define ALIGNED as the attribute that aligns a variable with this compiler"',
         "#endif",
         "",
         '/* For example __attribute__((section(".dtcm"))): where the arena goes. */',

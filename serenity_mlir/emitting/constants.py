@@ -17,7 +17,7 @@ __all__ = ["evaluate_constants"]
 
 
 def evaluate_constants(operations: Sequence[Any], directory: Path) -> list[bytes]:
-    """Return what ``util.buffer.constant`` operations hold.
+    """Return the contents of ``util.buffer.constant`` operations.
 
     A module of functions that return them is compiled and run: IREE has one place that knows how
     every element type, resource and composite is laid out, and it has no Python interface.

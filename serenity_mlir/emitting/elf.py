@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Relocatable ELF objects: read, reduced to what is reachable, extended, written.
+"""Relocatable ELF objects: read, reduced to the reachable sections, extended, written.
 
 The compiler's object holds the kernels, the tables through which IREE's runtime finds them, and
 helper functions that no kernel may use. A firmware wants the kernels and the weights, under names

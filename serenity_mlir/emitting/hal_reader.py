@@ -319,7 +319,7 @@ class _Reader:
         raise SerenityError(f"{self.function}: {problem}{where}; {remedy}")
 
     def run(self, function: Any, arguments: Sequence[Any]) -> list[Any]:
-        """Run a function or an initializer on symbols and return what it returns."""
+        """Run a function or an initializer on symbols and return its results."""
         environment: dict[Any, Any] = {}
         block = function.regions[0].blocks[0]
         incoming = list(arguments)

@@ -168,7 +168,7 @@ def _command(target: Target, program: Path) -> list[str]:
 
 
 def run_emission(emission: Emission, inputs: Sequence[npt.NDArray[Any]], directory: Path) -> Run:
-    """Build an emission with guards, run it twice on painted memory, and read what it wrote.
+    """Build an emission with guards, run it twice on painted memory, and read the results.
 
     Args:
       emission: of a bare-metal target, which is emulated, or of the host.

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""``serenity emit-c``: from a model to a folder with C, an object, and what builds a firmware."""
+"""``serenity emit-c``: from a model to a folder with C, an object and a firmware's build files."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Emission:
 
 @dataclass(frozen=True)
 class Emitted:
-    """The answer of `emit_c`: what was written, and what the stock compiler's would need.
+    """The answer of `emit_c`: the emission, and the memory of the stock compiler's.
 
     `stock` is None where the stock compiler's module cannot be emitted; `stock_problem` says why.
     """

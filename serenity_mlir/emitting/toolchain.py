@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Running C compilers, linkers and emulators, and counting the bytes of what they make."""
+"""Running C compilers, linkers and emulators, and counting the bytes of their outputs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Sizes:
 def run(
     command: Sequence[str], directory: Path, timeout: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program in a folder and return what it printed.
+    """Run a program in a folder and return its output.
 
     Raises:
       SerenityError: it did not end in time.

@@ -193,7 +193,7 @@ class Totals:
             self.failures += result["failures"]
 
     def reasons(self) -> dict[str, list[int]]:
-        """Why the stock compiler refuses programs, and which; what differs in numbers is one."""
+        """The stock compiler's refusals with their programs; numbers in texts are ignored."""
         found: dict[str, list[int]] = {}
         for item in sorted(self.refused, key=lambda item: int(item["index"])):
             reason = re.sub(r"\d+", "N", item["text"].splitlines()[0])

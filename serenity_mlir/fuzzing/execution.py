@@ -50,7 +50,7 @@ _Run = Callable[[Path, Sequence[Value]], Measurement]
 
 @dataclass(frozen=True)
 class _Built:
-    """A module of ours, with its report and the budget that it was compiled for."""
+    """A module compiled with serenity flags, with its report and its memory budget."""
 
     module: Path
     report: Mapping[str, Any]
@@ -87,7 +87,7 @@ class _Case:
         return code, said, json.loads(report.read_text("utf-8")) if code == 0 else {}
 
     def runner(self, function: Function) -> _Run:
-        """Return what runs an entry point."""
+        """Return a function that runs an entry point."""
         return partial(
             measure,
             function=function.name,
@@ -177,7 +177,7 @@ def _compile_within_budget(case: _Case, modules: list[_Built], stock_said: str) 
 def _compare_calls(
     case: _Case, stock: Path, modules: Sequence[_Built], function: Function, kind: str
 ) -> list[Problem]:
-    """Call an entry point of the stock module and of ours, on inputs of one kind."""
+    """Call an entry point of all modules on inputs of one kind, and compare with stock's."""
     inputs = draw_inputs(function, kind, case.key)
     run = case.runner(function)
     where = f"{function.name}, {kind}"

@@ -17,7 +17,7 @@ from serenity_mlir.fuzzing.structure import TARGETS, Tools
 from serenity_mlir.measuring.measurement import Measurement, MeasurementError, Value
 from serenity_mlir.measuring.tolerance import compare_outputs
 
-__all__ = ["is_stock_wrong", "keep_apart", "results_of"]
+__all__ = ["is_stock_wrong", "results_of", "with_barriers"]
 
 
 def results_of(measured: Measurement) -> list[Value]:
@@ -37,14 +37,14 @@ def is_stock_wrong(
     """Let the stock compiler judge results that differ: it may be wrong itself.
 
     It is if another backend gives results beyond rounding of the first one's, or if the first one
-    does for the same program with its operations kept apart (`keep_apart`): with every backend
-    IREE confuses arguments of functions that are called several times (see CloneCallees.cpp),
-    computes slices in place that overlap what they are inserted into, and computes nothing but
-    what a strided window reads of a tensor that others read as a whole. Programs that do not
-    compile or run judge nothing.
+    does for the same program with a barrier behind every operation (`with_barriers`): with every
+    backend IREE confuses arguments of functions that are called several times (CloneCallees.cpp),
+    computes slices in place that overlap their targets, and computes only the elements that a
+    strided window reads of a tensor with other readers. Programs that do not compile or run judge
+    nothing.
     """
     other = next(name for name in TARGETS if name != backend)
-    for judge, target in ((program, other), (keep_apart(program), backend)):
+    for judge, target in ((program, other), (with_barriers(program), backend)):
         source, module = directory / "judge.mlir", directory / "judge.vmfb"
         source.write_text(judge.text(), "utf-8")
         code, _ = tools.run(tools.stock, [str(source), *TARGETS[target], "-o", str(module)])
@@ -63,7 +63,7 @@ def is_stock_wrong(
     return False
 
 
-def keep_apart(program: Program) -> Program:
+def with_barriers(program: Program) -> Program:
     """Return the program with all functions inlined and every tensor behind a barrier."""
     apart = copy.deepcopy(program)
     for function in apart.functions:

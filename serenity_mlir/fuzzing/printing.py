@@ -187,7 +187,7 @@ class Printer:
         outputs: Sequence[str],
         body: Callable[[list[str]], list[str]],
     ) -> None:
-        """Write a linalg.generic; `body` maps scalar arguments to what is yielded."""
+        """Write a linalg.generic; `body` maps scalar arguments to the yielded values."""
         names, types = self.listed(inputs)
         result_types = [str(value.type) for value in operation.results]
         ins = f"ins({names} : {types}) " if inputs else ""

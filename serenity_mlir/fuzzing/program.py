@@ -62,7 +62,7 @@ class Type:
 
 @dataclass(eq=False)
 class Value:
-    """An SSA value; identity is what tells two apart.
+    """An SSA value, compared by identity.
 
     Attributes:
       type: of the value.
@@ -101,7 +101,7 @@ class Operation:
 
 @dataclass(eq=False)
 class Block:
-    """Operations in order, with what the block takes and what it hands on."""
+    """Operations in order, with the block's arguments and the values that it yields."""
 
     arguments: list[Value]
     operations: list[Operation]

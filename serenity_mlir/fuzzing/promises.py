@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Bounds and budgets: what a report states, held against the allocator.
+"""Bounds and budgets: the statements of a report, held against the allocator.
 
 Independent of `serenity check`: a bound that is broken counts, whether or not the report calls the
 number exact.
@@ -19,7 +19,7 @@ __all__ = ["draw_budget", "find_broken_bounds", "find_exceeded_budget", "find_fu
 
 
 def find_function(report: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    """Return what a report says about an entry point."""
+    """Return the entry of a report on an entry point."""
     for entry in report["functions"]:
         if not entry["initializer"] and name in (entry["exported_as"], entry["name"]):
             found: Mapping[str, Any] = entry

@@ -89,7 +89,7 @@ def _all(program: Program) -> list[Operation]:
 
 
 def _find(program: Program, position: int) -> tuple[Function, Block, Operation] | None:
-    """The operation at a position of `_all`, and what it stands in."""
+    """The operation at a position of `_all`, and its block."""
     count = 0
     for function in program.functions:
         for operation in function.body.walk():
@@ -213,7 +213,7 @@ def _replaced_by_operand(position: int, number: int) -> _Step:
 
 
 def _replaced_by_argument(position: int) -> _Step:
-    """An argument in place of what the operation computes, for entry points."""
+    """An argument in place of the operation's result, for entry points."""
 
     def step(program: Program) -> bool:
         found = _find(program, position)

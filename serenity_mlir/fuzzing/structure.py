@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Compares what both compilers make of programs, down to the stream phase.
+"""Compares the stream-phase modules of both compilers.
 
 Many programs go through one process of each compiler (``--split-input-file``); their functions are
 told apart by a prefix. If anything about a process is unusual, its programs are compiled again one
@@ -217,7 +217,7 @@ def _culprits(said: str, source: Path) -> set[int]:
 
 
 def _diagnose(program: Program, mode: str, tools: Tools, flags: Sequence[str]) -> list[Problem]:
-    """Say what is wrong with one program that a compiler does not take well."""
+    """Return the problems of one program that a compiler refuses, crashes on or warns about."""
     with tempfile.TemporaryDirectory(prefix="serenity-fuzz-") as name:
         directory = Path(name)
         source = directory / "program.mlir"
@@ -244,7 +244,7 @@ def diagnose_failure(code: int | None, said: str) -> Problem:
 
 
 def find_complaints(code: int | None, said: str, stock_said: str) -> list[Problem]:
-    """Return what is wrong with a compilation of ours where the stock compiler succeeds.
+    """Return the problems of a compilation that succeeds with the stock compiler.
 
     A warning that the stock compiler does not give is a failure too: the driver falls back to the
     stock pipeline with a warning if it has crashed, or if IREE refuses what the passes made.

@@ -1,4 +1,4 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What the runtime allocates and how long it takes, and whether that is what was predicted."""
+"""Measures the runtime's allocations and times, and compares them with the predictions."""

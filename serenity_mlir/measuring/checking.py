@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Whether what the compiler promised holds on the runtime.
+"""Compares the compiler's predictions with the runtime.
 
 `check` compiles a model with the stock compiler and with serenity, runs both
 on the same inputs, and compares every predicted class of memory
@@ -61,7 +61,7 @@ CALLS = 2
 
 @dataclass(frozen=True)
 class FunctionCheck:
-    """One entry point: prediction, both measurements, and what disagrees.
+    """One entry point: prediction, both measurements, and their disagreements.
 
     `unpredicted` are the classes of memory of which the report says nothing, and `reason` why.
     `latencies` are those of stock and serenity by setting (`latency.SETTINGS`), where timing was
@@ -86,7 +86,7 @@ class FunctionCheck:
 
     @property
     def ratio(self) -> float | None:
-        """Stock transient peak over ours, as measured; None without any."""
+        """Stock transient peak over serenity's, as measured; None without any."""
         ours = self.serenity.transient_peak_bytes
         return self.stock.transient_peak_bytes / ours if ours else None
 
@@ -356,7 +356,7 @@ def _check_function(
 
 
 def _reason_unpredicted(signature: Signature, model: Imported) -> str:
-    """Say why a function's memory is not known when it is compiled, and what helps."""
+    """Explain why a function's memory is not known at compile time, with a remedy."""
     named = list(model.dynamic) or [
         DynamicDimension(position, axis, f"arg{position}:axis{axis}")
         for position, argument in enumerate(signature.arguments)

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Inputs for entry points: random ones, valid for what reads them, or the user's own."""
+"""Inputs for entry points: random ones, valid for their readers, or the user's own."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Prediction:
 
 
 def read_prediction(report: Report | None, function: str) -> Prediction | None:
-    """Return what a report says about an entry point.
+    """Return the prediction of a report for an entry point.
 
     Returns:
       None without a report, or if it has no such function.
@@ -170,7 +170,7 @@ def find_disagreements(
 
 
 def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measurement) -> list[str]:
-    """Check what is said about the stock compiler, and that we are never worse."""
+    """Check the prediction for the stock compiler, and that serenity is never worse."""
     # With several regions the stock module's classes need not add up, whatever
     # ours do: what its runtime shows of the transient memory is a lower bound.
     classes = (prediction.external_bytes, prediction.stock_transient_peak_bytes)

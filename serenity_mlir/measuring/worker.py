@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Run one module once and write down what the allocator counted.
+"""Run one module once and write down the counts of the allocator.
 
 The child process of `serenity_mlir.measuring.measurement`: the allocator's statistics
 run on within a process, even with a device of one's own, so every measurement
@@ -262,7 +262,7 @@ def _serve_one(directory: Path) -> None:
 
 
 def _serve() -> int:
-    """Fork for every request on standard input; print what became of each child.
+    """Fork for every request on standard input; print the outcome of each child.
 
     A request is a line of JSON, [directory, seconds or null]. No device is made here, so that every
     child has an allocator, and statistics, of its own.

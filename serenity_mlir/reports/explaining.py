@@ -64,7 +64,7 @@ def format_bytes(count: int) -> str:
 
 
 def buffer_labels(region: RegionReport) -> tuple[str, ...]:
-    """Returns what to call the buffers of a region, one label each.
+    """Returns a label for each buffer of a region.
 
     A buffer is called like the first entry point that writes it. One that copies and fills alone
     write has no such name; it is called after the first entry point that reads it.
@@ -88,7 +88,7 @@ def buffer_labels(region: RegionReport) -> tuple[str, ...]:
 
 
 def operation_labels(region: RegionReport) -> tuple[str, ...]:
-    """Returns what to call the operations of a region: copies and fills by what they write."""
+    """Returns a label for each operation of a region: copies and fills by their targets."""
     buffers = buffer_labels(region)
     labels = []
     for operation in region.operations:
@@ -361,7 +361,7 @@ def _configuration_steps(
 
 
 def _recomputed(region: RegionReport, where: str) -> Iterator[str]:
-    """Says what is computed again for readers behind the peak, and what work that adds."""
+    """Lists the values computed again for readers behind the peak, and the extra work."""
     if not region.recomputed:
         return
     work = sum(value.work for value in region.recomputed)

@@ -64,7 +64,7 @@ def rows(frontier: Frontier) -> list[tuple[str, ...]]:
 
 
 def describe(point: Point) -> str:
-    """Say in lines what a point is, for the pointer."""
+    """Return the lines of a point's tooltip."""
     lines = [
         point.name,
         f"{point.peak_bytes:,} bytes of transient memory",

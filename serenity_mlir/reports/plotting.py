@@ -130,7 +130,7 @@ class Panel:
 
 
 def rectangles(panel: Panel) -> list[tuple[int, int, int, int, int]]:
-    """Returns what is in use as (buffer, time begin, time end, byte begin, byte end)."""
+    """Returns the ranges in use as (buffer, time begin, time end, byte begin, byte end)."""
     found: list[tuple[int, int, int, int, int]] = []
     for i in range(len(panel.names)):
         offset = int(panel.offset[i])

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Reads what ``--serenity-report=FILE.json`` writes, checked and typed.
+"""Reads the files of ``--serenity-report=FILE.json``, checked and typed.
 
 The fields are those of docs/report.md and of ``report.schema.json`` in this package; all sizes are
 in bytes, steps count the commands of a region from 0. Fields that a newer release adds are ignored.
@@ -43,7 +43,7 @@ REPORT_SCHEMA = 2
 _T = TypeVar("_T")
 
 
-_WRITTEN_BY = "a report is what `iree-compile --serenity-report=FILE.json` writes"
+_WRITTEN_BY = "a report is written by `iree-compile --serenity-report=FILE.json`"
 
 
 class ReportError(ValueError):

@@ -70,7 +70,7 @@ _NEVER = 2**62
 
 
 class TrafficError(ValueError):
-    """A report does not hold what the simulation needs, or a size makes no sense."""
+    """A report lacks data that the simulation needs, or a size is invalid."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class FunctionTraffic:
     serenity: Mapping[int, Traffic]
 
     def ratio(self, capacity: int) -> float | None:
-        """Returns stock's traffic by ours; None if unknown, or if serenity's is zero."""
+        """Returns stock's traffic over serenity's; None if unknown, or if the latter is zero."""
         if self.stock is None or self.serenity[capacity].total_bytes == 0:
             return None
         return self.stock[capacity].total_bytes / self.serenity[capacity].total_bytes

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// The command line: response files, the search for our flags among IREE's, and
-// our flags' values. What is left of the arguments is what was not ours.
+// The command line: response files, the search for serenity flags among IREE's,
+// and their values. All other arguments must be left as they are.
 
 #include "ByteSource.h"
 

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// The commands that work on a slab, read off the IR for the report: what runs
-// at which step, and which bytes of which buffer it reads and writes.
+// The commands that work on a slab, read off the IR for the report: each with
+// its step and the byte ranges of the buffers it reads and writes.
 
 #ifndef SERENITY_REPORT_SLABCOMMANDS_H
 #define SERENITY_REPORT_SLABCOMMANDS_H
@@ -18,7 +18,7 @@ namespace serenity {
 
 /// Fills `region.operations` and `region.externals` from the
 /// `stream.cmd.execute` of `function` that lies in the slab of `pack`, and
-/// names `region.buffers` after what writes them.
+/// names `region.buffers` after the commands that write them.
 ///
 /// `slices[i]` is the position among the slices of `pack` of
 /// `region.buffers[i]`, whose `first` and `last` must be set. To be called

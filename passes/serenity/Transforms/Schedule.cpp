@@ -122,7 +122,7 @@ private:
   int64_t alignment;
   std::vector<MlirOperation> nodes;
   std::unordered_map<const void *, OpId> nodeOf;     // by operation
-  std::unordered_map<const void *, int> bufferOf;    // by value; -1: not ours
+  std::unordered_map<const void *, int> bufferOf;    // by value; -1: none
   std::unordered_set<const void *> undefinedTensors; // of empty or splat
   std::unordered_map<const void *, MlirValue> aliasOf;
   std::unordered_set<const void *> overwritten; // by value
@@ -264,8 +264,8 @@ bool FlowModel::overwrite(MlirOperation op, OpId node, MlirValue target,
                           MlirValue result) {
   MlirValue base = baseOf(aliasOf, target);
   auto it = bufferOf.find(ir::key(base));
-  // Of nothing, of memory that is not ours, or of a value that was overwritten
-  // before: fresh memory (for the last IREE makes a copy).
+  // Of nothing, of memory outside of the slab, or of a value that was
+  // overwritten before: fresh memory (for the last IREE makes a copy).
   if (undefinedTensors.count(ir::key(target)) || it == bufferOf.end() ||
       it->second < 0 || !overwritten.insert(ir::key(base)).second) {
     if (!undefinedTensors.count(ir::key(target)) &&

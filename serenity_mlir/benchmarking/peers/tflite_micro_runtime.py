@@ -29,7 +29,7 @@ _ARENA_BYTES = 256 << 20
 
 
 def _standard_output(call: Callable[[], None]) -> str:
-    """Returns what a call prints, C code included."""
+    """Returns the output of a call, C code included."""
     with tempfile.TemporaryFile() as stream:
         kept = os.dup(1), os.dup(2)
         try:

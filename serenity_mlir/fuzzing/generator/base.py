@@ -240,7 +240,7 @@ class Builder:
         return self.add("splat", [], of, value=1)
 
     def inside(self, arguments: list[Value], build: Callable[[], list[Value]]) -> Block:
-        """Build a nested block, whose operations see what is outside."""
+        """Build a nested block, whose operations see the values outside."""
         outer = self.scope
         # Copied: what is made inside is not seen outside.
         self.scope = Scope(Block(arguments, [], []), [*outer.pool, *arguments])

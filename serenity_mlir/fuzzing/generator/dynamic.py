@@ -71,7 +71,7 @@ class Dynamic(Control):
         return self.static_tail(self.matmul(left, columns, right))
 
     def reduced_time_axis(self) -> Value:
-        """A reduction of a dynamic axis, and static products of what is left."""
+        """A reduction of a dynamic axis, and static products of the result."""
         rng = self.rng
         if rng.random() < 0.5:
             steps = self.tensor_argument(Type((1, None, rng.choice([2, 4, 6, 8])), self.element))

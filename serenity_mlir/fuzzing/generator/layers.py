@@ -149,7 +149,7 @@ class Layers(Elementwise):
         return self.layer_to(self.narrow(value), rng.choice([1, 2, 3, 4, 6]))
 
     def self_product(self) -> Value:
-        """A square matrix times what is made of it: one value, cut along both dimensions."""
+        """A square matrix times a value computed from it: one value, cut along both dimensions."""
         value = self.pick_main()
         rows = value.type.dims[0]
         if self.image or rows is None:

@@ -44,7 +44,7 @@ def _used(block: Block) -> set[Value]:
 
 
 def _remove_dead_operations(block: Block) -> None:
-    """Drop what has no effect and no user, from the end."""
+    """Drop operations without effects and users, from the end."""
     live = set(block.results)
 
     def mark(operation: Operation) -> None:

@@ -121,8 +121,9 @@ int64_t heightOf(const Instance &instance, const std::vector<int64_t> &offsets);
 std::vector<int64_t> packLikeIree(const std::vector<Slice> &slices,
                                   const PackOptions &options);
 
-/// Places items one by one, each at the lowest place that is free. Knows who
-/// is live together with whom, so that many orders can be tried cheaply.
+/// Places items one by one, each at the lowest place that is free. Holds
+/// the pairs of items that are live together, so that an order is tried
+/// cheaply.
 class FirstFit {
 public:
   explicit FirstFit(const Instance &instance);

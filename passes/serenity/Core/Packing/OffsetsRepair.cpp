@@ -35,8 +35,8 @@ public:
 private:
   enum class Role : uint8_t { Away, Free, Fixed };
 
-  bool mend(std::vector<int64_t> &offsets, int64_t target, int32_t item,
-            size_t size);
+  bool repairOffsets(std::vector<int64_t> &offsets, int64_t target,
+                     int32_t item, size_t size);
   Instance restrict(const std::vector<int64_t> &offsets) const;
 
   const Instance &instance;
@@ -53,9 +53,11 @@ bool Repair::lower(std::vector<int64_t> &offsets, int64_t target) {
     if (offsets[i] + instance.items[i].size <= target) {
       continue;
     }
-    const bool repaired = std::any_of(
-        std::begin(kNeighbourhoods), std::end(kNeighbourhoods),
-        [&](size_t size) { return mend(offsets, target, item, size); });
+    const bool repaired =
+        std::any_of(std::begin(kNeighbourhoods), std::end(kNeighbourhoods),
+                    [&](size_t size) {
+                      return repairOffsets(offsets, target, item, size);
+                    });
     if (!repaired) {
       return false;
     }
@@ -63,8 +65,8 @@ bool Repair::lower(std::vector<int64_t> &offsets, int64_t target) {
   return true;
 }
 
-bool Repair::mend(std::vector<int64_t> &offsets, int64_t target, int32_t item,
-                  size_t size) {
+bool Repair::repairOffsets(std::vector<int64_t> &offsets, int64_t target,
+                           int32_t item, size_t size) {
   // Breadth first, those of nearly the same lifetime first.
   freeItems = {item};
   fixedItems.clear();

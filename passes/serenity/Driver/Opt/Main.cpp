@@ -7,9 +7,9 @@
 // run alone, or between IREE's own passes in one pipeline.
 //
 // IREE's library registers its passes by name, but offers no way to register
-// ours. So a pipeline is cut at the top level of `builtin.module(...)`: names
-// of ours become external passes, everything between them goes to MLIR's own
-// parser as it stands, all into one pass manager.
+// others. So a pipeline is cut at the top level of `builtin.module(...)`: the
+// names of serenity passes become external passes, everything between them goes
+// to MLIR's own parser as it stands, all into one pass manager.
 
 #include "serenity/Driver/CommandLine.h"
 #include "serenity/Driver/Opt/Arguments.h"
