@@ -69,6 +69,10 @@ def test_regions_are_planned_as_by_hand(programs: Path) -> None:
     assert run(programs / "RegionPlanTest") == "regions are planned as by hand\n"
 
 
+def test_variants_are_chosen_as_by_hand(programs: Path) -> None:
+    assert run(programs / "VariantChoiceTest") == "variants are chosen as by hand\n"
+
+
 def test_every_test_program_is_run_here(programs: Path) -> None:
     built = {source.stem for source in (REPOSITORY / "tests" / "core").glob("*Test.cpp")}
     assert built == {
@@ -77,5 +81,6 @@ def test_every_test_program_is_run_here(programs: Path) -> None:
         "DifferentialTest",
         "RegionPlanTest",
         "SmallGraphsTest",
+        "VariantChoiceTest",
     }
     assert all((programs / name).is_file() for name in built)

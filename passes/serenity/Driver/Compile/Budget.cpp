@@ -303,7 +303,7 @@ bool BudgetLadder::fitsInStockOrder() const {
 
 bool BudgetLadder::fits(const Configuration &config,
                         const CandidateSearch::Candidate &tried) {
-  Peaks found = measure(tried.placed, options.offsets);
+  Peaks found = measure(tried.placed.get(), options.offsets);
   if (config.isStock()) {
     peaks[size_t(Variant::Ours)] = found;
   }

@@ -11,6 +11,7 @@
 
 #include "serenity/Driver/Compile/CandidateSearch.h"
 #include "serenity/Driver/Compile/Flags.h"
+#include "serenity/Driver/Compile/VariantChoice.h"
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Report/Report.h"
 
@@ -23,9 +24,6 @@
 #include <vector>
 
 namespace serenity {
-
-/// How far a function is from the stock compiler's result.
-enum class Variant { Stock, Offsets, Ours };
 
 /// Finds out how little has to be changed for every function to fit.
 ///

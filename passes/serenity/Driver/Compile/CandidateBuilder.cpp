@@ -86,30 +86,11 @@ bool Configuration::operator<(const Configuration &other) const {
 
 CandidateBuilder::CandidateBuilder(
     iree_compiler_session_t *session,
-    const std::map<std::string, std::string> &flags, MlirOperation preprocessed)
+    const std::map<std::string, std::string> &flags, ir::OwningOp preprocessed)
     : session(session), flags(flags) {
-  setBase(Configuration::AsGiven, preprocessed);
-  if (quantized::hasAffine(preprocessed)) {
+  setBase(Configuration::AsGiven, std::move(preprocessed));
+  if (quantized::hasAffine(bases[Configuration::AsGiven].module.get())) {
     makeQuantizedBases();
-  }
-}
-
-CandidateBuilder::~CandidateBuilder() {
-  for (const auto &item : formed) {
-    if (item.second.ptr) {
-      mlirOperationDestroy(item.second);
-    }
-  }
-  for (const Banded &item : banded) {
-    if (item.base.module.ptr) {
-      mlirOperationDestroy(item.base.module);
-    }
-  }
-  for (Configuration::Storage storage :
-       {Configuration::Integers, Configuration::Raised}) {
-    if (has(storage)) {
-      mlirOperationDestroy(bases[storage].module);
-    }
   }
 }
 
@@ -119,24 +100,29 @@ size_t CandidateBuilder::addBandPlan(Configuration::Storage storage,
   return banded.size();
 }
 
+CandidateBuilder::Base CandidateBuilder::makeBase(ir::OwningOp module) {
+  std::vector<RewriteSite> sites = findRewriteSites(module.get());
+  std::set<std::string> producers = findUnfusableProducers(module.get());
+  return {std::move(module), std::move(sites), std::move(producers)};
+}
+
 CandidateBuilder::Base &CandidateBuilder::baseOf(const Configuration &config) {
   if (config.bands == 0) {
     return bases[config.storage];
   }
   Banded &entry = banded[config.bands - 1];
-  if (!entry.base.module.ptr) {
-    MlirOperation module = mlirOperationClone(bases[entry.storage].module);
-    applyBands(module, entry.plan);
-    entry.base = {module, findRewriteSites(module),
-                  findUnfusableProducers(module)};
+  if (!entry.base.module) {
+    ir::OwningOp module =
+        ir::OwningOp::clone(bases[entry.storage].module.get());
+    applyBands(module.get(), entry.plan);
+    entry.base = makeBase(std::move(module));
   }
   return entry.base;
 }
 
 void CandidateBuilder::setBase(Configuration::Storage storage,
-                               MlirOperation module) {
-  bases[storage] = {module, findRewriteSites(module),
-                    findUnfusableProducers(module)};
+                               ir::OwningOp module) {
+  bases[storage] = makeBase(std::move(module));
 }
 
 /// A user's own choice about integer arithmetic wins: without it nothing is
@@ -144,28 +130,22 @@ void CandidateBuilder::setBase(Configuration::Storage storage,
 void CandidateBuilder::makeQuantizedBases() {
   auto flag = flags.find(raiseFlag);
   bool raises = flag == flags.end() || flag->second != "false";
-  MlirOperation given = bases[Configuration::AsGiven].module;
+  MlirOperation given = bases[Configuration::AsGiven].module.get();
   ir::SilenceDiagnostics silence(mlirOperationGetContext(given));
-  MlirOperation module = mlirOperationClone(given);
+  ir::OwningOp module = ir::OwningOp::clone(given);
   StoreQuantizedCounts counts;
-  if (!storeQuantized(module, raises, &counts)) {
-    mlirOperationDestroy(module);
+  if (!storeQuantized(module.get(), raises, &counts)) {
     return;
   }
   if (!counts.any() && quantized::raisedContractions(given).empty()) {
-    mlirOperationDestroy(module); // weights alone are quantized
-    return;
+    return; // weights alone are quantized
   }
-  MlirOperation raised = mlirOperationClone(module);
+  ir::OwningOp raised = ir::OwningOp::clone(module.get());
   if (counts.any()) {
-    setBase(Configuration::Integers, module);
-  } else {
-    mlirOperationDestroy(module);
+    setBase(Configuration::Integers, std::move(module));
   }
-  if (raises && quantized::raiseQuantized(raised)) {
-    setBase(Configuration::Raised, raised);
-  } else {
-    mlirOperationDestroy(raised);
+  if (raises && quantized::raiseQuantized(raised.get())) {
+    setBase(Configuration::Raised, std::move(raised));
   }
 }
 
@@ -198,21 +178,20 @@ bool CandidateBuilder::evaluates() const {
 
 PartGroups CandidateBuilder::findJoins(const Configuration &config,
                                        int64_t stateLimit) {
-  MlirOperation module = mlirOperationClone(baseOf(config).module);
+  ir::OwningOp module = ir::OwningOp::clone(baseOf(config).module.get());
   RewriteOptions options;
   options.stateLimit = stateLimit;
   options.deepStreams = config.deepStreams;
-  PartGroups joins = findPartJoins(module, config.sites, options);
-  mlirOperationDestroy(module);
-  return joins;
+  return findPartJoins(module.get(), config.sites, options);
 }
 
-/// The module of a candidate before IREE's phases; null if it is not to be
+/// The module of a candidate before IREE's phases; empty if it is not to be
 /// used.
-MlirOperation CandidateBuilder::rewrite(const Configuration &config,
-                                        int64_t stateLimit,
-                                        RewriteOutcome *outcome) {
-  MlirOperation module = mlirOperationClone(baseOf(config).module);
+ir::OwningOp CandidateBuilder::rewrite(const Configuration &config,
+                                       int64_t stateLimit,
+                                       RewriteOutcome *outcome) {
+  ir::OwningOp owned = ir::OwningOp::clone(baseOf(config).module.get());
+  MlirOperation module = owned.get();
   const bool rewritten = numRewrites(config) > 0 || config.bands > 0;
   bool ok = true;
   if (numRewrites(config) > 0) {
@@ -229,10 +208,9 @@ MlirOperation CandidateBuilder::rewrite(const Configuration &config,
   }
   // IREE's passes end the process on an operation that the verifier refuses.
   if (!ok || (rewritten && !mlirOperationVerify(module))) {
-    mlirOperationDestroy(module);
-    return MlirOperation{nullptr};
+    return {};
   }
-  return module;
+  return owned;
 }
 
 bool CandidateBuilder::runToFlow(MlirOperation module,
@@ -275,39 +253,34 @@ bool CandidateBuilder::runToFlow(MlirOperation module,
   return mlirOperationVerify(module);
 }
 
-MlirOperation CandidateBuilder::make(const Configuration &config,
-                                     int64_t stateLimit,
-                                     RewriteOutcome *outcome,
-                                     Constants constants) {
-  MlirOperation module = rewrite(config, stateLimit, outcome);
-  if (!module.ptr) {
-    return module;
+ir::OwningOp CandidateBuilder::make(const Configuration &config,
+                                    int64_t stateLimit, RewriteOutcome *outcome,
+                                    Constants constants) {
+  ir::OwningOp module = rewrite(config, stateLimit, outcome);
+  if (!module) {
+    return {};
   }
   const char *fusion = !config.fuseMultiUse   ? "as given "
                        : *config.fuseMultiUse ? "fused "
                                               : "not fused ";
   std::string text = fusion;
   text += constants == Constants::Symbolic ? "symbolic " : "evaluated ";
-  text += ir::toString(module);
+  text += ir::toString(module.get());
   auto known = formed.find(text);
   if (known == formed.end()) {
-    if (!runToFlow(module, config, constants)) {
-      mlirOperationDestroy(module);
-      module.ptr = nullptr;
+    if (!runToFlow(module.get(), config, constants)) {
+      module.reset();
     }
-    known = formed.emplace(std::move(text), module).first;
-  } else {
-    mlirOperationDestroy(module);
+    known = formed.emplace(std::move(text), std::move(module)).first;
   }
-  if (!known->second.ptr) {
-    return MlirOperation{nullptr};
+  if (!known->second) {
+    return {};
   }
-  module = mlirOperationClone(known->second);
+  module = ir::OwningOp::clone(known->second.get());
   if (config.inPlace != Configuration::None) {
-    updateInPlace(module, config.inPlace == Configuration::SingleUse);
-    if (!mlirOperationVerify(module)) {
-      mlirOperationDestroy(module);
-      return MlirOperation{nullptr};
+    updateInPlace(module.get(), config.inPlace == Configuration::SingleUse);
+    if (!mlirOperationVerify(module.get())) {
+      return {};
     }
   }
   return module;

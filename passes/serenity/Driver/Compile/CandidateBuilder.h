@@ -10,6 +10,7 @@
 #define SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
 
 #include "serenity/IREE/IreeC.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Rewrite/Rewrite.h"
 #include "serenity/Transforms/Rewrite/RewriteBand.h"
 
@@ -63,18 +64,17 @@ size_t numJoins(const Configuration &config);
 /// Makes candidates of one module.
 class CandidateBuilder {
 public:
-  /// `preprocessed` must outlive the maker and stays as it is. `flags` are
-  /// those of the session, by name, to be restored after each use.
+  /// `preprocessed` is a module at the end of the preprocessing phase. `flags`
+  /// are those of the session, by name, to be restored after each use.
   CandidateBuilder(iree_compiler_session_t *session,
                    const std::map<std::string, std::string> &flags,
-                   MlirOperation preprocessed);
-  ~CandidateBuilder();
+                   ir::OwningOp preprocessed);
   CandidateBuilder(const CandidateBuilder &) = delete;
   CandidateBuilder &operator=(const CandidateBuilder &) = delete;
 
   /// Whether candidates can be made from that module.
   bool has(Configuration::Storage storage) const {
-    return bases[storage].module.ptr;
+    return bool(bases[storage].module);
   }
   /// The furthest that it goes.
   Configuration::Storage furthestStorage() const;
@@ -88,7 +88,7 @@ public:
   /// Plans bands for that module, which costs no trial compilation.
   BandPlan planBands(Configuration::Storage storage,
                      const BandOptions &options) const {
-    return serenity::planBands(bases[storage].module, options);
+    return serenity::planBands(bases[storage].module.get(), options);
   }
   /// Adds a plan for the module of `storage`; returns its number.
   size_t addBandPlan(Configuration::Storage storage, BandPlan plan);
@@ -110,12 +110,12 @@ public:
   /// an estimate, leaves them to the module's initializers.
   enum class Constants { Evaluated, Symbolic };
 
-  /// The module at the end of the flow phase, owned by the caller; null if IREE
-  /// refuses the candidate. `outcome` receives what was rewritten. `stateLimit`
-  /// ends the search for the order of accumulations.
-  MlirOperation make(const Configuration &config, int64_t stateLimit,
-                     RewriteOutcome *outcome = nullptr,
-                     Constants constants = Constants::Evaluated);
+  /// The module at the end of the flow phase; empty if IREE refuses the
+  /// candidate. `outcome` receives what was rewritten. `stateLimit` ends the
+  /// search for the order of accumulations.
+  ir::OwningOp make(const Configuration &config, int64_t stateLimit,
+                    RewriteOutcome *outcome = nullptr,
+                    Constants constants = Constants::Evaluated);
 
   /// Joins of the parts of `candidate` that the model of accumulations has no
   /// objection to.
@@ -125,10 +125,10 @@ public:
   bool evaluates() const;
 
 private:
-  /// What candidates are made from, by `Configuration::Storage`; null if there
+  /// What candidates are made from, by `Configuration::Storage`; empty if there
   /// is no such.
   struct Base {
-    MlirOperation module = {};
+    ir::OwningOp module;
     std::vector<RewriteSite> sites;
     std::set<std::string> producers;
   };
@@ -137,17 +137,18 @@ private:
   struct Banded {
     Configuration::Storage storage = Configuration::AsGiven;
     BandPlan plan;
-    Base base; // null until a candidate asks for it
+    Base base; // empty until a candidate asks for it
   };
+  static Base makeBase(ir::OwningOp module);
   Base &baseOf(const Configuration &config);
 
-  MlirOperation rewrite(const Configuration &config, int64_t stateLimit,
-                        RewriteOutcome *outcome);
+  ir::OwningOp rewrite(const Configuration &config, int64_t stateLimit,
+                       RewriteOutcome *outcome);
   /// Runs IREE's phases on a module; false if it refuses the module.
   bool runToFlow(MlirOperation module, const Configuration &config,
                  Constants constants);
   bool setFlag(const std::string &name, const std::string &value);
-  void setBase(Configuration::Storage storage, MlirOperation module);
+  void setBase(Configuration::Storage storage, ir::OwningOp module);
   void makeQuantizedBases();
 
   iree_compiler_session_t *session;
@@ -156,10 +157,10 @@ private:
   std::vector<Banded> banded;
   /// Modules at the flow phase before dispatches overwrite operands, by the
   /// text that they were made from: other configurations often lead to the
-  /// same module, for which IREE is run once. Null: IREE refuses it. The text
+  /// same module, for which IREE is run once. Empty: IREE refuses it. The text
   /// has no large constants: modules that differ in those alone compute the
   /// same function in the same bytes, as all candidates do.
-  std::map<std::string, MlirOperation> formed;
+  std::map<std::string, ir::OwningOp> formed;
 };
 
 } // namespace serenity

@@ -102,7 +102,7 @@ describeCandidates(const std::string &function,
   for (const auto &[config, candidate] : search->tried()) {
     CandidateReport report = describe(config, *search);
     report.predictedBytes = candidate.estimate;
-    report.built = candidate.placed.ptr != nullptr;
+    report.built = bool(candidate.placed);
     auto peak = candidate.peaks.find(function);
     if (report.built && peak != candidate.peaks.end()) {
       report.transientPeakBytes = peak->second;

@@ -19,26 +19,8 @@ namespace serenity {
 
 namespace {
 
-/// Candidates that are candidates per module at most; the search ends there
-/// with the best.
-constexpr size_t maxCandidates = 18;
-
-/// IREE's time for a candidate grows with its dispatches. Of large modules
-/// fewer candidates are tried: none after so many dispatches in all, but always
-/// a few.
-constexpr int64_t maxDispatches = 5000;
-constexpr size_t minCandidates = 8;
-
 /// So many of the best by the estimate at flow level are taken to their slabs.
 constexpr size_t maxPlacedForms = 6;
-
-/// Rounds in which sites at the peak are rewritten, and how many candidates of
-/// each are taken to their slabs.
-constexpr int maxPeakRounds = 6;
-constexpr size_t maxPlacedPerRound = 2;
-
-/// Rounds in which producers are left unfused.
-constexpr int maxApartRounds = 3;
 
 /// States per estimate; the chosen candidate is solved without this limit.
 constexpr int64_t statesPerEstimate = 10000;
@@ -130,30 +112,16 @@ bool hasInitializer(MlirOperation module) {
 
 } // namespace
 
-CandidateSearch::~CandidateSearch() { forget(); }
-
 void CandidateSearch::forget() {
-  for (auto &item : candidates) {
-    for (MlirOperation module : {item.second.flow, item.second.placed}) {
-      if (module.ptr) {
-        mlirOperationDestroy(module);
-      }
-    }
-  }
   candidates.clear();
   placedFrom.clear();
   promising.clear();
   maker.reset();
   bandPlans.clear();
-  if (preprocessed.ptr) {
-    mlirOperationDestroy(preprocessed);
-    preprocessed.ptr = nullptr;
-  }
 }
 
-void CandidateSearch::startFrom(MlirOperation module) {
-  preprocessed = module;
-  maker.emplace(session, user.session, preprocessed);
+void CandidateSearch::startFrom(ir::OwningOp module) {
+  maker.emplace(session, user.session, std::move(module));
 }
 
 const std::vector<RewriteSite> &
@@ -165,8 +133,7 @@ CandidateSearch::sites(const Configuration &config) const {
 CandidateSearch::Candidate *
 CandidateSearch::placed(const Configuration &config) {
   auto it = candidates.find(config);
-  return it != candidates.end() && it->second.placed.ptr ? &it->second
-                                                         : nullptr;
+  return it != candidates.end() && it->second.placed ? &it->second : nullptr;
 }
 
 CandidateSearch::Candidate *
@@ -188,21 +155,20 @@ void CandidateSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
     quiet.emplace(context);
   }
   Candidate &entry = candidates[Configuration()];
-  entry.placed = mlirOperationClone(flow);
-  if (stream.toSlabs(entry.placed, &options, &entry.report, false)) {
-    entry.peaks = stream.peaks(entry.placed, options, options.offsets);
+  entry.placed = ir::OwningOp::clone(flow);
+  MlirOperation placed = entry.placed.get();
+  if (stream.toSlabs(placed, &options, &entry.report, false)) {
+    entry.peaks = stream.peaks(placed, options, options.offsets);
     entry.cost = cost(entry.peaks);
-    MlirOperation copy = mlirOperationClone(flow);
+    ir::OwningOp copy = ir::OwningOp::clone(flow);
     ir::SilenceDiagnostics silence(context);
-    entry.estimate = estimate(copy);
-    mlirOperationDestroy(copy);
+    entry.estimate = estimate(copy.get());
   } else {
     ir::emitWarning(
         mlirOperationGetLocation(flow),
         "IREE refuses the module in the order of serenity-schedule; "
         "keeping the stock order (please report this)");
-    mlirOperationDestroy(entry.placed);
-    entry.placed.ptr = nullptr;
+    entry.placed.reset();
   }
 }
 
@@ -254,11 +220,11 @@ CandidateSearch::estimateCandidate(const Configuration &config) {
   crashPoint("estimate");
   entry.flow = maker->make(config, statesPerOrder, &entry.rewrites,
                            CandidateBuilder::Constants::Symbolic);
-  if (entry.flow.ptr) {
-    entry.numDispatches = countDispatches(entry.flow);
+  if (MlirOperation flow = entry.flow.get(); flow.ptr) {
+    entry.numDispatches = countDispatches(flow);
     limit.addDispatches(entry.numDispatches);
-    entry.symbolic = maker->evaluates() && hasInitializer(entry.flow);
-    entry.estimate = estimate(entry.flow);
+    entry.symbolic = maker->evaluates() && hasInitializer(flow);
+    entry.estimate = estimate(flow);
   }
   return entry.estimate;
 }
@@ -293,20 +259,19 @@ std::optional<int64_t> CandidateSearch::estimate(MlirOperation flow) {
 bool CandidateSearch::remake(const Configuration &config, Candidate &entry,
                              int64_t stateLimit) {
   RewriteOutcome rewrites;
-  MlirOperation module = maker->make(config, stateLimit, &rewrites);
-  if (!module.ptr) {
+  ir::OwningOp module = maker->make(config, stateLimit, &rewrites);
+  if (!module) {
     return false;
   }
-  std::optional<int64_t> bytes = estimate(module);
-  bool keep = bytes && entry.estimate && *bytes <= *entry.estimate;
-  if (keep) {
-    std::swap(module, entry.flow);
-    entry.estimate = bytes;
-    entry.rewrites = rewrites;
-    entry.symbolic = false;
+  std::optional<int64_t> bytes = estimate(module.get());
+  if (!bytes || !entry.estimate || *bytes > *entry.estimate) {
+    return false;
   }
-  mlirOperationDestroy(module);
-  return keep;
+  entry.flow = std::move(module);
+  entry.estimate = bytes;
+  entry.rewrites = std::move(rewrites);
+  entry.symbolic = false;
+  return true;
 }
 
 /// Takes a candidate through our stream prefix to the bytes of its slabs.
@@ -317,7 +282,7 @@ CandidateSearch::placeCandidate(const Configuration &config) {
     return std::nullopt; // not tried: a limit was met
   }
   Candidate &entry = known->second;
-  if (entry.placed.ptr || !entry.flow.ptr || limit.expired()) {
+  if (entry.placed || !entry.flow || limit.expired()) {
     return entry.cost;
   }
   ir::SilenceDiagnostics silence(context);
@@ -334,11 +299,11 @@ CandidateSearch::placeCandidate(const Configuration &config) {
     return entry.cost;
   }
   // Other configurations may lead to the same module.
-  auto same = placedFrom.emplace(ir::toString(entry.flow), config);
+  auto same = placedFrom.emplace(ir::toString(entry.flow.get()), config);
   if (!same.second) {
     const Candidate &twin = candidates.at(same.first->second);
-    if (twin.placed.ptr) {
-      entry.placed = mlirOperationClone(twin.placed);
+    if (twin.placed) {
+      entry.placed = ir::OwningOp::clone(twin.placed.get());
       entry.report = twin.report;
       entry.peaks = twin.peaks;
       entry.cost = twin.cost;
@@ -351,14 +316,15 @@ CandidateSearch::placeCandidate(const Configuration &config) {
 
 /// From the flow phase to the slabs.
 void CandidateSearch::layOut(Candidate &entry) {
-  entry.placed = mlirOperationClone(entry.flow);
+  entry.placed = ir::OwningOp::clone(entry.flow.get());
+  MlirOperation placed = entry.placed.get();
   Options quick = limited(
       options,
       scaledStates(std::clamp(statesOfPlacedCandidates - placedStates,
                               statesPerEstimate, statesPerPlacedCandidate),
                    entry.numDispatches));
   entry.report = ModuleReport();
-  bool ok = stream.toSlabs(entry.placed, &quick, &entry.report, false);
+  bool ok = stream.toSlabs(placed, &quick, &entry.report, false);
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {
       placedStates += region.states;
@@ -366,7 +332,7 @@ void CandidateSearch::layOut(Candidate &entry) {
   }
   entry.cost = std::nullopt;
   if (ok) {
-    entry.peaks = stream.peaks(entry.placed, quick, options.offsets);
+    entry.peaks = stream.peaks(placed, quick, options.offsets);
     entry.cost = cost(entry.peaks);
   }
 }
@@ -380,283 +346,26 @@ void CandidateSearch::refine(Candidate &entry) {
       proved &= region.optimal || !region.leftAlone.empty();
     }
   }
-  if (proved || !entry.flow.ptr || limit.expired()) {
+  if (proved || !entry.flow || limit.expired()) {
     return;
   }
   ir::SilenceDiagnostics silence(context);
   Stopwatch watch(report, "refined_candidate");
   Candidate again;
-  MlirOperation module = mlirOperationClone(entry.flow);
+  again.placed = ir::OwningOp::clone(entry.flow.get());
   Options thorough = limited(
       options, scaledStates(statesOfChosenCandidate, entry.numDispatches));
-  if (stream.toSlabs(module, &thorough, &again.report, false)) {
-    again.peaks = stream.peaks(module, thorough, options.offsets);
-    again.cost = cost(again.peaks);
-    if (again.cost && entry.cost && *again.cost <= *entry.cost) {
-      std::swap(module, entry.placed);
-      entry.report = again.report;
-      entry.peaks = again.peaks;
-      entry.cost = again.cost;
-    }
+  if (!stream.toSlabs(again.placed.get(), &thorough, &again.report, false)) {
+    return;
   }
-  mlirOperationDestroy(module);
-}
-
-/// Looks for the candidate of least cost: dispatch formation and all rewrites
-/// or none together first, then groups of sites, then single sites.
-Configuration CandidateSearch::search(RewriteMode mode) {
-  Configuration best; // the stock candidate, placed already
-  asked = {best};
-  askedDispatches = 0;
-  promising.clear();
-  if (!maker) {
-    return best;
+  again.peaks = stream.peaks(again.placed.get(), thorough, options.offsets);
+  again.cost = cost(again.peaks);
+  if (again.cost && entry.cost && *again.cost <= *entry.cost) {
+    entry.placed = std::move(again.placed);
+    entry.report = std::move(again.report);
+    entry.peaks = std::move(again.peaks);
+    entry.cost = again.cost;
   }
-  std::optional<int64_t> bestEstimate = candidates[best].estimate;
-  auto enough = [&] {
-    return asked.size() >= maxCandidates ||
-           (asked.size() >= minCandidates && askedDispatches > maxDispatches);
-  };
-  auto better = [&](const Configuration &config) {
-    if (enough() && !asked.count(config)) {
-      return false;
-    }
-    std::optional<int64_t> known = estimateCandidate(config);
-    if (asked.insert(config).second) {
-      askedDispatches += candidates[config].numDispatches;
-    }
-    if (!known || (bestEstimate && *known > *bestEstimate) ||
-        (bestEstimate && *known == *bestEstimate &&
-         numRewrites(config) >= numRewrites(best))) {
-      return false;
-    }
-    best = config;
-    bestEstimate = known;
-    return true;
-  };
-  // Of a quantized network the rewrites are those of its integer arithmetic.
-  Configuration::Storage storage = maker->furthestStorage();
-  size_t numSites = maker->sites(storage).size();
-  bool rewrite = mode != RewriteMode::Off && numSites > 0;
-  // A flag of the user's own is not ours to vary.
-  bool multiUse =
-      !user.has("iree-dispatch-creation-fuse-multi-use") &&
-      user.session.count("iree-dispatch-creation-fuse-multi-use") &&
-      user.session.at("iree-dispatch-creation-fuse-multi-use") != "false";
-  // Sites of these kinds; those that pay in few places are left to
-  // rewriteAtPeak.
-  auto sitesOf = [&](std::vector<RewriteKind> kinds) {
-    std::vector<bool> chosen(numSites);
-    for (size_t i = 0; i < numSites; ++i) {
-      const RewriteSite &site = maker->sites(storage)[i];
-      chosen[i] = !site.padsOnly && std::find(kinds.begin(), kinds.end(),
-                                              site.kind) != kinds.end();
-    }
-    return chosen;
-  };
-  auto tryFusions = [&](const std::vector<bool> &sites,
-                        Configuration::Storage storage) {
-    for (bool separate : {false, true}) {
-      Configuration config;
-      config.storage = storage;
-      config.sites = sites;
-      config.inPlace = Configuration::LastUse;
-      if (separate) {
-        if (!multiUse) {
-          continue;
-        }
-        config.fuseMultiUse = false;
-      }
-      better(config);
-    }
-  };
-  if (rewrite && mode == RewriteMode::Always) {
-    bestEstimate = std::nullopt; // whatever the bytes say
-    tryFusions(std::vector<bool>(numSites, true), storage);
-  } else {
-    if (maker->has(Configuration::Integers)) {
-      tryFusions({}, Configuration::Integers);
-    }
-    if (rewrite) {
-      // The paper's kinds and sums first, then products piece by piece too.
-      tryFusions(sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
-                          RewriteKind::Sum}),
-                 storage);
-      promising.push_back(best);
-      // Also where these alone were not better: pieces may make them so.
-      const std::vector<bool> split =
-          sitesOf({RewriteKind::ChannelWise, RewriteKind::KernelWise,
-                   RewriteKind::Sum});
-      for (std::vector<RewriteKind> kinds :
-           {std::vector<RewriteKind>{RewriteKind::Overwrite},
-            {RewriteKind::Stream},
-            {RewriteKind::Stream, RewriteKind::Overwrite}}) {
-        std::vector<bool> pieces = sitesOf(kinds);
-        Configuration config = best;
-        config.storage = storage;
-        config.inPlace = Configuration::LastUse;
-        config.sites = split;
-        bool any = false;
-        for (size_t i = 0; i < numSites; ++i) {
-          any |= pieces[i];
-          config.sites[i] = config.sites[i] || pieces[i];
-        }
-        if (any) {
-          config.deepStreams = false;
-          better(config);
-          if (kinds.front() == RewriteKind::Overwrite) {
-            promising.push_back(config);
-          } else {
-            config.deepStreams = true;
-            better(config);
-          }
-        }
-      }
-    }
-    if (!rewrite || numRewrites(best) == 0) {
-      tryFusions({}, storage);
-    }
-  }
-  for (Configuration::InPlace inPlace :
-       {Configuration::SingleUse, Configuration::None}) {
-    Configuration config = best;
-    config.inPlace = inPlace;
-    better(config);
-  }
-  if (!rewrite || mode == RewriteMode::Always) {
-    return unfuseAtPeak(placeBest(rewrite));
-  }
-  // Fewer rewrites at the same peak, or a lower peak with fewer.
-  auto without = [&](const std::vector<size_t> &drop) {
-    Configuration config = best;
-    bool any = false;
-    for (size_t i : drop) {
-      if (i < config.sites.size() && config.sites[i]) {
-        config.sites[i] = false;
-        any = true;
-      }
-    }
-    return any && better(config);
-  };
-  for (RewriteKind kind :
-       {RewriteKind::Stream, RewriteKind::Overwrite, RewriteKind::Sum,
-        RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
-    std::vector<bool> ofKind = sitesOf({kind});
-    std::vector<size_t> group;
-    for (size_t i = 0; i < numSites; ++i) {
-      if (ofKind[i]) {
-        group.push_back(i);
-      }
-    }
-    without(group);
-  }
-  // Halves, quarters, ... of the sites that are left.
-  for (size_t parts = 2; !enough(); parts *= 2) {
-    std::vector<size_t> left;
-    for (size_t i = 0; i < best.sites.size(); ++i) {
-      if (best.sites[i]) {
-        left.push_back(i);
-      }
-    }
-    if (left.empty()) {
-      break;
-    }
-    size_t length = std::max<size_t>(1, (left.size() + parts - 1) / parts);
-    for (size_t first = 0; first < left.size(); first += length) {
-      without(std::vector<size_t>(left.begin() + first,
-                                  left.begin() +
-                                      std::min(first + length, left.size())));
-    }
-    if (length == 1) {
-      break;
-    }
-  }
-  // Bands first, while trial compilations are left: where they halve the peak,
-  // other rewrites of the whole network do not reach them.
-  Configuration placedBest = placeBest(false);
-  Configuration banded = tryBands(placedBest);
-  auto costOf = [&](const Configuration &config) {
-    Candidate *entry = placed(config);
-    return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
-  };
-  if (banded.bands > 0 && costOf(banded) <= costOf(placedBest) / 2) {
-    // No joins: each would be made in every band, at the cost of a trial.
-    return dropSites(banded);
-  }
-  best = rewriteAtPeak(placedBest);
-  if (placedBest.storage != Configuration::AsGiven &&
-      placedBest.storage != storage && numRewrites(best) == 0) {
-    best = rewriteRaised(best, storage);
-  }
-  best = unfuseAtPeak(best);
-  return costOf(banded) < costOf(best) ? dropSites(banded)
-                                       : joinParts(dropSites(best));
-}
-
-/// The same candidate of the module that rewrites reach, rewritten at its peak;
-/// `best` where that needs no less.
-Configuration CandidateSearch::rewriteRaised(const Configuration &best,
-                                             Configuration::Storage storage) {
-  Configuration raised = best;
-  raised.storage = storage;
-  raised.sites.clear();
-  raised.unfused.clear();
-  asked.insert(raised);
-  estimateCandidate(raised);
-  if (!placeCandidate(raised)) {
-    return best;
-  }
-  raised = rewriteAtPeak(raised);
-  return *placed(raised)->cost < *placed(best)->cost ? raised : best;
-}
-
-/// Where the operations come from that have to do with what is live at the
-/// peak of a region: they run there or touch a buffer that lives across it.
-std::set<std::string>
-CandidateSearch::placesAtPeak(const Candidate &entry) const {
-  MlirOperation module = mlirOperationClone(entry.placed);
-  ModuleReport packed;
-  runPack(module, options, &packed);
-  mlirOperationDestroy(module);
-  std::set<std::string> places;
-  for (const FunctionReport &function : packed.functions) {
-    for (const RegionReport &region : function.regions) {
-      auto peak =
-          std::max_element(region.liveBytes.begin(), region.liveBytes.end());
-      int64_t step = peak - region.liveBytes.begin();
-      auto touches = [&](const std::vector<AccessReport> &accesses) {
-        return std::any_of(
-            accesses.begin(), accesses.end(), [&](const AccessReport &access) {
-              const BufferReport &buffer = region.buffers[access.buffer];
-              return buffer.first <= step && step <= buffer.last;
-            });
-      };
-      for (const OperationReport &operation : region.operations) {
-        if (operation.step == step || touches(operation.defs) ||
-            touches(operation.uses)) {
-          places.insert(operation.location);
-        }
-      }
-    }
-  }
-  return places;
-}
-
-/// Whether the operation at `location` is part of a dispatch at one of
-/// `places`: that may carry the locations of all that it is made of.
-static bool isAt(const std::string &location,
-                 const std::set<std::string> &places) {
-  std::string bare = location.substr(4, location.size() - 5); // in "loc()"
-  // Reports name the place in a callee that was inlined, not the call.
-  const std::string call = "callsite(";
-  while (bare.compare(0, call.size(), call) == 0) {
-    bare = bare.substr(call.size());
-    bare = bare.substr(0, bare.find(" at "));
-  }
-  return std::any_of(places.begin(), places.end(),
-                     [&](const std::string &place) {
-                       return place.find(bare) != std::string::npos;
-                     });
 }
 
 bool CandidateSearch::promisesMore(const Configuration &a,
@@ -686,109 +395,6 @@ Configuration CandidateSearch::leastOf(const Configuration &best,
     }
   }
   return least;
-}
-
-/// Rewrites what has to do with the peak, kind by kind and all together, as
-/// long as that lowers it. Of large networks this finds the few sites that
-/// matter, which groups of all sites do not single out.
-Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
-  for (int round = 0; round < maxPeakRounds; ++round) {
-    Candidate *known = placed(best);
-    if (!known || !known->cost) {
-      break;
-    }
-    std::set<std::string> places = placesAtPeak(*known);
-    const std::vector<RewriteSite> &all = maker->sites(best);
-    using Wanted = bool (*)(const RewriteSite &);
-    static constexpr Wanted groups[] = {
-        [](const RewriteSite &site) {
-          return site.kind == RewriteKind::ChannelWise ||
-                 site.kind == RewriteKind::KernelWise ||
-                 site.kind == RewriteKind::Sum;
-        },
-        [](const RewriteSite &site) {
-          return site.kind == RewriteKind::Overwrite;
-        },
-        [](const RewriteSite &site) {
-          return site.kind == RewriteKind::Stream && !site.padsOnly;
-        },
-        [](const RewriteSite &site) { return site.padsOnly; },
-        [](const RewriteSite &site) {
-          return site.kind == RewriteKind::KernelStream;
-        },
-        [](const RewriteSite &) { return true; },
-    };
-    std::vector<bool> atPeak;
-    for (const RewriteSite &site : all) {
-      atPeak.push_back(isAt(site.location, places));
-    }
-    std::vector<Configuration> configs;
-    for (Wanted wanted : groups) {
-      Configuration config = best;
-      config.inPlace = Configuration::LastUse;
-      config.sites.resize(all.size());
-      bool streams = false;
-      for (size_t i = 0; i < all.size(); ++i) {
-        if (!config.sites[i] && atPeak[i] && wanted(all[i])) {
-          config.sites[i] = true;
-          streams |= all[i].kind == RewriteKind::Stream ||
-                     all[i].kind == RewriteKind::KernelStream;
-        }
-      }
-      for (bool deep : {best.deepStreams, true}) {
-        config.deepStreams = deep;
-        if (deep && !best.deepStreams && !streams) {
-          continue;
-        }
-        if (numRewrites(config) > numRewrites(best) &&
-            asked.insert(config).second && estimateCandidate(config)) {
-          configs.push_back(config);
-        }
-      }
-    }
-    Configuration least = leastOf(best, std::move(configs), maxPlacedPerRound);
-    if (numRewrites(least) == numRewrites(best)) {
-      break;
-    }
-    best = least;
-  }
-  return best;
-}
-
-/// Fusion at the level of single operations: leaves producers unfused that have
-/// to do with the peak, as long as that lowers it.
-Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
-  // A flag of the user's own about fusion wins.
-  for (const auto &flag : user.session) {
-    if (flag.first.compare(0, 23, "iree-dispatch-creation-") == 0 &&
-        flag.first.find("fus") != std::string::npos && user.has(flag.first)) {
-      return best;
-    }
-  }
-  for (int round = 0; round < maxApartRounds; ++round) {
-    Candidate *known = placed(best);
-    if (!known || !known->cost) {
-      break;
-    }
-    Configuration config = best;
-    std::set<std::string> places = placesAtPeak(*known);
-    for (const std::string &site : maker->unfusableProducers(best)) {
-      if (isAt(site, places)) {
-        config.unfused.insert(site);
-      }
-    }
-    if (config.unfused.size() == best.unfused.size() ||
-        !asked.insert(config).second) {
-      break;
-    }
-    estimateCandidate(config);
-    std::optional<int64_t> bytes = placeCandidate(config);
-    if (!bytes || *bytes >= *known->cost) {
-      break;
-    }
-    best = config;
-  }
-  return best;
 }
 
 /// The candidate of least cost among the best estimates and the stock

@@ -13,6 +13,7 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/Driver/Compile/WorkLimit.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
 
@@ -28,10 +29,10 @@ namespace serenity {
 class CandidateSearch {
 public:
   struct Candidate {
-    MlirOperation flow = {};   // null if IREE refused the candidate
+    ir::OwningOp flow;         // empty if IREE refused the candidate
     bool symbolic = false;     // flow has constants left to evaluate
     int64_t numDispatches = 0; // in flow
-    MlirOperation placed = {}; // with laid out slabs; null if not taken so far
+    ir::OwningOp placed;       // with laid out slabs; empty if not taken so far
     Peaks peaks;
     std::optional<int64_t> estimate; // at flow level
     std::optional<int64_t> cost;     // of the slabs
@@ -46,13 +47,12 @@ public:
                   ModuleReport &report, WorkLimit &limit)
       : session(session), user(user), options(options), stream(stream),
         watched(watched), report(report), limit(limit) {}
-  ~CandidateSearch();
   CandidateSearch(const CandidateSearch &) = delete;
   CandidateSearch &operator=(const CandidateSearch &) = delete;
 
-  /// Takes over `module`, at the end of the preprocessing phase, to make other
-  /// candidates from; without it the stock candidate is all there is.
-  void startFrom(MlirOperation module);
+  /// Makes other candidates from `module`, at the end of the preprocessing
+  /// phase; without it the stock candidate is all there is.
+  void startFrom(ir::OwningOp module);
 
   /// The stock candidate in our order, first of all. `leastStock` are the peaks
   /// that no function may exceed.
@@ -99,18 +99,46 @@ private:
   /// The order in which candidates that were estimated are taken to their
   /// slabs: of least estimate, then of fewest rewrites.
   bool promisesMore(const Configuration &a, const Configuration &b) const;
-  Configuration unfuseAtPeak(Configuration best);
-  Configuration tryBands(Configuration best);
-  const std::vector<size_t> &planBands(Configuration::Storage storage);
-  Configuration rewriteAtPeak(Configuration best);
-  Configuration rewriteRaised(const Configuration &best,
-                              Configuration::Storage storage);
   std::set<std::string> placesAtPeak(const Candidate &entry) const;
-  Configuration dropSites(Configuration best);
-  Configuration joinParts(Configuration best);
+  int64_t costOf(const Configuration &config);
   std::optional<int64_t> leastCost() const;
   bool isNarrower(const Configuration &config, const Configuration &than);
   std::optional<int64_t> cost(const Peaks &peaks) const;
+
+  // --- strategies by estimate: they improve on the incumbent ---
+  /// In which modes a strategy runs.
+  enum class When { Any, RewritingAuto, RewritingAlways, NotRewritingAlways };
+  bool applies(When when, bool always) const;
+  struct EstimateStrategy {
+    void (CandidateSearch::*run)();
+    When when;
+  };
+  static const EstimateStrategy byEstimate[];
+  void rewriteEverything();
+  void storeIntegers();
+  void rewriteKinds();
+  void rewriteNothing();
+  void restrictInPlace();
+  void dropKinds();
+  void dropHalves();
+  bool mayVaryMultiUse() const;
+  bool enough() const;
+  bool improve(const Configuration &config);
+  void tryFusions(const std::vector<bool> &sites,
+                  Configuration::Storage storage);
+  void leaveOut(const std::vector<size_t> &drop);
+  std::vector<bool> sitesOf(const std::vector<RewriteKind> &kinds) const;
+
+  // --- strategies by cost: they return a candidate that needs less, or `best`
+  using CostStrategy = Configuration (CandidateSearch::*)(Configuration best);
+  static const CostStrategy byCost[];
+  Configuration rewriteAtPeak(Configuration best);
+  Configuration rewriteRaised(Configuration best);
+  Configuration unfuseAtPeak(Configuration best);
+  Configuration tryBands(Configuration best);
+  const std::vector<size_t> &planBands(Configuration::Storage storage);
+  Configuration dropSites(Configuration best);
+  Configuration joinParts(Configuration best);
 
   iree_compiler_session_t *session;
   const UserFlags &user;
@@ -120,7 +148,6 @@ private:
   ModuleReport &report;
   WorkLimit &limit;
   MlirContext context = {};
-  MlirOperation preprocessed = {};
   mutable std::optional<CandidateBuilder> maker;
   /// Numbers of the band plans, once they are made, by the module they are for.
   std::map<Configuration::Storage, std::vector<size_t>> bandPlans;
@@ -133,6 +160,12 @@ private:
   /// Those that the present search has asked for, and their dispatches.
   std::set<Configuration> asked;
   int64_t askedDispatches = 0;
+  /// The candidate of least estimate in the present search.
+  Configuration incumbent;
+  std::optional<int64_t> incumbentEstimate;
+  /// The module that rewrites reach, and whether there are any.
+  Configuration::Storage furthest = Configuration::AsGiven;
+  bool rewrites = false;
   /// States of the searches for the slabs of candidates so far.
   int64_t placedStates = 0;
   /// Candidates whose order of accumulations may improve with more states than

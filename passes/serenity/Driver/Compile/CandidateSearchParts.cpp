@@ -22,7 +22,7 @@ static constexpr int maxJoinRounds = 8;
 /// Dispatches, copies and fills of all regions of a candidate in its slabs.
 static int64_t numCommands(const CandidateSearch::Candidate &entry) {
   int64_t count = 0;
-  ir::walk(entry.placed, [&](MlirOperation op) {
+  ir::walk(entry.placed.get(), [&](MlirOperation op) {
     count += ir::isa(op, "stream.cmd.dispatch") ||
              ir::isa(op, "stream.cmd.copy") || ir::isa(op, "stream.cmd.fill");
   });

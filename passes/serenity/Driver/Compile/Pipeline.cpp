@@ -17,8 +17,10 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/Summary.h"
 #include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/Driver/Compile/VariantChoice.h"
 #include "serenity/Driver/Compile/WorkLimit.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
 #include "serenity/Transforms/Passes.h"
@@ -95,19 +97,36 @@ private:
   bool attempt(std::string &error, const std::function<bool()> &step);
   /// The module as stock, with laid out slabs, and what it needs.
   struct StockCandidate {
-    MlirOperation module;
+    ir::OwningOp module;
     Peaks peaks;
     Peaks withResults;
     Peaks offsetPeaks; // laid out anew by us
     ModuleReport slabs;
   };
   bool makeStock(StockCandidate &stock);
+  /// The module in our order, if there is one.
+  struct OwnCandidate {
+    bool mayChange = false; // otherwise the module is compiled as stock
+    bool searched = false;
+    std::optional<BudgetLadder> ladder; // under a budget
+    Configuration config;
+    CandidateSearch::Candidate *candidate = nullptr;
+  };
+  void searchCandidate(const StockCandidate &stock, OwnCandidate &own,
+                       CandidateSearch &search);
+  void describeChoice(const StockCandidate &stock, const OwnCandidate &own,
+                      const CandidateSearch &search,
+                      const VariantChoice &choice);
+  void describeRewrites(const OwnCandidate &own, const CandidateSearch &search);
+  void keepRegions(const ModuleReport &from, const VariantChoice &choice);
+  bool applyChoice(StockCandidate &stock, const OwnCandidate &own,
+                   const VariantChoice &choice);
   bool scheduleStream(CandidateSearch &search);
   void remarkOnUserFlags();
   void remarkOnLimits();
   ModuleReport describeStock(MlirOperation stock) const;
   bool finishSlabs(MlirOperation module, bool visible);
-  void adopt(MlirOperation clone);
+  void adopt(ir::OwningOp clone);
   void takeModule();
 
   iree_compiler_invocation_t *inv;
@@ -163,8 +182,9 @@ ModuleReport Pipeline::describeStock(MlirOperation stock) const {
 }
 
 /// Moves the contents of `clone` into the invocation's module.
-void Pipeline::adopt(MlirOperation clone) {
+void Pipeline::adopt(ir::OwningOp owned) {
   MlirOperation module = state.module;
+  MlirOperation clone = owned.get();
   std::vector<MlirOperation> old = ir::operations(ir::body(module));
   for (auto it = old.rbegin(); it != old.rend(); ++it) {
     mlirOperationDestroy(*it);
@@ -187,7 +207,6 @@ void Pipeline::adopt(MlirOperation clone) {
     mlirOperationSetAttributeByName(module, mlirIdentifierStr(named.name),
                                     named.attribute);
   }
-  mlirOperationDestroy(clone);
 }
 
 /// Says which limit ended the search, if one did.
@@ -223,17 +242,17 @@ bool Pipeline::makeStock(StockCandidate &stock) {
   if (flags.schedule || watched) {
     silence.emplace(mlirOperationGetContext(flow));
   }
-  stock.module = mlirOperationClone(flow);
-  if (!stream.toSlabs(stock.module, nullptr, nullptr, false)) {
-    mlirOperationDestroy(stock.module);
+  stock.module = ir::OwningOp::clone(flow);
+  MlirOperation module = stock.module.get();
+  if (!stream.toSlabs(module, nullptr, nullptr, false)) {
     return false;
   }
   CrashGuard guard("the layout of the stock candidate");
   crashPoint("stock");
-  stock.peaks = stream.peaks(stock.module, options, PackAlgorithm::Iree,
-                             &stock.withResults);
-  stock.offsetPeaks = stream.peaks(stock.module, options, options.offsets);
-  stock.slabs = describeStock(stock.module);
+  stock.peaks =
+      stream.peaks(module, options, PackAlgorithm::Iree, &stock.withResults);
+  stock.offsetPeaks = stream.peaks(module, options, options.offsets);
+  stock.slabs = describeStock(module);
   return true;
 }
 
@@ -256,211 +275,234 @@ void takeOverProofs(const FunctionReport &ours, FunctionReport &chosen) {
   }
 }
 
+/// Looks for the candidate in our order: the stock configuration, then others,
+/// unless there is nothing to gain.
+void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
+                               CandidateSearch &search) {
+  MlirOperation flow = state.module;
+  const bool needsMemory =
+      std::any_of(stock.peaks.begin(), stock.peaks.end(), [](const auto &item) {
+        return !item.second || *item.second > 0;
+      });
+  if (!own.mayChange || !needsMemory) {
+    return;
+  }
+  // Under a budget no more is done than is needed to fit.
+  if (flags.memoryBudgetBytes && options.rewrite != RewriteMode::Always) {
+    Stopwatch watch(report, "budget");
+    own.ladder.emplace(stock.module.get(), *flags.memoryBudgetBytes, options,
+                       stream);
+    if (own.ladder->fitsInStockOrder()) {
+      return;
+    }
+  }
+  own.searched = true;
+  remarkOnUserFlags();
+  remarkOnDynamicSizes(flow);
+  Peaks leastStock = stock.peaks;
+  for (auto &item : leastStock) {
+    const std::optional<int64_t> &offsets = stock.offsetPeaks.at(item.first);
+    if (item.second && offsets) {
+      item.second = std::min(*item.second, *offsets);
+    }
+  }
+  search.placeStock(flow, leastStock);
+  own.config = own.ladder
+                   ? own.ladder->chooseCandidate(search, /*refine=*/!watched)
+                   : search.search(options.rewrite);
+  own.candidate = search.placed(own.config);
+  if (own.candidate && !own.ladder && !watched) {
+    search.refine(*own.candidate);
+  }
+  remarkOnLimits();
+}
+
+/// Notes for the report what every function needs as stock and which candidates
+/// there were.
+void Pipeline::describeChoice(const StockCandidate &stock,
+                              const OwnCandidate &own,
+                              const CandidateSearch &search,
+                              const VariantChoice &choice) {
+  for (const auto &[name, stockPeak] : stock.peaks) {
+    FunctionReport &entry = functionReport(report, name);
+    entry.stockTransientPeakBytes = stockPeak;
+    auto withResults = stock.withResults.find(name); // and inputs, later
+    entry.stockCallPeakBytes = withResults == stock.withResults.end()
+                                   ? std::nullopt
+                                   : withResults->second;
+    for (const FunctionReport &slabs : stock.slabs.functions) {
+      if (slabs.name == name) {
+        entry.stockRegions = slabs.regions;
+        entry.stockOverwrittenInputs = slabs.overwrittenInputs;
+      }
+    }
+    std::optional<std::optional<int64_t>> offsetPeak;
+    if (own.mayChange) {
+      offsetPeak = stock.offsetPeaks.at(name);
+    }
+    const Variant variant = choice.variants.at(name);
+    entry.used = meansOf(variant, own.config, name, search, options);
+    entry.candidates = describeCandidates(name, stockPeak, offsetPeak,
+                                          own.candidate ? &search : nullptr,
+                                          variant, own.config);
+  }
+}
+
+/// Notes the rewrites of the candidate for the report.
+void Pipeline::describeRewrites(const OwnCandidate &own,
+                                const CandidateSearch &search) {
+  if (!own.candidate || own.config.isStock()) {
+    return;
+  }
+  if (const BandPlan *plan = search.bandPlan(own.config)) {
+    for (const BandSite &site : plan->sites) {
+      report.rewrites.push_back({site.from, site.function, "band", site.count,
+                                 site.bytesBefore, site.bytesAfter});
+    }
+  }
+  const std::vector<RewriteSite> &sites = search.sites(own.config);
+  const std::vector<int64_t> &parts = own.candidate->rewrites.parts;
+  for (size_t i = 0; i < std::min(sites.size(), parts.size()); ++i) {
+    const RewriteSite &site = sites[i];
+    if (parts[i] > 0) {
+      report.rewrites.push_back(
+          {site.location, site.function, rewriteKindName(site.kind), parts[i],
+           site.bytesBefore, site.bytesAfter, site.element});
+    }
+  }
+}
+
+/// Takes over the regions of the functions that are compiled like that.
+void Pipeline::keepRegions(const ModuleReport &from,
+                           const VariantChoice &choice) {
+  for (const FunctionReport &function : from.functions) {
+    auto chosen = choice.variants.find(function.name);
+    if (chosen == choice.variants.end() || chosen->second == Variant::Ours) {
+      functionReport(report, function.name).regions = function.regions;
+    }
+  }
+}
+
+/// Marks what every function is to be.
+static void markVariants(MlirOperation module, const VariantChoice &choice) {
+  const bool anyChange =
+      choice.any(Variant::Ours) || choice.any(Variant::Offsets);
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    std::string name = ir::stringAttr(function, "sym_name").value_or("");
+    auto it = choice.variants.find(name);
+    if (it != choice.variants.end() && it->second != Variant::Ours &&
+        (ir::isa(function, "util.func") || ir::isa(function, "func.func"))) {
+      attributes::setKept(function, it->second == Variant::Stock
+                                        ? attributes::Kept::OrderAndOffsets
+                                        : attributes::Kept::Order);
+    } else if (ir::isa(function, "util.initializer") && !anyChange) {
+      attributes::setKept(function, attributes::Kept::OrderAndOffsets);
+    }
+  }
+}
+
+/// Brings the module to laid out slabs in the chosen variants. The candidate in
+/// our order is taken over as a whole or function by function.
+bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
+                           const VariantChoice &choice) {
+  MlirOperation flow = state.module;
+  const bool anyOurs = choice.any(Variant::Ours);
+  const bool takeOver = own.candidate && anyOurs &&
+                        (choice.allOurs(stock.peaks) || !own.config.isStock());
+  if (takeOver && !own.config.isStock()) {
+    chosenConfiguration = own.config;
+  }
+  if (takeOver && !watched) {
+    stock.module.reset();
+    adopt(std::move(own.candidate->placed));
+    keepRegions(own.candidate->report, choice);
+    return finishSlabs(flow, /*visible=*/false);
+  }
+  if (takeOver && !own.config.isStock()) {
+    adopt(std::move(own.candidate->flow));
+  }
+  // The stock candidate ran in silence; with none of ours after it, what IREE
+  // has to say was not heard yet.
+  const bool unheard = flags.schedule && !own.searched && !watched;
+  if (!anyOurs && !watched && !unheard) {
+    adopt(std::move(stock.module));
+    markVariants(flow, choice);
+  } else {
+    stock.module.reset();
+    markVariants(flow, choice);
+    Stopwatch watch(report, "chosen_candidate");
+    ModuleReport again;
+    // Remarks were emitted when the variant was tried.
+    std::optional<ir::SilenceDiagnostics> silence;
+    if (!watched && !unheard) {
+      silence.emplace(mlirOperationGetContext(flow));
+    }
+    if (!stream.toSlabs(flow, anyOurs ? &options : nullptr, &again, watched)) {
+      return false;
+    }
+    keepRegions(again, choice);
+  }
+  if (!finishSlabs(flow, watched)) {
+    return false;
+  }
+  ModuleReport proved = own.candidate && own.config.isStock()
+                            ? own.candidate->report
+                            : ModuleReport();
+  for (const auto &[name, variant] : choice.variants) {
+    if (variant != Variant::Ours) {
+      takeOverProofs(functionReport(proved, name),
+                     functionReport(report, name));
+    }
+  }
+  return true;
+}
+
 /// Chooses the variant of every function and brings the module to laid out
 /// slabs.
 bool Pipeline::scheduleStream(CandidateSearch &search) {
   MlirOperation flow = state.module;
-  MlirContext context = mlirOperationGetContext(flow);
-  StockCandidate measured;
-  if (!makeStock(measured)) {
+  StockCandidate stock;
+  if (!makeStock(stock)) {
     // IREE refuses the module: let it say so.
     changed = false;
     return (flags.schedule || watched) &&
            stream.toSlabs(flow, nullptr, nullptr, true);
   }
-  MlirOperation stock = measured.module;
-  Peaks &stockPeaks = measured.peaks;
-  Peaks &offsetPeaks = measured.offsetPeaks;
   CrashGuard guard("the choice among candidates");
   crashPoint("choice");
   limit.start();
+  OwnCandidate own;
   // Offsets of ours are safe at calls only where no two have one callee.
-  bool mayChange = freedom != Freedom::None && canCloneCallees(stock);
-  if (freedom != Freedom::None && !mayChange) {
+  own.mayChange =
+      freedom != Freedom::None && canCloneCallees(stock.module.get());
+  if (freedom != Freedom::None && !own.mayChange) {
     ir::emitRemark(mlirOperationGetLocation(flow),
                    "falling back to the stock pipeline: functions that are not "
                    "inlined call themselves or one another too often for one "
                    "copy per call");
   }
-  changed = mayChange;
-  Peaks leastStock = stockPeaks;
-  for (auto &item : leastStock) {
-    if (item.second && offsetPeaks[item.first]) {
-      item.second = std::min(*item.second, *offsetPeaks[item.first]);
-    }
-  }
-
-  // Ours: the stock candidate in our order, then other candidates; unless there
-  // is nothing to gain.
-  Configuration config;
-  CandidateSearch::Candidate *own = nullptr;
-  bool needsMemory =
-      std::any_of(stockPeaks.begin(), stockPeaks.end(), [](const auto &item) {
-        return !item.second || *item.second > 0;
-      });
-  // Under a budget no more is done than is needed to fit.
-  std::optional<BudgetLadder> ladder;
-  if (flags.memoryBudgetBytes && mayChange && needsMemory &&
-      options.rewrite != RewriteMode::Always) {
-    Stopwatch watch(report, "budget");
-    ladder.emplace(stock, *flags.memoryBudgetBytes, options, stream);
-  }
-  bool tryOwn =
-      mayChange && needsMemory && !(ladder && ladder->fitsInStockOrder());
-  if (tryOwn) {
-    remarkOnUserFlags();
-    remarkOnDynamicSizes(flow);
-    search.placeStock(flow, leastStock);
-    config = ladder ? ladder->chooseCandidate(search, /*refine=*/!watched)
-                    : search.search(options.rewrite);
-    own = search.placed(config);
-    if (own && !ladder && !watched) {
-      search.refine(*own);
-    }
-    remarkOnLimits();
-  }
+  changed = own.mayChange;
+  searchCandidate(stock, own, search);
   // The chosen candidate is completed whatever the clock says: the remaining
   // searches are limited in nodes.
   options.cancelled = nullptr;
 
-  // Per function, the least; the earlier one among equals. Another candidate is
-  // taken for the whole module.
-  std::map<std::string, Variant> choice;
-  bool anyOwn = false;
-  bool anyOffsets = false;
-  bool allOwn = own != nullptr;
-  for (const auto &item : stockPeaks) {
-    const std::string &name = item.first;
-    FunctionReport &entry = functionReport(report, name);
-    entry.stockTransientPeakBytes = item.second;
-    entry.stockCallPeakBytes = measured.withResults[name]; // and inputs, later
-    entry.stockRegions = functionReport(measured.slabs, name).regions;
-    entry.stockOverwrittenInputs =
-        functionReport(measured.slabs, name).overwrittenInputs;
-    std::optional<std::optional<int64_t>> offsetPeak;
-    Variant best = Variant::Stock;
-    if (mayChange) {
-      offsetPeak = offsetPeaks[name];
-      // Without a number offsets can still only gain.
-      bool offsetsGain =
-          *offsetPeak && item.second && **offsetPeak < *item.second;
-      best = offsetsGain || !item.second ? Variant::Offsets : Variant::Stock;
-    }
-    if (own) {
-      auto peak = own->peaks[name];
-      auto known = best == Variant::Offsets ? *offsetPeak : item.second;
-      if (!config.isStock() || (peak && known && *peak < *known)) {
-        best = Variant::Ours;
-      }
-    }
-    if (ladder && config.isStock()) {
-      best = ladder->leastChange(name).value_or(best);
-    }
-    choice[name] = best;
-    entry.used = meansOf(best, config, name, search, options);
-    anyOwn |= best == Variant::Ours;
-    anyOffsets |= best == Variant::Offsets;
-    // A function without transient memory is the same in every variant.
-    allOwn &= best == Variant::Ours || item.second == 0;
-    entry.candidates = describeCandidates(
-        name, item.second, offsetPeak, own ? &search : nullptr, best, config);
+  VariantPeaks peaks;
+  peaks.stock = stock.peaks;
+  peaks.offsets = own.mayChange ? &stock.offsetPeaks : nullptr;
+  peaks.ours = own.candidate ? &own.candidate->peaks : nullptr;
+  peaks.oursIsWhole = own.candidate && !own.config.isStock();
+  std::function<std::optional<Variant>(const std::string &)> budget;
+  if (own.ladder && own.config.isStock()) {
+    budget = [&](const std::string &name) {
+      return own.ladder->leastChange(name);
+    };
   }
-
-  changed = anyOwn || anyOffsets;
-
-  auto keepRegions = [&](const ModuleReport &from) {
-    for (const FunctionReport &function : from.functions) {
-      if (choice.count(function.name) &&
-          choice[function.name] != Variant::Ours) {
-        continue;
-      }
-      functionReport(report, function.name).regions = function.regions;
-    }
-  };
-  if (own && !config.isStock()) {
-    if (const BandPlan *plan = search.bandPlan(config)) {
-      for (const BandSite &site : plan->sites) {
-        report.rewrites.push_back({site.from, site.function, "band", site.count,
-                                   site.bytesBefore, site.bytesAfter});
-      }
-    }
-    const std::vector<RewriteSite> &sites = search.sites(config);
-    for (size_t i = 0; i < sites.size(); ++i) {
-      const RewriteSite &site = sites[i];
-      if (i < own->rewrites.parts.size() && own->rewrites.parts[i] > 0) {
-        report.rewrites.push_back({site.location, site.function,
-                                   rewriteKindName(site.kind),
-                                   own->rewrites.parts[i], site.bytesBefore,
-                                   site.bytesAfter, site.element});
-      }
-    }
-  }
-  bool takeOver = own && (allOwn || !config.isStock()) && anyOwn;
-  if (takeOver && !config.isStock()) {
-    chosenConfiguration = config;
-  }
-  if (takeOver && !watched) {
-    mlirOperationDestroy(stock);
-    adopt(own->placed);
-    own->placed.ptr = nullptr;
-    keepRegions(own->report);
-    return finishSlabs(flow, /*visible=*/false);
-  }
-  if (takeOver && !config.isStock()) {
-    adopt(own->flow);
-    own->flow.ptr = nullptr;
-  }
-  // Mark what every function is to be.
-  auto mark = [&](MlirOperation module) {
-    for (MlirOperation function : ir::operations(ir::body(module))) {
-      std::string name = ir::stringAttr(function, "sym_name").value_or("");
-      auto it = choice.find(name);
-      if (it != choice.end() && it->second != Variant::Ours &&
-          (ir::isa(function, "util.func") || ir::isa(function, "func.func"))) {
-        attributes::setKept(function, it->second == Variant::Stock
-                                          ? attributes::Kept::OrderAndOffsets
-                                          : attributes::Kept::Order);
-      } else if (ir::isa(function, "util.initializer") && !anyOwn &&
-                 !anyOffsets) {
-        attributes::setKept(function, attributes::Kept::OrderAndOffsets);
-      }
-    }
-  };
-  // The stock candidate ran in silence; with none of ours after it, what IREE
-  // has to say was not heard yet.
-  bool unheard = flags.schedule && !tryOwn && !watched;
-  if (!anyOwn && !watched && !unheard) {
-    adopt(stock);
-    mark(flow);
-  } else {
-    mlirOperationDestroy(stock);
-    mark(flow);
-    Stopwatch watch(report, "chosen_candidate");
-    ModuleReport again;
-    // Remarks were emitted when the variant was tried.
-    bool ok;
-    if (watched || unheard) {
-      ok = stream.toSlabs(flow, anyOwn ? &options : nullptr, &again, watched);
-    } else {
-      ir::SilenceDiagnostics silence(context);
-      ok = stream.toSlabs(flow, anyOwn ? &options : nullptr, &again, false);
-    }
-    if (!ok) {
-      return false;
-    }
-    keepRegions(again);
-  }
-  ModuleReport proved = own && config.isStock() ? own->report : ModuleReport();
-  if (!finishSlabs(flow, watched)) {
-    return false;
-  }
-  for (const auto &item : choice) {
-    if (item.second != Variant::Ours) {
-      takeOverProofs(functionReport(proved, item.first),
-                     functionReport(report, item.first));
-    }
-  }
-  return true;
+  const VariantChoice choice = chooseVariants(peaks, budget);
+  describeChoice(stock, own, search, choice);
+  describeRewrites(own, search);
+  changed = choice.any(Variant::Ours) || choice.any(Variant::Offsets);
+  return applyChoice(stock, own, choice);
 }
 
 /// From slabs in the order that was chosen to offsets. Functions in IREE's
@@ -530,7 +572,7 @@ bool Pipeline::run() {
       takeModule();
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
-      search.startFrom(mlirOperationClone(state.module));
+      search.startFrom(ir::OwningOp::clone(state.module));
     }
     if (!runStock(flowFrom, "flow")) {
       return false;
@@ -549,9 +591,9 @@ bool Pipeline::run() {
   std::vector<std::string> refusals;
   for (freedom = flags.schedule ? Freedom::Candidates : Freedom::None;;) {
     // Kept while IREE may turn out not to compile what we make of it.
-    MlirOperation spare = {nullptr};
+    ir::OwningOp spare;
     if (freedom != Freedom::None) {
-      spare = mlirOperationClone(state.module);
+      spare = ir::OwningOp::clone(state.module);
     }
     std::string error;
     ok = runStream(search, error) &&
@@ -560,9 +602,6 @@ bool Pipeline::run() {
             return runStock("stream", state.compileTo);
           }));
     if (ok || !changed || outcome.budgetMissed) {
-      if (spare.ptr) {
-        mlirOperationDestroy(spare);
-      }
       break;
     }
     std::string reason = error.empty() ? "" : " (" + error + ")";
@@ -578,7 +617,7 @@ bool Pipeline::run() {
     chosenConfiguration.reset();
     report.functions.clear();
     report.rewrites.clear();
-    adopt(spare);
+    adopt(std::move(spare));
   }
   if (ok) {
     // Where the stock candidate fails as well, what we make is not what is

@@ -9,21 +9,17 @@
 #define SERENITY_DRIVER_COMPILE_STREAMPHASE_H
 
 #include "serenity/Driver/Compile/UserFlags.h"
+#include "serenity/Driver/Compile/VariantChoice.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/IREE/PipelineCache.h"
 #include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
 
 #include <cstdint>
-#include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace serenity {
-
-/// Transient peak in bytes of each function, by name; nothing if not static.
-using Peaks = std::map<std::string, std::optional<int64_t>>;
 
 class StreamPhase {
 public:

@@ -1,0 +1,465 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// The strategies of the search for a candidate, and the tables that say in
+// which order they run. Those of the first table improve on the incumbent by
+// estimates. Those of the second start from the best candidate so far and
+// return one that needs less, or the same.
+
+#include "serenity/Driver/Compile/CandidateSearch.h"
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/Passes.h"
+
+#include <algorithm>
+
+namespace serenity {
+
+namespace {
+
+/// Candidates per search at most; the search ends there with the best.
+constexpr size_t maxCandidates = 18;
+
+/// IREE's time for a candidate grows with its dispatches. Of large modules
+/// fewer candidates are tried: none after so many dispatches in all, but always
+/// a few.
+constexpr int64_t maxDispatches = 5000;
+constexpr size_t minCandidates = 8;
+
+/// Rounds in which sites at the peak are rewritten, and how many candidates of
+/// each are taken to their slabs.
+constexpr int maxPeakRounds = 6;
+constexpr size_t maxPlacedPerRound = 2;
+
+/// Rounds in which producers are left unfused.
+constexpr int maxUnfuseRounds = 3;
+
+constexpr const char *multiUseFlag = "iree-dispatch-creation-fuse-multi-use";
+
+bool isPaperKind(const RewriteSite &site) {
+  return site.kind == RewriteKind::ChannelWise ||
+         site.kind == RewriteKind::KernelWise || site.kind == RewriteKind::Sum;
+}
+
+/// Groups of sites at the peak that are rewritten together.
+using Wanted = bool (*)(const RewriteSite &);
+constexpr Wanted groupsAtPeak[] = {
+    isPaperKind,
+    [](const RewriteSite &site) { return site.kind == RewriteKind::Overwrite; },
+    [](const RewriteSite &site) {
+      return site.kind == RewriteKind::Stream && !site.padsOnly;
+    },
+    [](const RewriteSite &site) { return site.padsOnly; },
+    [](const RewriteSite &site) {
+      return site.kind == RewriteKind::KernelStream;
+    },
+    [](const RewriteSite &) { return true; },
+};
+
+/// Whether the operation at `location` is part of a dispatch at one of
+/// `places`: that may carry the locations of all that it is made of.
+bool isAt(const std::string &location, const std::set<std::string> &places) {
+  std::string bare = location.substr(4, location.size() - 5); // in "loc()"
+  // Reports name the place in a callee that was inlined, not the call.
+  const std::string call = "callsite(";
+  while (bare.compare(0, call.size(), call) == 0) {
+    bare = bare.substr(call.size());
+    bare = bare.substr(0, bare.find(" at "));
+  }
+  return std::any_of(places.begin(), places.end(),
+                     [&](const std::string &place) {
+                       return place.find(bare) != std::string::npos;
+                     });
+}
+
+} // namespace
+
+/// Whether multi-use fusion is on; a user's own flag is not varied.
+bool CandidateSearch::mayVaryMultiUse() const {
+  auto flag = user.session.find(multiUseFlag);
+  return !user.has(multiUseFlag) && flag != user.session.end() &&
+         flag->second != "false";
+}
+
+bool CandidateSearch::enough() const {
+  return asked.size() >= maxCandidates ||
+         (asked.size() >= minCandidates && askedDispatches > maxDispatches);
+}
+
+/// Makes `config` the incumbent where its estimate is less, or as much with
+/// fewer rewrites.
+bool CandidateSearch::improve(const Configuration &config) {
+  if (enough() && !asked.count(config)) {
+    return false;
+  }
+  std::optional<int64_t> known = estimateCandidate(config);
+  if (asked.insert(config).second) {
+    auto tried = candidates.find(config);
+    askedDispatches +=
+        tried != candidates.end() ? tried->second.numDispatches : 0;
+  }
+  if (!known) {
+    return false;
+  }
+  if (incumbentEstimate && (*known > *incumbentEstimate ||
+                            (*known == *incumbentEstimate &&
+                             numRewrites(config) >= numRewrites(incumbent)))) {
+    return false;
+  }
+  incumbent = config;
+  incumbentEstimate = known;
+  return true;
+}
+
+/// The sites of these kinds; those that pay in few places are left to
+/// rewriteAtPeak.
+std::vector<bool>
+CandidateSearch::sitesOf(const std::vector<RewriteKind> &kinds) const {
+  const std::vector<RewriteSite> &all = maker->sites(furthest);
+  std::vector<bool> chosen(all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    chosen[i] = !all[i].padsOnly && std::find(kinds.begin(), kinds.end(),
+                                              all[i].kind) != kinds.end();
+  }
+  return chosen;
+}
+
+/// With multi-use fusion as given and without.
+void CandidateSearch::tryFusions(const std::vector<bool> &sites,
+                                 Configuration::Storage storage) {
+  Configuration config;
+  config.storage = storage;
+  config.sites = sites;
+  config.inPlace = Configuration::LastUse;
+  improve(config);
+  if (mayVaryMultiUse()) {
+    config.fuseMultiUse = false;
+    improve(config);
+  }
+}
+
+/// All sites of every kind, whatever the bytes say.
+void CandidateSearch::rewriteEverything() {
+  incumbentEstimate = std::nullopt;
+  tryFusions(std::vector<bool>(maker->sites(furthest).size(), true), furthest);
+}
+
+void CandidateSearch::storeIntegers() {
+  if (maker->has(Configuration::Integers)) {
+    tryFusions({}, Configuration::Integers);
+  }
+}
+
+/// All sites of a kind together: the paper's kinds and sums first, then
+/// products piece by piece too.
+void CandidateSearch::rewriteKinds() {
+  const std::vector<bool> split = sitesOf(
+      {RewriteKind::ChannelWise, RewriteKind::KernelWise, RewriteKind::Sum});
+  tryFusions(split, furthest);
+  promising.push_back(incumbent);
+  // Also where these alone were not better: pieces may make them so.
+  for (const std::vector<RewriteKind> &kinds :
+       {std::vector<RewriteKind>{RewriteKind::Overwrite},
+        {RewriteKind::Stream},
+        {RewriteKind::Stream, RewriteKind::Overwrite}}) {
+    std::vector<bool> pieces = sitesOf(kinds);
+    if (std::find(pieces.begin(), pieces.end(), true) == pieces.end()) {
+      continue;
+    }
+    Configuration config = incumbent;
+    config.storage = furthest;
+    config.inPlace = Configuration::LastUse;
+    config.sites = split;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      config.sites[i] = config.sites[i] || pieces[i];
+    }
+    config.deepStreams = false;
+    improve(config);
+    if (kinds.front() == RewriteKind::Overwrite) {
+      promising.push_back(config);
+    } else {
+      config.deepStreams = true;
+      improve(config);
+    }
+  }
+}
+
+void CandidateSearch::rewriteNothing() {
+  if (!rewrites || numRewrites(incumbent) == 0) {
+    tryFusions({}, furthest);
+  }
+}
+
+/// Fewer in-place results.
+void CandidateSearch::restrictInPlace() {
+  for (Configuration::InPlace inPlace :
+       {Configuration::SingleUse, Configuration::None}) {
+    Configuration config = incumbent;
+    config.inPlace = inPlace;
+    improve(config);
+  }
+}
+
+/// The incumbent without the rewrites of `drop`.
+void CandidateSearch::leaveOut(const std::vector<size_t> &drop) {
+  Configuration config = incumbent;
+  bool any = false;
+  for (size_t i : drop) {
+    if (i < config.sites.size() && config.sites[i]) {
+      config.sites[i] = false;
+      any = true;
+    }
+  }
+  if (any) {
+    improve(config);
+  }
+}
+
+/// Fewer rewrites at the same peak, or a lower peak with fewer.
+void CandidateSearch::dropKinds() {
+  for (RewriteKind kind :
+       {RewriteKind::Stream, RewriteKind::Overwrite, RewriteKind::Sum,
+        RewriteKind::KernelWise, RewriteKind::ChannelWise}) {
+    std::vector<bool> ofKind = sitesOf({kind});
+    std::vector<size_t> group;
+    for (size_t i = 0; i < ofKind.size(); ++i) {
+      if (ofKind[i]) {
+        group.push_back(i);
+      }
+    }
+    leaveOut(group);
+  }
+}
+
+/// Without halves, quarters, ... of the sites that are left.
+void CandidateSearch::dropHalves() {
+  for (size_t parts = 2; !enough(); parts *= 2) {
+    std::vector<size_t> left;
+    for (size_t i = 0; i < incumbent.sites.size(); ++i) {
+      if (incumbent.sites[i]) {
+        left.push_back(i);
+      }
+    }
+    if (left.empty()) {
+      break;
+    }
+    size_t length = std::max<size_t>(1, (left.size() + parts - 1) / parts);
+    for (size_t first = 0; first < left.size(); first += length) {
+      leaveOut(std::vector<size_t>(left.begin() + first,
+                                   left.begin() +
+                                       std::min(first + length, left.size())));
+    }
+    if (length == 1) {
+      break;
+    }
+  }
+}
+
+/// The same candidate of the module that rewrites reach, rewritten at its peak;
+/// `best` where that needs no less.
+Configuration CandidateSearch::rewriteRaised(Configuration best) {
+  if (best.storage == Configuration::AsGiven || best.storage == furthest ||
+      numRewrites(best) > 0) {
+    return best;
+  }
+  Configuration raised = best;
+  raised.storage = furthest;
+  raised.sites.clear();
+  raised.unfused.clear();
+  asked.insert(raised);
+  estimateCandidate(raised);
+  if (!placeCandidate(raised)) {
+    return best;
+  }
+  raised = rewriteAtPeak(raised);
+  return *placed(raised)->cost < *placed(best)->cost ? raised : best;
+}
+
+/// Where the operations come from that have to do with what is live at the
+/// peak of a region: they run there or touch a buffer that lives across it.
+std::set<std::string>
+CandidateSearch::placesAtPeak(const Candidate &entry) const {
+  ir::OwningOp module = ir::OwningOp::clone(entry.placed.get());
+  ModuleReport packed;
+  runPack(module.get(), options, &packed);
+  std::set<std::string> places;
+  for (const FunctionReport &function : packed.functions) {
+    for (const RegionReport &region : function.regions) {
+      auto peak =
+          std::max_element(region.liveBytes.begin(), region.liveBytes.end());
+      int64_t step = peak - region.liveBytes.begin();
+      auto touches = [&](const std::vector<AccessReport> &accesses) {
+        return std::any_of(
+            accesses.begin(), accesses.end(), [&](const AccessReport &access) {
+              const BufferReport &buffer = region.buffers[access.buffer];
+              return buffer.first <= step && step <= buffer.last;
+            });
+      };
+      for (const OperationReport &operation : region.operations) {
+        if (operation.step == step || touches(operation.defs) ||
+            touches(operation.uses)) {
+          places.insert(operation.location);
+        }
+      }
+    }
+  }
+  return places;
+}
+
+/// Rewrites what has to do with the peak, kind by kind and all together, as
+/// long as that lowers it. Of large networks this finds the few sites that
+/// matter, which groups of all sites do not single out.
+Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
+  for (int round = 0; round < maxPeakRounds; ++round) {
+    Candidate *known = placed(best);
+    if (!known || !known->cost) {
+      break;
+    }
+    std::set<std::string> places = placesAtPeak(*known);
+    const std::vector<RewriteSite> &all = maker->sites(best);
+    std::vector<bool> atPeak;
+    for (const RewriteSite &site : all) {
+      atPeak.push_back(isAt(site.location, places));
+    }
+    std::vector<Configuration> configs;
+    for (Wanted wanted : groupsAtPeak) {
+      Configuration config = best;
+      config.inPlace = Configuration::LastUse;
+      config.sites.resize(all.size());
+      bool streams = false;
+      for (size_t i = 0; i < all.size(); ++i) {
+        if (!config.sites[i] && atPeak[i] && wanted(all[i])) {
+          config.sites[i] = true;
+          streams |= all[i].kind == RewriteKind::Stream ||
+                     all[i].kind == RewriteKind::KernelStream;
+        }
+      }
+      for (bool deep : {best.deepStreams, true}) {
+        config.deepStreams = deep;
+        if (deep && !best.deepStreams && !streams) {
+          continue;
+        }
+        if (numRewrites(config) > numRewrites(best) &&
+            asked.insert(config).second && estimateCandidate(config)) {
+          configs.push_back(config);
+        }
+      }
+    }
+    Configuration least = leastOf(best, std::move(configs), maxPlacedPerRound);
+    if (numRewrites(least) == numRewrites(best)) {
+      break;
+    }
+    best = least;
+  }
+  return best;
+}
+
+/// Fusion at the level of single operations: leaves producers unfused that have
+/// to do with the peak, as long as that lowers it.
+Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
+  // A flag of the user's own about fusion wins.
+  for (const auto &flag : user.session) {
+    if (flag.first.compare(0, 23, "iree-dispatch-creation-") == 0 &&
+        flag.first.find("fus") != std::string::npos && user.has(flag.first)) {
+      return best;
+    }
+  }
+  for (int round = 0; round < maxUnfuseRounds; ++round) {
+    Candidate *known = placed(best);
+    if (!known || !known->cost) {
+      break;
+    }
+    Configuration config = best;
+    std::set<std::string> places = placesAtPeak(*known);
+    for (const std::string &site : maker->unfusableProducers(best)) {
+      if (isAt(site, places)) {
+        config.unfused.insert(site);
+      }
+    }
+    if (config.unfused.size() == best.unfused.size() ||
+        !asked.insert(config).second) {
+      break;
+    }
+    estimateCandidate(config);
+    std::optional<int64_t> bytes = placeCandidate(config);
+    if (!bytes || *bytes >= *known->cost) {
+      break;
+    }
+    best = config;
+  }
+  return best;
+}
+
+int64_t CandidateSearch::costOf(const Configuration &config) {
+  Candidate *entry = placed(config);
+  return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
+}
+
+const CandidateSearch::EstimateStrategy CandidateSearch::byEstimate[] = {
+    {&CandidateSearch::rewriteEverything, When::RewritingAlways},
+    {&CandidateSearch::storeIntegers, When::NotRewritingAlways},
+    {&CandidateSearch::rewriteKinds, When::RewritingAuto},
+    {&CandidateSearch::rewriteNothing, When::NotRewritingAlways},
+    {&CandidateSearch::restrictInPlace, When::Any},
+    {&CandidateSearch::dropKinds, When::RewritingAuto},
+    {&CandidateSearch::dropHalves, When::RewritingAuto},
+};
+
+const CandidateSearch::CostStrategy CandidateSearch::byCost[] = {
+    &CandidateSearch::rewriteAtPeak,
+    &CandidateSearch::rewriteRaised,
+    &CandidateSearch::unfuseAtPeak,
+};
+
+bool CandidateSearch::applies(When when, bool always) const {
+  switch (when) {
+  case When::Any:
+    return true;
+  case When::RewritingAuto:
+    return rewrites && !always;
+  case When::RewritingAlways:
+    return rewrites && always;
+  case When::NotRewritingAlways:
+    return !rewrites || !always;
+  }
+  return false;
+}
+
+Configuration CandidateSearch::search(RewriteMode mode) {
+  incumbent = Configuration(); // the stock candidate, placed already
+  asked = {incumbent};
+  askedDispatches = 0;
+  promising.clear();
+  if (!maker) {
+    return incumbent;
+  }
+  incumbentEstimate = candidates[incumbent].estimate;
+  // Of a quantized network the rewrites are those of its integer arithmetic.
+  furthest = maker->furthestStorage();
+  rewrites = mode != RewriteMode::Off && !maker->sites(furthest).empty();
+  const bool always = mode == RewriteMode::Always;
+  for (const EstimateStrategy &strategy : byEstimate) {
+    if (applies(strategy.when, always)) {
+      (this->*strategy.run)();
+    }
+  }
+  if (!rewrites || always) {
+    return unfuseAtPeak(placeBest(rewrites));
+  }
+  // Bands first, while trial compilations are left: where they halve the peak,
+  // other rewrites of the whole network do not reach them.
+  Configuration best = placeBest(false);
+  Configuration banded = tryBands(best);
+  if (banded.bands > 0 && costOf(banded) <= costOf(best) / 2) {
+    // No joins: each would be made in every band, at the cost of a trial.
+    return dropSites(banded);
+  }
+  for (CostStrategy strategy : byCost) {
+    best = (this->*strategy)(best);
+  }
+  return costOf(banded) < costOf(best) ? dropSites(banded)
+                                       : joinParts(dropSites(best));
+}
+
+} // namespace serenity

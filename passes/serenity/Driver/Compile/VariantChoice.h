@@ -1,0 +1,59 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+/// \file
+/// The choice among the variants of every function. A decision on numbers
+/// alone: no IR and no solver.
+
+#ifndef SERENITY_DRIVER_COMPILE_VARIANTCHOICE_H
+#define SERENITY_DRIVER_COMPILE_VARIANTCHOICE_H
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace serenity {
+
+/// Transient peak in bytes of each function, by name; nothing if not static.
+using Peaks = std::map<std::string, std::optional<int64_t>>;
+
+/// How far a function is from the stock compiler's result: not at all, with
+/// offsets of ours in IREE's order, or in our order.
+enum class Variant { Stock, Offsets, Ours };
+
+/// The peaks that the choice is made by.
+struct VariantPeaks {
+  Peaks stock;
+  /// With offsets of ours in IREE's order; null where these must not be used.
+  const Peaks *offsets = nullptr;
+  /// In our order; null if there is no such module.
+  const Peaks *ours = nullptr;
+  /// The module in our order is another candidate than the stock one, which is
+  /// taken for all functions or none.
+  bool oursIsWhole = false;
+};
+
+struct VariantChoice {
+  /// Per function of `VariantPeaks::stock`.
+  std::map<std::string, Variant> variants;
+
+  bool any(Variant variant) const;
+  /// Whether every function with transient memory is in our order. One without
+  /// is the same in every variant.
+  bool allOurs(const Peaks &stock) const;
+};
+
+/// Per function the variant of least peak, the one that changes less among
+/// equals. Without a number offsets can still only gain. `override`, if it is
+/// set and returns a variant for a function, decides instead.
+VariantChoice chooseVariants(
+    const VariantPeaks &peaks,
+    const std::function<std::optional<Variant>(const std::string &)> &override =
+        nullptr);
+
+} // namespace serenity
+
+#endif // SERENITY_DRIVER_COMPILE_VARIANTCHOICE_H

@@ -1,0 +1,99 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// VariantChoiceTest: the variant of every function, on numbers by hand.
+
+#include "serenity/Driver/Compile/VariantChoice.h"
+
+#include <cstdio>
+
+using namespace serenity;
+
+namespace {
+
+int failures = 0;
+
+void expect(bool holds, const char *what) {
+  if (!holds) {
+    std::fprintf(stderr, "failed: %s\n", what);
+    ++failures;
+  }
+}
+
+/// Functions with the peaks 100, 100, 100, 0 and of dynamic size as stock; our
+/// offsets save in the first two, our order more in the second.
+const Peaks stock = {{"a", 100},
+                     {"b", 100},
+                     {"c", 100},
+                     {"empty", 0},
+                     {"dynamic", std::nullopt}};
+const Peaks offsets = {
+    {"a", 90}, {"b", 90}, {"c", 100}, {"empty", 0}, {"dynamic", std::nullopt}};
+const Peaks ours = {
+    {"a", 90}, {"b", 80}, {"c", 120}, {"empty", 0}, {"dynamic", std::nullopt}};
+
+void testLeastPeak() {
+  VariantPeaks peaks{stock, &offsets, &ours, /*oursIsWhole=*/false};
+  VariantChoice choice = chooseVariants(peaks);
+  expect(choice.variants["a"] == Variant::Offsets,
+         "among equals, the variant that changes less");
+  expect(choice.variants["b"] == Variant::Ours, "the least peak");
+  expect(choice.variants["c"] == Variant::Stock, "stock if nothing needs less");
+  expect(choice.variants["empty"] == Variant::Stock, "stock without memory");
+  expect(choice.variants["dynamic"] == Variant::Offsets,
+         "offsets where sizes are dynamic");
+  expect(choice.any(Variant::Ours) && choice.any(Variant::Offsets),
+         "both are used");
+  expect(!choice.allOurs(stock), "not all are in our order");
+}
+
+void testWholeCandidate() {
+  VariantPeaks peaks{stock, &offsets, &ours, /*oursIsWhole=*/true};
+  VariantChoice choice = chooseVariants(peaks);
+  for (const auto &item : choice.variants) {
+    expect(item.second == Variant::Ours, "a whole candidate for all functions");
+  }
+  expect(choice.allOurs(stock), "all are in our order");
+}
+
+void testNothingMayChange() {
+  VariantChoice choice = chooseVariants({stock, nullptr, nullptr, false});
+  expect(!choice.any(Variant::Ours) && !choice.any(Variant::Offsets),
+         "stock where nothing may change");
+}
+
+void testFunctionsWithoutMemory() {
+  const Peaks small = {{"a", 100}, {"empty", 0}};
+  const Peaks less = {{"a", 50}, {"empty", 0}};
+  VariantChoice choice = chooseVariants({small, &small, &less, false});
+  expect(choice.variants["empty"] == Variant::Stock && choice.allOurs(small),
+         "a function without memory is the same in every variant");
+}
+
+void testOverride() {
+  VariantChoice choice =
+      chooseVariants({stock, &offsets, &ours, false},
+                     [](const std::string &name) -> std::optional<Variant> {
+                       return name == "b"
+                                  ? std::optional<Variant>(Variant::Offsets)
+                                  : std::nullopt;
+                     });
+  expect(choice.variants["b"] == Variant::Offsets, "a budget decides");
+  expect(choice.variants["a"] == Variant::Offsets, "else the peaks");
+  expect(!choice.any(Variant::Ours), "nothing is left in our order");
+}
+
+} // namespace
+
+int main() {
+  testLeastPeak();
+  testWholeCandidate();
+  testNothingMayChange();
+  testFunctionsWithoutMemory();
+  testOverride();
+  if (failures == 0) {
+    std::puts("variants are chosen as by hand");
+  }
+  return failures != 0;
+}
