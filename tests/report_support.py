@@ -78,6 +78,7 @@ def make_candidate(kind: str, peak: int | None, **changes: Any) -> dict[str, Any
         "extra_work": 0.0,
         "predicted_bytes": None,
         "built": True,
+        "mispredicted": False,
         "transient_peak_bytes": peak,
         "chosen": False,
         **changes,

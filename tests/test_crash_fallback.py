@@ -62,7 +62,8 @@ def crash(serenity_compile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("point", "kind", "name", "step"),
     [
         ("sites", "ABRT", "SIGABRT", "the search for rewrite sites"),
-        ("estimate", "STACK", "SIGSEGV", "the trial compilation of 'in place at the last use'"),
+        ("predict", "STACK", "SIGSEGV", "the prediction of 'stock'"),
+        ("estimate", "SEGV", "SIGSEGV", "the trial compilation of '1 rewrite'"),
         ("estimate", "STACK:worker", "SIGSEGV", "the trial compilation of"),
         ("place", "FPE:worker", "SIGFPE", "the layout of"),
         ("later", "SEGV", "SIGSEGV", "IREE's passes on the scheduled module"),

@@ -234,9 +234,10 @@ class CandidateReport:
       bands: The segments that are computed in bands of rows.
       merged_accumulations: Accumulation steps that merging saves.
       extra_work: Multiply-accumulates that bands add, as a fraction of the module's.
-      predicted_bytes: The module's peak as the model of the flow level estimates it; None if it
-        was not estimated.
+      predicted_bytes: The module's peak as the fusion model predicts it or, where that does not
+        describe the module, as the model of the flow level estimates it; None if neither did.
       built: It was compiled down to its slabs.
+      mispredicted: It was built, and needs other bytes than the fusion model has predicted.
       transient_peak_bytes: Its peak, None if it was not built or depends on run-time sizes.
       chosen: It is the one that was compiled.
     """
@@ -254,6 +255,7 @@ class CandidateReport:
     extra_work: float | None
     predicted_bytes: int | None
     built: bool
+    mispredicted: bool
     transient_peak_bytes: int | None
     chosen: bool
 
@@ -652,6 +654,7 @@ def _candidate(value: Any, place: str) -> CandidateReport:
         extra_work=item.decimal("extra_work"),
         predicted_bytes=item.optional_count("predicted_bytes"),
         built=item.flag("built"),
+        mispredicted=item.flag("mispredicted"),
         transient_peak_bytes=item.optional_count("transient_peak_bytes"),
         chosen=item.flag("chosen"),
     )

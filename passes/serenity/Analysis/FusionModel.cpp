@@ -515,6 +515,13 @@ void FusionModel::fuse(MlirOperation op, MlirValue value, bool sameSize) {
     origins[key(result(op))] = source;
     return;
   }
+  if (rules.predict && !rules.inPlace && accumulated.count(source.buffer)) {
+    // The last step reads the sum so far and writes another tensor.
+    source.buffer = addBuffer(result(op));
+    use(unit, Origin{source.buffer, {}});
+    origins[key(result(op))] = source;
+    return;
+  }
   problem.buffers[source.buffer].bytes = bytesOf(result(op));
   if (sameSize && !rules.predict) {
     shareSums(op, value, source);
@@ -566,7 +573,7 @@ bool FusionModel::visitAccumulation(MlirOperation op) {
   heavy[unit] = true;
   read(op, unit);
   made.ready = {unit};
-  updated.insert(made.buffer);
+  accumulated.insert(made.buffer);
   origins[key(result(op))] = made;
   return true;
 }

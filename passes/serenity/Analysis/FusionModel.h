@@ -126,6 +126,8 @@ private:
   /// Buffers that an operation reads before it writes them: IREE does not make
   /// those in their place in a concatenation.
   std::set<BufferId> updated;
+  /// Buffers of sums that the operations of an accumulation share.
+  std::set<BufferId> accumulated;
   std::map<const void *, OpId> unitOf; // by operation
   std::vector<bool> heavy;             // per operation of the problem
 };

@@ -14,6 +14,51 @@ using namespace ir;
 
 namespace {
 
+/// Adds the first places of the operations that run at the peak of `order`, or
+/// touch a buffer that lives across it.
+void addPlaces(const FusionModel &model, const std::vector<OpId> &order,
+               std::set<std::string> &places) {
+  const Problem &problem = model.problem;
+  const int64_t steps = int64_t(order.size());
+  std::vector<int64_t> first(problem.buffers.size(), -1);
+  std::vector<int64_t> last(problem.buffers.size(), -1);
+  for (int64_t step = 0; step < steps; ++step) {
+    for (BufferId buffer : problem.operations[order[step]].uses) {
+      first[buffer] = first[buffer] < 0 ? step : first[buffer];
+      last[buffer] = step;
+    }
+  }
+  std::vector<int64_t> live(order.size() + 1);
+  for (size_t i = 0; i < first.size(); ++i) {
+    if (first[i] >= 0) {
+      live[first[i]] += problem.buffers[i].bytes;
+      live[last[i] + 1] -= problem.buffers[i].bytes;
+    }
+  }
+  int64_t peak = 0;
+  int64_t most = -1;
+  int64_t sum = 0;
+  for (int64_t step = 0; step < steps; ++step) {
+    sum += live[step];
+    int64_t bytes = sum + problem.operations[order[step]].workspaceBytes;
+    if (bytes > most) {
+      most = bytes;
+      peak = step;
+    }
+  }
+  for (int64_t step = 0; step < steps; ++step) {
+    const std::vector<BufferId> &uses = problem.operations[order[step]].uses;
+    bool touches = std::any_of(uses.begin(), uses.end(), [&](BufferId buffer) {
+      return first[buffer] <= peak && peak <= last[buffer];
+    });
+    if (step == peak || touches) {
+      for (MlirOperation member : model.members[order[step]]) {
+        places.insert(firstPlace(mlirOperationGetLocation(member)));
+      }
+    }
+  }
+}
+
 ScheduleResult solve(const Problem &problem, int64_t stateLimit) {
   SchedulerOptions options;
   options.stateLimit = stateLimit;
@@ -35,10 +80,18 @@ bool hasParts(MlirBlock block) {
 
 } // namespace
 
-std::optional<PredictedPeaks> predictMemory(MlirOperation module,
-                                            const FusionRules &given,
-                                            int64_t stateLimit) {
-  PredictedPeaks prediction;
+int64_t Prediction::sum() const {
+  int64_t total = 0;
+  for (const auto &item : peakBytes) {
+    total += item.second;
+  }
+  return total;
+}
+
+std::optional<Prediction> predictMemory(MlirOperation module,
+                                        const FusionRules &given,
+                                        int64_t stateLimit) {
+  Prediction prediction;
   for (MlirOperation function : operations(body(module))) {
     if (!isa(function, "util.func") && !isa(function, "func.func")) {
       continue;
@@ -51,6 +104,8 @@ std::optional<PredictedPeaks> predictMemory(MlirOperation module,
       return std::nullopt;
     }
     std::optional<int64_t> least;
+    int64_t numOperations = 0;
+    std::set<std::string> places;
     for (bool placeParts : {false, true}) {
       if (placeParts && !hasParts(all.front())) {
         break;
@@ -71,11 +126,16 @@ std::optional<PredictedPeaks> predictMemory(MlirOperation module,
       ScheduleResult found = solve(model.problem, stateLimit);
       if (!least || found.peakBytes < *least) {
         least = found.peakBytes;
+        numOperations = int64_t(model.problem.operations.size());
+        places.clear();
+        addPlaces(model, found.order, places);
       }
     }
     if (least) {
       std::string name = stringAttr(function, "sym_name").value_or("");
-      prediction[name] = *least;
+      prediction.peakBytes[name] = *least;
+      prediction.numOperations += numOperations;
+      prediction.placesAtPeak.insert(places.begin(), places.end());
     }
   }
   return prediction;

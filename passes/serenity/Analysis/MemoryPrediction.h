@@ -14,21 +14,32 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace serenity::rewrite {
 
-/// Predicted transient bytes of the functions of a module with
-/// tensors, by name.
-using PredictedPeaks = std::map<std::string, int64_t>;
+/// Predicted transient memory of a module.
+struct Prediction {
+  /// Bytes of the functions with tensors, by name.
+  std::map<std::string, int64_t> peakBytes;
+  /// Where the operations come from that have to do with what is live at the
+  /// peaks: they run there or touch a buffer that lives across it.
+  std::set<std::string> placesAtPeak;
+  /// Dispatches and copies of all functions.
+  int64_t numOperations = 0;
+
+  /// Bytes of all functions together.
+  int64_t sum() const;
+};
 
 /// The peaks of a module at the end of preprocessing, in the best order that a
 /// search of `stateLimit` states finds, with the parts of concatenations made
 /// in their place or copied, whichever needs less. Nothing if a function has
 /// several blocks or an operation that no rule describes.
-std::optional<PredictedPeaks> predictMemory(MlirOperation module,
-                                            const FusionRules &rules,
-                                            int64_t stateLimit);
+std::optional<Prediction> predictMemory(MlirOperation module,
+                                        const FusionRules &rules,
+                                        int64_t stateLimit);
 
 } // namespace serenity::rewrite
 

@@ -381,6 +381,7 @@ void writeCandidate(Writer &json, int64_t index,
   json.decimal(candidate.extraWork);
   json.field("predicted_bytes", candidate.predictedBytes);
   json.field("built", candidate.built);
+  json.field("mispredicted", candidate.mispredicted);
   json.field("transient_peak_bytes", candidate.transientPeakBytes);
   json.field("chosen", candidate.chosen);
   json.close('}');

@@ -167,11 +167,15 @@ struct CandidateReport {
   int64_t mergedAccumulations = 0;
   /// Multiply-accumulates that bands add, as a fraction of the module's.
   double extraWork = 0;
-  /// The module's peak as the model of the flow level estimates it; empty: not
-  /// estimated.
+  /// The module's peak as the fusion model predicts it or, where that does not
+  /// describe the module, as the model of the flow level estimates it; empty:
+  /// neither.
   std::optional<int64_t> predictedBytes;
   /// The candidate was compiled down to its slabs; only then it has a peak.
   bool built = true;
+  /// The candidate was built, and needs other bytes than the fusion model has
+  /// predicted.
+  bool mispredicted = false;
   std::optional<int64_t> transientPeakBytes; // empty: not built, or dynamic
   bool chosen = false;
 };

@@ -37,7 +37,7 @@ bool runPredictMemory(MlirOperation module, const Options &options,
   rewrite::FusionRules rules;
   rules.inPlace = rules.inPlaceAtLastUse = options.lastUse;
   rules.alignment = options.defaultAlignment;
-  std::optional<rewrite::PredictedPeaks> found = rewrite::predictMemory(
+  std::optional<rewrite::Prediction> found = rewrite::predictMemory(
       module, rules, options.stateLimit ? options.stateLimit : states);
   if (!found) {
     ir::emitRemark(mlirOperationGetLocation(module),
@@ -46,8 +46,9 @@ bool runPredictMemory(MlirOperation module, const Options &options,
     return true;
   }
   for (MlirOperation function : ir::operations(ir::body(module))) {
-    auto peak = found->find(ir::stringAttr(function, "sym_name").value_or(""));
-    if (peak != found->end()) {
+    auto peak = found->peakBytes.find(
+        ir::stringAttr(function, "sym_name").value_or(""));
+    if (peak != found->peakBytes.end()) {
       attributes::setPredictedPeakBytes(function, peak->second);
     }
   }

@@ -176,6 +176,15 @@ bool CandidateBuilder::evaluates() const {
   return flag != flags.end() && flag->second != "false";
 }
 
+std::string CandidateBuilder::refusal() const {
+  for (const auto &item : rewritten) {
+    if (!item.second.outcome.refusal.empty()) {
+      return item.second.outcome.refusal;
+    }
+  }
+  return "";
+}
+
 PartGroups CandidateBuilder::findJoins(const Configuration &config,
                                        int64_t stateLimit) {
   ir::OwningOp module = ir::OwningOp::clone(baseOf(config).module.get());
@@ -185,32 +194,84 @@ PartGroups CandidateBuilder::findJoins(const Configuration &config,
   return findPartJoins(module.get(), config.sites, options);
 }
 
-/// The module of a candidate before IREE's phases; empty if it is not to be
-/// used.
-ir::OwningOp CandidateBuilder::rewrite(const Configuration &config,
-                                       int64_t stateLimit,
-                                       RewriteOutcome *outcome) {
-  ir::OwningOp owned = ir::OwningOp::clone(baseOf(config).module.get());
-  MlirOperation module = owned.get();
-  const bool rewritten = numRewrites(config) > 0 || config.bands > 0;
+/// The module with the rewrites of a candidate.
+const CandidateBuilder::Rewritten &
+CandidateBuilder::rewrite(const Configuration &config, int64_t stateLimit) {
+  Configuration key;
+  key.storage = config.storage;
+  key.bands = config.bands;
+  if (numRewrites(config) > 0) {
+    key.sites = config.sites;
+    key.joins = config.joins;
+    key.deepStreams = config.deepStreams;
+  }
+  auto [known, added] = rewritten.try_emplace({key, stateLimit});
+  Rewritten &entry = known->second;
+  if (!added) {
+    return entry;
+  }
+  ir::OwningOp module = ir::OwningOp::clone(baseOf(config).module.get());
   bool ok = true;
   if (numRewrites(config) > 0) {
     RewriteOptions options;
     options.stateLimit = stateLimit;
     options.joins = config.joins;
     options.deepStreams = config.deepStreams;
-    ok = applyRewrites(module, config.sites, options, outcome);
+    ok = applyRewrites(module.get(), config.sites, options, &entry.outcome);
   }
-  ok = ok && !rewrite::refusedTensor(module);
-  preventFusion(module, config.unfused);
-  if (rewritten) {
-    tagProgramOrder(module); // the order that accumulations assume
+  if (ok && !rewrite::refusedTensor(module.get())) {
+    entry.module = std::move(module);
   }
-  // IREE's passes end the process on an operation that the verifier refuses.
-  if (!ok || (rewritten && !mlirOperationVerify(module))) {
+  return entry;
+}
+
+/// The module of a candidate before IREE's phases; empty if it is not to be
+/// used.
+ir::OwningOp CandidateBuilder::prepare(const Configuration &config,
+                                       int64_t stateLimit,
+                                       RewriteOutcome *outcome) {
+  const Rewritten &made = rewrite(config, stateLimit);
+  if (outcome) {
+    *outcome = made.outcome;
+  }
+  if (!made.module) {
     return {};
   }
-  return owned;
+  ir::OwningOp module = ir::OwningOp::clone(made.module.get());
+  preventFusion(module.get(), config.unfused);
+  if (numRewrites(config) > 0 || config.bands > 0) {
+    tagProgramOrder(module.get()); // the order that accumulations assume
+    // IREE's passes end the process on an operation that the verifier refuses.
+    if (!mlirOperationVerify(module.get())) {
+      return {};
+    }
+  }
+  return module;
+}
+
+CandidateBuilder::Forecast
+CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
+                          int64_t alignment, int64_t stateLimit,
+                          int64_t orderStates) {
+  Forecast forecast;
+  const Rewritten &made = rewrite(config, stateLimit);
+  if (!made.module) {
+    return forecast;
+  }
+  forecast.rewrites = made.outcome;
+  ir::OwningOp unfused;
+  if (!config.unfused.empty()) {
+    unfused = ir::OwningOp::clone(made.module.get());
+    preventFusion(unfused.get(), config.unfused);
+  }
+  rewrite::FusionRules rules;
+  rules.fuseMultiUse = config.fuseMultiUse.value_or(fuseMultiUse);
+  rules.inPlace = config.inPlace != Configuration::None;
+  rules.inPlaceAtLastUse = config.inPlace == Configuration::LastUse;
+  rules.alignment = alignment;
+  forecast.memory = rewrite::predictMemory(
+      unfused ? unfused.get() : made.module.get(), rules, orderStates);
+  return forecast;
 }
 
 bool CandidateBuilder::runToFlow(MlirOperation module,
@@ -256,7 +317,7 @@ bool CandidateBuilder::runToFlow(MlirOperation module,
 ir::OwningOp CandidateBuilder::make(const Configuration &config,
                                     int64_t stateLimit, RewriteOutcome *outcome,
                                     Constants constants) {
-  ir::OwningOp module = rewrite(config, stateLimit, outcome);
+  ir::OwningOp module = prepare(config, stateLimit, outcome);
   if (!module) {
     return {};
   }

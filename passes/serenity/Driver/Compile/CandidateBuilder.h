@@ -9,6 +9,7 @@
 #ifndef SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
 #define SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
 
+#include "serenity/Analysis/MemoryPrediction.h"
 #include "serenity/IREE/IreeC.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Rewrite/Rewrite.h"
@@ -19,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace serenity {
@@ -117,9 +119,26 @@ public:
                     RewriteOutcome *outcome = nullptr,
                     Constants constants = Constants::Evaluated);
 
+  /// What the fusion model says of a candidate, without running IREE.
+  struct Forecast {
+    /// Nothing if the model does not describe the module.
+    std::optional<rewrite::Prediction> memory;
+    RewriteOutcome rewrites;
+  };
+  /// `fuseMultiUse` is what becomes of shared producers where the candidate
+  /// does not override it; `alignment` that of buffers in bytes; `stateLimit`
+  /// ends the searches for the order of accumulations, and `orderStates` that
+  /// for the order of the function.
+  Forecast predict(const Configuration &config, bool fuseMultiUse,
+                   int64_t alignment, int64_t stateLimit, int64_t orderStates);
+
   /// Joins of the parts of `candidate` that the model of accumulations has no
   /// objection to.
   PartGroups findJoins(const Configuration &config, int64_t stateLimit);
+
+  /// Why the rewrites of a candidate were refused, of the first one; empty if
+  /// none were.
+  std::string refusal() const;
 
   /// Whether IREE evaluates constants in this session.
   bool evaluates() const;
@@ -142,7 +161,13 @@ private:
   static Base makeBase(ir::OwningOp module);
   Base &baseOf(const Configuration &config);
 
-  ir::OwningOp rewrite(const Configuration &config, int64_t stateLimit,
+  /// A module with the rewrites of candidates that differ in nothing else.
+  struct Rewritten {
+    ir::OwningOp module; // empty if it is not to be used
+    RewriteOutcome outcome;
+  };
+  const Rewritten &rewrite(const Configuration &config, int64_t stateLimit);
+  ir::OwningOp prepare(const Configuration &config, int64_t stateLimit,
                        RewriteOutcome *outcome);
   /// Runs IREE's phases on a module; false if it refuses the module.
   bool runToFlow(MlirOperation module, const Configuration &config,
@@ -155,6 +180,8 @@ private:
   const std::map<std::string, std::string> &flags;
   std::array<Base, 3> bases;
   std::vector<Banded> banded;
+  /// By configuration, of which only the rewrites count, and state limit.
+  std::map<std::pair<Configuration, int64_t>, Rewritten> rewritten;
   /// Modules at the flow phase before dispatches overwrite operands, by the
   /// text that they were made from: other configurations often lead to the
   /// same module, for which IREE is run once. Empty: IREE refuses it. The text

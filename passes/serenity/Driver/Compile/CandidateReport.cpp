@@ -100,9 +100,17 @@ describeCandidates(const std::string &function,
   }
   const Configuration &chosen = config;
   for (const auto &[config, candidate] : search->tried()) {
+    if (!candidate.tried && !candidate.placed) {
+      continue; // predicted alone
+    }
     CandidateReport report = describe(config, *search);
     report.predictedBytes = candidate.estimate;
     report.built = bool(candidate.placed);
+    if (candidate.prediction) {
+      report.predictedBytes = candidate.prediction->sum();
+      std::optional<int64_t> bytes = candidate.builtBytes();
+      report.mispredicted = bytes && *bytes != *report.predictedBytes;
+    }
     auto peak = candidate.peaks.find(function);
     if (report.built && peak != candidate.peaks.end()) {
       report.transientPeakBytes = peak->second;

@@ -19,8 +19,8 @@ namespace serenity {
 
 namespace {
 
-/// So many of the best by the estimate at flow level are taken to their slabs.
-constexpr size_t maxPlacedForms = 6;
+/// States per prediction.
+constexpr int64_t statesPerPrediction = 1000;
 
 /// States per estimate; the chosen candidate is solved without this limit.
 constexpr int64_t statesPerEstimate = 10000;
@@ -130,6 +130,10 @@ CandidateSearch::sites(const Configuration &config) const {
   return maker ? maker->sites(config) : none;
 }
 
+std::string CandidateSearch::refusal() const {
+  return maker ? maker->refusal() : "";
+}
+
 CandidateSearch::Candidate *
 CandidateSearch::placed(const Configuration &config) {
   auto it = candidates.find(config);
@@ -141,7 +145,6 @@ CandidateSearch::place(const Configuration &config) {
   if (!maker) {
     return nullptr;
   }
-  estimateCandidate(config);
   placeCandidate(config);
   return placed(config);
 }
@@ -201,18 +204,49 @@ std::optional<int64_t> CandidateSearch::leastCost() const {
   return least;
 }
 
-/// Makes a candidate and estimates its bytes by the model of the flow level,
-/// which leaves out what placement in concatenations saves.
-std::optional<int64_t>
-CandidateSearch::estimateCandidate(const Configuration &config) {
+/// Judges a candidate by the fusion model; false if that does not describe the
+/// module.
+bool CandidateSearch::predict(const Configuration &config) {
   auto known = candidates.find(config);
-  if (known != candidates.end()) {
-    return known->second.estimate;
+  if (known != candidates.end() && known->second.prediction) {
+    return true;
   }
-  if (!limit.takeTrial(leastCost())) {
-    return std::nullopt;
+  if (limit.expired()) {
+    return false;
+  }
+  ir::SilenceDiagnostics silence(context);
+  HushStandardError hush(watched);
+  Stopwatch watch(report, "predictions");
+  CrashGuard guard("the prediction of '" + config.name() + "'");
+  crashPoint("predict");
+  CandidateBuilder::Forecast forecast =
+      maker->predict(config, fusesMultiUse(), options.defaultAlignment,
+                     statesPerOrder, statesPerPrediction);
+  if (!forecast.memory) {
+    return false;
   }
   Candidate &entry = candidates[config];
+  entry.prediction = std::move(forecast.memory);
+  if (!entry.tried) {
+    entry.rewrites = std::move(forecast.rewrites);
+  }
+  return true;
+}
+
+/// Has IREE bring a candidate to the flow phase, and estimates its bytes by the
+/// model of that level, which leaves out what placement in concatenations
+/// saves. False if it is not to be used.
+bool CandidateSearch::compile(const Configuration &config) {
+  auto known = candidates.find(config);
+  if (known != candidates.end() &&
+      (known->second.tried || known->second.placed)) {
+    return bool(known->second.flow);
+  }
+  if (!limit.takeTrial(leastCost())) {
+    return false;
+  }
+  Candidate &entry = candidates[config];
+  entry.tried = true;
   ir::SilenceDiagnostics silence(context);
   HushStandardError hush(watched);
   Stopwatch watch(report, "candidate_flow");
@@ -226,7 +260,39 @@ CandidateSearch::estimateCandidate(const Configuration &config) {
     entry.symbolic = maker->evaluates() && hasInitializer(flow);
     entry.estimate = estimate(flow);
   }
-  return entry.estimate;
+  return bool(entry.flow);
+}
+
+/// The bytes of a candidate that is not built.
+std::optional<int64_t>
+CandidateSearch::estimateCandidate(const Configuration &config) {
+  if (judge == Judge::Predictions) {
+    predict(config);
+  } else {
+    compile(config);
+  }
+  return bytesBefore(config);
+}
+
+/// The same, if it is known.
+std::optional<int64_t>
+CandidateSearch::bytesBefore(const Configuration &config) const {
+  auto known = candidates.find(config);
+  if (known == candidates.end()) {
+    return std::nullopt;
+  }
+  if (judge == Judge::Compilations) {
+    return known->second.estimate;
+  }
+  const std::optional<rewrite::Prediction> &prediction =
+      known->second.prediction;
+  return prediction ? std::optional<int64_t>(prediction->sum()) : std::nullopt;
+}
+
+/// The bytes of a candidate by what is trusted most: the model, or its slabs.
+std::optional<int64_t> CandidateSearch::measure(const Configuration &config) {
+  return judge == Judge::Predictions ? estimateCandidate(config)
+                                     : placeCandidate(config);
 }
 
 /// The sum of the functions' peaks in our order at flow level; nothing if a
@@ -277,12 +343,12 @@ bool CandidateSearch::remake(const Configuration &config, Candidate &entry,
 /// Takes a candidate through our stream prefix to the bytes of its slabs.
 std::optional<int64_t>
 CandidateSearch::placeCandidate(const Configuration &config) {
-  auto known = candidates.find(config);
-  if (known == candidates.end()) {
-    return std::nullopt; // not tried: a limit was met
+  if (!compile(config)) {
+    Candidate *stock = placed(config); // has no module at the flow phase
+    return stock ? stock->cost : std::nullopt;
   }
-  Candidate &entry = known->second;
-  if (entry.placed || !entry.flow || limit.expired()) {
+  Candidate &entry = candidates.at(config);
+  if (entry.placed || limit.expired()) {
     return entry.cost;
   }
   ir::SilenceDiagnostics silence(context);
@@ -366,75 +432,6 @@ void CandidateSearch::refine(Candidate &entry) {
     entry.peaks = std::move(again.peaks);
     entry.cost = again.cost;
   }
-}
-
-bool CandidateSearch::promisesMore(const Configuration &a,
-                                   const Configuration &b) const {
-  int64_t costA = *candidates.at(a).estimate;
-  int64_t costB = *candidates.at(b).estimate;
-  return costA != costB ? costA < costB : numRewrites(a) < numRewrites(b);
-}
-
-/// Takes up to `limit` of `configs` to their slabs, those of least estimate
-/// first; the one of least cost, or `best`, which is there already.
-Configuration CandidateSearch::leastOf(const Configuration &best,
-                                       std::vector<Configuration> configs,
-                                       size_t limit) {
-  std::stable_sort(configs.begin(), configs.end(),
-                   [&](const Configuration &a, const Configuration &b) {
-                     return promisesMore(a, b);
-                   });
-  configs.resize(std::min(configs.size(), limit));
-  Configuration least = best;
-  int64_t leastCost = *placed(best)->cost;
-  for (const Configuration &config : configs) {
-    std::optional<int64_t> bytes = placeCandidate(config);
-    if (bytes && *bytes < leastCost) {
-      least = config;
-      leastCost = *bytes;
-    }
-  }
-  return least;
-}
-
-/// The candidate of least cost among the best estimates and the stock
-/// candidate; with `rewritten` among those with rewrites only.
-Configuration CandidateSearch::placeBest(bool rewritten) {
-  std::vector<const Configuration *> order;
-  for (const auto &item : candidates) {
-    if (asked.count(item.first) && item.second.estimate &&
-        (!rewritten || numRewrites(item.first) > 0)) {
-      order.push_back(&item.first);
-    }
-  }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](const Configuration *a, const Configuration *b) {
-                     return promisesMore(*a, *b);
-                   });
-  for (const Configuration &config : promising) {
-    auto known = candidates.find(config);
-    auto at = known != candidates.end()
-                  ? std::find(order.begin(), order.end(), &known->first)
-                  : order.end();
-    if (at != order.end() && at - order.begin() >= int(maxPlacedForms)) {
-      std::rotate(order.begin(), at, at + 1);
-    }
-  }
-  Configuration best;
-  std::optional<int64_t> bestCost;
-  if (!rewritten) {
-    bestCost = candidates[best].cost;
-  }
-  for (size_t i = 0; i < order.size() && i < maxPlacedForms; ++i) {
-    std::optional<int64_t> known = placeCandidate(*order[i]);
-    if (known &&
-        (!bestCost || *known < *bestCost ||
-         (*known == *bestCost && numRewrites(*order[i]) < numRewrites(best)))) {
-      best = *order[i];
-      bestCost = known;
-    }
-  }
-  return best;
 }
 
 } // namespace serenity

@@ -29,15 +29,23 @@ namespace serenity {
 class CandidateSearch {
 public:
   struct Candidate {
-    ir::OwningOp flow;         // empty if IREE refused the candidate
+    bool tried = false;        // IREE was asked
+    ir::OwningOp flow;         // empty if not, or if IREE refused the candidate
     bool symbolic = false;     // flow has constants left to evaluate
     int64_t numDispatches = 0; // in flow
     ir::OwningOp placed;       // with laid out slabs; empty if not taken so far
     Peaks peaks;
-    std::optional<int64_t> estimate; // at flow level
-    std::optional<int64_t> cost;     // of the slabs
+    /// Bytes of all functions: by the fusion model, without IREE; at flow
+    /// level; and of the slabs, nothing if a function is worse off than stock.
+    std::optional<rewrite::Prediction> prediction;
+    std::optional<int64_t> estimate;
+    std::optional<int64_t> cost;
     ModuleReport report;
     RewriteOutcome rewrites;
+
+    /// Bytes of the slabs of all functions that the model predicts; nothing if
+    /// one is not static.
+    std::optional<int64_t> builtBytes() const;
   };
 
   /// Everything must outlive the search. With `watched`, what the user watches
@@ -58,9 +66,12 @@ public:
   /// that no function may exceed.
   void placeStock(MlirOperation flow, const Peaks &leastStock);
 
-  /// Dispatch formation and all rewrites or none together first, then groups of
-  /// sites, then single sites; the candidate of least cost. What it finds does
-  /// not depend on earlier searches, with or without rewriting.
+  /// The candidate of least cost. All are judged by the fusion model, and few
+  /// are built; where the model does not describe the module, or is wrong about
+  /// those, candidates are compared by trial compilations. Dispatch formation
+  /// and all rewrites or none together come first, then groups of sites, then
+  /// single sites. What it finds does not depend on earlier searches, with or
+  /// without rewriting.
   Configuration search(RewriteMode mode);
 
   /// Takes one candidate to its slabs; null if that is not possible.
@@ -77,6 +88,10 @@ public:
   /// The sites that `candidate` chooses from.
   const std::vector<RewriteSite> &sites(const Configuration &config) const;
 
+  /// Why a candidate could not be rewritten, of the first one; empty if all
+  /// could.
+  std::string refusal() const;
+
   /// The band plan of a candidate that has one.
   const BandPlan *bandPlan(const Configuration &config) const;
 
@@ -87,22 +102,44 @@ private:
   /// States of the search for the order of accumulations of a candidate.
   static constexpr int64_t statesPerOrder = 20000;
 
+  /// What candidates are compared by: the fusion model, which takes
+  /// milliseconds, or trial compilations.
+  enum class Judge { Predictions, Compilations };
+
+  bool predict(const Configuration &config);
+  bool compile(const Configuration &config);
   std::optional<int64_t> estimateCandidate(const Configuration &config);
+  std::optional<int64_t> bytesBefore(const Configuration &config) const;
   std::optional<int64_t> estimate(MlirOperation flow);
   bool remake(const Configuration &config, Candidate &entry,
               int64_t stateLimit);
   void layOut(Candidate &entry);
   std::optional<int64_t> placeCandidate(const Configuration &config);
+  std::optional<int64_t> measure(const Configuration &config);
   Configuration placeBest(bool rewritten);
+  struct Ranked {
+    int64_t bytes;
+    double extraWork;
+    int64_t numOperations;
+    size_t numRewrites;
+    Configuration config;
+  };
+  bool canPredict();
+  std::vector<Ranked> rankPredictions() const;
+  std::optional<int64_t> build(const Configuration &config);
+  std::optional<Configuration> buildBest();
+  Configuration buildLightest(const std::vector<Ranked> &ranked,
+                              const Configuration &best);
   Configuration leastOf(const Configuration &best,
                         std::vector<Configuration> configs, size_t limit);
   /// The order in which candidates that were estimated are taken to their
   /// slabs: of least estimate, then of fewest rewrites.
   bool promisesMore(const Configuration &a, const Configuration &b) const;
-  std::set<std::string> placesAtPeak(const Candidate &entry) const;
+  std::set<std::string> placesAtPeak(const Configuration &config);
   int64_t costOf(const Configuration &config);
   std::optional<int64_t> leastCost() const;
   bool isNarrower(const Configuration &config, const Configuration &than);
+  Configuration runStrategies(RewriteMode mode);
   std::optional<int64_t> cost(const Peaks &peaks) const;
 
   // --- strategies by estimate: they improve on the incumbent ---
@@ -121,7 +158,7 @@ private:
   void restrictInPlace();
   void dropKinds();
   void dropHalves();
-  bool mayVaryMultiUse() const;
+  bool fusesMultiUse() const;
   bool enough() const;
   bool improve(const Configuration &config);
   void tryFusions(const std::vector<bool> &sites,
@@ -159,7 +196,8 @@ private:
   std::map<std::string, Configuration> placedFrom;
   /// Those that the present search has asked for, and their dispatches.
   std::set<Configuration> asked;
-  int64_t askedDispatches = 0;
+  int64_t askedDispatches = 0; // predicted ones, while the model is the judge
+  Judge judge = Judge::Compilations;
   /// The candidate of least estimate in the present search.
   Configuration incumbent;
   std::optional<int64_t> incumbentEstimate;

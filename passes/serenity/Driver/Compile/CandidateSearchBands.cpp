@@ -56,13 +56,12 @@ CandidateSearch::planBands(Configuration::Storage storage) {
 /// Candidates in bands where a plan promises less than `best` needs; the best
 /// of them is refined as `best` was.
 Configuration CandidateSearch::tryBands(Configuration best) {
-  Candidate *known = placed(best);
-  if (!known || !known->cost) {
+  if (costOf(best) == INT64_MAX) {
     return best;
   }
   std::vector<Configuration> configs;
   for (size_t number : planBands(best.storage)) {
-    if (maker->bandPlan(number).predictedBytes >= *known->cost) {
+    if (maker->bandPlan(number).predictedBytes >= costOf(best)) {
       continue;
     }
     Configuration config;

@@ -29,13 +29,23 @@ static int64_t numCommands(const CandidateSearch::Candidate &entry) {
   return count;
 }
 
-/// Whether `candidate` has fewer commands, and no function needs more bytes;
-/// takes it to its slabs.
+/// Whether `config` has fewer commands, and no function needs more bytes.
 bool CandidateSearch::isNarrower(const Configuration &config,
                                  const Configuration &than) {
-  estimateCandidate(config);
-  if (!placeCandidate(config)) {
+  if (!measure(config)) {
     return false;
+  }
+  if (judge == Judge::Predictions) {
+    const rewrite::Prediction &now = *candidates.at(config).prediction;
+    const rewrite::Prediction &old = *candidates.at(than).prediction;
+    return now.numOperations < old.numOperations &&
+           std::all_of(
+               old.peakBytes.begin(), old.peakBytes.end(),
+               [&](const auto &item) {
+                 auto known = now.peakBytes.find(item.first);
+                 return known == now.peakBytes.end() ||
+                        known->second <= item.second;
+               });
   }
   if (numCommands(candidates[config]) >= numCommands(candidates[than])) {
     return false;
@@ -53,12 +63,11 @@ bool CandidateSearch::isNarrower(const Configuration &config,
 
 /// Single sites that the peak does not need, those of most parts first.
 Configuration CandidateSearch::dropSites(Configuration best) {
-  Candidate *known = placed(best);
-  if (!known || !known->cost) {
+  if (costOf(best) == INT64_MAX) {
     return best;
   }
   std::vector<std::pair<int64_t, size_t>> sites;
-  const std::vector<int64_t> &parts = known->rewrites.parts;
+  const std::vector<int64_t> parts = candidates.at(best).rewrites.parts;
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i] > 0) {
       sites.emplace_back(-parts[i], i);
@@ -70,9 +79,10 @@ Configuration CandidateSearch::dropSites(Configuration best) {
     Configuration config = best;
     config.sites[site.second] = false;
     std::optional<int64_t> estimate = estimateCandidate(config);
-    if (estimate && candidates[best].estimate &&
-        *estimate <= *candidates[best].estimate && isNarrower(config, best)) {
+    std::optional<int64_t> old = bytesBefore(best);
+    if (estimate && old && *estimate <= *old && isNarrower(config, best)) {
       best = config;
+      asked.insert(config);
     }
   }
   return best;
@@ -83,8 +93,7 @@ Configuration CandidateSearch::dropSites(Configuration best) {
 /// objection to at once; if that is too much, site by site, and of a site that
 /// is too much one group.
 Configuration CandidateSearch::joinParts(Configuration best) {
-  Candidate *known = placed(best);
-  if (!known || !known->cost || numRewrites(best) == 0 || limit.expired()) {
+  if (costOf(best) == INT64_MAX || numRewrites(best) == 0 || limit.expired()) {
     return best;
   }
   PartGroups found;
@@ -104,6 +113,7 @@ Configuration CandidateSearch::joinParts(Configuration best) {
       return false;
     }
     best = config;
+    asked.insert(config);
     return true;
   };
   if (found.empty() || take(found)) {

@@ -3,9 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // The strategies of the search for a candidate, and the tables that say in
-// which order they run. Those of the first table improve on the incumbent by
-// estimates. Those of the second start from the best candidate so far and
-// return one that needs less, or the same.
+// which order they run. They are the same whether candidates are judged by
+// predictions or by trial compilations. Those of the first table improve on the
+// incumbent by estimates. Those of the second start from the best candidate so
+// far and return one that needs less, or the same.
 
 #include "serenity/Driver/Compile/CandidateSearch.h"
 
@@ -26,6 +27,10 @@ constexpr size_t maxCandidates = 18;
 /// a few.
 constexpr int64_t maxDispatches = 5000;
 constexpr size_t minCandidates = 8;
+
+/// The same for predictions.
+constexpr size_t maxPredicted = 160;
+constexpr int64_t maxOperations = 16000;
 
 /// Rounds in which sites at the peak are rewritten, and how many candidates of
 /// each are taken to their slabs.
@@ -75,14 +80,16 @@ bool isAt(const std::string &location, const std::set<std::string> &places) {
 
 } // namespace
 
-/// Whether multi-use fusion is on; a user's own flag is not varied.
-bool CandidateSearch::mayVaryMultiUse() const {
+bool CandidateSearch::fusesMultiUse() const {
   auto flag = user.session.find(multiUseFlag);
-  return !user.has(multiUseFlag) && flag != user.session.end() &&
-         flag->second != "false";
+  return flag != user.session.end() && flag->second != "false";
 }
 
 bool CandidateSearch::enough() const {
+  if (judge == Judge::Predictions) {
+    return asked.size() >= maxPredicted ||
+           (asked.size() >= minCandidates && askedDispatches > maxOperations);
+  }
   return asked.size() >= maxCandidates ||
          (asked.size() >= minCandidates && askedDispatches > maxDispatches);
 }
@@ -96,8 +103,12 @@ bool CandidateSearch::improve(const Configuration &config) {
   std::optional<int64_t> known = estimateCandidate(config);
   if (asked.insert(config).second) {
     auto tried = candidates.find(config);
-    askedDispatches +=
-        tried != candidates.end() ? tried->second.numDispatches : 0;
+    if (tried != candidates.end()) {
+      askedDispatches +=
+          judge == Judge::Compilations ? tried->second.numDispatches
+          : tried->second.prediction   ? tried->second.prediction->numOperations
+                                       : 0;
+    }
   }
   if (!known) {
     return false;
@@ -133,7 +144,7 @@ void CandidateSearch::tryFusions(const std::vector<bool> &sites,
   config.sites = sites;
   config.inPlace = Configuration::LastUse;
   improve(config);
-  if (mayVaryMultiUse()) {
+  if (fusesMultiUse() && !user.has(multiUseFlag)) { // the user's choice wins
     config.fuseMultiUse = false;
     improve(config);
   }
@@ -268,18 +279,21 @@ Configuration CandidateSearch::rewriteRaised(Configuration best) {
   raised.sites.clear();
   raised.unfused.clear();
   asked.insert(raised);
-  estimateCandidate(raised);
-  if (!placeCandidate(raised)) {
+  if (!measure(raised)) {
     return best;
   }
   raised = rewriteAtPeak(raised);
-  return *placed(raised)->cost < *placed(best)->cost ? raised : best;
+  return costOf(raised) < costOf(best) ? raised : best;
 }
 
 /// Where the operations come from that have to do with what is live at the
 /// peak of a region: they run there or touch a buffer that lives across it.
 std::set<std::string>
-CandidateSearch::placesAtPeak(const Candidate &entry) const {
+CandidateSearch::placesAtPeak(const Configuration &config) {
+  const Candidate &entry = candidates.at(config);
+  if (judge == Judge::Predictions) {
+    return entry.prediction->placesAtPeak;
+  }
   ir::OwningOp module = ir::OwningOp::clone(entry.placed.get());
   ModuleReport packed;
   runPack(module.get(), options, &packed);
@@ -312,11 +326,10 @@ CandidateSearch::placesAtPeak(const Candidate &entry) const {
 /// matter, which groups of all sites do not single out.
 Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
   for (int round = 0; round < maxPeakRounds; ++round) {
-    Candidate *known = placed(best);
-    if (!known || !known->cost) {
+    if (costOf(best) == INT64_MAX) {
       break;
     }
-    std::set<std::string> places = placesAtPeak(*known);
+    std::set<std::string> places = placesAtPeak(best);
     const std::vector<RewriteSite> &all = maker->sites(best);
     std::vector<bool> atPeak;
     for (const RewriteSite &site : all) {
@@ -366,12 +379,11 @@ Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
     }
   }
   for (int round = 0; round < maxUnfuseRounds; ++round) {
-    Candidate *known = placed(best);
-    if (!known || !known->cost) {
+    if (costOf(best) == INT64_MAX) {
       break;
     }
     Configuration config = best;
-    std::set<std::string> places = placesAtPeak(*known);
+    std::set<std::string> places = placesAtPeak(best);
     for (const std::string &site : maker->unfusableProducers(best)) {
       if (isAt(site, places)) {
         config.unfused.insert(site);
@@ -381,19 +393,13 @@ Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
         !asked.insert(config).second) {
       break;
     }
-    estimateCandidate(config);
-    std::optional<int64_t> bytes = placeCandidate(config);
-    if (!bytes || *bytes >= *known->cost) {
+    std::optional<int64_t> bytes = measure(config);
+    if (!bytes || *bytes >= costOf(best)) {
       break;
     }
     best = config;
   }
   return best;
-}
-
-int64_t CandidateSearch::costOf(const Configuration &config) {
-  Candidate *entry = placed(config);
-  return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
 }
 
 const CandidateSearch::EstimateStrategy CandidateSearch::byEstimate[] = {
@@ -426,15 +432,12 @@ bool CandidateSearch::applies(When when, bool always) const {
   return false;
 }
 
-Configuration CandidateSearch::search(RewriteMode mode) {
+Configuration CandidateSearch::runStrategies(RewriteMode mode) {
   incumbent = Configuration(); // the stock candidate, placed already
   asked = {incumbent};
   askedDispatches = 0;
   promising.clear();
-  if (!maker) {
-    return incumbent;
-  }
-  incumbentEstimate = candidates[incumbent].estimate;
+  incumbentEstimate = bytesBefore(incumbent);
   // Of a quantized network the rewrites are those of its integer arithmetic.
   furthest = maker->furthestStorage();
   rewrites = mode != RewriteMode::Off && !maker->sites(furthest).empty();
@@ -460,6 +463,21 @@ Configuration CandidateSearch::search(RewriteMode mode) {
   }
   return costOf(banded) < costOf(best) ? dropSites(banded)
                                        : joinParts(dropSites(best));
+}
+
+Configuration CandidateSearch::search(RewriteMode mode) {
+  if (!maker) {
+    return Configuration(); // placed already
+  }
+  if (mode != RewriteMode::Always && canPredict()) {
+    judge = Judge::Predictions;
+    runStrategies(mode);
+    judge = Judge::Compilations;
+    if (std::optional<Configuration> best = buildBest()) {
+      return *best;
+    }
+  }
+  return runStrategies(mode);
 }
 
 } // namespace serenity

@@ -315,6 +315,13 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
     search.refine(*own.candidate);
   }
   remarkOnLimits();
+  if (std::string refusal = search.refusal(); !refusal.empty()) {
+    const std::string text =
+        "serenity-rewrite: " + refusal +
+        "; candidates with these rewrites are left out (please report this)";
+    ir::emitRemark(mlirOperationGetLocation(flow), text);
+    report.remarks.push_back(text);
+  }
 }
 
 /// Notes for the report what every function needs as stock and which candidates
@@ -357,7 +364,7 @@ void Pipeline::describeRewrites(const OwnCandidate &own,
   if (const BandPlan *plan = search.bandPlan(own.config)) {
     for (const BandSite &site : plan->sites) {
       report.rewrites.push_back({site.from, site.function, "band", site.count,
-                                 site.bytesBefore, site.bytesAfter});
+                                 site.bytesBefore, site.bytesAfter, ""});
     }
   }
   const std::vector<RewriteSite> &sites = search.sites(own.config);

@@ -1,0 +1,229 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// Which of the candidates that were judged are built, and whether what the
+// fusion model predicts is trusted.
+
+#include "serenity/Driver/Compile/CandidateSearch.h"
+
+#include "serenity/IREE/Ir.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <tuple>
+
+namespace serenity {
+
+namespace {
+
+/// So many of the best by the estimate at flow level are taken to their slabs.
+constexpr size_t maxPlacedByEstimate = 6;
+
+/// Candidates that are built while each needs more than the next promises.
+constexpr int maxBuilt = 3;
+
+/// Whether a prediction is near enough to the bytes that are built to be
+/// trusted: within a sixteenth.
+bool agrees(int64_t predicted, int64_t built) {
+  constexpr int64_t parts = 16;
+  return std::abs(predicted - built) <= built / parts;
+}
+
+} // namespace
+
+bool CandidateSearch::promisesMore(const Configuration &a,
+                                   const Configuration &b) const {
+  int64_t bytesA = *bytesBefore(a);
+  int64_t bytesB = *bytesBefore(b);
+  return bytesA != bytesB ? bytesA < bytesB : numRewrites(a) < numRewrites(b);
+}
+
+/// Takes up to `limit` of `configs` to their slabs, those of least estimate
+/// first; the one of least cost, or `best`, which is there already.
+Configuration CandidateSearch::leastOf(const Configuration &best,
+                                       std::vector<Configuration> configs,
+                                       size_t limit) {
+  std::stable_sort(configs.begin(), configs.end(),
+                   [&](const Configuration &a, const Configuration &b) {
+                     return promisesMore(a, b);
+                   });
+  if (judge == Judge::Compilations) {
+    configs.resize(std::min(configs.size(), limit));
+  }
+  Configuration least = best;
+  int64_t leastCost = costOf(best);
+  for (const Configuration &config : configs) {
+    std::optional<int64_t> bytes = measure(config);
+    if (bytes && *bytes < leastCost) {
+      least = config;
+      leastCost = *bytes;
+    }
+  }
+  return least;
+}
+
+/// The candidate of least cost among the best estimates and the stock
+/// candidate; with `rewritten` among those with rewrites only.
+Configuration CandidateSearch::placeBest(bool rewritten) {
+  std::vector<const Configuration *> order;
+  for (const auto &item : candidates) {
+    if (asked.count(item.first) && bytesBefore(item.first) &&
+        (!rewritten || numRewrites(item.first) > 0)) {
+      order.push_back(&item.first);
+    }
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const Configuration *a, const Configuration *b) {
+                     return promisesMore(*a, *b);
+                   });
+  for (const Configuration &config : promising) {
+    auto known = candidates.find(config);
+    auto at = known != candidates.end()
+                  ? std::find(order.begin(), order.end(), &known->first)
+                  : order.end();
+    if (at != order.end() && at - order.begin() >= int(maxPlacedByEstimate)) {
+      std::rotate(order.begin(), at, at + 1);
+    }
+  }
+  Configuration best;
+  std::optional<int64_t> bestCost;
+  if (!rewritten) {
+    bestCost =
+        judge == Judge::Predictions ? bytesBefore(best) : candidates[best].cost;
+  }
+  const size_t most = judge == Judge::Predictions ? 1 : maxPlacedByEstimate;
+  for (size_t i = 0; i < std::min(order.size(), most); ++i) {
+    std::optional<int64_t> known = measure(*order[i]);
+    if (known &&
+        (!bestCost || *known < *bestCost ||
+         (*known == *bestCost && numRewrites(*order[i]) < numRewrites(best)))) {
+      best = *order[i];
+      bestCost = known;
+    }
+  }
+  return best;
+}
+
+int64_t CandidateSearch::costOf(const Configuration &config) {
+  if (judge == Judge::Predictions) {
+    return bytesBefore(config).value_or(INT64_MAX);
+  }
+  Candidate *entry = placed(config);
+  return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
+}
+
+std::optional<int64_t> CandidateSearch::Candidate::builtBytes() const {
+  if (!placed || !prediction) {
+    return std::nullopt;
+  }
+  int64_t sum = 0;
+  for (const auto &item : prediction->peakBytes) {
+    auto peak = peaks.find(item.first);
+    if (peak == peaks.end() || !peak->second) {
+      return std::nullopt;
+    }
+    sum += *peak->second;
+  }
+  return sum;
+}
+
+/// Whether the fusion model describes the module, and its peaks are static.
+bool CandidateSearch::canPredict() {
+  return placed(Configuration()) && predict(Configuration()) &&
+         candidates.at(Configuration()).cost &&
+         candidates.at(Configuration()).builtBytes();
+}
+
+/// The candidates that the present search has predicted, without the stock one:
+/// of fewest bytes, then of least work that is done twice, of fewest dispatches
+/// and of fewest rewrites.
+std::vector<CandidateSearch::Ranked> CandidateSearch::rankPredictions() const {
+  std::vector<Ranked> ranked;
+  for (const Configuration &config : asked) {
+    auto known = candidates.find(config);
+    if (config.isStock() || known == candidates.end() ||
+        !known->second.prediction) {
+      continue;
+    }
+    const rewrite::Prediction &prediction = *known->second.prediction;
+    const BandPlan *plan = bandPlan(config);
+    ranked.push_back({prediction.sum(), plan ? plan->extraWork() : 0,
+                      prediction.numOperations, numRewrites(config), config});
+  }
+  std::sort(ranked.begin(), ranked.end(), [](const Ranked &a, const Ranked &b) {
+    return std::tie(a.bytes, a.extraWork, a.numOperations, a.numRewrites,
+                    a.config) < std::tie(b.bytes, b.extraWork, b.numOperations,
+                                         b.numRewrites, b.config);
+  });
+  return ranked;
+}
+
+/// Has IREE build a candidate; its bytes, nothing if a function would be worse
+/// off than stock.
+std::optional<int64_t> CandidateSearch::build(const Configuration &config) {
+  std::optional<int64_t> cost = placeCandidate(config);
+  return cost ? candidates.at(config).builtBytes() : std::nullopt;
+}
+
+/// Builds the candidates of least prediction, until none promises less than
+/// the best of them. Returns that one, or nothing if it needs more than was
+/// predicted: then candidates have to be compared by trial compilations.
+std::optional<Configuration> CandidateSearch::buildBest() {
+  const std::vector<Ranked> ranked = rankPredictions();
+  Configuration best;
+  int64_t least = *candidates.at(best).builtBytes();
+  const int64_t promised = ranked.empty() ? least : ranked.front().bytes;
+  int64_t last = -1;
+  int numBuilt = 0;
+  // Where a candidate needs less than predicted, others may, too.
+  bool tooHigh = false;
+  for (const Ranked &next : ranked) {
+    if (numBuilt == maxBuilt || (least <= next.bytes && !tooHigh)) {
+      break;
+    }
+    if (next.bytes == last) {
+      continue; // the same peak, most likely
+    }
+    last = next.bytes;
+    ++numBuilt;
+    std::optional<int64_t> bytes = build(next.config);
+    tooHigh = bytes && *bytes < next.bytes && !agrees(next.bytes, *bytes);
+    if (bytes && *bytes < least) {
+      best = next.config;
+      least = *bytes;
+    }
+  }
+  if (least > promised && !agrees(promised, least)) {
+    return std::nullopt;
+  }
+  return buildLightest(ranked, best);
+}
+
+/// Where `best` needs more than predicted, another candidate may need no more
+/// with less work. Builds the lightest that promises so.
+Configuration CandidateSearch::buildLightest(const std::vector<Ranked> &ranked,
+                                             const Configuration &best) {
+  if (best.isStock()) {
+    return best;
+  }
+  const int64_t least = *candidates.at(best).builtBytes();
+  const int64_t numOperations = candidates.at(best).prediction->numOperations;
+  const Ranked *lightest = nullptr;
+  for (const Ranked &next : ranked) {
+    if (next.bytes <= least && next.numOperations < numOperations &&
+        (!lightest ||
+         std::tie(next.extraWork, next.numOperations, next.numRewrites) <
+             std::tie(lightest->extraWork, lightest->numOperations,
+                      lightest->numRewrites))) {
+      lightest = &next;
+    }
+  }
+  if (!lightest || placed(lightest->config)) {
+    return best;
+  }
+  std::optional<int64_t> bytes = build(lightest->config);
+  return bytes && *bytes <= least ? lightest->config : best;
+}
+
+} // namespace serenity
