@@ -151,7 +151,7 @@ struct Variation {
 
 constexpr Variation kVariations[] = {
     {"exact"},
-    {"serenity", Algorithm::Serenity},
+    {"paper", Algorithm::Paper},
     {"heuristic", Algorithm::Heuristic},
     {"without_forced_moves", Algorithm::Exact, &SchedulerSwitches::forcedMoves},
     {"without_forced_sets", Algorithm::Exact, &SchedulerSwitches::forcedSets},

@@ -39,7 +39,7 @@ class _Scheduler(str, Enum):
     """The choices of ``--scheduler``."""
 
     exact = "exact"
-    serenity = "serenity"
+    paper = "paper"
     heuristic = "heuristic"
 
 

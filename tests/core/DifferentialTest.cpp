@@ -242,7 +242,7 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
     ++coverage.byBruteForce;
   } else {
     SchedulerOptions options;
-    options.algorithm = Algorithm::Serenity;
+    options.algorithm = Algorithm::Paper;
     options.stateLimit = 20000;
     ScheduleResult reference = schedule(problem, options);
     std::string wrong = inspect(problem, reference);
@@ -310,7 +310,7 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
   }
 
   SchedulerOptions paper;
-  paper.algorithm = Algorithm::Serenity;
+  paper.algorithm = Algorithm::Paper;
   if (!isLarge && !agrees("paper", problem, paper, optimum)) {
     return false;
   }

@@ -38,14 +38,14 @@ bool startsWith(const std::string &text, std::string_view prefix) {
   return text.compare(0, prefix.size(), prefix) == 0;
 }
 
-/// Whether `value` is a resource, or what the caller gets of one.
+/// Whether `value` is a resource, or a buffer view of one.
 bool holdsResource(MlirValue value) {
   std::string type = ir::toString(mlirValueGetType(value));
   return startsWith(type, "!stream.resource") || type == "!hal.buffer_view" ||
          type == "!hal.buffer";
 }
 
-/// Whether a branch or loop allocates, or hands on what was allocated before.
+/// Whether a branch or loop allocates, or passes on earlier allocations.
 bool concernsMemory(MlirOperation op) {
   std::vector<MlirValue> results = ir::results(op);
   return allocatesInside(op) ||
@@ -524,8 +524,8 @@ bool Reader::readWhile(MlirOperation op) {
   return true;
 }
 
-/// The callee as if it were inlined: it may release what it is given, and hand
-/// out what it allocates or was given.
+/// The callee as if it were inlined: it may release its arguments, and return
+/// them or its own allocations.
 bool Reader::readCall(MlirOperation op) {
   if (functions.empty()) {
     for (MlirOperation function : ir::operations(ir::body(module))) {

@@ -15,8 +15,8 @@ namespace serenity {
 
 namespace {
 
-/// The operation that runs on what `site` allocates, if it is the only one and
-/// nothing else than the release follows: the allocation is its slab then.
+/// The operation that runs on the allocation of `site`, if it is the only one
+/// and nothing else than the release follows: the allocation is its slab then.
 MlirOperation slabUser(MlirOperation site) {
   MlirOperation found = {nullptr};
   for (const ir::Use &use : ir::uses(ir::result(site))) {
@@ -141,7 +141,7 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
       std::string text(ir::view(mlirStringAttrGetValue(declaration)));
       text = text.substr(0, text.find(") ->"));
       int64_t bytes = 0;
-      // The declaration says nothing about what is behind a buffer view.
+      // The declaration says nothing about the storage of a buffer view.
       bool complete = text.find("!hal.buffer_view") == std::string::npos;
       for (size_t at = text.find("tensor<");
            complete && at != std::string::npos;

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// What a call of a function allocates, read off the allocations in the IR. The
-// rules are those of docs/memory_model.md.
+// The allocations of a call of a function, read off the IR. The rules are those
+// of docs/memory_model.md.
 
 #ifndef SERENITY_ANALYSIS_FUNCTIONMEMORY_H
 #define SERENITY_ANALYSIS_FUNCTIONMEMORY_H

@@ -105,7 +105,7 @@ BufferId FusionModel::ownBuffer(MlirValue value) const {
                                                                         : -1;
 }
 
-/// Whether an addition of `value` runs as an epilogue of what computes it.
+/// Whether an addition of `value` runs as an epilogue of its producer.
 bool FusionModel::isEpilogueOf(MlirValue value) const {
   Origin part = origin(value);
   return part.ready.size() == 1 && heavy[*part.ready.begin()] &&

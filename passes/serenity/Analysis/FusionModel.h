@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// What dispatch formation will make of a function at the end of
-/// preprocessing, as a scheduling problem. Neither a solver nor IREE is run.
+/// Models dispatch formation on a function at the end of preprocessing as a
+/// scheduling problem. Neither a solver nor IREE is run.
 
 #ifndef SERENITY_ANALYSIS_FUSIONMODEL_H
 #define SERENITY_ANALYSIS_FUSIONMODEL_H
@@ -57,7 +57,7 @@ public:
               const FusionRules &rules);
 
   Problem problem;
-  /// Per operation of the problem: what it stands for, in program order.
+  /// Per operation of the problem: its MLIR operations, in program order.
   std::vector<std::vector<MlirOperation>> members;
   /// Per chain and part: the operation of the problem that accumulates it.
   std::vector<std::vector<OpId>> accumulates;
@@ -119,7 +119,7 @@ private:
   std::set<const void *> piecewisePads;
   std::map<const void *, Origin> origins;
   std::map<const void *, std::pair<size_t, size_t>> stepOf;
-  /// Values of which nothing is stored: constants and what folds into users.
+  /// Values that are never stored: constants and values that fold into users.
   std::set<const void *> foldable;
   /// Values behind a barrier: nothing is fused through it.
   std::set<const void *> sealed;

@@ -88,7 +88,7 @@ bool Flow::isWritten(MlirValue resource) {
   return false;
 }
 
-/// Adds what operand `number` of `op` becomes.
+/// Adds the values that operand `number` of `op` is passed on as.
 void Flow::follow(MlirOperation op, int64_t number) {
   std::string_view name = ir::name(op);
   if (name == "stream.cmd.execute") {

@@ -11,7 +11,7 @@
 
 namespace serenity {
 
-/// Alignments, in bytes, of what lies in a slab.
+/// Alignments, in bytes, of the buffers in a slab.
 struct ResourceConfig {
   int64_t offsetAlignment = 64;
   int64_t rangeAlignment = 64;

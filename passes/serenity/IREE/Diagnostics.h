@@ -39,8 +39,8 @@ public:
   DiagnosticScope &operator=(const DiagnosticScope &) = delete;
 
 protected:
-  /// `source`, named `sourceName`, is what is being processed. It must outlive
-  /// the scope.
+  /// `source`, named `sourceName`, is the input being processed. It must
+  /// outlive the scope.
   DiagnosticScope(MlirContext context, std::string sourceName,
                   std::string_view source);
   virtual ~DiagnosticScope();

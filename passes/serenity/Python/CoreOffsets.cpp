@@ -161,7 +161,7 @@ void bindOffsets(nb::module_ &m) {
       },
       nb::arg("lower"), nb::arg("upper"), nb::arg("size"), nb::arg("alignment"),
       nb::arg("fixed_offset"), nb::arg("gaps"), nb::arg("options"),
-      "Returns what is wrong with the slices, or None.");
+      "Returns the first error in the slices, or None.");
 
   m.def(
       "verify_offsets",

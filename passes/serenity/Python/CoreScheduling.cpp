@@ -48,15 +48,15 @@ Algorithm parseAlgorithm(const std::string &name) {
   if (name == "exact") {
     return Algorithm::Exact;
   }
-  if (name == "serenity") {
-    return Algorithm::Serenity;
+  if (name == "paper") {
+    return Algorithm::Paper;
   }
   if (name == "heuristic") {
     return Algorithm::Heuristic;
   }
-  throw nb::value_error(("unknown scheduler '" + name +
-                         "'; known are exact, serenity and heuristic")
-                            .c_str());
+  throw nb::value_error(
+      ("unknown scheduler '" + name + "'; known are exact, paper and heuristic")
+          .c_str());
 }
 
 bool *findSwitch(SchedulerSwitches &switches, const std::string &name) {

@@ -64,7 +64,7 @@ struct RecomputedReport {
 
 struct RegionReport {
   std::string location;
-  /// Maximum live bytes of the order chosen; what the slab should be.
+  /// Maximum live bytes of the order chosen: the aim for the slab.
   int64_t predictedBytes = 0;
   int64_t slabBytes = 0;
   /// Buffers take multiples of it in the slab; 0: no slab was laid out.

@@ -52,7 +52,7 @@ namespace serenity {
 
 namespace {
 
-/// Beyond this the module is not worth what copying makes of it.
+/// Modules that copies would make larger than this are left to IREE.
 constexpr double maxCopiedOperations = 100000;
 
 /// What has a body with calls: functions and initializers.
@@ -62,7 +62,7 @@ struct Node {
   double size = 0;
   /// Not reachable from elsewhere, so that its calls are all there is.
   bool isPrivate = false;
-  /// Indices of what it calls, one for each call.
+  /// Indices of its callees, one for each call.
   std::vector<size_t> callees;
 };
 
@@ -100,7 +100,7 @@ std::vector<Node> readCallGraph(MlirOperation module) {
   return nodes;
 }
 
-/// Callers before what they call; nothing if a function calls itself.
+/// Callers before their callees; nothing if a function calls itself.
 std::optional<std::vector<size_t>>
 orderByCalls(const std::vector<Node> &nodes) {
   std::vector<size_t> waiting(nodes.size(), 0);

@@ -23,7 +23,7 @@ namespace serenity {
 class Reorder {
 public:
   explicit Reorder(MlirBlock block);
-  /// Puts `op` next, behind what it needs.
+  /// Puts `op` next, behind the operations that it needs.
   void emit(MlirOperation op);
   /// Moves the operations; those that were not emitted follow in their order.
   void apply();

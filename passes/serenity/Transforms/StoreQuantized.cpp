@@ -27,12 +27,12 @@
 // pass finds nothing.
 //
 // Afterwards every result is the same bit for bit. Q is monotone, and takes
-// elements one by one, so it commutes with what only moves elements and, where
-// no element is a NaN (which interval arithmetic has to prove), with maxima;
-// the padding value is quantized by the arithmetic of IREE's own lowering;
-// Q(DQ(q)) = q for the parameters accepted. Contractions that IREE computes in
-// integers are the same before and after, which is checked by raising both:
-// computing another one in integers would round differently.
+// elements one by one, so it commutes with operations that only move elements
+// and, where no element is a NaN (which interval arithmetic has to prove), with
+// maxima; the padding value is quantized by the arithmetic of IREE's own
+// lowering; Q(DQ(q)) = q for the parameters accepted. Contractions that IREE
+// computes in integers are the same before and after, which is checked by
+// raising both: computing another one in integers would round differently.
 //
 // Place: after preprocessing, before serenity-rewrite. The barriers have to be
 // removed at flow level, as those of serenity-rewrite.

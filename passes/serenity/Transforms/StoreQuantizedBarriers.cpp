@@ -110,7 +110,7 @@ bool BarrierFinder::leaksAt(MlirOperation user, MlirValue value) {
   }
   std::set<int64_t> all = roots(result(user));
   if (all.size() > 1) {
-    // The value made last may be fused with what joins them.
+    // The value made last may be fused with the operation that joins them.
     const std::set<int64_t> &own = roots(value);
     if (own.size() != 1 || *own.begin() != *all.rbegin()) {
       return true;

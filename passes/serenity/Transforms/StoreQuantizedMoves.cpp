@@ -89,7 +89,7 @@ static MlirValue applyTo(const Affine &affine, MlirValue value,
   return result(clone);
 }
 
-/// Erases `op` and what it alone used, as long as nothing uses it.
+/// Erases `op` if nothing uses it, and then the operands that it alone used.
 void Mover::eraseDead(MlirOperation op) {
   static const std::set<std::string_view> pure = {
       "tensor.empty",        "arith.constant",       "linalg.fill",
@@ -299,7 +299,7 @@ static MlirValue padValue(const Pad &pad, MlirValue source, int64_t value) {
 namespace {
 struct MaxPool {
   Structured loops;
-  int64_t data = 0; // operand number of what is compared
+  int64_t data = 0; // number of the compared operand
   float init = 0;
   MlirOperation maximum = {};
 };

@@ -44,7 +44,7 @@ MlirType withDim(MlirType type, int64_t dim, int64_t size);
 MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
                        int64_t size, MlirOperation before);
 
-/// Puts `part` at `offset` along `dim` in the place of what `whole` has there.
+/// Inserts `part` into `whole` at `offset` along `dim`.
 MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
                       int64_t offset, MlirOperation before);
 

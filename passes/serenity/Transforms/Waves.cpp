@@ -68,7 +68,7 @@ bool overlap(const AccessReport &a, const AccessReport &b) {
   return *a.offset < *b.offset + *b.bytes && *b.offset < *a.offset + *a.bytes;
 }
 
-/// Whether one of the commands writes what the other one touches.
+/// Whether one of the commands writes bytes that the other one accesses.
 class Conflicts {
 public:
   explicit Conflicts(const RegionReport &region) : region(region) {}
@@ -236,8 +236,9 @@ std::vector<int> WaveBuilder::build() {
   quick.nodeLimit = std::min<int64_t>(
       packing.nodeLimit,
       std::max<int64_t>(packWork / int64_t(slices.size() + 1), 50));
-  // A wave holds what lives at its first command and what begins at the others:
-  // most of what does not fit is known without looking at the other buffers.
+  // A wave holds the buffers that live at its first command and those that
+  // begin at the others: most waves that do not fit are known without the other
+  // buffers.
   std::vector<int64_t> begins(count, 0);
   std::vector<int64_t> ends(count + 1, 0);
   for (const Slice &slice : merged) {

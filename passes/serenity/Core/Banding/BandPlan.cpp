@@ -112,7 +112,7 @@ bool Planner::mayCutBefore(size_t i) const {
   if (i == 0 || i >= graph.operations.size()) {
     return true;
   }
-  // A copy can always be made later than what it copies.
+  // A copy can always be made later than its source.
   return graph.operations[i].group != graph.operations[i - 1].group ||
          graph.operations[i].copies || graph.operations[i - 1].accumulates;
 }
@@ -142,7 +142,7 @@ bool Planner::isSegment(size_t first, size_t last) const {
   return true;
 }
 
-/// Bytes of a band beside what lives around the segment.
+/// Bytes of a band, without the values that live around the segment.
 int64_t Planner::bandBytes(size_t first, size_t last,
                            const std::vector<Rows> &rows) const {
   size_t exit = graph.operations[last - 1].writes[0];

@@ -102,7 +102,7 @@ struct Segment {
   size_t last = 0;
   int64_t height = 0;
   int64_t count = 0;
-  /// Transient bytes while it runs, what lives beside it included.
+  /// Transient bytes while it runs, with the values that live beside it.
   int64_t bytes = 0;
   /// The same of its operations as a whole.
   int64_t bytesWhole = 0;

@@ -19,7 +19,8 @@ namespace {
 constexpr int64_t kUnknownBytes = std::numeric_limits<int64_t>::max();
 using Kind = AllocationInstruction::Kind;
 
-// --- what is known before any path is followed ------------------------------
+// --- facts that hold before any path is followed
+// ------------------------------
 
 /// Where values die, and which integers decide where a path goes.
 class Analysis {
@@ -169,7 +170,7 @@ struct Allocation {
   bool unreleasable = false;
 };
 
-/// Memory at the start of a block: what values and globals refer to, in
+/// Memory at the start of a block: the allocations of values and globals, in
 /// allocations numbered by their first reference, and the integers that count.
 struct State {
   std::map<ValueId, int> references;
@@ -421,7 +422,7 @@ void Machine::drop(const std::vector<ValueId> &values) {
   }
 }
 
-/// Marks what nothing refers to any more.
+/// Marks allocations that nothing refers to any more.
 void Machine::collect() {
   alive.assign(node.allocations.size(), false);
   for (const auto &[value, allocation] : state.references) {
@@ -477,7 +478,7 @@ State Machine::follow(const AllocationBlock::Edge &edge,
 
 // --- all paths --------------------------------------------------------------
 
-/// The states that the program can be in, and what follows from them.
+/// The states that the program can be in, and the bounds that follow.
 class Paths {
 public:
   Paths(const AllocationProgram &program, const Analysis &analysis)
@@ -658,7 +659,7 @@ int64_t Paths::bottleneck(bool transient) const {
   return 0; // never returns
 }
 
-/// The allocations of a moment, each with what becomes of it on some path.
+/// The allocations of a moment, each with its fate on some path.
 std::vector<LiveItem> Paths::itemize(size_t node, const Sample &sample) const {
   std::vector<LiveItem> items;
   for (int allocation : sample.alive) {

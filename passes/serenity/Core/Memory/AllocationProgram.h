@@ -40,11 +40,12 @@ struct AllocationInstruction {
     Allocate,
     /// The allocation of `operands[0]` goes, whatever refers to it.
     Release,
-    /// `result` refers to what `operands[0]` refers to, or is the same integer.
+    /// `result` refers to the allocation of `operands[0]`, or is the same
+    /// integer.
     Alias,
-    /// The global number `bytes` refers to what `operands[0]` refers to.
+    /// The global number `bytes` refers to the allocation of `operands[0]`.
     StoreGlobal,
-    /// `result` refers to what the global number `bytes` refers to.
+    /// `result` refers to the allocation of the global number `bytes`.
     LoadGlobal,
     /// The operands are used and stay alive until here.
     Use,
@@ -111,13 +112,13 @@ struct LiveItem {
 
 /// The memory of one call in bytes. Least upper bounds over all paths.
 struct SimulatedMemory {
-  /// Most that all allocations hold together, less what of them is returned.
+  /// Most that all allocations hold together, without returned ones.
   int64_t transientPeakBytes = 0;
   /// Most that all allocations hold together.
   int64_t peakBytes = 0;
   /// What is returned and not held by a global.
   int64_t resultBytes = 0;
-  /// What globals hold in the end of what was allocated here.
+  /// Allocations of this function that globals hold in the end.
   int64_t globalBytes = 0;
   /// Every path has these numbers.
   bool exact = true;

@@ -117,7 +117,7 @@ void BranchAndBound::Impl::build() {
 /// Sets the branching order. The time a descent takes varies by orders of
 /// magnitude with it, and on every instance some order is fast, so that many
 /// short descents beat a long one.
-void BranchAndBound::Impl::choose(int32_t variant) {
+void BranchAndBound::Impl::choose(int32_t branchingOrder) {
   static constexpr Strategy kStrategies[] = {
       {Strategy::FewestThenFailures, Strategy::LongArea, false, false},
       {Strategy::FewestThenSlack, Strategy::LongArea, false, true},
@@ -141,8 +141,8 @@ void BranchAndBound::Impl::choose(int32_t variant) {
       {Strategy::FewestThenSlack, Strategy::Area, false, false},
   };
   constexpr int32_t kCount = sizeof(kStrategies) / sizeof(kStrategies[0]);
-  strategy = kStrategies[variant % kCount];
-  const int32_t cycle = variant / kCount;
+  strategy = kStrategies[branchingOrder % kCount];
+  const int32_t cycle = branchingOrder / kCount;
   std::vector<double> key(numItems);
   for (int32_t i = 0; i < numItems; ++i) {
     const double length = double(itemFirst[i + 1] - itemFirst[i]);
@@ -263,7 +263,7 @@ Signature BranchAndBound::Impl::signatureOf(const std::vector<int32_t> &items) {
 
 /// Solves the items that are still undecided among `items` (ascending by first
 /// section), part by part.
-Outcome BranchAndBound::Impl::solve(const std::vector<int32_t> &items) {
+Feasibility BranchAndBound::Impl::solve(const std::vector<int32_t> &items) {
   std::vector<std::vector<int32_t>> parts;
   int32_t reach = -1;
   for (int32_t i : items) {
@@ -281,12 +281,12 @@ Outcome BranchAndBound::Impl::solve(const std::vector<int32_t> &items) {
       parts.begin(), parts.end(),
       [](const auto &a, const auto &b) { return a.size() < b.size(); });
   for (const std::vector<int32_t> &part : parts) {
-    Outcome outcome = branch(part);
-    if (outcome != Outcome::Feasible) {
-      return outcome;
+    Feasibility answer = branch(part);
+    if (answer != Feasibility::Feasible) {
+      return answer;
     }
   }
-  return Outcome::Feasible;
+  return Feasibility::Feasible;
 }
 
 /// The number of cases of one end of a section, if it is to be branched on:
@@ -490,13 +490,13 @@ bool BranchAndBound::Impl::isRepeated(const std::vector<int32_t> &candidates,
   return false;
 }
 
-Outcome BranchAndBound::Impl::branch(const std::vector<int32_t> &items) {
+Feasibility BranchAndBound::Impl::branch(const std::vector<int32_t> &items) {
   if (limits.countNode() || --nodesLeft < 0) {
     outOfNodes = true;
-    return Outcome::Unknown;
+    return Feasibility::Unknown;
   }
   if (depth >= maxDepth) {
-    return Outcome::Unknown;
+    return Feasibility::Unknown;
   }
   struct Deeper {
     int32_t &depth;
@@ -513,7 +513,7 @@ Outcome BranchAndBound::Impl::branch(const std::vector<int32_t> &items) {
   if (remember) {
     signature = signatureOf(items);
     if (refuted.count(signature)) {
-      return Outcome::Infeasible;
+      return Feasibility::Infeasible;
     }
   }
   sortCandidates(candidates, choice.top);
@@ -533,24 +533,24 @@ Outcome BranchAndBound::Impl::branch(const std::vector<int32_t> &items) {
       consistent = choice.top ? setLow(i, high[i]) : setHigh(i, low[i]);
     }
     if (consistent && propagate()) {
-      Outcome outcome = solve(items);
-      if (outcome == Outcome::Feasible) {
-        return outcome;
+      Feasibility answer = solve(items);
+      if (answer == Feasibility::Feasible) {
+        return answer;
       }
-      known &= outcome == Outcome::Infeasible;
+      known &= answer == Feasibility::Infeasible;
     }
     undo(mark);
     if (outOfNodes) {
-      return Outcome::Unknown;
+      return Feasibility::Unknown;
     }
   }
   if (!known) {
-    return Outcome::Unknown;
+    return Feasibility::Unknown;
   }
   if (remember && refuted.size() < kMaxRemembered) {
     refuted.insert(signature);
   }
-  return Outcome::Infeasible;
+  return Feasibility::Infeasible;
 }
 
 BranchAndBound::BranchAndBound(const Instance &instance, const PackRules &rules,
@@ -559,14 +559,14 @@ BranchAndBound::BranchAndBound(const Instance &instance, const PackRules &rules,
 
 BranchAndBound::~BranchAndBound() { delete impl; }
 
-Outcome BranchAndBound::decide(int64_t capacity, int32_t variant,
-                               int64_t nodeBudget,
-                               std::vector<int64_t> &offsets) {
-  impl->choose(variant);
+Feasibility BranchAndBound::decide(int64_t capacity, int32_t branchingOrder,
+                                   int64_t nodeBudget,
+                                   std::vector<int64_t> &offsets) {
+  impl->choose(branchingOrder);
   impl->nodesLeft = nodeBudget;
   impl->outOfNodes = false;
   if (!impl->reset(capacity) || !impl->propagate()) {
-    return Outcome::Infeasible;
+    return Feasibility::Infeasible;
   }
   std::vector<int32_t> items;
   for (int32_t i = 0; i < impl->numItems; ++i) {
@@ -577,11 +577,11 @@ Outcome BranchAndBound::decide(int64_t capacity, int32_t variant,
   std::stable_sort(items.begin(), items.end(), [&](int32_t a, int32_t b) {
     return impl->instance.items[a].first < impl->instance.items[b].first;
   });
-  Outcome outcome = impl->solve(items);
-  if (outcome == Outcome::Feasible) {
+  Feasibility answer = impl->solve(items);
+  if (answer == Feasibility::Feasible) {
     offsets = impl->low;
   }
-  return outcome;
+  return answer;
 }
 
 } // namespace offsets

@@ -185,7 +185,7 @@ struct BranchAndBound::Impl {
   }
 
   void build();
-  void choose(int32_t variant);
+  void choose(int32_t branchingOrder);
   bool reset(int64_t newCapacity);
 
   void touch(int32_t section) {
@@ -274,8 +274,8 @@ struct BranchAndBound::Impl {
   bool excludeAll(const Choice &choice, const std::vector<int32_t> &candidates);
   bool isRepeated(const std::vector<int32_t> &candidates, size_t k) const;
 
-  Outcome solve(const std::vector<int32_t> &items);
-  Outcome branch(const std::vector<int32_t> &items);
+  Feasibility solve(const std::vector<int32_t> &items);
+  Feasibility branch(const std::vector<int32_t> &items);
   Signature signatureOf(const std::vector<int32_t> &items);
 };
 

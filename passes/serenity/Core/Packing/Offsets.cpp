@@ -432,7 +432,7 @@ int64_t offsets::heightOf(const Instance &instance,
 
 namespace {
 
-/// Lowest height the exact search still has to decide, and what is known.
+/// The interval of heights that the exact search still has to decide.
 class ExactDriver {
 public:
   ExactDriver(const Instance &instance, const PackOptions &options,
@@ -444,7 +444,7 @@ public:
 private:
   /// Improves on the incumbent until a bound or a limit is met.
   void minimise();
-  void searchJoined(int64_t target, int32_t variant, uint64_t seed);
+  void searchJoined(int64_t target, int32_t branchingOrder, uint64_t seed);
   void accept(const std::vector<int64_t> &offsets);
 
   const Instance &instance;
@@ -512,12 +512,12 @@ void ExactDriver::minimise() {
   // A descent that meets no contradiction takes a node per item.
   int64_t budget = 300 + 2 * static_cast<int64_t>(instance.items.size());
   uint64_t seed = 0;
-  for (int32_t variant = 0;; ++variant, budget += budget / 16) {
+  for (int32_t branchingOrder = 0;; ++branchingOrder, budget += budget / 16) {
     const int64_t lowest = std::max(result.lowerBoundBytes, wanted);
     for (int k = 0; k < 3 && joinable && options.rules.joints &&
                     result.heightBytes > lowest && !limits.stopped();
          ++k) {
-      searchJoined(lowest, variant, seed++);
+      searchJoined(lowest, branchingOrder, seed++);
     }
     for (bool atBound : {true, false}) {
       const int64_t bound = std::max(result.lowerBoundBytes, wanted);
@@ -538,12 +538,13 @@ void ExactDriver::minimise() {
           continue;
         }
       }
-      switch ((atBound ? low : middle).decide(target, variant, budget, found)) {
-      case Outcome::Feasible:
+      switch ((atBound ? low : middle)
+                  .decide(target, branchingOrder, budget, found)) {
+      case Feasibility::Feasible:
         accept(found);
         step = 1;
         break;
-      case Outcome::Infeasible:
+      case Feasibility::Infeasible:
         boundProof = "search";
         result.lowerBoundBytes = alignUp(target + 1, instance.grid);
         if (target == wanted) {
@@ -552,7 +553,7 @@ void ExactDriver::minimise() {
           return;
         }
         break;
-      case Outcome::Unknown:
+      case Feasibility::Unknown:
         if (limits.stopped()) {
           result.interrupted = true;
           return;
@@ -568,7 +569,8 @@ void ExactDriver::minimise() {
 
 /// Looks for a packing of the target in an instance that is smaller and tells
 /// nothing when it has none.
-void ExactDriver::searchJoined(int64_t target, int32_t variant, uint64_t seed) {
+void ExactDriver::searchJoined(int64_t target, int32_t branchingOrder,
+                               uint64_t seed) {
   JoinedInstance joined(instance, target, seed, limits);
   joinable = seed == 0 || !joined.isEmpty(); // seed 0 is the most cautious
   if (joined.isEmpty()) {
@@ -580,13 +582,13 @@ void ExactDriver::searchJoined(int64_t target, int32_t variant, uint64_t seed) {
                         joined.sideBySide());
   std::vector<int64_t> found;
   for (int32_t descent = 0; descent < 3; ++descent) {
-    switch (search.decide(target, variant + descent, budget, found)) {
-    case Outcome::Feasible:
+    switch (search.decide(target, branchingOrder + descent, budget, found)) {
+    case Feasibility::Feasible:
       accept(joined.expand(found));
       return;
-    case Outcome::Infeasible:
+    case Feasibility::Infeasible:
       return;
-    case Outcome::Unknown:
+    case Feasibility::Unknown:
       break;
     }
     if (limits.stopped()) {

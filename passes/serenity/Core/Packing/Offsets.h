@@ -39,7 +39,8 @@ struct Slice {
 /// Exact: greedy orders and local improvement, then the search; optimal when
 ///   proved, else the best found within the limits.
 /// Greedy: the best of several first-fit orders; deterministic and fast.
-/// Iree: what IREE's LayoutSlices pass does, slice by slice in the order given
+/// Iree: the algorithm of IREE's LayoutSlices pass, slice by slice in the order
+/// given
 ///   (best fit, after TFLite's arena). Slices with a fixed offset, which IREE
 ///   does not know, are reserved first.
 enum class PackAlgorithm { Exact, Greedy, Iree };
@@ -97,8 +98,9 @@ struct PackResult {
   bool infeasible = false;
   int64_t nodes = 0;
   double seconds = 0;
-  /// What proved `optimal` or `infeasible`: "live-bytes" (the height equals the
-  /// maximum of live bytes, or that exceeds the capacity), "search", or empty.
+  /// The proof of `optimal` or `infeasible`: "live-bytes" (the height equals
+  /// the maximum of live bytes, or that exceeds the capacity), "search", or
+  /// empty.
   std::string provedBy;
   /// A limit or `onProgress` ended the search before it was complete.
   bool interrupted = false;

@@ -121,7 +121,7 @@ std::vector<int64_t> packLikeIree(const std::vector<Slice> &slices,
     });
     int64_t best = -1;
     int64_t bestGap = std::numeric_limits<int64_t>::max();
-    int64_t free = 0; // end of what is in use below
+    int64_t free = 0; // end of the used range below
     for (size_t other : together) {
       const int64_t candidate = alignUp(free, alignment);
       // IREE compares the gap after alignment with gaps before alignment; the

@@ -208,26 +208,26 @@ private:
   std::vector<uint8_t> alive;
 };
 
-enum class Outcome { Feasible, Infeasible, Unknown };
+enum class Feasibility { Feasible, Infeasible, Unknown };
 
 /// Decides whether everything fits into `capacity`, in at most `nodeBudget`
-/// nodes from the `variant`th deterministic branching order. What was refuted
-/// is remembered from call to call at equal capacity.
+/// nodes from the `branchingOrder`th deterministic branching order. What was
+/// refuted is remembered from call to call at equal capacity.
 class BranchAndBound {
 public:
   BranchAndBound(const Instance &instance, const PackRules &rules,
                  Limits &limits, std::vector<Joint> joints = {});
   ~BranchAndBound();
-  Outcome decide(int64_t capacity, int32_t variant, int64_t nodeBudget,
-                 std::vector<int64_t> &offsets);
+  Feasibility decide(int64_t capacity, int32_t branchingOrder,
+                     int64_t nodeBudget, std::vector<int64_t> &offsets);
 
 private:
   struct Impl;
   Impl *impl;
 };
 
-/// Lowers a packing by solving the neighbourhoods of what ends highest, until
-/// `bound` is met, nothing helps, or the limits say so.
+/// Lowers a packing by solving the neighbourhoods of the items that end
+/// highest, until `bound` is met, nothing helps, or the limits say so.
 std::vector<int64_t> repair(const Instance &instance, const PackRules &rules,
                             const FirstFit &firstFit,
                             std::vector<int64_t> offsets, int64_t bound,

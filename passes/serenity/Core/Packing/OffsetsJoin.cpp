@@ -193,7 +193,7 @@ void findMatch(const Groups &ends, const Groups &begins, int left, int right,
   best.beginning = begins.members(beginning[match.second]);
 }
 
-/// Joins what is likeliest to belong together, until nothing is likely.
+/// Joins the likeliest pairs, until no pair is likely.
 class Joiner {
 public:
   Joiner(const Instance &instance, int64_t capacity, uint64_t seed,
@@ -439,7 +439,7 @@ JoinedInstance::expand(const std::vector<int64_t> &offsets) const {
   for (size_t i = 0; i < joined.items.size(); ++i) {
     at[joined.items[i].slice] = offsets[i];
   }
-  // A block comes after what it is made of.
+  // A block comes after its parts.
   for (size_t b = blocks.size(); b-- > original.items.size();) {
     for (const std::vector<int32_t> *members :
          {&blocks[b].ending, &blocks[b].beginning}) {

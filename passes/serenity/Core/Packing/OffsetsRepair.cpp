@@ -130,12 +130,14 @@ bool Repair::repairOffsets(std::vector<int64_t> &offsets, int64_t target,
   }
   BranchAndBound search(part, rules, limits);
   const int64_t budget = 100 + 2 * static_cast<int64_t>(freeItems.size());
-  for (int32_t variant = 0; variant < 3 && !limits.stopped(); ++variant) {
-    const Outcome outcome = search.decide(target, variant, budget, found);
-    if (outcome == Outcome::Infeasible) {
+  for (int32_t branchingOrder = 0; branchingOrder < 3 && !limits.stopped();
+       ++branchingOrder) {
+    const Feasibility answer =
+        search.decide(target, branchingOrder, budget, found);
+    if (answer == Feasibility::Infeasible) {
       return false;
     }
-    if (outcome == Outcome::Feasible) {
+    if (answer == Feasibility::Feasible) {
       return take();
     }
   }

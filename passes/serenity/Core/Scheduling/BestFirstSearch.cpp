@@ -40,7 +40,7 @@ public:
     useForcedChains = options.forcedSets && n <= 256;
   }
 
-  Status run(const Budget &budget) override {
+  Ending run(const Budget &budget) override {
     if (!isStarted) {
       start();
     }
@@ -49,24 +49,24 @@ public:
                       : numExpanded + budget.states;
     while (goal == kNone) {
       if (threshold >= upperBound) {
-        return Status::Exhausted;
+        return Ending::Exhausted;
       }
       if (stack.empty()) {
         if (pending.empty() || pending.begin()->first >= upperBound) {
           threshold = upperBound;
-          return Status::Exhausted;
+          return Ending::Exhausted;
         }
         raiseThreshold(pending.begin()->first);
       }
       if (numExpanded >= end) {
-        return Status::Paused;
+        return Ending::Paused;
       }
       // One expansion adds at most n states.
       if (storeBytes() > budget.memoryBytes ||
           numStates >= kNone - 2 * kChunkStates ||
           (budget.shouldStop && numExpanded % 64 == 0 &&
            budget.shouldStop(numExpanded, threshold))) {
-        return Status::Stopped;
+        return Ending::Stopped;
       }
       uint32_t state = stack.back();
       stack.pop_back();
@@ -76,7 +76,7 @@ public:
     if (foundOrder.empty()) {
       reconstruct(goal, foundOrder);
     }
-    return Status::Found;
+    return Ending::Found;
   }
 
   void setUpperBound(int64_t bytes) override { upperBound = bytes; }

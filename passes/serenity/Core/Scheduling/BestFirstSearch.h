@@ -35,7 +35,7 @@ struct SearchOptions {
 /// The search is resumable, so that several can share the time.
 class BestFirstSearch {
 public:
-  enum class Status {
+  enum class Ending {
     /// `order()` has the least peak, or one within the lower bound given.
     Found,
     /// No order stays below the upper bound.
@@ -60,7 +60,7 @@ public:
                                                  const SearchOptions &options);
   virtual ~BestFirstSearch();
 
-  virtual Status run(const Budget &budget) = 0;
+  virtual Ending run(const Budget &budget) = 0;
   /// From now on only orders below `bytes` are looked for.
   virtual void setUpperBound(int64_t bytes) = 0;
   /// A bound proved elsewhere.

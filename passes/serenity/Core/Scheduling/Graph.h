@@ -51,7 +51,8 @@ struct GraphNode {
   std::vector<NodeId> succs;
   std::vector<Touch> opens;
   std::vector<Touch> closes;
-  /// Bytes live at the step alone: workspace and what begins and ends inside.
+  /// Bytes live at the step alone: workspace, and buffers that begin and end
+  /// inside.
   int64_t stepBytes = 0;
 };
 

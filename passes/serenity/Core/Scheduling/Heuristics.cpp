@@ -92,7 +92,7 @@ public:
     while (!byNet.empty()) {
       NodeId v = pick();
       remove(v);
-      // Remember what will change before playing it.
+      // Save the state that playing it changes.
       affected.clear();
       for (const Touch &touch : graph.nodes[v].opens) {
         if (!player.isOpen(touch.buffer)) {

@@ -11,8 +11,8 @@
 
 namespace serenity::detail {
 
-/// Maximum over the operations of what each must have live: the buffers that it
-/// uses, its workspace, and what is live throughout.
+/// Maximum over the operations of the bytes that each must have live: the
+/// buffers that it uses, its workspace, and buffers that are live throughout.
 int64_t operationFootprintBound(const Problem &problem);
 
 /// The same on a graph.

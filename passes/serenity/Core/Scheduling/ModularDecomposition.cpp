@@ -92,11 +92,11 @@ fallingSegments(const Graph &whole, const DecompositionOptions &options) {
     // The larger the graph, the dearer a state and the slimmer the chance.
     budget.states =
         std::min<int64_t>(options.stateLimit, 1 + 200000 / graph.size());
-    BestFirstSearch::Status status = search->run(budget);
+    BestFirstSearch::Ending status = search->run(budget);
     if (options.states) {
       *options.states += search->states();
     }
-    if (status != BestFirstSearch::Status::Found) {
+    if (status != BestFirstSearch::Ending::Found) {
       return std::nullopt;
     }
     // A lower valley may lie inside of the set found; the way to it is the way
@@ -294,7 +294,7 @@ private:
 };
 
 /// Nodes between two that are each other's immediate dominators.
-struct Module {
+struct NestedRegion {
   NodeId entry;
   NodeId exit;
   std::vector<NodeId> inner; // in topological order
@@ -334,10 +334,10 @@ Sets allPredecessors(const Graph &graph, const std::vector<NodeId> &topo) {
   return before;
 }
 
-/// The modules of `graph`, inner ones first.
-std::vector<Module> findModules(const Graph &graph,
-                                const std::vector<NodeId> &topo,
-                                const Sets &before) {
+/// The regions of `graph`, inner ones first.
+std::vector<NestedRegion> findNestedRegions(const Graph &graph,
+                                            const std::vector<NodeId> &topo,
+                                            const Sets &before) {
   std::vector<NodeId> backwards(topo.rbegin(), topo.rend());
   std::vector<int32_t> rank = positionsOf(graph, topo);
   Sets dom = dominators(graph, topo, [&](NodeId v) -> const auto & {
@@ -348,7 +348,7 @@ std::vector<Module> findModules(const Graph &graph,
   });
   // Pairs (entry, exit) such that each is the other's immediate dominator. A
   // node without predecessors (successors) is dominated by itself alone.
-  std::vector<Module> modules;
+  std::vector<NestedRegion> regions;
   for (NodeId entry : topo) {
     NodeId exit = -1;
     for (NodeId v = 0; v < graph.size(); ++v) {
@@ -370,43 +370,43 @@ std::vector<Module> findModules(const Graph &graph,
     if (immediate != entry) {
       continue;
     }
-    Module module{entry, exit, {}};
+    NestedRegion region{entry, exit, {}};
     for (int32_t i = rank[entry] + 1; i < rank[exit]; ++i) {
       if (before.has(topo[i], entry) && before.has(exit, topo[i])) {
-        module.inner.push_back(topo[i]);
+        region.inner.push_back(topo[i]);
       }
     }
-    // A module of all but the two ends is the search's own business.
-    if (module.inner.size() >= 2 &&
-        static_cast<int32_t>(module.inner.size()) + 2 < graph.size()) {
-      modules.push_back(std::move(module));
+    // A region of all but the two ends is the search's own business.
+    if (region.inner.size() >= 2 &&
+        static_cast<int32_t>(region.inner.size()) + 2 < graph.size()) {
+      regions.push_back(std::move(region));
     }
   }
-  // Inner modules first: the outer ones then contain chains.
-  std::stable_sort(modules.begin(), modules.end(),
-                   [](const Module &a, const Module &b) {
+  // Inner regions first: the outer ones then contain chains.
+  std::stable_sort(regions.begin(), regions.end(),
+                   [](const NestedRegion &a, const NestedRegion &b) {
                      return a.inner.size() < b.inner.size();
                    });
-  return modules;
+  return regions;
 }
 
 /// Whether the inner nodes already have one order only.
-bool isChain(const Module &module, const Sets &before) {
-  for (size_t i = 1; i < module.inner.size(); ++i) {
-    if (!before.has(module.inner[i], module.inner[i - 1])) {
+bool isChain(const NestedRegion &region, const Sets &before) {
+  for (size_t i = 1; i < region.inner.size(); ++i) {
+    if (!before.has(region.inner[i], region.inner[i - 1])) {
       return false;
     }
   }
   return true;
 }
 
-/// Whether memory inside `module` does not depend on the nodes that run beside
+/// Whether memory inside `region` does not depend on the nodes that run beside
 /// it: a buffer is opened by inner nodes alone or before the entry, and closed
 /// by inner nodes alone or after the exit.
-bool isIndependent(const Graph &graph, const Module &module,
+bool isIndependent(const Graph &graph, const NestedRegion &region,
                    const Sets &before) {
   std::vector<char> isInner(graph.size(), 0);
-  for (NodeId v : module.inner) {
+  for (NodeId v : region.inner) {
     isInner[v] = 1;
   }
   auto isOwn = [&](const std::vector<NodeId> &users) {
@@ -414,14 +414,14 @@ bool isIndependent(const Graph &graph, const Module &module,
                        [&](NodeId v) { return isInner[v]; });
   };
   bool isIndependent = true;
-  for (NodeId v : module.inner) {
+  for (NodeId v : region.inner) {
     for (const Touch &touch : graph.nodes[v].opens) {
       const GraphBuffer &buffer = graph.buffers[touch.buffer];
       bool staysOpen =
           buffer.liveOut || isOwn(buffer.closers) ||
           std::any_of(buffer.closers.begin(), buffer.closers.end(),
                       [&](NodeId c) {
-                        return c == module.exit || before.has(c, module.exit);
+                        return c == region.exit || before.has(c, region.exit);
                       });
       isIndependent &= isOwn(buffer.openers) && staysOpen;
     }
@@ -431,7 +431,7 @@ bool isIndependent(const Graph &graph, const Module &module,
           buffer.liveIn || isOwn(buffer.openers) ||
           std::any_of(buffer.openers.begin(), buffer.openers.end(),
                       [&](NodeId o) {
-                        return o == module.entry || before.has(module.entry, o);
+                        return o == region.entry || before.has(region.entry, o);
                       });
       isIndependent &= isOwn(buffer.closers) && wasOpen;
     }
@@ -441,17 +441,17 @@ bool isIndependent(const Graph &graph, const Module &module,
 
 /// Chains the inner nodes in an order of least peak; false if none was proved.
 bool linearize(Graph &graph, const std::vector<NodeId> &topo,
-               const Module &module, const DecompositionOptions &options,
+               const NestedRegion &region, const DecompositionOptions &options,
                Sets &before) {
-  // Whatever leads to the entry, the module, the rest.
+  // Whatever leads to the entry, the region, the rest.
   std::vector<NodeId> order;
   for (NodeId v : topo) {
-    if (v == module.entry || before.has(module.entry, v)) {
+    if (v == region.entry || before.has(region.entry, v)) {
       order.push_back(v);
     }
   }
   int32_t begin = static_cast<int32_t>(order.size());
-  order.insert(order.end(), module.inner.begin(), module.inner.end());
+  order.insert(order.end(), region.inner.begin(), region.inner.end());
   int32_t end = static_cast<int32_t>(order.size());
   std::vector<int32_t> position = positionsOf(graph, order);
   for (NodeId v : topo) {
@@ -497,12 +497,12 @@ bool serenity::detail::linearizeModules(Graph &graph,
   std::vector<NodeId> topo = topologicalOrder(graph);
   Sets before = allPredecessors(graph, topo);
   bool changed = false;
-  for (const Module &module : findModules(graph, topo, before)) {
+  for (const NestedRegion &region : findNestedRegions(graph, topo, before)) {
     if (options.shouldStop && options.shouldStop()) {
       break;
     }
-    if (isIndependent(graph, module, before) && !isChain(module, before)) {
-      changed |= linearize(graph, topo, module, options, before);
+    if (isIndependent(graph, region, before) && !isChain(region, before)) {
+      changed |= linearize(graph, topo, region, options, before);
     }
   }
   return changed;

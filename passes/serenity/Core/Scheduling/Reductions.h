@@ -15,7 +15,8 @@ struct ReductionOptions {
   bool delay = true;
   /// A node that never raises memory, right after the last that it needs.
   bool advance = true;
-  /// Graphs of more nodes than this skip what needs the transitive closure.
+  /// Graphs of more nodes than this skip the rules that need the transitive
+  /// closure.
   int32_t closureLimit = 16384;
 };
 

@@ -11,8 +11,8 @@
 #include "serenity/Core/Scheduling/LowerBound.h"
 #include "serenity/Core/Scheduling/ModularDecomposition.h"
 #include "serenity/Core/Scheduling/OrderWalk.h"
+#include "serenity/Core/Scheduling/PaperDp.h"
 #include "serenity/Core/Scheduling/Reductions.h"
-#include "serenity/Core/Scheduling/SerenityDp.h"
 #include "serenity/Core/Scheduling/Simulator.h"
 
 #include <algorithm>
@@ -43,7 +43,7 @@ std::vector<NodeId> toLocal(const std::vector<NodeId> &nodes,
 
 /// A part of the graph that is searched as a whole, with everything that works
 /// on it. Two exact searches, one from each end, and a beam search with growing
-/// width take turns; each profits from what the others find.
+/// width take turns; each profits from the orders that the others find.
 struct Leaf {
   Graph graph;
   std::vector<NodeId> nodes; // in the reduced graph of the part
@@ -119,7 +119,7 @@ public:
       considerBeam();
       boundByCuts();
       break;
-    case Algorithm::Serenity:
+    case Algorithm::Paper:
       runSerenity();
       break;
     case Algorithm::Exact:
@@ -290,15 +290,15 @@ private:
   // --- the paper's scheduler ------------------------------------------------
 
   void runSerenity() {
-    SerenityOptions serenityOptions;
-    serenityOptions.cutPoints = switches.cutPoints;
-    serenityOptions.softBudget = switches.softBudget;
-    serenityOptions.memoryLimitBytes = options.memoryLimitBytes;
-    serenityOptions.shouldStop = [&](int64_t states) {
+    PaperDpOptions paperOptions;
+    paperOptions.cutPoints = switches.cutPoints;
+    paperOptions.softBudget = switches.softBudget;
+    paperOptions.memoryLimitBytes = options.memoryLimitBytes;
+    paperOptions.shouldStop = [&](int64_t states) {
       return (options.stateLimit > 0 && states >= options.stateLimit) ||
              shouldStop(states);
     };
-    SerenityResult result = scheduleSerenity(graph, serenityOptions);
+    PaperDpResult result = schedulePaperDp(graph, paperOptions);
     numStates += result.states;
     // The order stands for itself: no other heuristic is mixed in.
     bestOrder = result.order;
@@ -485,13 +485,13 @@ private:
       budget.shouldStop = [&](int64_t states, int64_t bound) {
         return shouldStop(states - before, bound);
       };
-      BestFirstSearch::Status status = search->run(budget);
+      BestFirstSearch::Ending status = search->run(budget);
       numStates += search->states() - before;
       leaf.statesOfSearches += search->states() - before;
       storeBytes += search->storeBytes();
       raiseBound(search->lowerBound(), "search");
       switch (status) {
-      case BestFirstSearch::Status::Found: {
+      case BestFirstSearch::Ending::Found: {
         std::vector<NodeId> order = search->order();
         if (direction == 1) {
           std::reverse(order.begin(), order.end());
@@ -500,13 +500,13 @@ private:
         leaf.isFinished = true;
         break;
       }
-      case BestFirstSearch::Status::Exhausted:
+      case BestFirstSearch::Ending::Exhausted:
         leaf.isFinished = true;
         break;
-      case BestFirstSearch::Status::Stopped:
+      case BestFirstSearch::Ending::Stopped:
         drop(search);
         break;
-      case BestFirstSearch::Status::Paused:
+      case BestFirstSearch::Ending::Paused:
         break;
       }
       if (leaf.isFinished || leaf.peak <= lowerBound) {
@@ -634,8 +634,8 @@ private:
     }
   }
 
-  /// Searches what is around the highest step of the incumbent exactly, with a
-  /// limit; a larger window if nothing is found.
+  /// Searches the steps around the highest step of the incumbent exactly, with
+  /// a limit; a larger window if nothing is found.
   void improveWindow(Leaf &leaf) {
     int32_t n = leaf.graph.size();
     Player player(leaf.graph);
@@ -675,10 +675,10 @@ private:
     budget.shouldStop = [&](int64_t states, int64_t) {
       return shouldStop(states);
     };
-    BestFirstSearch::Status status = search->run(budget);
+    BestFirstSearch::Ending status = search->run(budget);
     numStates += search->states();
     leaf.statesOfBeams += search->states() + 1;
-    if (status == BestFirstSearch::Status::Found) {
+    if (status == BestFirstSearch::Ending::Found) {
       std::vector<NodeId> order = expandOrder(reduced, search->order());
       std::vector<NodeId> whole = leaf.best;
       for (size_t i = 0; i < order.size(); ++i) {

@@ -11,7 +11,9 @@
 
 namespace serenity {
 
-enum class Algorithm { Exact, Serenity, Heuristic };
+/// Exact: best-first search with bounds. Paper: the dynamic programming of Ahn
+/// et al. (PaperDp.h). Heuristic: the best of several list schedulers.
+enum class Algorithm { Exact, Paper, Heuristic };
 
 /// State of a running search, for progress reports.
 struct ScheduleProgress {

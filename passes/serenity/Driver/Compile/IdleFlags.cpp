@@ -73,7 +73,7 @@ bool checkIdleFlags(const CompileFlags &flags, Reach reach,
   std::vector<std::string> seen;
   for (const std::string &flag : flags.given) {
     bool budget = flag == "memory-budget" || flag == "budget-policy";
-    // Off is what happens anyway.
+    // Off is the effect anyway.
     bool wanted =
         (flag != "schedule" || flags.schedule) &&
         (flag != "rewrite" || flags.options.rewrite != RewriteMode::Off) &&

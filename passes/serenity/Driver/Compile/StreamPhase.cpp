@@ -23,7 +23,7 @@ constexpr const char *partitioningAttr = "stream.partitioning";
 /// allocation of the same size, and stays allocated in between.
 constexpr const char *reuse = "any(iree-stream-reuse-allocations)";
 
-/// Forms no waves of concurrent dispatches where the order is ours.
+/// Forms no waves of concurrent dispatches in functions that serenity orders.
 void setPartitioning(MlirOperation module, bool on) {
   MlirContext context = mlirOperationGetContext(module);
   mlirContextGetOrLoadDialect(context, ir::strRef("stream"));

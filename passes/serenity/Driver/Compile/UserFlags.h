@@ -31,7 +31,7 @@ struct UserFlags {
   /// Its value there; empty if it is not given.
   std::string value(const std::string &name) const;
   /// Flags of IREE's that show the passes at work, or write files on the way:
-  /// then what is chosen is run again where it can be seen.
+  /// then the chosen candidate is run again where it can be seen.
   bool watched() const;
 
   /// Every flag of the session, by name without dashes.

@@ -51,7 +51,8 @@ constexpr Flag kFlags[] = {
     {"pass-pipeline", "builtin.module(...)",
      "Passes of IREE and of serenity_mlir, the latter with options in braces, "
      "such as serenity-schedule{scheduler=heuristic time-limit=1}"},
-    {"serenity-report", "FILE.json", "Write what the passes found and did"},
+    {"serenity-report", "FILE.json",
+     "Write a report on the functions and their memory"},
     {"serenity-print-ir-after", "PASS[,PASS...]",
      "Print the module after these elements of the pipeline to stderr"},
     {"o", "FILE", "Output file, whole or not at all (-: standard output)"},

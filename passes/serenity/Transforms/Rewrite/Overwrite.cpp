@@ -22,8 +22,8 @@ static MlirOperation padOf(const Structured &op, const StructuredSplit &plan) {
   return definingOp(operand(op.op, at - plan.cuts.begin()));
 }
 
-/// Whether the result can take the place of what is padded: nothing else reads
-/// that, it is computed here (not before a loop), and of the same type.
+/// Whether the result can take the place of the padded value: nothing else
+/// reads that, it is computed here (not before a loop), and of the same type.
 static bool takesPlace(const Structured &op, MlirOperation pad) {
   MlirValue source = operand(pad, 0);
   MlirOperation producer = definingOp(source);
@@ -42,9 +42,9 @@ static int64_t pieceBytes(const Structured &op, const StructuredSplit &plan) {
          widest;
 }
 
-/// Of an overwrite site: what is padded (if it lives on), the padded value and
-/// the result before; what is padded, the result (if it is another tensor) and
-/// a piece of both after.
+/// Of an overwrite site: the operand of the pad (if it lives on), the padded
+/// value and the result before; that operand, the result (if it is another
+/// tensor) and a piece of both after.
 static void estimateOverwrite(const Structured &op, const StructuredSplit &plan,
                               RewriteSite &site) {
   MlirOperation pad = padOf(op, plan);

@@ -45,7 +45,7 @@ static std::vector<MlirOperation> bandableFunctions(MlirOperation module) {
   return found;
 }
 
-/// What ends segments, and what the limit of extra work prevents.
+/// Operations that end segments, and plans beyond the limit of extra work.
 static void listRefusals(const FunctionGraph &graph, const bands::Plan &plan,
                          PlanOptions options,
                          std::vector<RefusedBand> &refused) {
@@ -150,7 +150,7 @@ MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
   const Value &entry = graph.graph.values[read.value];
   Rows need = rowsRead(read, entry.rows, own);
   int64_t dim = graph.rowDim(value);
-  // Views of what is stored are made anew of the rows that are needed.
+  // Views of stored values are made anew of the rows that are needed.
   MlirOperation view = definingOp(value);
   if (!isNull(view) && keepsRows(view, graph) &&
       graph.numbers.count(key(operand(view, 0)))) {

@@ -30,7 +30,7 @@ namespace serenity {
 struct BandOptions {
   /// Share of the function's multiply-accumulates that may be done again.
   double maxRecompute = 0.15;
-  /// Plan as if what a stream rewrite can compute in pieces were computed so.
+  /// Plan as if stream rewrites were applied wherever they can be.
   bool streamed = false;
   /// A segment may end with a reduction over its rows, which accumulates over
   /// the bands: that may take the terms of a sum in another order.

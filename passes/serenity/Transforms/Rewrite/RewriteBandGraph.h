@@ -40,7 +40,7 @@ enum class BandRefusal {
   OperandNotCut,
 };
 
-/// What a remark says about `refusal`; lower case, no full stop.
+/// The text of `refusal` in a remark; lower case, no full stop.
 const char *refusalText(BandRefusal refusal);
 
 /// A function and its graph.

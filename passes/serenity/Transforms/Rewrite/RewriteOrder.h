@@ -40,7 +40,7 @@ struct Chain {
 /// An operation over a pad that will be computed piece by piece.
 struct Piecewise {
   MlirOperation pad;
-  /// The result takes the place of what is padded.
+  /// The result takes the place of the operand of the pad.
   bool inPlace = false;
   /// A piece of the padded value and of the result.
   int64_t workspaceBytes = 0;

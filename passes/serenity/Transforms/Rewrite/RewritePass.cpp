@@ -61,7 +61,7 @@ bool runRewrite(MlirOperation module, const Options &options,
     OwningOp clone = OwningOp::clone(module);
     rewriting.joins = findPartJoins(clone.get(), enabled);
   }
-  // On a copy first: what is refused leaves the module as it was.
+  // On a copy first: a refused site leaves the module as it was.
   RewriteOutcome outcome;
   OwningOp trial = OwningOp::clone(module);
   if (!applyRewrites(trial.get(), enabled, rewriting, &outcome)) {

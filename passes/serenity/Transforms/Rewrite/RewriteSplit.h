@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // Cutting tensor values into parts: where a value is a concatenation behind
-// other operations, and what its parts and the slices of constants are.
+// other operations, with its parts and the slices of constants.
 
 #ifndef SERENITY_TRANSFORMS_REWRITE_REWRITESPLIT_H
 #define SERENITY_TRANSFORMS_REWRITE_REWRITESPLIT_H
@@ -99,7 +99,7 @@ struct RegionValue {
 /// with it, by their addresses. For looking up; its order means nothing.
 using Region = std::map<const void *, RegionValue>;
 
-/// Whether there are but pads, and what spreads an operand, in `region`.
+/// Whether `region` holds only pads and operations that spread an operand.
 bool onlyPads(const Region &region);
 
 /// Whether a convolution, product or pool is computed piece by piece.
@@ -116,7 +116,8 @@ struct StructuredSplit {
 };
 
 /// Finds splits and materialises parts. One per function under rewriting; it
-/// remembers what it has materialised, so that two users share the parts.
+/// remembers the values that it has materialised, so that two users share the
+/// parts.
 class Splitter {
 public:
   /// With `throughReductions`, values behind kernel-wise sites count as split:

@@ -96,8 +96,8 @@ bool isGiven(MlirValue value) {
   return isNull(producer) || isa(producer, "hal.tensor.import");
 }
 
-/// Takes out of `region` what must be there as a whole, since it is used
-/// outside, or whole, or cut along another dimension.
+/// Takes out of `region` the values that must exist as a whole, since it is
+/// used outside, or whole, or cut along another dimension.
 static void keepWhole(Region &region, const CutValues &cut) {
   for (bool changed = true; changed;) {
     changed = false;

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#ifndef SERENITY_CORE_SCHEDULING_SERENITYDP_H
-#define SERENITY_CORE_SCHEDULING_SERENITYDP_H
+#ifndef SERENITY_CORE_SCHEDULING_PAPERDP_H
+#define SERENITY_CORE_SCHEDULING_PAPERDP_H
 
 #include "serenity/Core/Scheduling/Graph.h"
 
@@ -11,7 +11,7 @@
 
 namespace serenity::detail {
 
-struct SerenityOptions {
+struct PaperDpOptions {
   /// Divide and conquer at single nodes.
   bool cutPoints = true;
   /// Adaptive soft budgeting; without it the dynamic programming runs once,
@@ -25,7 +25,7 @@ struct SerenityOptions {
   std::function<bool(int64_t states)> shouldStop;
 };
 
-struct SerenityResult {
+struct PaperDpResult {
   /// Always a complete order; Kahn's where the search gave up.
   std::vector<NodeId> order;
   bool isComplete = false;
@@ -44,9 +44,9 @@ struct SerenityResult {
 ///     is left.
 /// A result found under any budget has the least peak, since only schedules of
 /// a higher peak are dropped.
-SerenityResult scheduleSerenity(const Graph &graph,
-                                const SerenityOptions &options);
+PaperDpResult schedulePaperDp(const Graph &graph,
+                              const PaperDpOptions &options);
 
 } // namespace serenity::detail
 
-#endif // SERENITY_CORE_SCHEDULING_SERENITYDP_H
+#endif // SERENITY_CORE_SCHEDULING_PAPERDP_H

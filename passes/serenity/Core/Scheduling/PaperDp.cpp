@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Core/Scheduling/SerenityDp.h"
+#include "serenity/Core/Scheduling/PaperDp.h"
 
 #include "serenity/Core/Scheduling/Heuristics.h"
 
@@ -20,7 +20,7 @@ enum class Flag { Solution, NoSolution, Timeout, Stopped };
 /// Algorithm 1 of the paper on one part of the graph.
 class Dp {
 public:
-  Dp(const Graph &graph, const SerenityOptions &options, int64_t stepLimit,
+  Dp(const Graph &graph, const PaperDpOptions &options, int64_t stepLimit,
      int64_t &states)
       : graph(graph), options(options), stepLimit(stepLimit), states(states),
         n(graph.size()), words((graph.nodes.size() + 63) / 64) {}
@@ -170,7 +170,7 @@ private:
   }
 
   const Graph &graph;
-  const SerenityOptions &options;
+  const PaperDpOptions &options;
   int64_t stepLimit;
   int64_t &states;
   int32_t n;
@@ -179,7 +179,7 @@ private:
 };
 
 /// Algorithm 2 of the paper. Nothing if the caller gave up.
-bool searchBudget(const Graph &graph, const SerenityOptions &options,
+bool searchBudget(const Graph &graph, const PaperDpOptions &options,
                   int64_t &states, std::vector<NodeId> &order) {
   order = breadthFirstOrder(graph);
   if (!options.softBudget) {
@@ -219,10 +219,9 @@ bool searchBudget(const Graph &graph, const SerenityOptions &options,
 
 } // namespace
 
-SerenityResult
-serenity::detail::scheduleSerenity(const Graph &graph,
-                                   const SerenityOptions &options) {
-  SerenityResult result;
+PaperDpResult serenity::detail::schedulePaperDp(const Graph &graph,
+                                                const PaperDpOptions &options) {
+  PaperDpResult result;
   result.isComplete = true;
   std::vector<NodeId> topo = topologicalOrder(graph);
   std::vector<int32_t> cuts{0};
