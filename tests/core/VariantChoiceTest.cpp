@@ -4,7 +4,7 @@
 
 // VariantChoiceTest: the variant of every function, on numbers by hand.
 
-#include "serenity/Driver/Compile/VariantChoice.h"
+#include "serenity/Driver/Candidates/VariantChoice.h"
 
 #include <cstdio>
 
@@ -30,36 +30,37 @@ const Peaks stock = {{"a", 100},
                      {"dynamic", std::nullopt}};
 const Peaks offsets = {
     {"a", 90}, {"b", 90}, {"c", 100}, {"empty", 0}, {"dynamic", std::nullopt}};
-const Peaks ours = {
+const Peaks reordered = {
     {"a", 90}, {"b", 80}, {"c", 120}, {"empty", 0}, {"dynamic", std::nullopt}};
 
 void testLeastPeak() {
-  VariantPeaks peaks{stock, &offsets, &ours, /*oursIsWhole=*/false};
+  VariantPeaks peaks{stock, &offsets, &reordered, /*reorderedIsWhole=*/false};
   VariantChoice choice = chooseVariants(peaks);
   expect(choice.variants["a"] == Variant::Offsets,
          "among equals, the variant that changes less");
-  expect(choice.variants["b"] == Variant::Ours, "the least peak");
+  expect(choice.variants["b"] == Variant::Reordered, "the least peak");
   expect(choice.variants["c"] == Variant::Stock, "stock if nothing needs less");
   expect(choice.variants["empty"] == Variant::Stock, "stock without memory");
   expect(choice.variants["dynamic"] == Variant::Offsets,
          "offsets where sizes are dynamic");
-  expect(choice.any(Variant::Ours) && choice.any(Variant::Offsets),
+  expect(choice.any(Variant::Reordered) && choice.any(Variant::Offsets),
          "both are used");
-  expect(!choice.allOurs(stock), "not all are in our order");
+  expect(!choice.allReordered(stock), "not all are in our order");
 }
 
 void testWholeCandidate() {
-  VariantPeaks peaks{stock, &offsets, &ours, /*oursIsWhole=*/true};
+  VariantPeaks peaks{stock, &offsets, &reordered, /*reorderedIsWhole=*/true};
   VariantChoice choice = chooseVariants(peaks);
   for (const auto &item : choice.variants) {
-    expect(item.second == Variant::Ours, "a whole candidate for all functions");
+    expect(item.second == Variant::Reordered,
+           "a whole candidate for all functions");
   }
-  expect(choice.allOurs(stock), "all are in our order");
+  expect(choice.allReordered(stock), "all are in our order");
 }
 
 void testNothingMayChange() {
   VariantChoice choice = chooseVariants({stock, nullptr, nullptr, false});
-  expect(!choice.any(Variant::Ours) && !choice.any(Variant::Offsets),
+  expect(!choice.any(Variant::Reordered) && !choice.any(Variant::Offsets),
          "stock where nothing may change");
 }
 
@@ -67,13 +68,14 @@ void testFunctionsWithoutMemory() {
   const Peaks small = {{"a", 100}, {"empty", 0}};
   const Peaks less = {{"a", 50}, {"empty", 0}};
   VariantChoice choice = chooseVariants({small, &small, &less, false});
-  expect(choice.variants["empty"] == Variant::Stock && choice.allOurs(small),
+  expect(choice.variants["empty"] == Variant::Stock &&
+             choice.allReordered(small),
          "a function without memory is the same in every variant");
 }
 
 void testOverride() {
   VariantChoice choice =
-      chooseVariants({stock, &offsets, &ours, false},
+      chooseVariants({stock, &offsets, &reordered, false},
                      [](const std::string &name) -> std::optional<Variant> {
                        return name == "b"
                                   ? std::optional<Variant>(Variant::Offsets)
@@ -81,7 +83,7 @@ void testOverride() {
                      });
   expect(choice.variants["b"] == Variant::Offsets, "a budget decides");
   expect(choice.variants["a"] == Variant::Offsets, "else the peaks");
-  expect(!choice.any(Variant::Ours), "nothing is left in our order");
+  expect(!choice.any(Variant::Reordered), "nothing is left in our order");
 }
 
 } // namespace

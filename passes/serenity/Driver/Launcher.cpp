@@ -118,16 +118,16 @@ int main(int argc, char **argv) {
     stock = libs + "/iree-compile";
   }
 
-  bool ours = false;
+  bool hasSerenityFlag = false;
   if (!isDisabled()) {
     std::vector<std::string> expanded = args;
     serenity::ResponseFiles files = serenity::expandResponseFiles(expanded);
-    ours = !serenity::findSerenityFlags(expanded).empty();
+    hasSerenityFlag = !serenity::findSerenityFlags(expanded).empty();
     if (files.consumed) {
       args = expanded;
     }
   }
-  if (!ours) {
+  if (!hasSerenityFlag) {
     args[0] = stock;
     return run(stock, args);
   }

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Driver/Compile/CandidateBuilder.h"
+#include "serenity/Driver/Candidates/CandidateBuilder.h"
 
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"

@@ -6,8 +6,8 @@
 // on how dispatches are formed. A candidate is made from the module as
 // preprocessing left it, on a clone, in an invocation of its own.
 
-#ifndef SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
-#define SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
+#ifndef SERENITY_DRIVER_CANDIDATES_CANDIDATEBUILDER_H
+#define SERENITY_DRIVER_CANDIDATES_CANDIDATEBUILDER_H
 
 #include "serenity/Analysis/MemoryPrediction.h"
 #include "serenity/IREE/IreeC.h"
@@ -192,4 +192,4 @@ private:
 
 } // namespace serenity
 
-#endif // SERENITY_DRIVER_COMPILE_CANDIDATEBUILDER_H
+#endif // SERENITY_DRIVER_CANDIDATES_CANDIDATEBUILDER_H

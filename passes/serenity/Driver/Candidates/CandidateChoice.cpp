@@ -5,7 +5,7 @@
 // Which of the candidates that were judged are built, and whether what the
 // fusion model predicts is trusted.
 
-#include "serenity/Driver/Compile/CandidateSearch.h"
+#include "serenity/Driver/Candidates/CandidateSearch.h"
 
 #include "serenity/IREE/Ir.h"
 

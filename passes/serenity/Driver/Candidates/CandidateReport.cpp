@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Driver/Compile/CandidateReport.h"
+#include "serenity/Driver/Candidates/CandidateReport.h"
 
 #include <map>
 
@@ -116,7 +116,7 @@ describeCandidates(const std::string &function,
       report.transientPeakBytes = peak->second;
     }
     bool same = !(config < chosen) && !(chosen < config);
-    report.chosen = variant == Variant::Ours && same;
+    report.chosen = variant == Variant::Reordered && same;
     reports.push_back(std::move(report));
   }
   return reports;

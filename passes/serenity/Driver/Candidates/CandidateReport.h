@@ -5,11 +5,11 @@
 /// \file
 /// Describes the candidates of a function as data, for the report.
 
-#ifndef SERENITY_DRIVER_COMPILE_CANDIDATEREPORT_H
-#define SERENITY_DRIVER_COMPILE_CANDIDATEREPORT_H
+#ifndef SERENITY_DRIVER_CANDIDATES_CANDIDATEREPORT_H
+#define SERENITY_DRIVER_CANDIDATES_CANDIDATEREPORT_H
 
+#include "serenity/Driver/Candidates/CandidateSearch.h"
 #include "serenity/Driver/Compile/Budget.h"
-#include "serenity/Driver/Compile/CandidateSearch.h"
 #include "serenity/Report/Report.h"
 
 #include <cstdint>
@@ -24,7 +24,7 @@ CandidateReport describe(const Configuration &config,
                          const CandidateSearch &search);
 
 /// All candidates of `function`, which is compiled as `variant`, or in `config`
-/// if that is `Variant::Ours`: the stock candidate with `stockPeak`; if
+/// if that is `Variant::Reordered`: the stock candidate with `stockPeak`; if
 /// `offsetPeak` has a value, IREE's order with that peak; and those of
 /// `search`, if it is not null. Peaks are in bytes, empty if a size is dynamic.
 std::vector<CandidateReport>
@@ -36,4 +36,4 @@ describeCandidates(const std::string &function,
 
 } // namespace serenity
 
-#endif // SERENITY_DRIVER_COMPILE_CANDIDATEREPORT_H
+#endif // SERENITY_DRIVER_CANDIDATES_CANDIDATEREPORT_H

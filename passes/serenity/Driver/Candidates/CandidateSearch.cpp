@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Driver/Compile/CandidateSearch.h"
+#include "serenity/Driver/Candidates/CandidateSearch.h"
 
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/Stopwatch.h"

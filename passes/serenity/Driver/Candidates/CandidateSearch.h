@@ -6,10 +6,10 @@
 /// Looks for the candidate of a module (fusion, rewriting, updates in place)
 /// that needs the least transient memory in our order.
 
-#ifndef SERENITY_DRIVER_COMPILE_CANDIDATESEARCH_H
-#define SERENITY_DRIVER_COMPILE_CANDIDATESEARCH_H
+#ifndef SERENITY_DRIVER_CANDIDATES_CANDIDATESEARCH_H
+#define SERENITY_DRIVER_CANDIDATES_CANDIDATESEARCH_H
 
-#include "serenity/Driver/Compile/CandidateBuilder.h"
+#include "serenity/Driver/Candidates/CandidateBuilder.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/Driver/Compile/WorkLimit.h"
@@ -214,4 +214,4 @@ private:
 
 } // namespace serenity
 
-#endif // SERENITY_DRIVER_COMPILE_CANDIDATESEARCH_H
+#endif // SERENITY_DRIVER_CANDIDATES_CANDIDATESEARCH_H

@@ -6,7 +6,7 @@
 // the end of preprocessing, which takes milliseconds, and only plans that
 // promise to need less than the best candidate so far are compiled.
 
-#include "serenity/Driver/Compile/CandidateSearch.h"
+#include "serenity/Driver/Candidates/CandidateSearch.h"
 
 #include "serenity/Driver/Compile/Stopwatch.h"
 

@@ -5,7 +5,7 @@
 // Fewer rewrites, and fewer parts of those that stay, where neither costs
 // bytes.
 
-#include "serenity/Driver/Compile/CandidateSearch.h"
+#include "serenity/Driver/Candidates/CandidateSearch.h"
 
 #include "serenity/Driver/Compile/Stopwatch.h"
 #include "serenity/IREE/Ir.h"

@@ -8,7 +8,7 @@
 // incumbent by estimates. Those of the second start from the best candidate so
 // far and return one that needs less, or the same.
 
-#include "serenity/Driver/Compile/CandidateSearch.h"
+#include "serenity/Driver/Candidates/CandidateSearch.h"
 
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Passes.h"

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "serenity/Driver/Compile/VariantChoice.h"
+#include "serenity/Driver/Candidates/VariantChoice.h"
 
 #include <algorithm>
 
@@ -13,9 +13,9 @@ bool VariantChoice::any(Variant variant) const {
                      [&](const auto &item) { return item.second == variant; });
 }
 
-bool VariantChoice::allOurs(const Peaks &stock) const {
+bool VariantChoice::allReordered(const Peaks &stock) const {
   return std::all_of(stock.begin(), stock.end(), [&](const auto &item) {
-    return variants.at(item.first) == Variant::Ours || item.second == 0;
+    return variants.at(item.first) == Variant::Reordered || item.second == 0;
   });
 }
 
@@ -40,10 +40,11 @@ chooseVariants(const VariantPeaks &peaks,
         least = offsets;
       }
     }
-    if (peaks.ours) {
-      std::optional<int64_t> ours = peakOf(*peaks.ours, name);
-      if (peaks.oursIsWhole || (ours && least && *ours < *least)) {
-        best = Variant::Ours;
+    if (peaks.reordered) {
+      std::optional<int64_t> reordered = peakOf(*peaks.reordered, name);
+      if (peaks.reorderedIsWhole ||
+          (reordered && least && *reordered < *least)) {
+        best = Variant::Reordered;
       }
     }
     if (override) {

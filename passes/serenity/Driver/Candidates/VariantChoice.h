@@ -6,8 +6,8 @@
 /// The choice among the variants of every function. A decision on numbers
 /// alone: no IR and no solver.
 
-#ifndef SERENITY_DRIVER_COMPILE_VARIANTCHOICE_H
-#define SERENITY_DRIVER_COMPILE_VARIANTCHOICE_H
+#ifndef SERENITY_DRIVER_CANDIDATES_VARIANTCHOICE_H
+#define SERENITY_DRIVER_CANDIDATES_VARIANTCHOICE_H
 
 #include <cstdint>
 #include <functional>
@@ -21,19 +21,20 @@ namespace serenity {
 using Peaks = std::map<std::string, std::optional<int64_t>>;
 
 /// How far a function is from the stock compiler's result: not at all, with
-/// offsets of ours in IREE's order, or in our order.
-enum class Variant { Stock, Offsets, Ours };
+/// offsets of serenity-pack in IREE's order, or reordered by the passes.
+enum class Variant { Stock, Offsets, Reordered };
 
 /// The peaks that the choice is made by.
 struct VariantPeaks {
   Peaks stock;
-  /// With offsets of ours in IREE's order; null where these must not be used.
+  /// With offsets of serenity-pack in IREE's order; null where these must not
+  /// be used.
   const Peaks *offsets = nullptr;
-  /// In our order; null if there is no such module.
-  const Peaks *ours = nullptr;
-  /// The module in our order is another candidate than the stock one, which is
+  /// Reordered; null if there is no such module.
+  const Peaks *reordered = nullptr;
+  /// The reordered module is another candidate than the stock one, which is
   /// taken for all functions or none.
-  bool oursIsWhole = false;
+  bool reorderedIsWhole = false;
 };
 
 struct VariantChoice {
@@ -41,9 +42,9 @@ struct VariantChoice {
   std::map<std::string, Variant> variants;
 
   bool any(Variant variant) const;
-  /// Whether every function with transient memory is in our order. One without
+  /// Whether every function with transient memory is reordered. One without
   /// is the same in every variant.
-  bool allOurs(const Peaks &stock) const;
+  bool allReordered(const Peaks &stock) const;
 };
 
 /// Per function the variant of least peak, the one that changes less among
@@ -56,4 +57,4 @@ VariantChoice chooseVariants(
 
 } // namespace serenity
 
-#endif // SERENITY_DRIVER_COMPILE_VARIANTCHOICE_H
+#endif // SERENITY_DRIVER_CANDIDATES_VARIANTCHOICE_H

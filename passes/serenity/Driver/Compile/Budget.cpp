@@ -280,7 +280,8 @@ BudgetLadder::leastChange(const std::string &function) const {
   if (group == together.end()) {
     return std::nullopt;
   }
-  for (Variant variant : {Variant::Stock, Variant::Offsets, Variant::Ours}) {
+  for (Variant variant :
+       {Variant::Stock, Variant::Offsets, Variant::Reordered}) {
     const Peaks &of = peaks[size_t(variant)];
     if (std::all_of(group->second.begin(), group->second.end(),
                     [&](const std::string &name) {
@@ -305,7 +306,7 @@ bool BudgetLadder::fits(const Configuration &config,
                         const CandidateSearch::Candidate &tried) {
   Peaks found = measure(tried.placed.get(), options.offsets);
   if (config.isStock()) {
-    peaks[size_t(Variant::Ours)] = found;
+    peaks[size_t(Variant::Reordered)] = found;
   }
   return std::all_of(together.begin(), together.end(), [&](const auto &item) {
     if (config.isStock()) {
@@ -402,7 +403,7 @@ std::vector<std::string> meansOf(Variant variant, const Configuration &config,
   if (variant != Variant::Stock && options.offsets != PackAlgorithm::Iree) {
     means.push_back("offsets");
   }
-  if (variant != Variant::Ours) {
+  if (variant != Variant::Reordered) {
     return means;
   }
   means.push_back("order");

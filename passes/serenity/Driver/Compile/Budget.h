@@ -9,9 +9,9 @@
 #ifndef SERENITY_DRIVER_COMPILE_BUDGET_H
 #define SERENITY_DRIVER_COMPILE_BUDGET_H
 
-#include "serenity/Driver/Compile/CandidateSearch.h"
+#include "serenity/Driver/Candidates/CandidateSearch.h"
+#include "serenity/Driver/Candidates/VariantChoice.h"
 #include "serenity/Driver/Compile/Flags.h"
-#include "serenity/Driver/Compile/VariantChoice.h"
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Report/Report.h"
 
@@ -61,7 +61,7 @@ private:
   const Options &options;
   StreamPhase &stream;
   /// Per variant of the stock candidate, in the order of the enumeration; that
-  /// of ours is empty until it was looked at.
+  /// of the reordered function is empty until it was looked at.
   std::array<Peaks, 3> peaks;
   /// The functions that a function calls or is called by, itself included.
   std::map<std::string, std::set<std::string>> together;

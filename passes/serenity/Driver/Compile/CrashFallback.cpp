@@ -139,8 +139,8 @@ void handle(int signal) {
     std::signal(fatal, SIG_DFL);
   }
   // LLVM's handler of SIGINT removes temporary files, takes all its handlers
-  // back and raises the signal again for the handler before it, which is ours:
-  // see `continueFallback`.
+  // back and raises the signal again for the handler before it, the driver's
+  // own: see `continueFallback`.
   struct sigaction interrupt;
   if (sigaction(SIGINT, nullptr, &interrupt) == 0 &&
       !(interrupt.sa_flags & SA_SIGINFO) && interrupt.sa_handler != SIG_DFL &&

@@ -49,10 +49,10 @@ std::string knownFlags() {
 } // namespace
 
 Status parseFlags(std::vector<std::string> &args, CompileFlags &flags) {
-  std::vector<size_t> ours = findSerenityFlags(args);
+  std::vector<size_t> indices = findSerenityFlags(args);
   std::vector<bool> taken(args.size(), false);
   const std::string prefix = "serenity-";
-  for (size_t index : ours) {
+  for (size_t index : indices) {
     taken[index] = true;
     std::string text = args[index].substr(args[index].find_first_not_of('-'));
     std::string value = "on"; // of a bool that stands alone

@@ -5,9 +5,10 @@
 #include "serenity/Driver/Compile/Pipeline.h"
 
 #include "serenity/Analysis/OverwrittenInputs.h"
+#include "serenity/Driver/Candidates/CandidateReport.h"
+#include "serenity/Driver/Candidates/CandidateSearch.h"
+#include "serenity/Driver/Candidates/VariantChoice.h"
 #include "serenity/Driver/Compile/Budget.h"
-#include "serenity/Driver/Compile/CandidateReport.h"
-#include "serenity/Driver/Compile/CandidateSearch.h"
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/Driver/Compile/IdleFlags.h"
@@ -17,7 +18,6 @@
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/Summary.h"
 #include "serenity/Driver/Compile/UserFlags.h"
-#include "serenity/Driver/Compile/VariantChoice.h"
 #include "serenity/Driver/Compile/WorkLimit.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
@@ -144,7 +144,7 @@ private:
   /// What may become of the module; less after IREE has refused it.
   enum class Freedom { Candidates, Order, None };
   Freedom freedom = Freedom::None;
-  /// Something of ours is in the module.
+  /// The module holds operations or attributes of the serenity passes.
   bool changed = false;
   /// The candidate that the module is in, if it is not the stock one.
   std::optional<Configuration> chosenConfiguration;
@@ -258,16 +258,16 @@ bool Pipeline::makeStock(StockCandidate &stock) {
 
 /// What was proved about the regions of the candidate in our order holds for
 /// the same commands in IREE's: no order of them needs less.
-void takeOverProofs(const FunctionReport &ours, FunctionReport &chosen) {
-  if (ours.regions.size() != chosen.regions.size()) {
+void takeOverProofs(const FunctionReport &reordered, FunctionReport &chosen) {
+  if (reordered.regions.size() != chosen.regions.size()) {
     return; // not the same commands
   }
-  for (size_t i = 0; i < ours.regions.size(); ++i) {
-    const RegionReport &from = ours.regions[i];
+  for (size_t i = 0; i < reordered.regions.size(); ++i) {
+    const RegionReport &from = reordered.regions[i];
     RegionReport &to = chosen.regions[i];
     if (!from.leftAlone.empty() || from.lowerBoundBytes == 0 ||
         from.lowerBoundBytes > to.predictedBytes) {
-      continue; // IREE's order shares buffers that ours does not
+      continue; // IREE's order shares buffers that the reordered one does not
     }
     to.lowerBoundBytes = from.lowerBoundBytes;
     to.optimal = from.optimal && to.predictedBytes <= from.predictedBytes;
@@ -384,7 +384,8 @@ void Pipeline::keepRegions(const ModuleReport &from,
                            const VariantChoice &choice) {
   for (const FunctionReport &function : from.functions) {
     auto chosen = choice.variants.find(function.name);
-    if (chosen == choice.variants.end() || chosen->second == Variant::Ours) {
+    if (chosen == choice.variants.end() ||
+        chosen->second == Variant::Reordered) {
       functionReport(report, function.name).regions = function.regions;
     }
   }
@@ -393,11 +394,11 @@ void Pipeline::keepRegions(const ModuleReport &from,
 /// Marks what every function is to be.
 static void markVariants(MlirOperation module, const VariantChoice &choice) {
   const bool anyChange =
-      choice.any(Variant::Ours) || choice.any(Variant::Offsets);
+      choice.any(Variant::Reordered) || choice.any(Variant::Offsets);
   for (MlirOperation function : ir::operations(ir::body(module))) {
     std::string name = ir::stringAttr(function, "sym_name").value_or("");
     auto it = choice.variants.find(name);
-    if (it != choice.variants.end() && it->second != Variant::Ours &&
+    if (it != choice.variants.end() && it->second != Variant::Reordered &&
         (ir::isa(function, "util.func") || ir::isa(function, "func.func"))) {
       attributes::setKept(function, it->second == Variant::Stock
                                         ? attributes::Kept::OrderAndOffsets
@@ -413,9 +414,10 @@ static void markVariants(MlirOperation module, const VariantChoice &choice) {
 bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
                            const VariantChoice &choice) {
   MlirOperation flow = state.module;
-  const bool anyOurs = choice.any(Variant::Ours);
-  const bool takeOver = own.candidate && anyOurs &&
-                        (choice.allOurs(stock.peaks) || !own.config.isStock());
+  const bool anyReordered = choice.any(Variant::Reordered);
+  const bool takeOver =
+      own.candidate && anyReordered &&
+      (choice.allReordered(stock.peaks) || !own.config.isStock());
   if (takeOver && !own.config.isStock()) {
     chosenConfiguration = own.config;
   }
@@ -428,10 +430,10 @@ bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
   if (takeOver && !own.config.isStock()) {
     adopt(std::move(own.candidate->flow));
   }
-  // The stock candidate ran in silence; with none of ours after it, what IREE
-  // has to say was not heard yet.
+  // The stock candidate ran in silence. If no other one is run after it, IREE's
+  // messages have not been printed yet.
   const bool unheard = flags.schedule && !own.searched && !watched;
-  if (!anyOurs && !watched && !unheard) {
+  if (!anyReordered && !watched && !unheard) {
     adopt(std::move(stock.module));
     markVariants(flow, choice);
   } else {
@@ -444,7 +446,8 @@ bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
     if (!watched && !unheard) {
       silence.emplace(mlirOperationGetContext(flow));
     }
-    if (!stream.toSlabs(flow, anyOurs ? &options : nullptr, &again, watched)) {
+    if (!stream.toSlabs(flow, anyReordered ? &options : nullptr, &again,
+                        watched)) {
       return false;
     }
     keepRegions(again, choice);
@@ -456,7 +459,7 @@ bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
                             ? own.candidate->report
                             : ModuleReport();
   for (const auto &[name, variant] : choice.variants) {
-    if (variant != Variant::Ours) {
+    if (variant != Variant::Reordered) {
       takeOverProofs(functionReport(proved, name),
                      functionReport(report, name));
     }
@@ -479,7 +482,7 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   crashPoint("choice");
   limit.start();
   OwnCandidate own;
-  // Offsets of ours are safe at calls only where no two have one callee.
+  // Offsets of serenity-pack are safe only where no two calls have one callee.
   own.mayChange =
       freedom != Freedom::None && canCloneCallees(stock.module.get());
   if (freedom != Freedom::None && !own.mayChange) {
@@ -497,8 +500,8 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   VariantPeaks peaks;
   peaks.stock = stock.peaks;
   peaks.offsets = own.mayChange ? &stock.offsetPeaks : nullptr;
-  peaks.ours = own.candidate ? &own.candidate->peaks : nullptr;
-  peaks.oursIsWhole = own.candidate && !own.config.isStock();
+  peaks.reordered = own.candidate ? &own.candidate->peaks : nullptr;
+  peaks.reorderedIsWhole = own.candidate && !own.config.isStock();
   std::function<std::optional<Variant>(const std::string &)> budget;
   if (own.ladder && own.config.isStock()) {
     budget = [&](const std::string &name) {
@@ -508,7 +511,7 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   const VariantChoice choice = chooseVariants(peaks, budget);
   describeChoice(stock, own, search, choice);
   describeRewrites(own, search);
-  changed = choice.any(Variant::Ours) || choice.any(Variant::Offsets);
+  changed = choice.any(Variant::Reordered) || choice.any(Variant::Offsets);
   return applyChoice(stock, own, choice);
 }
 
@@ -545,7 +548,7 @@ bool Pipeline::run() {
   bool hostOnly = user.session["iree-execution-model"] == "host-only";
   if (from < 0 || to < 0 || from >= to || to < flowPhase ||
       from >= streamPhase || hostOnly) {
-    // Nothing of ours lies between; IREE reports what is wrong with phases.
+    // No serenity pass lies between; IREE reports errors in phases.
     bool valid = from >= 0 && to >= 0 && from < to;
     return (!valid ||
             checkIdleFlags(flags, Reach::Nothing,
@@ -636,7 +639,7 @@ bool Pipeline::run() {
   return ok;
 }
 
-/// Runs a step of IREE's. Where something of ours is in the module its errors
+/// Runs a step of IREE's. Where the module was changed by serenity its errors
 /// are not shown if it fails for them: `error` receives the first.
 bool Pipeline::attempt(std::string &error, const std::function<bool()> &step) {
   if (!changed) {

@@ -36,7 +36,8 @@ void setPartitioning(MlirOperation module, bool on) {
       }
       continue;
     }
-    // Only where the order is ours, and never over a choice of the user's.
+    // Only where serenity chose the order, and never over a choice of the
+    // user's.
     if (!attributes::isScheduled(function) ||
         !ir::isNull(ir::attr(function, partitioningAttr))) {
       continue;
@@ -131,15 +132,16 @@ std::string StreamPhase::streamOptions(bool visible) const {
   return text.empty() ? "" : "{" + text + "}";
 }
 
-bool StreamPhase::toSlabs(MlirOperation module, const Options *ours,
+bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
                           ModuleReport *into, bool visible) {
   std::string pipelineOptions = streamOptions(visible);
-  if (ours && !runOwn("serenity-schedule", module, *ours, into, visible)) {
+  if (scheduled &&
+      !runOwn("serenity-schedule", module, *scheduled, into, visible)) {
     return false;
   }
   // A partitioning flag is the user's choice about waves.
   bool partition =
-      ours != nullptr && !user.has("iree-stream-partitioning-favor");
+      scheduled != nullptr && !user.has("iree-stream-partitioning-favor");
   if (!runIree(module, "iree-util-verify-initialization-order", visible) ||
       !runIree(module,
                "iree-stream-tensor-transformation-pipeline" + pipelineOptions,
@@ -153,8 +155,8 @@ bool StreamPhase::toSlabs(MlirOperation module, const Options *ours,
       module, "iree-stream-async-transformation-pipeline" + pipelineOptions,
       visible);
   setPartitioning(module, false);
-  if (!ok || (ours && !runOwn("serenity-schedule-regions", module, *ours, into,
-                              visible))) {
+  if (!ok || (scheduled && !runOwn("serenity-schedule-regions", module,
+                                   *scheduled, into, visible))) {
     return false;
   }
   return runIree(module, "iree-stream-schedule-allocation", visible) &&

@@ -8,8 +8,8 @@
 #ifndef SERENITY_DRIVER_COMPILE_STREAMPHASE_H
 #define SERENITY_DRIVER_COMPILE_STREAMPHASE_H
 
+#include "serenity/Driver/Candidates/VariantChoice.h"
 #include "serenity/Driver/Compile/UserFlags.h"
-#include "serenity/Driver/Compile/VariantChoice.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/IREE/PipelineCache.h"
 #include "serenity/Report/Report.h"
@@ -29,11 +29,11 @@ public:
               const bool &verify, const std::vector<std::string> &printIrAfter)
       : inv(inv), user(user), verify(verify), printIrAfter(printIrAfter) {}
 
-  /// From the flow phase to laid out slabs, with our passes if there are
-  /// options of `ours`. `visible` runs are those that the user may watch; the
-  /// others are tries.
-  bool toSlabs(MlirOperation module, const Options *ours, ModuleReport *into,
-               bool visible);
+  /// From the flow phase to laid out slabs, with the serenity passes if there
+  /// are options `scheduled` for them. `visible` runs are those that the user
+  /// may watch; the others are tries.
+  bool toSlabs(MlirOperation module, const Options *scheduled,
+               ModuleReport *into, bool visible);
   /// From laid out and packed slabs to commands, where reference counting has
   /// placed the releases.
   bool toCommands(MlirOperation module);
