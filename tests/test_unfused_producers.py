@@ -11,7 +11,8 @@ import pytest
 from driver_support import TARGET
 from models import tensor_type, weights
 
-from serenity_mlir.compiling.compiler import SerenityOptions, compile_str
+from serenity_mlir.compiling.compiler import SerenityOptions, compile_file, compile_str
+from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import check
 from serenity_mlir.reports.reporting import FunctionReport, load_report
 
@@ -120,3 +121,50 @@ def test_outputs_are_those_of_stock() -> None:
     assert result.ok
     (function,) = result.functions
     assert function.difference.bitwise
+
+
+def test_a_product_that_begins_with_its_own_operand_keeps_its_producer(tmp_path: Path) -> None:
+    """IREE's code generator refuses such a product unless its producer is fused.
+
+    No candidate keeps the producer apart, so that no candidate is refused.
+    """
+    row, square = "tensor<1x4xf32>", "tensor<4x4xf32>"
+    path = tmp_path / "model.mlir"
+    # A row of a table is looked up, and multiplied with it for an initial value.
+    path.write_text(f"""func.func @main(%i: tensor<1xi32>, %w: {square}, %v: {square}) -> {row} {{
+  %table = arith.constant {weights(1, (5, 4))}
+  %e = tensor.empty() : {row}
+  %r = linalg.generic {{
+      indexing_maps = [affine_map<(d0, d1) -> (d0)>, affine_map<(d0, d1) -> (d0, d1)>],
+      iterator_types = ["parallel", "parallel"]}}
+      ins(%i : tensor<1xi32>) outs(%e : {row}) {{
+  ^bb0(%in: i32, %out: f32):
+    %n = arith.index_cast %in : i32 to index
+    %k = linalg.index 1 : index
+    %x = tensor.extract %table[%n, %k] : tensor<5x4xf32>
+    linalg.yield %x : f32
+  }} -> {row}
+  %p = linalg.matmul ins(%r, %w : {row}, {square}) outs(%r : {row}) -> {row}
+  %zero = arith.constant 0.0 : f32
+  %z = linalg.fill ins(%zero : f32) outs(%e : {row}) -> {row}
+  %q = linalg.matmul ins(%p, %v : {row}, {square}) outs(%z : {row}) -> {row}
+  return %q : {row}
+}}
+""")
+    report = tmp_path / "report.json"
+    compile_file(
+        path,
+        output_file=str(tmp_path / "model.vmfb"),
+        extra_args=["--iree-llvmcpu-target-cpu=host"],
+        target_backends=["llvm-cpu"],
+        serenity=SerenityOptions(report=report),
+    )
+    assert load_report(report).remarks == ()
+    # The stock compiler refuses the product without a producer: a newer IREE may not.
+    path.write_text(f"""func.func @main(%x: {square}, %w: {square}) -> {square} {{
+  %p = linalg.matmul ins(%x, %w : {square}, {square}) outs(%x : {square}) -> {square}
+  return %p : {square}
+}}
+""")
+    with pytest.raises(SerenityError, match="workgroup distributed contexts"):
+        compile_file(path, target_backends=["llvm-cpu"], serenity=None)

@@ -1,4 +1,4 @@
-// RUN: serenity-opt %s --serenity-prevent-fusion | FileCheck %s
+// RUN: serenity-opt %s --serenity-prevent-fusion --split-input-file | FileCheck %s
 
 // Tests that nothing is inserted where fusion only saves a buffer: behind a
 // producer with a single elementwise user that reads nothing else.
@@ -21,4 +21,26 @@ util.func public @chain(%x: tensor<8xf32>) -> tensor<8xf32> {
     linalg.yield %n : f32
   } -> tensor<8xf32>
   util.return %b : tensor<8xf32>
+}
+
+// -----
+
+// Tests that nothing is inserted behind a producer that a product reads and
+// begins with: without the producer in its dispatch, code generation for
+// processors refuses the product.
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// CHECK-LABEL: @own_initial_value
+//   CHECK-NOT: util.optimization_barrier
+//       CHECK: util.return
+util.func public @own_initial_value(%x: tensor<4x4xf32>, %w: tensor<4x4xf32>) -> tensor<4x4xf32> {
+  %e = tensor.empty() : tensor<4x4xf32>
+  %a = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<4x4xf32>) outs(%e : tensor<4x4xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %n = math.exp %in : f32
+    linalg.yield %n : f32
+  } -> tensor<4x4xf32>
+  %b = linalg.matmul ins(%a, %w : tensor<4x4xf32>, tensor<4x4xf32>) outs(%a : tensor<4x4xf32>) -> tensor<4x4xf32>
+  util.return %b : tensor<4x4xf32>
 }

@@ -38,6 +38,25 @@ static bool waitsForAnother(MlirOperation user, MlirValue value) {
   return false;
 }
 
+/// Whether an operation reads the value of `uses` and begins with it too, as a
+/// product that adds to its own operand does. IREE's code generator for
+/// processors refuses it unless what makes the value is in the same dispatch.
+static bool isOwnInitialValue(const std::vector<Use> &uses) {
+  for (const Use &use : uses) {
+    std::optional<Structured> loops = structured(use.owner);
+    if (!loops || use.operandNumber < loops->numInputs) {
+      continue;
+    }
+    for (const Use &other : uses) {
+      if (mlirOperationEqual(other.owner, use.owner) &&
+          other.operandNumber < loops->numInputs) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 static bool isSite(MlirOperation op) {
   std::optional<Structured> loops = structured(op);
   if (!loops || !tensorBytes(mlirValueGetType(result(op)))) {
@@ -51,6 +70,9 @@ static bool isSite(MlirOperation op) {
     return false; // costs nothing to have, wherever it is computed
   }
   std::vector<Use> users = uses(result(op));
+  if (isOwnInitialValue(users)) {
+    return false;
+  }
   for (const Use &use : users) {
     if (isa(use.owner, "tensor.pad")) {
       return true;
