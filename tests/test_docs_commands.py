@@ -29,6 +29,7 @@ PARTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("tutorial.md", "From PyTorch"): ("torch", "iree.turbine"),
     ("tutorial.md", "At the command line"): (),
     ("howto/architecture_search.md", "An example"): (),
+    ("budget.md", "An example"): (),
 }
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ADD_MODULE
-from driver_support import TARGET, Compilers
+from driver_support import TARGET, Compilers, Run, slabs
+from models import weights
 
 CASES = Path(__file__).parent / "models" / "cases"
 
@@ -95,3 +96,39 @@ def test_a_slab_above_the_allocation_limit_is_named(compilers: Compilers) -> Non
     assert f"function 'ffn' has a slab of 2048 bytes, more than {limit}=1024" in run.err
     assert "function 'dyn'" not in run.err
     assert "has a slab" not in compilers.ours(*command, f"{limit}=2048").err
+
+
+def test_the_allocation_limit_acts_as_in_the_stock_compiler(
+    compilers: Compilers, tmp_path: Path
+) -> None:
+    """Constants are split by it, a slab never is; the flag named in the warning holds the limit."""
+    square = "tensor<16x16xf32>"
+    source = tmp_path / "model.mlir"
+    products = "".join(
+        f"  %w{i} = arith.constant {weights(i, (16, 16))}\n"
+        f"  %x{i + 1} = linalg.matmul ins(%x{i}, %w{i} : {square}, {square}) "
+        f"outs(%z : {square}) -> {square}\n"
+        for i in range(3)
+    )
+    source.write_text(
+        f"func.func @main(%x0: {square}) -> {square} {{\n"
+        f"  %z = arith.constant dense<0.0> : {square}\n{products}  return %x3 : {square}\n}}\n"
+    )
+    command = [source, *TARGET, "--compile-to=stream", "-o", "-"]
+    # A constant, and each of two products that are alive together, has 1,024 bytes.
+    limit = "--iree-stream-resource-max-allocation-size=1024"
+
+    def constants_and_slabs(run: Run) -> tuple[int, list[int]]:
+        assert run.code == 0, run.err
+        text = run.out.decode()
+        return text.count("util.global private"), slabs(text)
+
+    stock, limited = compilers.stock(*command), compilers.stock(*command, limit)
+    ours = compilers.ours(*command, limit)
+    unlimited, (held, (slab,)) = constants_and_slabs(stock), constants_and_slabs(limited)
+    assert slab == 2048 and unlimited[1] == [slab] and unlimited[0] < held
+    assert constants_and_slabs(ours) == (held, [slab])
+    (warning,) = [line for line in ours.err.splitlines() if "has a slab" in line]
+    assert warning.endswith("--serenity-memory-budget=1024 does")
+    refused = compilers.ours(*command, limit, "--serenity-memory-budget=1024")
+    assert refused.code == 3 and "exceeds its memory budget by 1024 bytes" in refused.err
