@@ -76,7 +76,7 @@ Problem problemOf(const RegionReport &region) {
 
 void prove(RegionReport &region, const Options &options) {
   Problem problem = problemOf(region);
-  if (verifyProblem(problem)) {
+  if (!verifyProblem(problem)) {
     return;
   }
   SchedulerOptions limits;
