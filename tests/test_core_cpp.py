@@ -73,6 +73,12 @@ def test_variants_are_chosen_as_by_hand(programs: Path) -> None:
     assert run(programs / "VariantChoiceTest") == "variants are chosen as by hand\n"
 
 
+def test_offsets_of_run_time_sizes_never_overlap(programs: Path) -> None:
+    printed = run(programs / "SymbolicOffsetsTest", "600")
+    assert "600 instances at 12000 sizes" in printed
+    assert printed.endswith("no mismatch\n")
+
+
 def test_every_test_program_is_run_here(programs: Path) -> None:
     built = {source.stem for source in (REPOSITORY / "tests" / "core").glob("*Test.cpp")}
     assert built == {
@@ -81,6 +87,7 @@ def test_every_test_program_is_run_here(programs: Path) -> None:
         "DifferentialTest",
         "RegionPlanTest",
         "SmallGraphsTest",
+        "SymbolicOffsetsTest",
         "VariantChoiceTest",
     }
     assert all((programs / name).is_file() for name in built)
