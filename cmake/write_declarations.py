@@ -35,6 +35,7 @@ _FIELDS = {
     "bytes": ("int | str | None", "None"),
     "file": ("str | os.PathLike[str] | None", "None"),
     "passes": ("Sequence[str]", "()"),
+    "extents": ("Sequence[str]", "()"),
 }
 
 _OPTIONS = '''\

@@ -44,6 +44,8 @@ def make_function(**changes: Any) -> dict[str, Any]:
         "initializer": False,
         "transient_peak_bytes": 0,
         "stock_transient_peak_bytes": 0,
+        "bytes_formula": None,
+        "stock_bytes_formula": None,
         "stock_call_peak_bytes": None,
         "caller_arena_bytes": None,
         "external_bytes": 0,

@@ -5,15 +5,6 @@
 // Tests that a function that is not modelled stays exactly as it is, and that
 // the remark sits on the operation to blame.
 
-util.func public @dynamic_size(%x: tensor<16xf32>, %n: index) -> tensor<16xf32> {
-  // expected-remark @below {{function keeps the order that IREE gave it: tensor of dynamic or unknown size}}
-  %0 = flow.dispatch @ex::@a(%x, %n) : (tensor<16xf32>, index) -> tensor<?xf32>{%n}
-  %1 = flow.dispatch @ex::@b(%0) : (tensor<?xf32>{%n}) -> tensor<16xf32>
-  util.return %1 : tensor<16xf32>
-}
-
-// -----
-
 // expected-remark @below {{function keeps the order that IREE gave it: function of several blocks}}
 util.func public @several_blocks(%x: tensor<16xf32>, %cond: i1) -> tensor<16xf32> {
   %0 = flow.dispatch @ex::@a(%x) : (tensor<16xf32>) -> tensor<16xf32>

@@ -49,43 +49,14 @@ util.func public @transfer(%x: !stream.resource<external>) -> (!stream.resource<
 
 // -----
 
-// Tests dynamic transient sizes: of results, splats and allocas.
-
-util.func public @dynamic_result(%x: !stream.resource<external>, %size: index) -> (!stream.resource<external>, !stream.timepoint) {
-  %c0 = arith.constant 0 : index
-  %c64 = arith.constant 64 : index
-  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c64} {
-    // expected-remark @below {{region keeps the order that IREE gave it: transient buffer of dynamic size}}
-    %0 = stream.async.dispatch @ex::@a(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%c64}) -> !stream.resource<transient>{%size}
-    %1 = stream.async.dispatch @ex::@b(%0[%c0 to %size for %size]) : (!stream.resource<transient>{%size}) -> !stream.resource<external>{%c64}
-    stream.yield %1 : !stream.resource<external>{%c64}
-  } => !stream.timepoint
-  util.return %r, %t : !stream.resource<external>, !stream.timepoint
-}
-
-// -----
-
-util.func public @dynamic_splat(%size: index) -> (!stream.resource<external>, !stream.timepoint) {
-  %c0 = arith.constant 0 : index
-  %c64 = arith.constant 64 : index
-  %c0_i32 = arith.constant 0 : i32
-  %r, %t = stream.async.execute with() -> !stream.resource<external>{%c64} {
-    // expected-remark @below {{region keeps the order that IREE gave it: transient buffer of dynamic size}}
-    %0 = stream.async.splat %c0_i32 : i32 -> !stream.resource<transient>{%size}
-    %1 = stream.async.dispatch @ex::@b(%0[%c0 to %size for %size]) : (!stream.resource<transient>{%size}) -> !stream.resource<external>{%c64}
-    stream.yield %1 : !stream.resource<external>{%c64}
-  } => !stream.timepoint
-  util.return %r, %t : !stream.resource<external>, !stream.timepoint
-}
-
-// -----
+// Tests a part of a buffer whose size is known only at run time.
 
 util.func public @dynamic_alloca(%x: !stream.resource<external>, %size: index) -> (!stream.resource<external>, !stream.timepoint) {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c64} {
-    // expected-remark @below {{region keeps the order that IREE gave it: transient buffer of dynamic size}}
     %0 = stream.async.alloca : !stream.resource<transient>{%size}
+    // expected-remark @below {{region keeps the order that IREE gave it: access to a part of dynamic offset or size}}
     %1 = stream.async.update %in, %0[%c0 to %c64] : !stream.resource<external>{%c64} -> %0 as !stream.resource<transient>{%size}
     %2 = stream.async.dispatch @ex::@b(%1[%c0 to %size for %size]) : (!stream.resource<transient>{%size}) -> !stream.resource<external>{%c64}
     stream.yield %2 : !stream.resource<external>{%c64}

@@ -14,6 +14,7 @@ import typer
 
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.reports.explaining import Explanation, LiveBuffer, Peak, explain
+from serenity_mlir.reports.formulas import BytesFormula
 from serenity_mlir.reports.reporting import ReportError, load_report
 
 app = typer.Typer(
@@ -63,11 +64,25 @@ def _print_peak(peak: Peak) -> None:
         typer.echo(f"  {live.bytes:>13,}  {live.label:<{width}}  {since}  {_reason(live)}")
 
 
+def _print_formula(name: str, formula: BytesFormula, stock: BytesFormula | None) -> None:
+    """Print bytes that depend on dimensions, and their values at the hints."""
+    behind = f"; stock: {stock.text}" if stock else ""
+    typer.echo(f"{name}: {formula.text} bytes of transient memory{behind}.")
+    for symbol in formula.symbols:
+        stands = symbol.dimension or "a size that is computed during the call"
+        typer.echo(f"  {symbol.name} is {stands}; below, where it is {symbol.hint}:")
+    at_hint = f"; stock: {stock.hint_bytes:,}" if stock else ""
+    typer.echo(f"  {formula.hint_bytes:,} bytes{at_hint}.")
+
+
 def _print(explanation: Explanation) -> None:
     name = explanation.exported_as or explanation.function
     needs = explanation.transient_peak_bytes
     stock = explanation.stock_transient_peak_bytes
-    if needs is None:
+    formula = explanation.bytes_formula
+    if needs is None and formula is not None:
+        _print_formula(name, formula, explanation.stock_bytes_formula)
+    elif needs is None:
         typer.echo(f"{name}: cannot predict the transient memory: dynamically sized allocation.")
     elif stock is None:
         typer.echo(f"{name}: {needs:,} bytes of transient memory.")

@@ -36,10 +36,11 @@ def _entries(name: str, value: object) -> list[object]:
     kind = next(o.kind for o in _core.option_declarations() if o.name == name)
     if kind == "bool" and not isinstance(value, bool):
         raise ValueError(f"{_field(name)} must be True or False; got {value!r}")
-    if kind != "passes":
+    if kind not in ("passes", "extents"):
         return [] if value is None else [value]
     if isinstance(value, str):
-        raise ValueError(f"{_field(name)} must be a sequence of pass names, not one string")
+        what = "pass names" if kind == "passes" else "dimensions with extents"
+        raise ValueError(f"{_field(name)} must be a sequence of {what}, not one string")
     return list(value)  # type: ignore[call-overload, no-any-return]
 
 

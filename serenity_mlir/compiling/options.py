@@ -39,6 +39,9 @@ class SerenityOptions:
         takes at most 10 seconds of it; 0: heuristics only (60).
       state_limit: ``--serenity-state-limit=N``. Limit of each search in states, which does not
         depend on the machine; 0: no limit (0).
+      dim_hint: ``--serenity-dim-hint=argI:axisJ=N``. Extent at which layouts of dynamically sized
+        buffers are compared, for dimension J of argument I; they are right and no larger than
+        IREE's for every extent. Without it: 64, within the limits of util.assume.int (none).
       memory_budget: ``--serenity-memory-budget=BYTES``. Largest transient memory of a function, as
         262144, 256KB (1000) or 256KiB (1024); no more is changed than is needed to fit (none).
       budget_policy: ``--serenity-budget-policy=error|warn``. Report a missed budget as an error,
@@ -60,6 +63,7 @@ class SerenityOptions:
     waves: str | None = None
     time_limit: float | None = None
     state_limit: int | None = None
+    dim_hint: Sequence[str] = ()
     memory_budget: int | str | None = None
     budget_policy: str | None = None
     report: str | os.PathLike[str] | None = None

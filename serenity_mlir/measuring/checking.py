@@ -321,7 +321,7 @@ def _check_function(
     stock, ours = (
         measure(module, inputs, signature.name, driver, calls=CALLS) for module in modules
     )
-    prediction = read_prediction(report, signature.name)
+    prediction = read_prediction(report, signature.name, _extents(inputs, model))
     rewritten = prediction is not None and prediction.rewritten
     difference = compare_outputs(_flatten(stock), _flatten(ours))
     if rewritten and not (difference.bitwise or difference.problem):
@@ -353,6 +353,22 @@ def _check_function(
         reason=_reason_unpredicted(signature, model) if unpredicted else "",
         latencies=latencies,
     )
+
+
+def _extents(inputs: Sequence[Value], model: Imported) -> dict[str, int]:
+    """Return the extents of all axes of the inputs, by position and by the model's names."""
+    extents = {
+        f"arg{number}:axis{axis}": extent
+        for number, value in enumerate(inputs)
+        if isinstance(value, np.ndarray)
+        for axis, extent in enumerate(value.shape)
+    }
+    named = {
+        name: extents[position]
+        for position, name in model.dimension_names.items()
+        if position in extents
+    }
+    return {**extents, **named}
 
 
 def _reason_unpredicted(signature: Signature, model: Imported) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serenity_mlir.measuring.measurement import CallMemory, Measurement
@@ -76,8 +77,16 @@ class Prediction:
         )
 
 
-def read_prediction(report: Report | None, function: str) -> Prediction | None:
+def read_prediction(
+    report: Report | None, function: str, extents: Mapping[str, int] | None = None
+) -> Prediction | None:
     """Return the prediction of a report for an entry point.
+
+    Args:
+      report: of the compilation.
+      function: the name that users call.
+      extents: of the dynamic dimensions of the arguments, by the names that the report has for
+        them; what depends on them is None without.
 
     Returns:
       None without a report, or if it has no such function.
@@ -89,18 +98,25 @@ def read_prediction(report: Report | None, function: str) -> Prediction | None:
     if report is None or found is None:
         return None
     regions = found.regions
+    # Numbers of a region with buffers of dynamic size are those at the hints.
+    sized = regions if found.bytes_formula is None else ()
+    transient, stock = found.transient_peak_bytes, found.stock_transient_peak_bytes
+    if found.bytes_formula is not None and extents is not None:
+        transient = found.bytes_formula.bytes(extents)
+    if found.stock_bytes_formula is not None and extents is not None:
+        stock = found.stock_bytes_formula.bytes(extents)
     return Prediction(
         persistent_bytes=report.persistent_bytes,
         external_bytes=found.external_bytes,
-        transient_peak_bytes=found.transient_peak_bytes,
-        stock_transient_peak_bytes=found.stock_transient_peak_bytes,
+        transient_peak_bytes=transient,
+        stock_transient_peak_bytes=stock,
         stock_call_peak_bytes=found.stock_call_peak_bytes,
         # None is unknown: values that earlier calls left in variables may come on top.
         peak_bytes=found.peak_bytes,
         exact=found.peak_is_exact,
-        slab_bytes=max((region.slab_bytes for region in regions), default=None),
-        lower_bound_bytes=max((region.lower_bound_bytes for region in regions), default=None),
-        optimal=all(region.optimal for region in regions) if regions else None,
+        slab_bytes=max((region.slab_bytes for region in sized), default=None),
+        lower_bound_bytes=max((region.lower_bound_bytes for region in sized), default=None),
+        optimal=all(region.optimal for region in sized) if sized else None,
         rewritten=_may_round(found, report),
         regions=len(regions),
         overwritten_inputs=found.overwritten_inputs,

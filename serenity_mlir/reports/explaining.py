@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serenity_mlir.reports.candidates import Change, changes_of, chosen_candidate
+from serenity_mlir.reports.formulas import BytesFormula
 from serenity_mlir.reports.places import with_places
 from serenity_mlir.reports.reporting import (
     AccessReport,
@@ -204,6 +205,9 @@ class Explanation:
       peaks: The peak of every region with a slab, None for regions without one.
       stock_peaks: The same for the stock compiler's regions.
       notes: What limits the result, in sentences.
+      bytes_formula: What it needs where that depends on run-time sizes, None if it does not. The
+        peaks are those at the hints then.
+      stock_bytes_formula: The same for the stock compiler.
     """
 
     function: str
@@ -216,6 +220,8 @@ class Explanation:
     peaks: tuple[Peak | None, ...]
     stock_peaks: tuple[Peak | None, ...]
     notes: tuple[str, ...]
+    bytes_formula: BytesFormula | None = None
+    stock_bytes_formula: BytesFormula | None = None
 
 
 def _overlap(one: AccessReport, other: AccessReport) -> bool:
@@ -491,6 +497,8 @@ def explain(report: Report) -> tuple[Explanation, ...]:
             peaks=tuple(peak_of(region) for region in function.regions),
             stock_peaks=tuple(peak_of(region) for region in function.stock_regions),
             notes=(*_notes(function), *_budget_notes(report, function)),
+            bytes_formula=function.bytes_formula,
+            stock_bytes_formula=function.stock_bytes_formula,
         )
         for function in report.called
     )

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from serenity_mlir.reports.formulas import BytesFormula, FormulaSymbol
+
 __all__ = [
     "REPORT_SCHEMA",
     "AccessReport",
@@ -367,6 +369,9 @@ class FunctionReport:
       transient_peak_bytes: The most that the call allocates at a time beyond its results, None if
         not static.
       stock_transient_peak_bytes: The same for what the stock compiler makes, None if not static.
+      bytes_formula: The transient peak where it depends on run-time sizes; None if it does not, or
+        if more than one slab makes it up.
+      stock_bytes_formula: The same for what the stock compiler makes.
       external_bytes: Inputs and results, None if not static.
       peak_bytes: Everything at the worst moment: persistent, external and transient; None if not
         static.
@@ -408,6 +413,8 @@ class FunctionReport:
     peak_allocations: tuple[AllocationReport, ...] = ()
     overwritten_inputs: tuple[int, ...] = ()
     stock_overwritten_inputs: tuple[int, ...] = ()
+    bytes_formula: BytesFormula | None = None
+    stock_bytes_formula: BytesFormula | None = None
 
 
 @dataclass(frozen=True)
@@ -695,6 +702,24 @@ def _function_budget(value: Any, place: str) -> FunctionBudget:
     )
 
 
+def _symbol(value: Any, place: str) -> FormulaSymbol:
+    item = _Object(value, place)
+    return FormulaSymbol(
+        name=item.text("name"),
+        dimension=item.optional_text("dimension"),
+        hint=item.count("hint"),
+    )
+
+
+def _formula(value: Any, place: str) -> BytesFormula:
+    item = _Object(value, place)
+    return BytesFormula(
+        text=item.text("text"),
+        symbols=item.items("symbols", _symbol),
+        hint_bytes=item.count("hint_bytes"),
+    )
+
+
 def _allocation(value: Any, place: str) -> AllocationReport:
     item = _Object(value, place)
     return AllocationReport(
@@ -758,6 +783,8 @@ def _function(value: Any, place: str) -> FunctionReport:
         peak_allocations=item.items("peak_allocations", _allocation),
         overwritten_inputs=item.items("overwritten_inputs", _count),
         stock_overwritten_inputs=item.items("stock_overwritten_inputs", _count),
+        bytes_formula=item.optional("bytes_formula", _formula),
+        stock_bytes_formula=item.optional("stock_bytes_formula", _formula),
     )
     _check_budget(function, place)
     return function

@@ -6,6 +6,7 @@
 
 #include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/PackDynamic.h"
 #include "serenity/Transforms/PackModel.h"
 
 #include <algorithm>
@@ -82,6 +83,8 @@ private:
   bool readInteger(MlirOperation op);
   void readUse(MlirOperation op);
   std::optional<int64_t> sizeOf(MlirValue value);
+  std::optional<int64_t> dynamicSlab(const PackModel &model,
+                                     const PackOptions &packing) const;
 
   /// Reads the first block of a region that becomes the block `into`.
   bool readInto(int into, MlirOperation op, intptr_t region, const Exit &exit) {
@@ -562,6 +565,15 @@ bool Reader::readCall(MlirOperation op) {
   return true;
 }
 
+/// Of a slab with slices of dynamic size, at the hints.
+std::optional<int64_t> Reader::dynamicSlab(const PackModel &model,
+                                           const PackOptions &packing) const {
+  int64_t fixed = pack(model.slices, packing).heightBytes;
+  std::optional<DynamicLayout> found =
+      layOutDynamic(model, fixed, packing, *layout.hints);
+  return found ? std::optional(found->bytesAtHint()) : std::nullopt;
+}
+
 std::optional<int64_t> Reader::sizeOf(MlirValue value) {
   if (std::optional<int64_t> constant = ir::constantInt(value)) {
     return constant;
@@ -587,12 +599,15 @@ std::optional<int64_t> Reader::sizeOf(MlirValue value) {
     }
     return std::nullopt;
   }
-  if (!ir::isa(op, "stream.resource.pack") ||
-      mlirOpResultGetResultNumber(value) != 0) {
+  if (!ir::isa(op, "stream.resource.pack")) {
+    return layout.hints ? SizeReader(*layout.hints).atHint(value)
+                        : std::nullopt;
+  }
+  if (mlirOpResultGetResultNumber(value) != 0) {
     return std::nullopt;
   }
   std::optional<PackModel> model = readPack(op);
-  if (!model || model->offset || !model->dynamic.empty()) {
+  if (!model || model->offset || (!model->dynamic.empty() && !layout.hints)) {
     return std::nullopt;
   }
   ResourceConfig config = lookupResourceConfig(op, layout.defaultAlignment);
@@ -605,7 +620,8 @@ std::optional<int64_t> Reader::sizeOf(MlirValue value) {
   if (!verifySlices(model->slices, options)) {
     return std::nullopt;
   }
-  return pack(model->slices, options).heightBytes;
+  return model->dynamic.empty() ? pack(model->slices, options).heightBytes
+                                : dynamicSlab(*model, options);
 }
 
 } // namespace

@@ -11,6 +11,7 @@
 #include "serenity/Core/Memory/AllocationProgram.h"
 #include "serenity/Core/Packing/Offsets.h"
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Options.h"
 
 #include <optional>
 #include <vector>
@@ -23,6 +24,9 @@ struct SlabLayout {
   int64_t defaultAlignment = 64;
   double timeLimitSeconds = 10;
   int64_t nodeLimit = 5000;
+  /// Where sizes are known only at run time: the options whose hints they are
+  /// read at. Null: such a function has no numbers.
+  const Options *hints = nullptr;
 };
 
 struct FunctionAllocations {
@@ -32,7 +36,8 @@ struct FunctionAllocations {
 
 /// Reads `function` (or initializer) with the functions that it calls in place
 /// of the calls, and `scf` operations as blocks. An empty program if nothing is
-/// allocated. Nothing if a size is not constant, at recursion, and where an
+/// allocated. Nothing if a size is not constant (and there are no hints), at
+/// recursion, and where an
 /// operation that is not known has allocations inside.
 std::optional<FunctionAllocations> readAllocations(MlirOperation module,
                                                    MlirOperation function,

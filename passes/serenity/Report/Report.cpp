@@ -387,6 +387,29 @@ void writeCandidate(Writer &json, int64_t index,
   json.close('}');
 }
 
+void writeFormula(Writer &json, std::string_view key,
+                  const std::optional<BytesFormula> &formula) {
+  json.key(key);
+  if (!formula) {
+    json.null();
+    return;
+  }
+  json.open('{');
+  json.field("text", formula->text);
+  json.key("symbols");
+  json.open('[');
+  for (const BytesFormula::Symbol &symbol : formula->symbols) {
+    json.open('{', /*flatInside=*/true);
+    json.field("name", symbol.name);
+    json.fieldOrNull("dimension", symbol.dimension);
+    json.field("hint", symbol.hint);
+    json.close('}');
+  }
+  json.close(']');
+  json.field("hint_bytes", formula->bytesAtHint);
+  json.close('}');
+}
+
 void writeFunction(Writer &json, const FunctionReport &function,
                    const std::vector<const RewriteReport *> &rewrites) {
   json.open('{');
@@ -395,6 +418,8 @@ void writeFunction(Writer &json, const FunctionReport &function,
   json.field("initializer", function.initializer);
   json.field("transient_peak_bytes", function.transientPeakBytes);
   json.field("stock_transient_peak_bytes", function.stockTransientPeakBytes);
+  writeFormula(json, "bytes_formula", function.bytesFormula);
+  writeFormula(json, "stock_bytes_formula", function.stockBytesFormula);
   json.field("stock_call_peak_bytes", function.stockCallPeakBytes);
   json.field("caller_arena_bytes", function.callerArenaBytes);
   json.field("external_bytes", function.externalBytes);

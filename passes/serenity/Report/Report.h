@@ -62,6 +62,22 @@ struct RecomputedReport {
   int64_t work = 0;
 };
 
+/// Bytes of a slab that has buffers of dynamic size.
+struct BytesFormula {
+  struct Symbol {
+    std::string name; // in the texts
+    /// `argI:axisJ`; empty: computed during the call.
+    std::string dimension;
+    int64_t hint = 0;
+  };
+  std::vector<Symbol> symbols;
+  /// Sums and products of symbols and numbers, `max(a, b)`, `min(a, b)` and
+  /// `align(a, unit)`.
+  std::string text;
+  /// Where every symbol is as its hint.
+  int64_t bytesAtHint = 0;
+};
+
 struct RegionReport {
   std::string location;
   /// Maximum live bytes of the order chosen: the aim for the slab.
@@ -89,6 +105,8 @@ struct RegionReport {
   int64_t work = 0;
   /// Why the region was left in IREE's order; empty if it was scheduled.
   std::string leftAlone;
+  /// Of the whole slab; empty if all buffers are static.
+  std::optional<BytesFormula> bytesFormula;
 };
 
 /// An allocation of a function that is alive at its transient peak.
@@ -186,6 +204,11 @@ struct FunctionReport {
   bool initializer = false;
   std::optional<int64_t> transientPeakBytes; // empty: not static
   std::optional<int64_t> stockTransientPeakBytes;
+  /// The transient peak where it depends on run-time sizes; empty if it does
+  /// not, or if more than one slab makes it up.
+  std::optional<BytesFormula> bytesFormula;
+  /// The same for the stock compiler.
+  std::optional<BytesFormula> stockBytesFormula;
   /// Inputs, results and transient memory at the worst moment of a call as the
   /// stock compiler makes it; empty: not static, or not exact.
   std::optional<int64_t> stockCallPeakBytes;

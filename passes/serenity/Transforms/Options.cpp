@@ -173,6 +173,34 @@ template <> struct Kind<std::vector<std::string>> : Unlisted {
   }
 };
 
+template <> struct Kind<Extents> : Unlisted {
+  static constexpr const char *kName = "extents";
+  static std::string expected() {
+    return "argI:axisJ=N, an extent of dimension J of argument I";
+  }
+  static bool parse(const std::string &text, Extents &value) {
+    size_t colon = text.find(":axis");
+    size_t equals = text.find('=');
+    int64_t number = 0;
+    int64_t extent = 0;
+    if (text.rfind("arg", 0) != 0 || colon == std::string::npos ||
+        equals == std::string::npos || equals < colon ||
+        !parseCount(text.substr(3, colon - 3), number) ||
+        !parseCount(text.substr(colon + 5, equals - colon - 5), number) ||
+        !parseCount(text.substr(equals + 1), extent)) {
+      return false;
+    }
+    value.extents[text.substr(0, equals)] = extent;
+    return true;
+  }
+  static std::string print(const Extents &value) {
+    return value.extents.empty()
+               ? ""
+               : value.extents.begin()->first + "=" +
+                     std::to_string(value.extents.begin()->second);
+  }
+};
+
 /// Reads `text` into `value`, which stays as it is on failure.
 template <typename T>
 Status parseValue(const char *name, const std::string &text, T &value) {

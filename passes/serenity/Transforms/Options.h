@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,11 @@ enum class BudgetPolicy { Error, Warn };
 struct Share {
   double value = 0;
   operator double() const { return value; }
+};
+
+/// Extents of dimensions that are known only at run time, by name.
+struct Extents {
+  std::map<std::string, int64_t> extents;
 };
 
 /// Options of the passes; declared in Options.def.
@@ -54,6 +60,8 @@ struct Options {
   /// Emit a remark per operation that is not changed because of a dynamic size.
   /// The driver emits one per function instead.
   bool remarkOnDynamicSizes = true;
+  /// Extent of a dimension that is known only at run time and has no hint.
+  int64_t defaultExtent = 64;
   /// Alignment of offsets and sizes in a slab where the IR does not say
   /// (`--iree-stream-resource-min-offset-alignment`).
   int64_t defaultAlignment = 64;
@@ -77,7 +85,8 @@ struct OptionInfo {
   const char *help;
   /// The default, spelled as a value; empty: none.
   std::string initial;
-  /// "choice", "bool", "seconds", "count", "bytes", "file" or "passes".
+  /// "choice", "bool", "seconds", "count", "bytes", "file", "passes" or
+  /// "extents".
   const char *kind;
   /// The values of a "choice".
   std::vector<std::string> choices;

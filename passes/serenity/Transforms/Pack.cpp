@@ -10,12 +10,20 @@
 // that fits in program order.
 //
 // Assumes packs with constant lifetime intervals, as
-// iree-stream-schedule-allocation makes them. Slices of dynamic size stay in a
-// pack of their own behind the static part, for IREE to lay out.
+// iree-stream-schedule-allocation makes them.
 //
-// Afterwards the offsets and the total length of the static slices are
-// constants; every offset is a multiple of the target's offset alignment and
-// the total of its range alignment.
+// Slices of dynamic size are laid out by their stacking order in the best
+// layout at a hint (option `dim-hint`, else 64 per dimension): each begins at
+// the largest end of those below it, an expression over the sizes. No two
+// slices that are alive together overlap, whatever the sizes are. Where the
+// total is not known to be at most that of IREE's layout for all sizes, both
+// are computed and the smaller one is taken at run time. If nothing is gained
+// at the hint, the dynamic slices stay in a pack of their own behind the static
+// part, for IREE to lay out.
+//
+// Afterwards the offsets and the total length are constants if all slices are
+// static, else arithmetic on their sizes; every offset is a multiple of the
+// target's offset alignment and the total of its range alignment.
 //
 // Place in the pipeline: after iree-stream-schedule-allocation, before
 // iree-stream-cmd-transformation-pipeline (which holds
@@ -25,6 +33,13 @@
 //     [0, 1] = %c64, [1, 3] = %c128, [2, 3] = %c64 }) : index
 // =>
 //   %total = 192, %a = 0, %b = 64, %c = 0
+//
+// and with a dimension %d
+//
+//   %total, %a, %b, %c = stream.resource.pack slices({
+//     [0, 1] = %d * 1024, [1, 2] = %d * 512, [2, 3] = %d * 256 }) : index
+// =>
+//   %total = %d * 1536, %a = 0, %b = %d * 1024, %c = 0
 //===----------------------------------------------------------------------===//
 
 #include "serenity/Analysis/ResourceConfig.h"
@@ -32,6 +47,7 @@
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/SlabCommands.h"
 #include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/PackDynamic.h"
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/Passes.h"
 
@@ -115,56 +131,102 @@ MlirValue addOffset(MlirOperation before, MlirValue base, MlirValue value) {
   return ir::result(sum);
 }
 
-/// Replaces the static part of `op` by constants.
-void applyPacking(MlirOperation op, const PackModel &model,
-                  const PackResult &packing) {
+/// SSA values for the results of `op`, the total first: constants for the
+/// static slices, a pack of their own behind them for the dynamic ones.
+std::vector<MlirValue> writeStaticLayout(MlirOperation op,
+                                         const PackModel &model,
+                                         const PackResult &packing) {
   ir::IndexConstants constants(op);
   auto at = [&](int64_t bytes) {
     MlirValue value = constants.get(bytes);
     return model.offset ? addOffset(op, *model.offset, value) : value;
   };
+  std::vector<MlirValue> values(model.sizes.size() + 1);
   for (size_t i = 0; i < model.fixed.size(); ++i) {
-    mlirValueReplaceAllUsesOfWith(ir::result(op, intptr_t(model.fixed[i]) + 1),
-                                  at(packing.offsets[i]));
+    values[model.fixed[i] + 1] = at(packing.offsets[i]);
   }
   for (size_t i : model.empty) {
-    mlirValueReplaceAllUsesOfWith(ir::result(op, intptr_t(i) + 1), at(0));
+    values[i + 1] = at(0);
   }
-  MlirValue total = at(packing.heightBytes);
-  if (!model.dynamic.empty()) {
-    MlirContext context = mlirOperationGetContext(op);
-    MlirType index = mlirIndexTypeGet(context);
-    std::vector<MlirValue> operands = {total};
-    std::vector<MlirAttribute> intervals;
-    for (size_t i : model.dynamic) {
-      operands.push_back(model.sizes[i]);
-      intervals.push_back(mlirIntegerAttrGet(index, model.intervals[2 * i]));
-      intervals.push_back(
-          mlirIntegerAttrGet(index, model.intervals[2 * i + 1]));
-    }
-    std::vector<int32_t> segments = {1, int32_t(model.dynamic.size())};
-    std::vector<ir::NamedAttr> attrs = {
-        {"lifetime_intervals",
-         mlirArrayAttrGet(context, intervals.size(), intervals.data())},
-        {"operandSegmentSizes",
-         mlirDenseI32ArrayGet(context, 2, segments.data())}};
-    MlirAttribute affinity = ir::attr(op, "affinity");
-    if (!ir::isNull(affinity)) {
-      attrs.push_back({"affinity", affinity});
-    }
-    std::vector<MlirType> types(model.dynamic.size() + 1, index);
-    MlirOperation rest =
-        ir::create("stream.resource.pack", mlirOperationGetLocation(op),
-                   operands, types, attrs);
-    ir::insertBefore(op, rest);
-    for (size_t i = 0; i < model.dynamic.size(); ++i) {
-      mlirValueReplaceAllUsesOfWith(
-          ir::result(op, intptr_t(model.dynamic[i]) + 1),
-          ir::result(rest, intptr_t(i) + 1));
-    }
-    total = ir::result(rest, 0);
+  values[0] = at(packing.heightBytes);
+  if (model.dynamic.empty()) {
+    return values;
   }
-  mlirValueReplaceAllUsesOfWith(ir::result(op, 0), total);
+  MlirContext context = mlirOperationGetContext(op);
+  MlirType index = mlirIndexTypeGet(context);
+  std::vector<MlirValue> operands = {values[0]};
+  std::vector<MlirAttribute> intervals;
+  for (size_t i : model.dynamic) {
+    operands.push_back(model.sizes[i]);
+    intervals.push_back(mlirIntegerAttrGet(index, model.intervals[2 * i]));
+    intervals.push_back(mlirIntegerAttrGet(index, model.intervals[2 * i + 1]));
+  }
+  std::vector<int32_t> segments = {1, int32_t(model.dynamic.size())};
+  std::vector<ir::NamedAttr> attrs = {
+      {"lifetime_intervals",
+       mlirArrayAttrGet(context, intervals.size(), intervals.data())},
+      {"operandSegmentSizes",
+       mlirDenseI32ArrayGet(context, 2, segments.data())}};
+  MlirAttribute affinity = ir::attr(op, "affinity");
+  if (!ir::isNull(affinity)) {
+    attrs.push_back({"affinity", affinity});
+  }
+  std::vector<MlirType> types(model.dynamic.size() + 1, index);
+  MlirOperation rest =
+      ir::create("stream.resource.pack", mlirOperationGetLocation(op), operands,
+                 types, attrs);
+  ir::insertBefore(op, rest);
+  for (size_t i = 0; i < model.dynamic.size(); ++i) {
+    values[model.dynamic[i] + 1] = ir::result(rest, intptr_t(i) + 1);
+  }
+  values[0] = ir::result(rest, 0);
+  return values;
+}
+
+/// `smaller` where its total is at most that of `other` at run time.
+std::vector<MlirValue> selectSmaller(MlirOperation op,
+                                     const std::vector<MlirValue> &smaller,
+                                     const std::vector<MlirValue> &other) {
+  MlirContext context = mlirOperationGetContext(op);
+  MlirLocation location = mlirOperationGetLocation(op);
+  constexpr int64_t unsignedAtMost = 7; // arith::CmpIPredicate::ule
+  MlirOperation compare = ir::create(
+      "arith.cmpi", location, {smaller[0], other[0]},
+      {mlirIntegerTypeGet(context, 1)},
+      {{"predicate",
+        mlirIntegerAttrGet(mlirIntegerTypeGet(context, 64), unsignedAtMost)}});
+  ir::insertBefore(op, compare);
+  std::vector<MlirValue> chosen;
+  for (size_t i = 0; i < smaller.size(); ++i) {
+    MlirOperation select = ir::create(
+        "arith.select", location, {ir::result(compare), smaller[i], other[i]},
+        {mlirValueGetType(smaller[i])});
+    ir::insertBefore(op, select);
+    chosen.push_back(ir::result(select));
+  }
+  return chosen;
+}
+
+/// Replaces `op` by the layout that was found.
+void applyPacking(MlirOperation op, const PackModel &model,
+                  const PackResult &packing,
+                  const std::optional<DynamicLayout> &dynamic) {
+  std::vector<MlirValue> values;
+  if (!dynamic || !dynamic->neverLarger) {
+    values = writeStaticLayout(op, model, packing);
+  }
+  if (dynamic && dynamic->own) {
+    std::vector<MlirValue> own = writeDynamicLayout(op, model, *dynamic);
+    ir::IndexConstants constants(op);
+    for (MlirValue &value : own) {
+      value = value.ptr ? value : constants.get(0);
+      value = model.offset ? addOffset(op, *model.offset, value) : value;
+    }
+    values = values.empty() ? own : selectSmaller(op, own, values);
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    mlirValueReplaceAllUsesOfWith(ir::result(op, intptr_t(i)), values[i]);
+  }
   ir::erase(op);
 }
 
@@ -193,25 +255,181 @@ std::vector<int64_t> liveBytes(const std::vector<Slice> &slices,
   return live;
 }
 
+/// A slab in numbers: at the hints, where sizes are known only at run time.
+struct SlabNumbers {
+  std::vector<size_t> numbers; // of the slices, in the pack
+  std::vector<Slice> slices;
+  std::vector<int64_t> offsets; // empty: IREE's
+  int64_t bytes = 0;
+  bool optimal = false;
+};
+
+SlabNumbers numbersOf(const PackModel &model, const PackResult &packing) {
+  return {model.fixed, model.slices, packing.offsets, packing.heightBytes,
+          packing.optimal};
+}
+
+SlabNumbers numbersOf(const PackModel &model, const DynamicLayout &layout) {
+  SlabNumbers found;
+  found.numbers = layout.slices;
+  for (size_t i = 0; i < layout.slices.size(); ++i) {
+    size_t number = layout.slices[i];
+    Slice slice;
+    slice.lower = model.intervals[2 * number];
+    slice.upper = model.intervals[2 * number + 1] + 1;
+    slice.bytes = layout.bytesOfSliceAtHint[i];
+    found.slices.push_back(slice);
+  }
+  found.bytes = layout.bytesAtHint();
+  if (layout.own) {
+    found.offsets = layout.own->offsetsAtHint;
+    found.optimal = layout.own->optimalAtHint;
+  }
+  return found;
+}
+
 void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
-                const PackModel &model, const PackResult &packing,
-                int64_t rangeAlignment) {
-  const std::vector<Slice> &slices = model.slices;
-  region.slabBytes = packing.heightBytes;
-  region.rangeAlignment = rangeAlignment;
-  region.offsetsOptimal = packing.optimal;
-  region.liveBytes = liveBytes(slices, rangeAlignment);
+                const SlabNumbers &slab, const PackOptions &options) {
+  region.slabBytes = slab.bytes;
+  region.rangeAlignment = options.rangeAlignment;
+  region.offsetsOptimal = slab.optimal;
+  region.liveBytes = liveBytes(slab.slices, options.rangeAlignment);
   region.buffers.clear();
-  for (size_t i = 0; i < slices.size(); ++i) {
+  for (size_t i = 0; i < slab.offsets.size(); ++i) {
     BufferReport buffer;
-    buffer.name = "slice " + std::to_string(model.fixed[i]);
-    buffer.first = slices[i].lower;
-    buffer.last = slices[i].upper - 1;
-    buffer.bytes = slices[i].bytes;
-    buffer.offset = packing.offsets[i];
+    buffer.name = "slice " + std::to_string(slab.numbers[i]);
+    buffer.first = slab.slices[i].lower;
+    buffer.last = slab.slices[i].upper - 1;
+    buffer.bytes = slab.slices[i].bytes;
+    buffer.offset = slab.offsets[i];
     region.buffers.push_back(buffer);
   }
-  describeCommands(function, op, model.fixed, region);
+  describeCommands(function, op,
+                   slab.offsets.empty() ? std::vector<size_t>() : slab.numbers,
+                   region);
+  if (region.predictedBytes == 0 || !region.leftAlone.empty()) {
+    region.predictedBytes = maximumLiveBytes(slab.slices, options);
+  }
+  if (region.location.empty()) {
+    region.location = ir::firstPlace(mlirOperationGetLocation(op));
+  }
+}
+
+/// The packs of one function, and where they stand in the report.
+class FunctionPacker {
+public:
+  FunctionPacker(MlirOperation function, const Options &options,
+                 ModuleReport *report)
+      : function(function), options(options) {
+    ir::walk(function, [&](MlirOperation op) {
+      if (ir::isa(op, "stream.resource.pack")) {
+        packs.push_back(op);
+      }
+    });
+    if (report && !packs.empty()) {
+      entry = &functionReport(
+          *report, ir::stringAttr(function, "sym_name").value_or(""));
+      matchRegions();
+    }
+  }
+
+  void run() {
+    size_t slab = 0;
+    for (MlirOperation op : packs) {
+      bool transient = isTransientSlab(op);
+      size_t index = transient ? slab++ : 0;
+      RegionReport *region =
+          entry && transient ? &entry->regions[regionOf[index]] : nullptr;
+      if (Status status = runOn(op, region); !status) {
+        ir::emitRemark(mlirOperationGetLocation(op),
+                       "slices keep the offsets that IREE gives them: " +
+                           status.message());
+      }
+    }
+  }
+
+private:
+  void matchRegions();
+  Status runOn(MlirOperation op, RegionReport *region);
+
+  MlirOperation function;
+  const Options &options;
+  std::vector<MlirOperation> packs;
+  FunctionReport *entry = nullptr;
+  std::vector<size_t> regionOf; // by slab
+};
+
+/// Regions that need memory and slabs come in the same order.
+void FunctionPacker::matchRegions() {
+  entry->initializer = ir::isa(function, "util.initializer");
+  size_t slabs =
+      size_t(std::count_if(packs.begin(), packs.end(), isTransientSlab));
+  for (size_t i = 0; i < entry->regions.size(); ++i) {
+    if (entry->regions[i].predictedBytes > 0 ||
+        !entry->regions[i].leftAlone.empty()) {
+      regionOf.push_back(i);
+    }
+  }
+  if (regionOf.size() == slabs) {
+    return;
+  }
+  std::vector<RegionReport> old = std::move(entry->regions);
+  entry->regions.assign(slabs, RegionReport());
+  regionOf.clear();
+  for (size_t i = 0; i < slabs; ++i) {
+    regionOf.push_back(i);
+    for (const RegionReport &region : old) {
+      if (!region.leftAlone.empty()) {
+        entry->regions[i].leftAlone = region.leftAlone;
+      }
+    }
+  }
+}
+
+/// Lays one pack out. Fails if it stays as it is.
+Status FunctionPacker::runOn(MlirOperation op, RegionReport *region) {
+  std::optional<PackModel> model = readPack(op);
+  if (!model) {
+    return Status::failure(
+        "their operands or lifetimes are not those expected");
+  }
+  PackOptions packOptions = slabPackOptions(op, options);
+  if (attributes::keepsStockOffsets(function)) {
+    packOptions.algorithm = PackAlgorithm::Iree;
+  }
+  if (Status valid = verifySlices(model->slices, packOptions); !valid) {
+    return valid;
+  }
+  PackResult packing = pack(model->slices, packOptions);
+  if (Status valid = verifyPacking(model->slices, packOptions, packing.offsets);
+      !valid) {
+    ir::emitWarning(mlirOperationGetLocation(op),
+                    "internal error: invalid offsets: " + valid.message());
+    return Status::success();
+  }
+  bool stock = packOptions.algorithm == PackAlgorithm::Iree;
+  std::optional<DynamicLayout> dynamic;
+  if (!model->dynamic.empty()) {
+    dynamic = layOutDynamic(*model, packing.heightBytes, packOptions, options);
+  }
+  if (region && dynamic) {
+    fillReport(*region, function, op, numbersOf(*model, *dynamic), packOptions);
+    region->bytesFormula = formulaOf(*dynamic);
+  } else if (region && !(model->slices.empty() && model->empty.empty())) {
+    fillReport(*region, function, op, numbersOf(*model, packing), packOptions);
+  }
+  if (model->slices.empty() && model->empty.empty() &&
+      !(dynamic && dynamic->own)) {
+    return options.remarkOnDynamicSizes && !stock
+               ? Status::failure(
+                     "all sizes are dynamic, and no layout is smaller")
+               : Status::success();
+  }
+  // IREE's own offsets: predicted above, laid out by IREE.
+  if (!stock) {
+    applyPacking(op, *model, packing, dynamic);
+  }
+  return Status::success();
 }
 
 } // namespace
@@ -219,101 +437,7 @@ void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
 bool runPack(MlirOperation module, const Options &options,
              ModuleReport *report) {
   for (MlirOperation function : ir::operations(ir::body(module))) {
-    std::vector<MlirOperation> packs;
-    ir::walk(function, [&](MlirOperation op) {
-      if (ir::isa(op, "stream.resource.pack")) {
-        packs.push_back(op);
-      }
-    });
-    if (packs.empty()) {
-      continue;
-    }
-    std::string name = ir::stringAttr(function, "sym_name").value_or("");
-    std::vector<MlirOperation> slabs;
-    for (MlirOperation pack : packs) {
-      if (isTransientSlab(pack)) {
-        slabs.push_back(pack);
-      }
-    }
-    // Regions that need memory and slabs come in the same order.
-    FunctionReport *entry = nullptr;
-    std::vector<size_t> regionOf;
-    if (report) {
-      entry = &functionReport(*report, name);
-      entry->initializer = ir::isa(function, "util.initializer");
-      for (size_t i = 0; i < entry->regions.size(); ++i) {
-        if (entry->regions[i].predictedBytes > 0 ||
-            !entry->regions[i].leftAlone.empty()) {
-          regionOf.push_back(i);
-        }
-      }
-      if (regionOf.size() != slabs.size()) {
-        std::vector<RegionReport> old = std::move(entry->regions);
-        entry->regions.assign(slabs.size(), RegionReport());
-        regionOf.clear();
-        for (size_t i = 0; i < slabs.size(); ++i) {
-          regionOf.push_back(i);
-          for (const RegionReport &region : old) {
-            if (!region.leftAlone.empty()) {
-              entry->regions[i].leftAlone = region.leftAlone;
-            }
-          }
-        }
-      }
-    }
-    size_t slab = 0;
-    for (MlirOperation op : packs) {
-      bool transient = isTransientSlab(op);
-      size_t index = transient ? slab++ : 0;
-      std::optional<PackModel> model = readPack(op);
-      if (!model) {
-        ir::emitRemark(mlirOperationGetLocation(op),
-                       "slices keep the offsets that IREE gives them: their "
-                       "operands or lifetimes are not those expected");
-        continue;
-      }
-      if (model->slices.empty() && model->empty.empty()) {
-        if (options.remarkOnDynamicSizes) {
-          ir::emitRemark(mlirOperationGetLocation(op),
-                         "slices keep the offsets that IREE gives them: all "
-                         "sizes are dynamic");
-        }
-        continue;
-      }
-      PackOptions packOptions = slabPackOptions(op, options);
-      if (attributes::keepsStockOffsets(function)) {
-        packOptions.algorithm = PackAlgorithm::Iree;
-      }
-      if (Status valid = verifySlices(model->slices, packOptions); !valid) {
-        ir::emitRemark(mlirOperationGetLocation(op),
-                       "slices keep the offsets that IREE gives them: " +
-                           valid.message());
-        continue;
-      }
-      PackResult packing = pack(model->slices, packOptions);
-      if (Status valid =
-              verifyPacking(model->slices, packOptions, packing.offsets);
-          !valid) {
-        ir::emitWarning(mlirOperationGetLocation(op),
-                        "internal error: invalid offsets: " + valid.message());
-        continue;
-      }
-      if (report && transient) {
-        RegionReport &region = entry->regions[regionOf[index]];
-        fillReport(region, function, op, *model, packing,
-                   packOptions.rangeAlignment);
-        if (region.predictedBytes == 0 || !region.leftAlone.empty()) {
-          region.predictedBytes = maximumLiveBytes(model->slices, packOptions);
-          if (region.location.empty()) {
-            region.location = ir::firstPlace(mlirOperationGetLocation(op));
-          }
-        }
-      }
-      // IREE's own offsets: predicted above, laid out by IREE.
-      if (packOptions.algorithm != PackAlgorithm::Iree) {
-        applyPacking(op, *model, packing);
-      }
-    }
+    FunctionPacker(function, options, report).run();
   }
   return true;
 }

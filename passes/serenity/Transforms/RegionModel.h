@@ -26,6 +26,7 @@
 
 #include "serenity/Core/Scheduling/Problem.h"
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Options.h"
 
 #include <map>
 #include <optional>
@@ -53,6 +54,10 @@ private:
 struct RegionBuffer {
   MlirType type = {};
   int64_t bytes = 0; // 0 for external buffers of dynamic size
+  /// The SSA size of a buffer inside the region whose size is known only at run
+  /// time; null for others. `bytes` is its size at the hint then, and every
+  /// access is of the whole.
+  MlirValue size = {};
   /// The SSA value that first stands for it; null for one that the plan makes.
   MlirValue root = {};
   bool isArgument = false;
@@ -123,7 +128,8 @@ struct ReadRegionResult {
   bool dynamicSize = false;
 };
 ReadRegionResult readRegion(MlirOperation execute,
-                            const Executables &executables);
+                            const Executables &executables,
+                            const Options &options);
 
 /// Where every buffer lies once a set of placements is chosen.
 struct PlacedBuffer {

@@ -5,6 +5,7 @@
 // Reads execution regions and their executables into the model of
 // RegionModel.h.
 
+#include "serenity/Analysis/SizeReader.h"
 #include "serenity/Transforms/AsyncDispatch.h"
 #include "serenity/Transforms/RegionModel.h"
 
@@ -31,14 +32,19 @@ int64_t patternBytesOf(MlirOperation op) {
 /// Reads one region.
 class Reader {
 public:
-  Reader(MlirOperation execute, const Executables &executables)
-      : executables(executables) {
+  Reader(MlirOperation execute, const Executables &executables,
+         const Options &options)
+      : executables(executables), sizes(options) {
     model.execute = execute;
   }
 
   ReadRegionResult read();
 
 private:
+  struct Size {
+    int64_t bytes = 0;
+    MlirValue value = {}; // null if constant
+  };
   bool readOperation(MlirOperation op);
   bool readDispatch(MlirOperation op);
   /// A dispatch while its operands and results are read.
@@ -81,13 +87,30 @@ private:
     return fail(op, "a value is read after it was overwritten");
   }
 
-  int addBuffer(MlirValue root, MlirType type, int64_t bytes) {
+  int addBuffer(MlirValue root, MlirType type, Size size) {
     RegionBuffer buffer;
     buffer.root = root;
     buffer.type = type;
-    buffer.bytes = bytes;
+    buffer.bytes = size.bytes;
+    buffer.size = size.value;
     model.buffers.push_back(buffer);
     return int(model.buffers.size()) - 1;
+  }
+  /// A constant, or the value at the hint; nothing if that overflows.
+  std::optional<Size> sizeOf(MlirValue value) {
+    if (std::optional<int64_t> bytes = ir::constantInt(value)) {
+      return Size{*bytes, MlirValue{nullptr}};
+    }
+    std::optional<int64_t> bytes = sizes.atHint(value);
+    return bytes ? std::optional(Size{*bytes, value}) : std::nullopt;
+  }
+  bool isDynamic(int buffer) const {
+    return buffer >= 0 && model.buffers[buffer].size.ptr;
+  }
+  /// Whether [lower, upper) is all of a buffer of dynamic size.
+  bool isWhole(int buffer, MlirValue lower, MlirValue upper) const {
+    return isDynamic(buffer) && ir::constantInt(lower) == 0 &&
+           mlirValueEqual(upper, model.buffers[buffer].size);
   }
   int bufferOf(MlirValue value) const {
     auto it = values.find(ir::key(value));
@@ -113,7 +136,7 @@ private:
     MlirContext context = mlirOperationGetContext(model.execute);
     MlirType type =
         mlirTypeParseGet(context, ir::strRef("!stream.resource<transient>"));
-    int buffer = addBuffer(MlirValue{nullptr}, type, bytes);
+    int buffer = addBuffer(MlirValue{nullptr}, type, {bytes, {}});
     model.buffers[buffer].isAlloca = true;
     return buffer;
   }
@@ -132,6 +155,7 @@ private:
   }
 
   const Executables &executables;
+  SizeReader sizes;
   RegionModel model;
   /// The buffer that a value stands for, and the command that makes it.
   struct Definition {
@@ -238,7 +262,7 @@ ReadRegionResult Reader::read() {
         sharedArguments.insert(known->second);
         continue;
       }
-      int buffer = addBuffer(argument, mlirValueGetType(argument), 0);
+      int buffer = addBuffer(argument, mlirValueGetType(argument), Size());
       model.buffers[buffer].isArgument = true;
       bind(argument, buffer, -1);
       captured.emplace(capture, buffer);
@@ -277,12 +301,12 @@ bool Reader::readOperation(MlirOperation op) {
     return readClone(op);
   }
   if (opName == "stream.async.alloca") {
-    std::optional<int64_t> bytes = ir::constantInt(ir::operand(op, 0));
-    if (!bytes) {
+    std::optional<Size> size = sizeOf(ir::operand(op, 0));
+    if (!size) {
       return failDynamic(op);
     }
     MlirValue value = ir::result(op);
-    int buffer = addBuffer(value, mlirValueGetType(value), *bytes);
+    int buffer = addBuffer(value, mlirValueGetType(value), *size);
     model.buffers[buffer].isAlloca = true;
     bind(value, buffer, nextCommand() - 1);
     return true;
@@ -291,12 +315,12 @@ bool Reader::readOperation(MlirOperation op) {
     if (mlirOperationGetNumOperands(op) != 2) {
       return fail(op, "splat that awaits a timepoint");
     }
-    std::optional<int64_t> bytes = ir::constantInt(ir::operand(op, 1));
-    if (!bytes) {
+    std::optional<Size> size = sizeOf(ir::operand(op, 1));
+    if (!size) {
       return failDynamic(op);
     }
     MlirValue value = ir::result(op);
-    int buffer = addBuffer(value, mlirValueGetType(value), *bytes);
+    int buffer = addBuffer(value, mlirValueGetType(value), *size);
     bind(value, buffer, nextCommand());
     Command command;
     command.kind = CommandKind::Splat;
@@ -304,7 +328,7 @@ bool Reader::readOperation(MlirOperation op) {
     command.patternBytes = patternBytesOf(op);
     Access access;
     access.buffer = buffer;
-    access.upper = *bytes;
+    access.upper = size->bytes;
     access.writes = true;
     access.result = 0;
     command.accesses.push_back(access);
@@ -352,7 +376,10 @@ bool Reader::readDispatchOperands(MlirOperation op,
     }
     std::optional<int64_t> lower = ir::constantInt(parts.segments[Offsets][k]);
     std::optional<int64_t> upper = ir::constantInt(parts.segments[Ends][k]);
-    if (lower && upper) {
+    if (isWhole(access.buffer, parts.segments[Offsets][k],
+                parts.segments[Ends][k])) {
+      access.upper = model.buffers[access.buffer].bytes;
+    } else if (lower && upper && !isDynamic(access.buffer)) {
       access.lower = *lower;
       access.upper = *upper;
     } else if (model.buffers[access.buffer].isArgument) {
@@ -392,7 +419,7 @@ bool Reader::readEmplacedResult(MlirOperation op, size_t i,
                                 DispatchReading &reading) {
   const Access &target = reading.emplacedTargets[i];
   const bool fresh = isFresh(target);
-  if (!fresh && target.upper == unbounded) {
+  if (!fresh && (target.upper == unbounded || isDynamic(target.buffer))) {
     return fail(op, "access to a part of dynamic offset or size");
   }
   Access write;
@@ -421,19 +448,23 @@ bool Reader::readDispatchResult(MlirOperation op, const DispatchOperands &parts,
   if (parts.tied[i] >= 0) {
     Access &access =
         reading.command.accesses[reading.accessOfOperand[parts.tied[i]]];
+    if (isDynamic(access.buffer) &&
+        !mlirValueEqual(parts.segments[ResultSizes][i],
+                        model.buffers[access.buffer].size)) {
+      return failDynamic(op);
+    }
     access.writes = true;
     access.result = int(i);
     reading.made.emplace_back(value, access.buffer);
     return true;
   }
-  std::optional<int64_t> bytes =
-      ir::constantInt(parts.segments[ResultSizes][i]);
-  if (!bytes) {
+  std::optional<Size> size = sizeOf(parts.segments[ResultSizes][i]);
+  if (!size) {
     return failDynamic(op);
   }
   Access write;
-  write.buffer = addBuffer(value, mlirValueGetType(value), *bytes);
-  write.upper = *bytes;
+  write.buffer = addBuffer(value, mlirValueGetType(value), *size);
+  write.upper = size->bytes;
   write.writes = true;
   write.result = int(i);
   reading.command.accesses.push_back(write);
@@ -496,7 +527,7 @@ bool Reader::readCopy(MlirOperation op) {
   if (target.buffer < 0) {
     return fail(op, "resource from outside of the region");
   }
-  if (!lower || !upper) {
+  if (!lower || !upper || isDynamic(target.buffer)) {
     return fail(op, "access to a part of dynamic offset or size");
   }
   target.lower = *lower;
@@ -511,6 +542,9 @@ bool Reader::readCopy(MlirOperation op) {
     source.reads = true;
     if (source.buffer < 0) {
       return fail(op, "resource from outside of the region");
+    }
+    if (isDynamic(source.buffer)) {
+      return fail(op, "access to a part of dynamic offset or size");
     }
     if (command.kind == CommandKind::Update) {
       source.upper = *upper - *lower;
@@ -537,8 +571,8 @@ bool Reader::readCopy(MlirOperation op) {
 bool Reader::readClone(MlirOperation op) {
   bool clone = ir::isa(op, "stream.async.clone");
   int source = bufferOf(ir::operand(op, 0));
-  std::optional<int64_t> bytes =
-      ir::constantInt(ir::operand(op, clone ? 2 : 4));
+  MlirValue resultSize = ir::operand(op, clone ? 2 : 4);
+  std::optional<int64_t> bytes = ir::constantInt(resultSize);
   std::optional<int64_t> lower =
       clone ? std::optional<int64_t>(0) : ir::constantInt(ir::operand(op, 2));
   std::optional<int64_t> upper = clone ? ir::constantInt(ir::operand(op, 1))
@@ -546,16 +580,24 @@ bool Reader::readClone(MlirOperation op) {
   if (source < 0) {
     return fail(op, "resource from outside of the region");
   }
-  if (!bytes || !lower || !upper || *upper - *lower != *bytes) {
-    return fail(op, "transient buffer of dynamic size");
+  Size size;
+  if (clone && isDynamic(source) &&
+      mlirValueEqual(resultSize, model.buffers[source].size)) {
+    size = {model.buffers[source].bytes, resultSize};
+    bytes = upper = size.bytes;
+  } else if (!bytes || !lower || !upper || *upper - *lower != *bytes ||
+             isDynamic(source)) {
+    return failDynamic(op);
+  } else {
+    size.bytes = *bytes;
   }
   MlirValue value = ir::result(op);
-  int target = addBuffer(value, mlirValueGetType(value), *bytes);
+  int target = addBuffer(value, mlirValueGetType(value), size);
 
   // A clone of a partly filled concatenation (the parts that two of them have
   // in common, after CSE) becomes copies of the parts themselves, as long as
   // they are still unchanged: it need not keep the other concatenation alive.
-  if (clone && model.buffers[source].isAlloca) {
+  if (clone && model.buffers[source].isAlloca && !isDynamic(source)) {
     std::vector<std::pair<Access, Access>> parts;
     bool replicable = overwrittenAt(ir::operand(op, 0), 0, *bytes) < 0;
     for (size_t i = 0; replicable && i < model.commands.size(); ++i) {
@@ -670,8 +712,9 @@ void Reader::findPlacements() {
 } // namespace
 
 ReadRegionResult readRegion(MlirOperation execute,
-                            const Executables &executables) {
-  return Reader(execute, executables).read();
+                            const Executables &executables,
+                            const Options &options) {
+  return Reader(execute, executables, options).read();
 }
 
 Executables::Executables(MlirOperation module) {

@@ -67,7 +67,15 @@ private:
   const PlacedBuffer &place(const Access &access) const {
     return plan.places[access.buffer];
   }
-  MlirValue size(int root) { return constants.get(model.buffers[root].bytes); }
+  MlirValue size(int root) {
+    const RegionBuffer &buffer = model.buffers[root];
+    return buffer.size.ptr ? buffer.size : constants.get(buffer.bytes);
+  }
+  /// `bytes` into a buffer: its size, if that is known only at run time.
+  MlirValue extent(int root, int64_t bytes) {
+    return model.buffers[root].size.ptr ? model.buffers[root].size
+                                        : constants.get(bytes);
+  }
   /// The size of an argument, which may be dynamic: the execute operation has
   /// the captured resources, then their sizes.
   MlirValue capturedSize(const RegionBuffer &buffer) const {
@@ -206,7 +214,7 @@ void Writer::writeCopy(const Command &command) {
     MlirOperation op =
         wholeSource
             ? ir::create("stream.async.clone", location,
-                         {sourceValue, sourceSize, constants.get(length)},
+                         {sourceValue, sourceSize, extent(to.root, length)},
                          {type}, affinity(command))
             : ir::create("stream.async.slice", location,
                          {sourceValue, sourceSize, constants.get(sourceLower),
@@ -226,8 +234,8 @@ void Writer::writeCopy(const Command &command) {
   if (wholeSource) {
     op = ir::create("stream.async.update", location,
                     {targetValue, targetSize, constants.get(lower),
-                     constants.get(lower + length), sourceValue,
-                     constants.get(length)},
+                     extent(to.root, lower + length), sourceValue,
+                     extent(from.root, length)},
                     {mlirValueGetType(targetValue)}, affinity(command));
   } else {
     op =
@@ -325,7 +333,7 @@ void Writer::addResult(const Command &command, size_t i, NewDispatch &made) {
   }
   if (made.ownAll) {
     // Results that all own their buffers need no operand to write to.
-    made.lists[ResultSizes].push_back(constants.get(buffer.bytes));
+    made.lists[ResultSizes].push_back(size(at.root));
     return;
   }
   const int64_t length = access.upper - access.lower;
@@ -337,8 +345,8 @@ void Writer::addResult(const Command &command, size_t i, NewDispatch &made) {
           : size(at.root);
   made.lists[Sizes].push_back(bytes);
   made.lists[Offsets].push_back(constants.get(at.offset));
-  made.lists[Ends].push_back(constants.get(at.offset + length));
-  made.lists[Lengths].push_back(constants.get(length));
+  made.lists[Ends].push_back(extent(at.root, at.offset + length));
+  made.lists[Lengths].push_back(extent(at.root, length));
   made.lists[ResultSizes].push_back(bytes);
 }
 

@@ -10,10 +10,11 @@
 // that are alive together are least.
 //
 // Assumes the IR at the end of IREE's flow phase: functions of one block whose
-// tensor operations are `flow.dispatch` and `flow.tensor.*`, of static shape. A
-// function with other operations on tensors, with several blocks or with
-// tensors of dynamic size is left as it is, and a remark says so. Operations
-// with regions (`scf.if`, `scf.for`) are moved as a whole.
+// tensor operations are `flow.dispatch` and `flow.tensor.*`. A function with
+// other operations on tensors or with several blocks is left as it is, and a
+// remark says so. Tensors of dynamic shape count as large as they are at the
+// hint (option `dim-hint`, else 64 per dimension). Operations with regions
+// (`scf.if`, `scf.for`) are moved as a whole.
 //
 // Afterwards operations with side effects stand in their former order among
 // themselves, readers of a tensor stand before the operation that overwrites it
@@ -37,6 +38,7 @@
 // clang-format on
 
 #include "serenity/Analysis/ResourceConfig.h"
+#include "serenity/Analysis/SizeReader.h"
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
@@ -77,8 +79,9 @@ bool isFree(MlirOperation op) {
 /// A function as a scheduling problem.
 class FlowModel {
 public:
-  explicit FlowModel(MlirOperation function, int64_t alignment)
-      : function(function), alignment(alignment) {}
+  FlowModel(MlirOperation function, int64_t alignment, const Options &options)
+      : function(function), alignment(alignment),
+        defaultExtent(options.defaultExtent), sizes(options) {}
 
   /// False if the function is not modelled; `reason` and `culprit` say why.
   bool read();
@@ -99,6 +102,8 @@ private:
     dynamicSize = true;
     return fail(op, "tensor of dynamic or unknown size");
   }
+  /// Bytes of a tensor, those of dynamic size at the hints.
+  std::optional<int64_t> bytesOf(MlirValue value);
   bool readNode(MlirOperation op);
   /// Adds the buffers that reading `value` touches.
   bool readOperand(MlirOperation op, OpId node, MlirValue value);
@@ -120,6 +125,8 @@ private:
 
   MlirOperation function;
   int64_t alignment;
+  int64_t defaultExtent;
+  SizeReader sizes;
   std::vector<MlirOperation> nodes;
   std::unordered_map<const void *, OpId> nodeOf;     // by operation
   std::unordered_map<const void *, int> bufferOf;    // by value; -1: none
@@ -201,12 +208,72 @@ bool FlowModel::read() {
   return true;
 }
 
+/// The operands that give the dynamic extents of `value`, in order; empty if
+/// the operation that defines it does not say.
+std::vector<MlirValue> dynamicExtents(MlirValue value) {
+  MlirOperation op = ir::definingOp(value);
+  if (ir::isNull(op) || !ir::isa(op, "flow.dispatch")) {
+    return {};
+  }
+  auto countDynamic = [](MlirValue result) {
+    MlirType type = mlirValueGetType(result);
+    intptr_t count = 0;
+    for (intptr_t i = 0, e = isTensor(result) ? mlirShapedTypeGetRank(type) : 0;
+         i < e; ++i) {
+      count += mlirShapedTypeGetDimSize(type, i) < 0;
+    }
+    return count;
+  };
+  std::vector<int64_t> segments = ir::operandSegments(op);
+  std::vector<MlirValue> operands = ir::operands(op);
+  if (segments.empty()) {
+    return {};
+  }
+  // The extents of the results come last.
+  intptr_t at = intptr_t(operands.size()) - intptr_t(segments.back());
+  for (MlirValue result : ir::results(op)) {
+    intptr_t count = countDynamic(result);
+    if (at + count > intptr_t(operands.size())) {
+      return {};
+    }
+    if (mlirValueEqual(result, value)) {
+      return {operands.begin() + at, operands.begin() + at + count};
+    }
+    at += count;
+  }
+  return {};
+}
+
+std::optional<int64_t> FlowModel::bytesOf(MlirValue value) {
+  MlirType type = mlirValueGetType(value);
+  if (!mlirTypeIsARankedTensor(type) || mlirShapedTypeHasStaticShape(type)) {
+    return ir::tensorBytes(type);
+  }
+  std::optional<int64_t> bytes =
+      ir::elementBytes(mlirShapedTypeGetElementType(type));
+  std::vector<MlirValue> extents = dynamicExtents(value);
+  size_t next = 0;
+  for (intptr_t i = 0, e = mlirShapedTypeGetRank(type); bytes && i < e; ++i) {
+    std::optional<int64_t> extent = mlirShapedTypeGetDimSize(type, i);
+    if (*extent < 0 && next < extents.size()) {
+      extent = sizes.atHint(extents[next++]);
+    } else if (*extent < 0) {
+      extent = defaultExtent;
+    }
+    if (!extent || *extent < 0 ||
+        __builtin_mul_overflow(*bytes, *extent, &*bytes)) {
+      return std::nullopt;
+    }
+  }
+  return bytes;
+}
+
 bool FlowModel::define(MlirOperation op, OpId node, MlirValue value) {
   if (escapes(value)) {
     bufferOf[ir::key(value)] = -1;
     return true;
   }
-  std::optional<int64_t> bytes = ir::tensorBytes(mlirValueGetType(value));
+  std::optional<int64_t> bytes = bytesOf(value);
   if (!bytes) {
     return failDynamic(op);
   }
@@ -245,7 +312,7 @@ bool FlowModel::readOperand(MlirOperation op, OpId node, MlirValue value) {
   }
   if (undefinedTensors.count(ir::key(value))) {
     // IREE materializes it for this user alone.
-    std::optional<int64_t> bytes = ir::tensorBytes(mlirValueGetType(value));
+    std::optional<int64_t> bytes = bytesOf(value);
     if (!bytes) {
       return failDynamic(op);
     }
@@ -558,7 +625,7 @@ bool runSchedule(MlirOperation module, const Options &options,
     }
     ResourceConfig config =
         lookupResourceConfig(function, options.defaultAlignment);
-    FlowModel model(function, config.rangeAlignment);
+    FlowModel model(function, config.rangeAlignment, options);
     if (!model.read()) {
       if (model.dynamicSize && !options.remarkOnDynamicSizes) {
         continue;

@@ -16,9 +16,11 @@
 //
 // Assumes the IR that iree-stream-async-transformation-pipeline leaves, with
 // waves of concurrency switched off for the functions concerned: regions of
-// `stream.async.*` operations with tied operands, all sizes constant. A region
-// with any other operation (waves, calls, collectives, transfers, loads and
-// stores, buffers of dynamic size) is left as it is, and a remark says so.
+// `stream.async.*` operations with tied operands. A buffer whose size is known
+// only at run time must be accessed as a whole; it counts as large as it is at
+// the hint (option `dim-hint`, else 64 per dimension). A region with any other
+// operation (waves, calls, collectives, transfers, loads and stores, parts of
+// dynamic offset or size) is left as it is, and a remark says so.
 //
 // Afterwards every region holds the same commands in the new order, without the
 // copies that in-place parts save, some twice; allocas stand just before their
@@ -357,7 +359,11 @@ RegionScheduler::recompute(const Solution &solution,
   RecomputeOptions limits;
   limits.maxRecompute = options.maxRecompute;
   limits.rangeAlignment = config.rangeAlignment;
-  if (limits.maxRecompute <= 0 || options.rewrite == RewriteMode::Off) {
+  bool dynamic = std::any_of(
+      model.buffers.begin(), model.buffers.end(),
+      [](const RegionBuffer &buffer) { return buffer.size.ptr != nullptr; });
+  if (limits.maxRecompute <= 0 || options.rewrite == RewriteMode::Off ||
+      dynamic) {
     return std::nullopt;
   }
   std::optional<RecomputedRegion> again = recomputeAtPeak(
@@ -380,7 +386,7 @@ RegionReport scheduleRegion(MlirOperation execute,
                             const Options &options) {
   RegionReport report;
   report.location = ir::firstPlace(mlirOperationGetLocation(execute));
-  ReadRegionResult region = readRegion(execute, executables);
+  ReadRegionResult region = readRegion(execute, executables, options);
   if (!region.model) {
     report.leftAlone = region.reason;
     if (region.dynamicSize && !options.remarkOnDynamicSizes) {

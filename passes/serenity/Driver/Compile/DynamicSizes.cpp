@@ -4,7 +4,9 @@
 
 #include "serenity/Driver/Compile/DynamicSizes.h"
 
+#include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/PackModel.h"
 
 #include <set>
 #include <string>
@@ -13,6 +15,10 @@
 namespace serenity {
 
 namespace {
+
+/// Extents far from one another, at which an order must not be worse either.
+constexpr int64_t smallExtent = 1;
+constexpr int64_t largeExtent = 4096;
 
 bool isDynamic(MlirType type) {
   return mlirTypeIsARankedTensor(type) && !mlirShapedTypeHasStaticShape(type);
@@ -60,6 +66,42 @@ std::string exportedName(MlirOperation function) {
 
 } // namespace
 
+std::set<std::string> findLargerElsewhere(MlirOperation stock,
+                                          MlirOperation own,
+                                          const Options &options) {
+  bool dynamic = false;
+  ir::walk(stock, [&](MlirOperation op) {
+    if (ir::isa(op, "stream.resource.pack")) {
+      std::optional<PackModel> model = readPack(op);
+      dynamic |= model && !model->dynamic.empty();
+    }
+  });
+  std::set<std::string> larger;
+  for (int64_t extent : {smallExtent, largeExtent}) {
+    if (!dynamic) {
+      break;
+    }
+    Options there = options;
+    there.dimHints.extents.clear();
+    there.defaultExtent = extent;
+    Peaks theirs = transientPeaks(stock, there, PackAlgorithm::Iree, nullptr);
+    Peaks ours = transientPeaks(own, there, options.offsets, nullptr);
+    for (const auto &[name, bytes] : theirs) {
+      std::optional<int64_t> needed = ours[name];
+      if (bytes && needed && *needed > *bytes && larger.insert(name).second) {
+        ir::emitRemark(mlirOperationGetLocation(stock),
+                       "'" + name + "' keeps the stock order: where every " +
+                           "dynamic dimension is " + std::to_string(extent) +
+                           ", the other one needs " + std::to_string(*needed) +
+                           " bytes, not " + std::to_string(*bytes) +
+                           "; set --serenity-dim-hint to compare at the "
+                           "extents of your calls");
+      }
+    }
+  }
+  return larger;
+}
+
 void remarkOnDynamicSizes(MlirOperation module) {
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) {
@@ -70,8 +112,8 @@ void remarkOnDynamicSizes(MlirOperation module) {
       continue;
     }
     std::string text = "'" + exportedName(function) +
-                       "' keeps IREE's order and offsets for tensors of "
-                       "dynamic size: ";
+                       "' is ordered and laid out, not rewritten, where "
+                       "tensors have dynamic sizes: ";
     if (sizes.arguments.empty()) {
       text += "their sizes are computed during the call";
     } else {
@@ -85,7 +127,8 @@ void remarkOnDynamicSizes(MlirOperation module) {
         separator = ", ";
       }
       text += (sizes.arguments.size() == 1 ? " is" : " are");
-      text += " dynamic; to fix it, use `serenity compile" + flags + "`";
+      text += " dynamic; to rewrite them too, fix it: `serenity compile" +
+              flags + "`";
     }
     ir::emitRemark(mlirOperationGetLocation(function), text);
   }

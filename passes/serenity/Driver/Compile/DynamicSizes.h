@@ -6,14 +6,26 @@
 #define SERENITY_DRIVER_COMPILE_DYNAMICSIZES_H
 
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Transforms/Options.h"
+
+#include <set>
+#include <string>
 
 namespace serenity {
 
 /// Emits one remark for every function of `module` (at flow) that computes
-/// tensors of dynamic size: their order and offsets stay IREE's. The remark
+/// tensors of dynamic size: they are not rewritten. The remark
 /// names the dynamic dimensions of the arguments as `argI:axisJ` and the flag
 /// that fixes them.
 void remarkOnDynamicSizes(MlirOperation module);
+
+/// Functions with slabs of dynamic size that need more in `own`, laid out by
+/// serenity-pack, than in `stock`, laid out by IREE, where all dimensions are
+/// small or all are large. Both are modules of allocations; they were compared
+/// at the hints only. Emits a remark for each on `stock`.
+std::set<std::string> findLargerElsewhere(MlirOperation stock,
+                                          MlirOperation own,
+                                          const Options &options);
 
 } // namespace serenity
 

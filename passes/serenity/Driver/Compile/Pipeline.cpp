@@ -497,18 +497,29 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   // searches are limited in nodes.
   options.cancelled = nullptr;
 
+  std::set<std::string> larger;
+  if (own.candidate) {
+    larger = findLargerElsewhere(stock.module.get(),
+                                 own.candidate->placed.get(), options);
+    if (!larger.empty() && !own.config.isStock()) {
+      own.candidate = nullptr; // it is taken for all functions or none
+      own.config = Configuration();
+    }
+  }
   VariantPeaks peaks;
   peaks.stock = stock.peaks;
   peaks.offsets = own.mayChange ? &stock.offsetPeaks : nullptr;
   peaks.reordered = own.candidate ? &own.candidate->peaks : nullptr;
   peaks.reorderedIsWhole = own.candidate && !own.config.isStock();
-  std::function<std::optional<Variant>(const std::string &)> budget;
-  if (own.ladder && own.config.isStock()) {
-    budget = [&](const std::string &name) {
-      return own.ladder->leastChange(name);
-    };
-  }
-  const VariantChoice choice = chooseVariants(peaks, budget);
+  const VariantChoice choice =
+      chooseVariants(peaks, [&](const std::string &name) {
+        if (larger.count(name)) {
+          return std::optional(Variant::Offsets);
+        }
+        return own.ladder && own.config.isStock()
+                   ? own.ladder->leastChange(name)
+                   : std::nullopt;
+      });
   describeChoice(stock, own, search, choice);
   describeRewrites(own, search);
   changed = choice.any(Variant::Reordered) || choice.any(Variant::Offsets);

@@ -258,6 +258,7 @@ Peaks transientPeaks(MlirOperation module, const Options &options,
       layout.algorithm = algorithm;
       layout.defaultAlignment = options.defaultAlignment;
       layout.timeLimitSeconds = options.searchSeconds();
+      layout.hints = &options;
       std::optional<CallMemory> memory = callMemory(module, function, layout);
       peaks[name] = memory ? std::optional<int64_t>(memory->transientPeakBytes)
                            : std::nullopt;

@@ -79,6 +79,46 @@ bool replacesSome(MlirOperation function, const SharedVariables &shared) {
   return false;
 }
 
+/// Candidates were compared at extents that a call need not have.
+void forgetPeaksAtHint(FunctionReport &entry) {
+  entry.stockTransientPeakBytes = std::nullopt;
+  entry.stockCallPeakBytes = std::nullopt;
+  for (CandidateReport &candidate : entry.candidates) {
+    candidate.transientPeakBytes = std::nullopt;
+  }
+}
+
+/// Whether a slab is all memory of `function` beside its results.
+bool hasSoleSlab(MlirOperation function) {
+  int slabs = 0;
+  bool sole = true;
+  ir::walk(function, [&](MlirOperation op) {
+    std::string_view name = ir::name(op);
+    if (name == "stream.resource.alloca" || name == "stream.resource.alloc") {
+      std::string type = ir::toString(mlirValueGetType(ir::result(op)));
+      bool transient = type.rfind("!stream.resource<transient>", 0) == 0;
+      slabs += transient;
+      sole &= transient || type.rfind("!stream.resource<external>", 0) == 0;
+      sole &= mlirOperationEqual(mlirOperationGetParentOperation(op), function);
+    }
+    sole &= name != "util.call";
+  });
+  return sole && slabs == 1;
+}
+
+/// The formula of the only region that has one.
+std::optional<BytesFormula>
+soleFormula(const std::vector<RegionReport> &regions) {
+  std::optional<BytesFormula> found;
+  for (const RegionReport &region : regions) {
+    if (region.bytesFormula && found) {
+      return std::nullopt;
+    }
+    found = region.bytesFormula ? region.bytesFormula : found;
+  }
+  return found;
+}
+
 } // namespace
 
 void describeFunctions(MlirOperation module, const Options &options,
@@ -138,7 +178,13 @@ void describeFunctions(MlirOperation module, const Options &options,
       } else {
         entry.stockCallPeakBytes = std::nullopt;
       }
-      if (memory) {
+      if (hasSoleSlab(function->second)) {
+        entry.bytesFormula = soleFormula(entry.regions);
+        entry.stockBytesFormula = soleFormula(entry.stockRegions);
+      }
+      if (!memory) {
+        forgetPeaksAtHint(entry);
+      } else {
         bool history = replacesSome(function->second, shared);
         entry.transientPeakBytes = memory->transientPeakBytes;
         entry.callerArenaBytes = memory->callerArenaBytes;

@@ -1,0 +1,231 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "serenity/Analysis/SizeReader.h"
+
+#include "serenity/IREE/Ir.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+namespace serenity {
+
+namespace {
+
+/// Chains of arithmetic are followed so far.
+constexpr int maxDepth = 64;
+
+/// What `util.assume.int` promises about a value.
+struct Assumption {
+  int64_t least = 0;
+  int64_t most = std::numeric_limits<int64_t>::max();
+  int64_t divisor = 1;
+};
+
+Assumption readAssumption(MlirOperation op, intptr_t result) {
+  Assumption found;
+  MlirAttribute all = ir::attr(op, "assumptions");
+  if (ir::isNull(all) || !mlirAttributeIsAArray(all) ||
+      result >= mlirArrayAttrGetNumElements(all)) {
+    return found;
+  }
+  MlirAttribute own = mlirArrayAttrGetElement(all, result);
+  // Several assumptions hold for different callers: no one of them for all.
+  if (!mlirAttributeIsAArray(own) || mlirArrayAttrGetNumElements(own) != 1) {
+    return found;
+  }
+  std::string text = ir::toString(mlirArrayAttrGetElement(own, 0));
+  auto field = [&](const char *name, int64_t &value) {
+    size_t at = text.find(name);
+    if (at != std::string::npos) {
+      value = std::strtoll(text.c_str() + at + std::string(name).size(),
+                           nullptr, 10);
+    }
+  };
+  field("umin = ", found.least);
+  field("umax = ", found.most);
+  field("udiv = ", found.divisor);
+  found.divisor = std::max<int64_t>(found.divisor, 1);
+  return found;
+}
+
+/// The result of an `arith.cmpi` on numbers that are not negative.
+bool compare(int64_t predicate, int64_t left, int64_t right) {
+  switch (predicate) {
+  case 0: // eq
+    return left == right;
+  case 1: // ne
+    return left != right;
+  case 2: // slt
+  case 6: // ult
+    return left < right;
+  case 3: // sle
+  case 7: // ule
+    return left <= right;
+  case 4: // sgt
+  case 8: // ugt
+    return left > right;
+  default: // sge, uge
+    return left >= right;
+  }
+}
+
+/// `argI:axisJ` for the extent of an argument, else empty.
+std::string dimensionOf(MlirOperation op) {
+  if (!ir::isa(op, "hal.buffer_view.dim")) {
+    return "";
+  }
+  MlirValue view = ir::operand(op, 0);
+  std::optional<int64_t> axis = ir::intAttr(op, "index");
+  if (!axis || !mlirValueIsABlockArgument(view)) {
+    return "";
+  }
+  return "arg" + std::to_string(mlirBlockArgumentGetArgNumber(view)) + ":axis" +
+         std::to_string(*axis);
+}
+
+} // namespace
+
+std::optional<int64_t> SizeReader::atHint(MlirValue value) {
+  std::optional<SizePolynomial> size = read(value);
+  return size ? size->at(hints()) : std::nullopt;
+}
+
+std::vector<int64_t> SizeReader::hints() const {
+  std::vector<int64_t> values;
+  for (const SizeSymbol &symbol : found) {
+    values.push_back(symbol.hint);
+  }
+  return values;
+}
+
+int64_t SizeReader::hintFor(MlirValue value, int depth) {
+  if (std::optional<int64_t> constant = ir::constantInt(value)) {
+    return *constant;
+  }
+  MlirOperation op = ir::definingOp(value);
+  if (ir::isNull(op) || depth > maxDepth) {
+    return options.defaultExtent;
+  }
+  auto operand = [&](intptr_t i) {
+    return hintFor(ir::operand(op, i), depth + 1);
+  };
+  std::string_view name = ir::name(op);
+  if (name == "util.assume.int") {
+    intptr_t result = mlirOpResultGetResultNumber(value);
+    Assumption assumption = readAssumption(op, result);
+    int64_t hint = std::clamp(operand(result), assumption.least,
+                              std::max(assumption.least, assumption.most));
+    int64_t multiple = hint / assumption.divisor * assumption.divisor;
+    return multiple >= assumption.least ? multiple : hint;
+  }
+  if (name == "arith.index_cast" || name == "arith.index_castui") {
+    return operand(0);
+  }
+  int64_t result = 0;
+  if (name == "arith.addi" || name == "arith.muli" || name == "arith.subi") {
+    int64_t left = operand(0);
+    int64_t right = operand(1);
+    bool overflow =
+        name == "arith.addi"   ? __builtin_add_overflow(left, right, &result)
+        : name == "arith.muli" ? __builtin_mul_overflow(left, right, &result)
+                               : __builtin_sub_overflow(left, right, &result);
+    return overflow ? options.defaultExtent : result;
+  }
+  if (name == "arith.divui" || name == "arith.divsi" ||
+      name == "arith.floordivsi" || name == "arith.ceildivui" ||
+      name == "arith.ceildivsi") {
+    int64_t left = operand(0);
+    int64_t right = operand(1);
+    if (left < 0 || right <= 0) {
+      return options.defaultExtent;
+    }
+    bool up = name == "arith.ceildivui" || name == "arith.ceildivsi";
+    return left / right + (up && left % right != 0 ? 1 : 0);
+  }
+  if (name == "arith.maxsi" || name == "arith.maxui") {
+    return std::max(operand(0), operand(1));
+  }
+  if (name == "arith.minsi" || name == "arith.minui") {
+    return std::min(operand(0), operand(1));
+  }
+  if (name == "arith.select") {
+    return operand(operand(0) != 0 ? 1 : 2);
+  }
+  if (name == "arith.cmpi") {
+    return compare(ir::intAttr(op, "predicate").value_or(-1), operand(0),
+                   operand(1));
+  }
+  if (name == "util.align") {
+    int64_t unit = operand(1);
+    int64_t bytes = operand(0);
+    return unit > 0 && bytes <= std::numeric_limits<int64_t>::max() - unit
+               ? (bytes + unit - 1) / unit * unit
+               : bytes;
+  }
+  std::string dimension = dimensionOf(op);
+  auto given = options.dimHints.extents.find(dimension);
+  return given != options.dimHints.extents.end() ? given->second
+                                                 : options.defaultExtent;
+}
+
+SizePolynomial SizeReader::symbolFor(MlirValue value) {
+  SizeSymbol symbol;
+  symbol.value = value;
+  MlirOperation op = ir::definingOp(value);
+  // The dimension itself, if this is what is promised about it.
+  while (!ir::isNull(op) && ir::isa(op, "util.assume.int")) {
+    intptr_t result = mlirOpResultGetResultNumber(symbol.value);
+    symbol.value = ir::operand(op, result);
+    op = ir::definingOp(symbol.value);
+  }
+  auto seen = known.find(ir::key(symbol.value));
+  if (seen != known.end()) {
+    return seen->second;
+  }
+  symbol.dimension = ir::isNull(op) ? "" : dimensionOf(op);
+  symbol.hint = std::max<int64_t>(hintFor(value, 0), 0);
+  // The same dimension may be asked for twice.
+  if (!symbol.dimension.empty()) {
+    for (size_t i = 0; i < found.size(); ++i) {
+      if (found[i].dimension == symbol.dimension) {
+        return SizePolynomial::symbol(int(i));
+      }
+    }
+  }
+  found.push_back(symbol);
+  SizePolynomial made = SizePolynomial::symbol(int(found.size()) - 1);
+  known[ir::key(symbol.value)] = made;
+  return made;
+}
+
+std::optional<SizePolynomial> SizeReader::read(MlirValue value) {
+  if (std::optional<int64_t> constant = ir::constantInt(value)) {
+    return SizePolynomial::constant(*constant);
+  }
+  auto seen = known.find(ir::key(value));
+  if (seen != known.end()) {
+    return seen->second;
+  }
+  MlirOperation op = ir::definingOp(value);
+  std::optional<SizePolynomial> made;
+  if (!ir::isNull(op) &&
+      (ir::isa(op, "arith.addi") || ir::isa(op, "arith.muli"))) {
+    std::optional<SizePolynomial> left = read(ir::operand(op, 0));
+    std::optional<SizePolynomial> right = read(ir::operand(op, 1));
+    if (!left || !right) {
+      return std::nullopt;
+    }
+    made = ir::isa(op, "arith.addi") ? left->plus(*right) : left->times(*right);
+  } else {
+    made = symbolFor(value);
+  }
+  if (made) {
+    known[ir::key(value)] = *made;
+  }
+  return made;
+}
+
+} // namespace serenity
