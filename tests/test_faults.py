@@ -98,7 +98,7 @@ def compile_command(serenity_compile: str, source: Path, output: Path) -> list[s
 
 
 class Paused:
-    """A compilation that waits between two passes of ours.
+    """A compilation that waits between two serenity passes.
 
     It prints the module, which has more bytes than a pipe holds, to a pipe that nobody reads on.
     """

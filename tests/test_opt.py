@@ -157,7 +157,7 @@ def test_flags_are_passed_on_with_their_values(module: Path) -> None:
 
 
 def test_values_may_look_like_our_flags(module: Path) -> None:
-    # The value of a flag of IREE, not a flag of ours.
+    # The value of a flag of IREE, not a serenity flag.
     result = opt(module, "--iree-hal-dump-executable-files-to", "--serenity-pack")
     assert result.returncode == 0, result.stderr
 
