@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 #include <tuple>
+#include <utility>
 
 namespace serenity {
 
@@ -22,6 +24,16 @@ constexpr size_t maxPlacedByEstimate = 6;
 
 /// Candidates that are built while each needs more than the next promises.
 constexpr int maxBuilt = 3;
+
+/// Families of candidates of which one is built, where the model is wrong about
+/// the stock candidate.
+constexpr int maxFamilies = 4;
+
+/// The model places all parts of concatenations or none. Where it says so much
+/// more of the stock candidate than is built, by this part of the bytes, parts
+/// matter that are placed one by one, and predictions do not rank candidates,
+/// unless one halves the peak.
+constexpr int64_t placementParts = 8;
 
 /// Whether a prediction is near enough to the bytes that are built to be
 /// trusted: within a sixteenth.
@@ -167,9 +179,10 @@ std::optional<int64_t> CandidateSearch::build(const Configuration &config) {
 }
 
 /// Builds the candidates of least prediction, until none promises less than
-/// the best of them. Returns that one, or nothing if it needs more than was
-/// predicted: then candidates have to be compared by trial compilations.
-std::optional<Configuration> CandidateSearch::buildBest() {
+/// the best of them. Returns that one, and whether it is the answer: not if it
+/// needs more than was predicted, nor if the stock candidate needs much less.
+/// Then other candidates have to be compared by trial compilations.
+std::pair<Configuration, bool> CandidateSearch::buildBest() {
   const std::vector<Ranked> ranked = rankPredictions();
   Configuration best;
   int64_t least = *candidates.at(best).builtBytes();
@@ -194,10 +207,60 @@ std::optional<Configuration> CandidateSearch::buildBest() {
       least = *bytes;
     }
   }
-  if (least > promised && !agrees(promised, least)) {
-    return std::nullopt;
+  const Candidate &stock = candidates.at(Configuration());
+  const int64_t stockPredicted = stock.prediction->sum();
+  const int64_t stockBytes = *stock.builtBytes();
+  if (stockPredicted > stockBytes + stockBytes / placementParts &&
+      least > stockBytes / 2) {
+    return {best, false};
   }
-  return buildLightest(ranked, best);
+  if (!agrees(stockPredicted, stockBytes)) {
+    best = buildFamilies(ranked, best);
+    least = *candidates.at(best).builtBytes();
+  }
+  if (least > promised && !agrees(promised, least)) {
+    return {best, false};
+  }
+  return {buildLightest(ranked, best), true};
+}
+
+/// Where the model is wrong about the stock candidate, it may be about whole
+/// families: candidates of one band plan, with or without rewrites, and of one
+/// fusion. Builds the best of each that is not built and promises not too much
+/// more than `best` needs.
+Configuration CandidateSearch::buildFamilies(const std::vector<Ranked> &ranked,
+                                             const Configuration &best) {
+  auto familyOf = [](const Configuration &config) {
+    const bool rewritten = numRewrites(config) > 0;
+    const bool plain = !rewritten && config.bands == 0;
+    return std::make_tuple(config.storage, config.bands, rewritten,
+                           plain && config.fuseMultiUse.has_value());
+  };
+  using Family = decltype(familyOf(best));
+  std::set<Family> built;
+  for (const Ranked &item : ranked) {
+    if (placed(item.config)) {
+      built.insert(familyOf(item.config));
+    }
+  }
+  Configuration least = best;
+  int64_t leastBytes = *candidates.at(best).builtBytes();
+  int numBuilt = 0;
+  for (const Ranked &next : ranked) {
+    if (numBuilt == maxFamilies || next.bytes / 2 > leastBytes) {
+      break;
+    }
+    if (!built.insert(familyOf(next.config)).second) {
+      continue;
+    }
+    ++numBuilt;
+    std::optional<int64_t> bytes = build(next.config);
+    if (bytes && *bytes < leastBytes) {
+      least = next.config;
+      leastBytes = *bytes;
+    }
+  }
+  return least;
 }
 
 /// Where `best` needs more than predicted, another candidate may need no more

@@ -22,6 +22,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace serenity {
@@ -127,7 +128,9 @@ private:
   bool canPredict();
   std::vector<Ranked> rankPredictions() const;
   std::optional<int64_t> build(const Configuration &config);
-  std::optional<Configuration> buildBest();
+  std::pair<Configuration, bool> buildBest();
+  Configuration buildFamilies(const std::vector<Ranked> &ranked,
+                              const Configuration &best);
   Configuration buildLightest(const std::vector<Ranked> &ranked,
                               const Configuration &best);
   Configuration leastOf(const Configuration &best,

@@ -473,9 +473,12 @@ Configuration CandidateSearch::search(RewriteMode mode) {
     judge = Judge::Predictions;
     runStrategies(mode);
     judge = Judge::Compilations;
-    if (std::optional<Configuration> best = buildBest()) {
-      return *best;
+    const auto [predicted, trusted] = buildBest();
+    if (trusted) {
+      return predicted;
     }
+    Configuration compiled = runStrategies(mode);
+    return costOf(predicted) < costOf(compiled) ? predicted : compiled;
   }
   return runStrategies(mode);
 }
