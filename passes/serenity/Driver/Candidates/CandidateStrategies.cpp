@@ -469,7 +469,8 @@ Configuration CandidateSearch::search(RewriteMode mode) {
   if (!maker) {
     return Configuration(); // placed already
   }
-  if (mode != RewriteMode::Always && canPredict()) {
+  // Without rewriting few candidates are left: all are compiled.
+  if (mode == RewriteMode::Auto && canPredict()) {
     judge = Judge::Predictions;
     runStrategies(mode);
     judge = Judge::Compilations;
