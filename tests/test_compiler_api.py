@@ -89,7 +89,7 @@ def test_default_options_are_one_flag() -> None:
     [
         ("rewrite", "on", "auto, off or always"),
         ("offsets", "tflite", "exact, greedy or iree"),
-        ("scheduler", "", "exact, paper or heuristic"),
+        ("scheduler", "", "exact, serenity or heuristic"),
         ("budget_policy", "ignore", "error or warn"),
         ("schedule", "off", "True or False"),
         ("time_limit", -1, "seconds"),
@@ -289,7 +289,7 @@ def test_unknown_flags() -> None:
     "options",
     [
         SerenityOptions(schedule=False),
-        SerenityOptions(rewrite="off", offsets="iree", scheduler="paper", time_limit=0),
+        SerenityOptions(rewrite="off", offsets="iree", scheduler="serenity", time_limit=0),
         SerenityOptions(rewrite="always", offsets="greedy", scheduler="heuristic", state_limit=0),
         SerenityOptions(memory_budget="64MiB", time_limit=1e-3, state_limit=10),
         SerenityOptions(memory_budget=1, budget_policy="warn"),

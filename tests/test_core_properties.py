@@ -63,7 +63,7 @@ def assert_accepted(problem: Problem, result: Schedule) -> None:
 @given(problems(), st.sets(st.sampled_from(SWITCHES)), st.integers(0, 40))
 def test_bound_optimum_heuristic(problem: Problem, off: set[str], limit: int) -> None:
     optimum = schedule(problem)
-    paper = schedule(problem, scheduler="paper")
+    paper = schedule(problem, scheduler="serenity")
     heuristic = schedule(problem, scheduler="heuristic")
     switched = schedule(problem, disable=sorted(off))
     cut = schedule(problem, state_limit=limit + 1, disable=sorted(off))

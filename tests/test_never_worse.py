@@ -214,7 +214,7 @@ def test_what_is_optimal_stays_as_it_is(name: str, compilers: Compilers, tmp_pat
     "flags",
     [
         ["--serenity-scheduler=heuristic", "--serenity-time-limit=0"],
-        ["--serenity-scheduler=paper"],
+        ["--serenity-scheduler=serenity"],
         ["--serenity-offsets=iree", "--serenity-rewrite=off"],
         ["--serenity-offsets=greedy", "--serenity-state-limit=1"],
         ["--serenity-rewrite=always"],

@@ -36,7 +36,7 @@ def run(text: str, *names: str, **options: object) -> str:
         return str(module)
 
 
-@pytest.mark.parametrize("scheduler", ["exact", "paper", "heuristic"])
+@pytest.mark.parametrize("scheduler", ["exact", "serenity", "heuristic"])
 def test_schedule_orders_a_function(scheduler: str) -> None:
     printed = run(MODULE, "serenity-schedule", scheduler=scheduler)
     assert "serenity.estimated_peak_bytes = 4224" in printed

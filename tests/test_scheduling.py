@@ -129,7 +129,7 @@ def assert_valid(problem: Problem, result: Schedule) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("scheduler", ["exact", "paper"])
+@pytest.mark.parametrize("scheduler", ["exact", "serenity"])
 def test_optimum_of_the_papers_cells(name: str, scheduler: str) -> None:
     problem = instances.cell(name)
     result = schedule(problem, scheduler=scheduler, time_limit=60)  # type: ignore[arg-type]
@@ -174,7 +174,7 @@ def test_agrees_with_brute_force(seed: int) -> None:
             {},
             {"variant": 1},
             {"variant": 2},
-            {"scheduler": "paper"},
+            {"scheduler": "serenity"},
             # Without bounds and incumbents everything is left to the search and the modules.
             {"disable": ["heuristics", "footprint_bound", "live_cut_bound"]},
         ):

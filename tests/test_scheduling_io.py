@@ -220,7 +220,7 @@ def serenity(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("scheduler", ["exact", "paper", "heuristic"])
+@pytest.mark.parametrize("scheduler", ["exact", "serenity", "heuristic"])
 def test_command_prints_json(scheduler: str) -> None:
     path = GRAPHS / "swiftnet_c_plain.json"
     done = serenity(str(path), "--json", f"--scheduler={scheduler}")

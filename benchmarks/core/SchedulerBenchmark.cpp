@@ -151,7 +151,7 @@ struct Variation {
 
 constexpr Variation kVariations[] = {
     {"exact"},
-    {"paper", Algorithm::Paper},
+    {"serenity", Algorithm::Paper},
     {"heuristic", Algorithm::Heuristic},
     {"without_forced_moves", Algorithm::Exact, &SchedulerSwitches::forcedMoves},
     {"without_forced_sets", Algorithm::Exact, &SchedulerSwitches::forcedSets},

@@ -1,5 +1,5 @@
 // RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-schedule-regions{scheduler=exact})' | FileCheck %s
-// RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-schedule-regions{scheduler=paper})' | FileCheck %s
+// RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-schedule-regions{scheduler=serenity})' | FileCheck %s
 // RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-schedule-regions{scheduler=heuristic})' | FileCheck %s
 // RUN: serenity-opt %s --serenity-schedule-regions --serenity-scheduler=heuristic | FileCheck %s
 // RUN: serenity-opt %s --serenity-schedule-regions='time-limit=0' | FileCheck %s

@@ -336,7 +336,7 @@ def _schedulers(results: Results) -> Iterator[Part]:
         return
     yield Heading(2, "Schedulers")
     yield Text(
-        "The paper's algorithm (re-implemented here: `--serenity-scheduler=paper`) in its three "
+        "The paper's algorithm (re-implemented here: `--serenity-scheduler=serenity`) in its three "
         "steps, and ours, on the graphs of the paper's model: a concatenation is a free view of "
         "its inputs, activations run with their neighbour, partial convolutions accumulate in "
         "place; the live sum of tensors, no offsets, the graph's input counted; SwiftNet in one "

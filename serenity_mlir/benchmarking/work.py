@@ -47,9 +47,9 @@ __all__ = [
 
 #: The paper's scheduler in its three steps, and ours: options of `scheduling.schedule`.
 ABLATION: dict[str, dict[str, Any]] = {
-    "dynamic programming": {"scheduler": "paper", "disable": ("cut_points", "soft_budget")},
-    "+ divide and conquer": {"scheduler": "paper", "disable": ("soft_budget",)},
-    "+ soft budget": {"scheduler": "paper"},
+    "dynamic programming": {"scheduler": "serenity", "disable": ("cut_points", "soft_budget")},
+    "+ divide and conquer": {"scheduler": "serenity", "disable": ("soft_budget",)},
+    "+ soft budget": {"scheduler": "serenity"},
     "ours": {},
 }
 

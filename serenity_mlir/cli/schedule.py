@@ -39,7 +39,7 @@ class _Scheduler(str, Enum):
     """The choices of ``--scheduler``."""
 
     exact = "exact"
-    paper = "paper"
+    serenity = "serenity"
     heuristic = "heuristic"
 
 

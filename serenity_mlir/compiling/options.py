@@ -30,9 +30,9 @@ class SerenityOptions:
         multiply-accumulates that bands of rows and values behind the peak may compute again; 0:
         none (0.15).
       offsets: ``--serenity-offsets=exact|greedy|iree``. Algorithm that lays out the slab (exact).
-      scheduler: ``--serenity-scheduler=exact|paper|heuristic``. Algorithm that orders operations:
-        best-first search with proof, the SERENITY paper's dynamic programming, or heuristics alone
-        (exact).
+      scheduler: ``--serenity-scheduler=exact|serenity|heuristic``. Algorithm that orders
+        operations: best-first search with proof, the SERENITY paper's dynamic programming, or
+        heuristics alone (exact).
       waves: ``--serenity-waves=auto|off``. Let neighbouring commands run concurrently where the
         slab stays the same, or run them one after the other (auto).
       time_limit: ``--serenity-time-limit=SECONDS``. Limit of all work on a module; a single search

@@ -46,7 +46,7 @@ __all__ = [
     "simulate",
 ]
 
-Scheduler = Literal["exact", "paper", "heuristic"]
+Scheduler = Literal["exact", "serenity", "heuristic"]
 
 #: Names of the pruning rules, reductions, bounds and decompositions that can be switched off.
 SWITCHES: tuple[str, ...] = tuple(_core.SWITCHES)
@@ -704,7 +704,7 @@ def schedule(
     Args:
       problem: A `Problem`, a graph instance as plain data, or a ``networkx.DiGraph`` (see
         `Problem.from_networkx`).
-      scheduler: ``"exact"`` (best-first search, anytime, with bounds), ``"paper"`` (the
+      scheduler: ``"exact"`` (best-first search, anytime, with bounds), ``"serenity"`` (the
         algorithm of Ahn et al., MLSys 2020, sections 3.1 and 3.2) or ``"heuristic"`` (no search).
       time_limit: Seconds; 0 for heuristics and bounds alone.
       state_limit: Deterministic cut-off in expanded states; 0 for none.

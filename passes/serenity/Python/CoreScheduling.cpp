@@ -48,14 +48,14 @@ Algorithm parseAlgorithm(const std::string &name) {
   if (name == "exact") {
     return Algorithm::Exact;
   }
-  if (name == "paper") {
+  if (name == "serenity") {
     return Algorithm::Paper;
   }
   if (name == "heuristic") {
     return Algorithm::Heuristic;
   }
   throw nb::value_error(
-      ("unknown scheduler '" + name + "'; known are exact, paper and heuristic")
+      ("unknown scheduler '" + name + "'; known are exact, serenity and heuristic")
           .c_str());
 }
 
