@@ -5,6 +5,8 @@
 // AllocationProgramTest: the memory of functions whose peaks are worked out by
 // hand.
 
+#include "Expect.h"
+
 #include "serenity/Core/Memory/AllocationProgram.h"
 
 #include <cstdio>
@@ -12,19 +14,11 @@
 #include <vector>
 
 using namespace serenity;
+using namespace serenity::test;
 
 namespace {
 
 using Kind = AllocationInstruction::Kind;
-
-int failures = 0;
-
-void expect(bool holds, const char *what) {
-  if (!holds) {
-    std::fprintf(stderr, "failed: %s\n", what);
-    ++failures;
-  }
-}
 
 /// Writes programs value by value.
 struct Writer {

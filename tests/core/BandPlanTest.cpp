@@ -5,6 +5,8 @@
 // BandPlanTest: plans of bands whose numbers are worked out by hand, and of
 // random chains against the rows that a plain simulation marks.
 
+#include "Expect.h"
+
 #include "serenity/Core/Banding/BandPlan.h"
 
 #include <algorithm>
@@ -14,17 +16,9 @@
 #include <vector>
 
 using namespace serenity::bands;
+using namespace serenity::test;
 
 namespace {
-
-int failures = 0;
-
-void expect(bool holds, const char *what) {
-  if (!holds) {
-    std::fprintf(stderr, "failed: %s\n", what);
-    ++failures;
-  }
-}
 
 /// A chain of windows of `window` rows and stride 1 without padding; value i
 /// has `rows` - i * (window - 1) rows of `rowBytes`. The first and the last are

@@ -4,23 +4,17 @@
 
 // RegionPlanTest: scheduling problems of small regions, worked out by hand.
 
+#include "Expect.h"
+
 #include "serenity/Transforms/RegionModel.h"
 
 #include <cstdio>
 #include <vector>
 
 using namespace serenity;
+using namespace serenity::test;
 
 namespace {
-
-int failures = 0;
-
-void expect(bool holds, const char *what) {
-  if (!holds) {
-    std::fprintf(stderr, "failed: %s\n", what);
-    ++failures;
-  }
-}
 
 /// A region that is built command by command.
 class Region {

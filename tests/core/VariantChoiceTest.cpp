@@ -4,22 +4,16 @@
 
 // VariantChoiceTest: the variant of every function, on numbers by hand.
 
+#include "Expect.h"
+
 #include "serenity/Driver/Candidates/VariantChoice.h"
 
 #include <cstdio>
 
 using namespace serenity;
+using namespace serenity::test;
 
 namespace {
-
-int failures = 0;
-
-void expect(bool holds, const char *what) {
-  if (!holds) {
-    std::fprintf(stderr, "failed: %s\n", what);
-    ++failures;
-  }
-}
 
 /// Functions with the peaks 100, 100, 100, 0 and of dynamic size as stock; our
 /// offsets save in the first two, our order more in the second.
