@@ -77,10 +77,10 @@ std::set<std::string> findLargerElsewhere(MlirOperation stock,
     }
   });
   std::set<std::string> larger;
+  if (!dynamic) {
+    return larger;
+  }
   for (int64_t extent : {smallExtent, largeExtent}) {
-    if (!dynamic) {
-      break;
-    }
     Options there = options;
     there.dimHints.extents.clear();
     there.defaultExtent = extent;
@@ -92,10 +92,11 @@ std::set<std::string> findLargerElsewhere(MlirOperation stock,
         ir::emitRemark(mlirOperationGetLocation(stock),
                        "'" + name + "' keeps the stock order: where every " +
                            "dynamic dimension is " + std::to_string(extent) +
-                           ", the other one needs " + std::to_string(*needed) +
-                           " bytes, not " + std::to_string(*bytes) +
-                           "; set --serenity-dim-hint to compare at the "
-                           "extents of your calls");
+                           ", the order found at the hints needs " +
+                           std::to_string(*needed) + " bytes, more than " +
+                           std::to_string(*bytes) +
+                           "; another --serenity-dim-hint may find one that "
+                           "does not");
       }
     }
   }
