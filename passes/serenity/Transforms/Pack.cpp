@@ -257,21 +257,21 @@ std::vector<int64_t> liveBytes(const std::vector<Slice> &slices,
 
 /// A slab in numbers: at the hints, where sizes are known only at run time.
 struct SlabNumbers {
-  std::vector<size_t> numbers; // of the slices, in the pack
   std::vector<Slice> slices;
-  std::vector<int64_t> offsets; // empty: IREE's
+  /// Of the slices: their numbers in the pack, and offsets; empty: IREE's.
+  std::vector<size_t> numbers;
+  std::vector<int64_t> offsets;
   int64_t bytes = 0;
   bool optimal = false;
 };
 
 SlabNumbers numbersOf(const PackModel &model, const PackResult &packing) {
-  return {model.fixed, model.slices, packing.offsets, packing.heightBytes,
+  return {model.slices, model.fixed, packing.offsets, packing.heightBytes,
           packing.optimal};
 }
 
 SlabNumbers numbersOf(const PackModel &model, const DynamicLayout &layout) {
   SlabNumbers found;
-  found.numbers = layout.slices;
   for (size_t i = 0; i < layout.slices.size(); ++i) {
     size_t number = layout.slices[i];
     Slice slice;
@@ -282,6 +282,7 @@ SlabNumbers numbersOf(const PackModel &model, const DynamicLayout &layout) {
   }
   found.bytes = layout.bytesAtHint();
   if (layout.own) {
+    found.numbers = layout.slices;
     found.offsets = layout.own->offsetsAtHint;
     found.optimal = layout.own->optimalAtHint;
   }
@@ -304,9 +305,7 @@ void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
     buffer.offset = slab.offsets[i];
     region.buffers.push_back(buffer);
   }
-  describeCommands(function, op,
-                   slab.offsets.empty() ? std::vector<size_t>() : slab.numbers,
-                   region);
+  describeCommands(function, op, slab.numbers, region);
   if (region.predictedBytes == 0 || !region.leftAlone.empty()) {
     region.predictedBytes = maximumLiveBytes(slab.slices, options);
   }

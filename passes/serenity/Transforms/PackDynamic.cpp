@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 namespace serenity {
 
@@ -145,23 +144,18 @@ std::optional<DynamicLayout> layOutDynamic(const PackModel &model,
   std::vector<SymbolicSlice> slices;
   for (size_t i : layout.slices) {
     std::optional<SizePolynomial> bytes = sizes.read(model.sizes[i]);
-    if (!bytes) {
+    std::optional<int64_t> atHint = sizes.atHint(model.sizes[i]);
+    if (!bytes || !atHint) {
       return std::nullopt;
     }
     slices.push_back(
         {model.intervals[2 * i], model.intervals[2 * i + 1] + 1, *bytes});
+    layout.bytesOfSliceAtHint.push_back(*atHint);
   }
   for (const SizeSymbol &symbol : sizes.symbols()) {
     if (!mlirTypeIsAIndex(mlirValueGetType(symbol.value))) {
       return std::nullopt;
     }
-  }
-  for (const SymbolicSlice &slice : slices) {
-    std::optional<int64_t> bytes = slice.bytes.at(sizes.hints());
-    if (!bytes) {
-      return std::nullopt;
-    }
-    layout.bytesOfSliceAtHint.push_back(*bytes);
   }
   SymbolicPacker packer(sizes.hints(), packing);
   std::optional<SizePolynomial> stock =

@@ -4,6 +4,8 @@
 
 #include "serenity/Core/Packing/SymbolicOffsets.h"
 
+#include "serenity/Core/Packing/OffsetsInternal.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -20,7 +22,7 @@ std::optional<int64_t> roundUp(int64_t bytes, int64_t unit) {
   if (__builtin_add_overflow(bytes, unit - 1, &sum)) {
     return std::nullopt;
   }
-  return sum / unit * unit;
+  return offsets::alignUp(bytes, unit);
 }
 
 std::optional<int64_t> valueAt(const SizeMaximum &maximum,
