@@ -126,7 +126,7 @@ def test_outputs_are_those_of_stock() -> None:
 def test_a_product_that_begins_with_its_own_operand_keeps_its_producer(tmp_path: Path) -> None:
     """IREE's code generator refuses such a product unless its producer is fused.
 
-    No candidate keeps the producer apart, so that no candidate is refused.
+    No candidate leaves the producer unfused, so that no candidate is refused.
     """
     row, square = "tensor<1x4xf32>", "tensor<4x4xf32>"
     path = tmp_path / "model.mlir"
