@@ -54,9 +54,9 @@ Algorithm parseAlgorithm(const std::string &name) {
   if (name == "heuristic") {
     return Algorithm::Heuristic;
   }
-  throw nb::value_error(
-      ("unknown scheduler '" + name + "'; known are exact, serenity and heuristic")
-          .c_str());
+  throw nb::value_error(("unknown scheduler '" + name +
+                         "'; known are exact, serenity and heuristic")
+                            .c_str());
 }
 
 bool *findSwitch(SchedulerSwitches &switches, const std::string &name) {
