@@ -12,6 +12,8 @@ from conftest import ADD_MODULE
 from driver_support import TARGET, Compilers, Run, slabs
 from models import weights
 
+from serenity_mlir.reports.reporting import load_report
+
 CASES = Path(__file__).parent / "models" / "cases"
 
 
@@ -84,6 +86,51 @@ def test_flags_without_effect_are_named(
     assert ("no effect" in run.err) == bool(idle)
     if idle:
         assert f"{idle} no effect" in run.err
+
+
+#: Sizes depend on axis 0 of argument 0 alone: argument 1 is static, argument 2 is not read.
+ONE_DYNAMIC_AXIS = """
+func.func @main(%x: tensor<?x8xf32>, %y: tensor<4x8xf32>, %z: tensor<?xf32>)
+    -> (tensor<?x8xf32>, tensor<4x8xf32>) {
+  %0 = math.exp %x : tensor<?x8xf32>
+  %1 = math.exp %y : tensor<4x8xf32>
+  return %0, %1 : tensor<?x8xf32>, tensor<4x8xf32>
+}
+"""
+
+
+@pytest.mark.parametrize("phase", ["flow", "stream"])
+def test_hints_for_dimensions_that_no_size_depends_on(
+    compilers: Compilers, tmp_path: Path, phase: str
+) -> None:
+    source = tmp_path / "model.mlir"
+    source.write_text(ONE_DYNAMIC_AXIS)
+    report = tmp_path / "report.json"
+    names = [f"arg{name}" for name in ("0:axis0", "0:axis1", "1:axis0", "2:axis0", "9:axis0")]
+    hints = [f"--serenity-dim-hint={name}=7" for name in names]
+    command = [source, *TARGET, f"--compile-to={phase}", "-o", "/dev/null"]
+    run = compilers.ours(*command, *hints, f"--serenity-report={report}")
+    assert run.code == 0, run.err
+    warnings = [
+        f"--serenity-dim-hint={name}=7 has no effect: no size in the module depends on {name}; "
+        "sizes depend on arg0:axis0"
+        for name in names[1:]
+    ]
+    shown = [line for line in run.err.splitlines() if "dim-hint" in line]
+    assert [line.split("warning: ")[1] for line in shown] == warnings
+    assert [text for text in load_report(report).remarks if "dim-hint" in text] == warnings
+    assert "no effect" not in compilers.ours(*command, hints[0]).err
+
+
+def test_a_hint_for_a_module_of_static_sizes(compilers: Compilers, phases: dict[str, Path]) -> None:
+    hint = "--serenity-dim-hint=arg0:axis0=7"
+    run = compilers.ours(phases["start"], *TARGET, "--compile-to=stream", hint, "-o", "/dev/null")
+    assert run.code == 0, run.err
+    (warning,) = [line for line in run.err.splitlines() if "no effect" in line]
+    assert warning.endswith(
+        f"warning: {hint} has no effect: no size in the module depends on arg0:axis0; "
+        "all sizes are static or computed during the call"
+    )
 
 
 def test_a_slab_above_the_allocation_limit_is_named(compilers: Compilers) -> None:

@@ -72,7 +72,8 @@ bool compare(int64_t predicate, int64_t left, int64_t right) {
   }
 }
 
-/// `argI:axisJ` for the extent of an argument, else empty.
+} // namespace
+
 std::string dimensionOf(MlirOperation op) {
   if (!ir::isa(op, "hal.buffer_view.dim")) {
     return "";
@@ -85,8 +86,6 @@ std::string dimensionOf(MlirOperation op) {
   return "arg" + std::to_string(mlirBlockArgumentGetArgNumber(view)) + ":axis" +
          std::to_string(*axis);
 }
-
-} // namespace
 
 std::optional<int64_t> SizeReader::atHint(MlirValue value) {
   std::optional<SizePolynomial> size = read(value);

@@ -28,6 +28,9 @@ struct SizeSymbol {
   int64_t hint = 0;
 };
 
+/// `argI:axisJ` if `op` reads the extent of an argument, else empty.
+std::string dimensionOf(MlirOperation op);
+
 /// Sums, products and constants become polynomials; any other operation makes
 /// a symbol.
 class SizeReader {

@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/DynamicSizes.h"
 
+#include "serenity/Analysis/SizeReader.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/PackModel.h"
@@ -132,6 +133,35 @@ void remarkOnDynamicSizes(MlirOperation module) {
               flags + "`";
     }
     ir::emitRemark(mlirOperationGetLocation(function), text);
+  }
+}
+
+void warnOfIdleHints(MlirOperation module, const Options &options,
+                     ModuleReport &report) {
+  if (options.dimHints.extents.empty()) {
+    return;
+  }
+  std::set<std::string> read;
+  ir::walk(module, [&](MlirOperation op) {
+    if (std::string name = dimensionOf(op); !name.empty()) {
+      read.insert(name);
+    }
+  });
+  std::string known;
+  for (const std::string &name : read) {
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  for (const auto &[name, extent] : options.dimHints.extents) {
+    if (read.count(name)) {
+      continue;
+    }
+    std::string text =
+        "--serenity-dim-hint=" + name + "=" + std::to_string(extent) +
+        " has no effect: no size in the module depends on " + name + "; " +
+        (known.empty() ? "all sizes are static or computed during the call"
+                       : "sizes depend on " + known);
+    ir::emitWarning(mlirOperationGetLocation(module), text);
+    report.remarks.push_back(text);
   }
 }
 

@@ -6,6 +6,7 @@
 #define SERENITY_DRIVER_COMPILE_DYNAMICSIZES_H
 
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
 
 #include <set>
@@ -18,6 +19,12 @@ namespace serenity {
 /// names the dynamic dimensions of the arguments as `argI:axisJ` and the flag
 /// that fixes them.
 void remarkOnDynamicSizes(MlirOperation module);
+
+/// Warns of every `--serenity-dim-hint` for a dimension on which no size of
+/// `module` (at flow) depends, in the report too: of an argument or axis that
+/// no function has, that is static, or that nothing reads.
+void warnOfIdleHints(MlirOperation module, const Options &options,
+                     ModuleReport &report);
 
 /// Functions with slabs of dynamic size that need more in `own`, laid out by
 /// serenity-pack, than in `stock`, laid out by IREE, where all dimensions are

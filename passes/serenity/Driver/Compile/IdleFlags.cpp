@@ -30,7 +30,8 @@ bool acts(const std::string &flag, Reach reach) {
     return true;
   }
   return flag == "schedule" || flag == "scheduler" || flag == "time-limit" ||
-         flag == "state-limit" || flag == "print-ir-after";
+         flag == "state-limit" || flag == "dim-hint" ||
+         flag == "print-ir-after";
 }
 
 } // namespace
