@@ -73,6 +73,10 @@ def test_variants_are_chosen_as_by_hand(programs: Path) -> None:
     assert run(programs / "VariantChoiceTest") == "variants are chosen as by hand\n"
 
 
+def test_the_search_is_limited_as_by_hand(programs: Path) -> None:
+    assert run(programs / "WorkLimitTest") == "the search is limited as by hand\n"
+
+
 def test_offsets_of_run_time_sizes_never_overlap(programs: Path) -> None:
     printed = run(programs / "SymbolicOffsetsTest", "600")
     assert "600 instances at 12000 sizes" in printed
@@ -89,5 +93,6 @@ def test_every_test_program_is_run_here(programs: Path) -> None:
         "SmallGraphsTest",
         "SymbolicOffsetsTest",
         "VariantChoiceTest",
+        "WorkLimitTest",
     }
     assert all((programs / name).is_file() for name in built)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from driver_support import TARGET, Compilers
+import pytest
+from driver_support import STOCK_SLAB, TARGET, Compilers
 
 MODEL = Path(__file__).parent / "models" / "cases" / "dynamic_and_static_function.mlir"
 
@@ -27,3 +29,37 @@ def test_the_time_limit_keeps_the_best_so_far(
     report = compilers.report(tmp_path / "r.json", *command)
     assert report["remarks"] == []
     assert report["functions"][1]["transient_peak_bytes"] == 2048
+
+
+def test_a_trial_compilation_is_abandoned_between_its_phases(
+    compilers: Compilers, cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`SERENITY_TEST_EXPIRE=N` ends the time at the N-th question between two phases."""
+    command = [cell, *TARGET, "--compile-to=stream", "--serenity-schedule"]
+
+    def peak(report: dict[str, Any]) -> int:
+        (function,) = [item for item in report["functions"] if item["candidates"]]
+        assert isinstance(function["transient_peak_bytes"], int)
+        return function["transient_peak_bytes"]
+
+    complete = compilers.report(tmp_path / "r.json", *command)
+    assert complete["remarks"] == []
+    # Between the phases of the first trial compilation: the stock configuration in our order, which
+    # takes none, is the best so far.
+    monkeypatch.setenv("SERENITY_TEST_EXPIRE", "2")
+    first = compilers.report(tmp_path / "r.json", *command)
+    (remark,) = first["remarks"]
+    assert "after 1 trial compilation, the last one unfinished, and takes the best" in remark
+    assert peak(complete) < peak(first) < STOCK_SLAB
+    (function,) = [item for item in first["functions"] if item["candidates"]]
+    assert [item["kind"] for item in function["candidates"] if item["built"]] == [
+        *("stock", "stock-order", "serenity")
+    ]
+    # At the last question of all: the trial compilations before it count.
+    monkeypatch.setenv("SERENITY_TEST_EXPIRE", "4")
+    second = compilers.report(tmp_path / "r.json", *command)
+    assert "after 2 trial compilations, the last one unfinished" in second["remarks"][0]
+    assert peak(complete) <= peak(second) <= peak(first)
+    # Never reached: the search is as long as ever.
+    monkeypatch.setenv("SERENITY_TEST_EXPIRE", "100000")
+    assert peak(compilers.report(tmp_path / "r.json", *command)) == peak(complete)

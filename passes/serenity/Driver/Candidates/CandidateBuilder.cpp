@@ -86,8 +86,9 @@ bool Configuration::operator<(const Configuration &other) const {
 
 CandidateBuilder::CandidateBuilder(
     iree_compiler_session_t *session,
-    const std::map<std::string, std::string> &flags, ir::OwningOp preprocessed)
-    : session(session), flags(flags) {
+    const std::map<std::string, std::string> &flags, ir::OwningOp preprocessed,
+    std::function<bool()> abandons)
+    : session(session), flags(flags), abandons(std::move(abandons)) {
   setBase(Configuration::AsGiven, std::move(preprocessed));
   if (quantized::hasAffine(bases[Configuration::AsGiven].module.get())) {
     makeQuantizedBases();
@@ -292,10 +293,15 @@ bool CandidateBuilder::runToFlow(MlirOperation module,
   if (ok) {
     iree_compiler_invocation_t *inv = real::invocationCreate(session);
     real::setVerifyIR(inv, false); // once, afterwards
-    real::setCompileFromPhase(inv, "preprocessing");
-    real::setCompileToPhase(inv, "flow");
-    ok = ireeCompilerInvocationImportBorrowModule(inv, module) &&
-         real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+    ok = ireeCompilerInvocationImportBorrowModule(inv, module);
+    const char *from = "preprocessing";
+    for (const char *to :
+         {"global-optimization", "dispatch-creation", "flow"}) {
+      real::setCompileFromPhase(inv, from);
+      real::setCompileToPhase(inv, to);
+      ok = ok && !abandons() && real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+      from = to;
+    }
     real::invocationDestroy(inv);
   }
   for (const std::string &name : changed) {

@@ -16,6 +16,7 @@
 #include "serenity/Transforms/Rewrite/RewriteBand.h"
 
 #include <array>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -67,10 +68,12 @@ size_t numJoins(const Configuration &config);
 class CandidateBuilder {
 public:
   /// `preprocessed` is a module at the end of the preprocessing phase. `flags`
-  /// are those of the session, by name, to be restored after each use.
+  /// are those of the session, by name, to be restored after each use. A trial
+  /// compilation for which `abandons` holds between two phases ends there, as
+  /// if IREE refused the module.
   CandidateBuilder(iree_compiler_session_t *session,
                    const std::map<std::string, std::string> &flags,
-                   ir::OwningOp preprocessed);
+                   ir::OwningOp preprocessed, std::function<bool()> abandons);
   CandidateBuilder(const CandidateBuilder &) = delete;
   CandidateBuilder &operator=(const CandidateBuilder &) = delete;
 
@@ -169,7 +172,8 @@ private:
   const Rewritten &rewrite(const Configuration &config, int64_t stateLimit);
   ir::OwningOp prepare(const Configuration &config, int64_t stateLimit,
                        RewriteOutcome *outcome);
-  /// Runs IREE's phases on a module; false if it refuses the module.
+  /// Runs IREE's phases on a module; false if it refuses the module, or the
+  /// trial compilation is abandoned.
   bool runToFlow(MlirOperation module, const Configuration &config,
                  Constants constants);
   bool setFlag(const std::string &name, const std::string &value);
@@ -178,6 +182,7 @@ private:
 
   iree_compiler_session_t *session;
   const std::map<std::string, std::string> &flags;
+  std::function<bool()> abandons;
   std::array<Base, 3> bases;
   std::vector<Banded> banded;
   /// By configuration, of which only the rewrites count, and state limit.

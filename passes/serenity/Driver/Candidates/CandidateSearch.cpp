@@ -121,7 +121,8 @@ void CandidateSearch::forget() {
 }
 
 void CandidateSearch::startFrom(ir::OwningOp module) {
-  maker.emplace(session, user.session, std::move(module));
+  maker.emplace(session, user.session, std::move(module),
+                [this] { return limit.abandonsTrial(); });
 }
 
 const std::vector<RewriteSite> &

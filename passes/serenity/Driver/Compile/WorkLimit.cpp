@@ -5,6 +5,7 @@
 #include "serenity/Driver/Compile/WorkLimit.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <unistd.h>
 
@@ -98,8 +99,18 @@ bool WorkLimit::takeTrial(const std::optional<int64_t> &bestBytes) {
   return true;
 }
 
+bool WorkLimit::abandonsTrial() {
+  // In tests the time is over at this question, whatever the clock says.
+  static const char *wanted = std::getenv("SERENITY_TEST_EXPIRE");
+  timeReached |= wanted && ++questions == std::atoi(wanted);
+  abandoned |= expired();
+  return abandoned;
+}
+
 std::string WorkLimit::remark() const {
-  std::string done = std::to_string(trials) + " trial compilations";
+  std::string done = std::to_string(trials) + " trial compilation" +
+                     (trials == 1 ? "" : "s") +
+                     (abandoned ? ", the last one unfinished," : "");
   if (timeReached) {
     char limit[32];
     std::snprintf(limit, sizeof(limit), "%g", seconds);

@@ -19,7 +19,8 @@ namespace serenity {
 /// dispatches that they have made, to which IREE's time is proportional: the
 /// same on every machine. The clock is the last resort: seconds of the
 /// processor, so that a busy machine does not find less, and on any machine no
-/// more than four times as many in all.
+/// more than four times as many in all. It is read between the phases of a
+/// trial compilation too, so that the limit is exceeded by one phase at most.
 class WorkLimit {
 public:
   /// With `showProgress`, a line on standard error is rewritten once two
@@ -37,6 +38,9 @@ public:
   /// Counts a trial compilation; false if no more may be made. `bestBytes` is
   /// the peak of the best candidate so far, for the progress line.
   bool takeTrial(const std::optional<int64_t> &bestBytes);
+  /// Whether the trial compilation that runs must end before its next phase,
+  /// since the time limit is reached.
+  bool abandonsTrial();
   /// Adds the dispatches of a trial compilation.
   void addDispatches(int64_t count) { dispatches += count; }
 
@@ -53,6 +57,8 @@ private:
   std::chrono::steady_clock::time_point asked;
   bool timeReached = false;
   bool workReached = false;
+  bool abandoned = false;
+  int questions = 0;
   int64_t trials = 0;
   int64_t dispatches = 0;
 };
