@@ -20,6 +20,12 @@
 
 namespace serenity {
 
+/// The failure of the system call that set errno.
+static Status systemFailure(const char *action, const std::string &path) {
+  return Status::failure(std::string(action) + " '" + path +
+                         "': " + std::strerror(errno));
+}
+
 static std::string directoryOf(const std::string &path) {
   size_t slash = path.find_last_of('/');
   if (slash == std::string::npos) {
@@ -100,9 +106,8 @@ AtomicFile::~AtomicFile() {
   }
 }
 
-bool AtomicFile::fail(const std::string &what) {
-  message = what + " '" + path + "': " + std::strerror(errno);
-  return false;
+Status AtomicFile::failure(const char *action) const {
+  return systemFailure(action, path);
 }
 
 bool AtomicFile::handles(const std::string &path) {
@@ -116,28 +121,28 @@ bool AtomicFile::handles(const std::string &path) {
   return S_ISREG(status.st_mode);
 }
 
-bool AtomicFile::open(const std::string &name) {
+Status AtomicFile::open(const std::string &name) {
   path = name;
   target = resolve(path);
   // What could not be overwritten in place must not be replaced either, and a
   // name that can be none (too long, in no folder) is a mistake of the call.
   if (access(target.c_str(), F_OK) == 0 ? access(target.c_str(), W_OK) != 0
                                         : errno != ENOENT) {
-    return fail("cannot open output file");
+    return failure("cannot open output file");
   }
   fd =
       ::open(directoryOf(target).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
   if (fd >= 0) {
-    return true;
+    return Status::success();
   }
   if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) {
-    return fail("cannot open output file");
+    return failure("cannot open output file");
   }
   return openNamed();
 }
 
 /// Opens a file with a temporary name, for file systems without O_TMPFILE.
-bool AtomicFile::openNamed() {
+Status AtomicFile::openNamed() {
   std::string directory = directoryOf(target);
   removeStale(directory);
   for (int attempt = 0; attempt < 1000; ++attempt) {
@@ -147,24 +152,24 @@ bool AtomicFile::openNamed() {
       if (errno == EEXIST) {
         continue;
       }
-      return fail("cannot open output file");
+      return failure("cannot open output file");
     }
     // Another process may have removed it before it was locked.
     struct stat status;
     (void)flock(fd, LOCK_EX | LOCK_NB);
     if (fstat(fd, &status) != 0 || status.st_nlink > 0) {
       temporary = name;
-      return true;
+      return Status::success();
     }
     close(fd);
     fd = -1;
   }
   errno = EEXIST;
-  return fail("cannot open output file");
+  return failure("cannot open output file");
 }
 
 /// Gives a file without a name a temporary one: linkat does not replace.
-bool AtomicFile::nameTemporary() {
+Status AtomicFile::nameTemporary() {
   std::string directory = directoryOf(target);
   std::string self = "/proc/self/fd/" + std::to_string(fd);
   removeStale(directory);
@@ -174,16 +179,16 @@ bool AtomicFile::nameTemporary() {
     if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(),
                AT_SYMLINK_FOLLOW) == 0) {
       temporary = name;
-      return true;
+      return Status::success();
     }
     if (errno != EEXIST) {
       break;
     }
   }
-  return fail("cannot write output file");
+  return failure("cannot write output file");
 }
 
-bool AtomicFile::commit() {
+Status AtomicFile::commit() {
   struct stat old;
   bool exists = stat(target.c_str(), &old) == 0;
   if (exists) {
@@ -194,21 +199,21 @@ bool AtomicFile::commit() {
     if (!exists) {
       if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, target.c_str(),
                  AT_SYMLINK_FOLLOW) == 0) {
-        return true;
+        return Status::success();
       }
       if (errno != EEXIST) {
-        return fail("cannot write output file");
+        return failure("cannot write output file");
       }
     }
-    if (!nameTemporary()) {
-      return false;
+    if (Status status = nameTemporary(); !status) {
+      return status;
     }
   }
   if (rename(temporary.c_str(), target.c_str()) != 0) {
-    return fail("cannot write output file");
+    return failure("cannot write output file");
   }
   temporary.clear();
-  return true;
+  return Status::success();
 }
 
 bool writeAll(int fd, std::string_view text) {
@@ -245,22 +250,19 @@ HeldOutput::~HeldOutput() {
   }
 }
 
-bool HeldOutput::fail(const std::string &what) {
-  message = what + " '" + path + "': " + std::strerror(errno);
-  return false;
-}
-
-bool HeldOutput::open(const std::string &name) {
+Status HeldOutput::open(const std::string &name) {
   path = name;
   target =
       path == "-" ? STDOUT_FILENO : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   memory = target < 0 ? -1 : memfd_create("output", MFD_CLOEXEC);
-  return memory >= 0 || fail("cannot open output file");
+  return memory >= 0 ? Status::success()
+                     : systemFailure("cannot open output file", path);
 }
 
-bool HeldOutput::flush() {
-  return (lseek(memory, 0, SEEK_SET) == 0 && copyContents(memory, target)) ||
-         fail("cannot write");
+Status HeldOutput::flush() {
+  return lseek(memory, 0, SEEK_SET) == 0 && copyContents(memory, target)
+             ? Status::success()
+             : systemFailure("cannot write", path);
 }
 
 void keepPipeOpen(const std::string &path) {
@@ -279,33 +281,27 @@ void failAtFileSizeLimit() {
 }
 
 Status writeOutputFile(const std::string &path, std::string_view text) {
-  auto failed = [&] {
-    return Status::failure("cannot write '" + path +
-                           "': " + std::strerror(errno));
-  };
   AtomicFile file;
-  int fd = STDOUT_FILENO;
-  bool atomic = AtomicFile::handles(path);
-  if (atomic) {
-    if (!file.open(path)) {
-      return Status::failure(file.error());
+  if (AtomicFile::handles(path)) {
+    if (Status status = file.open(path); !status) {
+      return status;
     }
-    fd = file.descriptor();
-  } else if (path != "-") {
-    fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-    if (fd < 0) {
-      return Status::failure("cannot open output file '" + path +
-                             "': " + std::strerror(errno));
-    }
+    return writeAll(file.descriptor(), text)
+               ? file.commit()
+               : systemFailure("cannot write", path);
   }
-  Status status = Status::success();
-  if (!writeAll(fd, text)) {
-    status = failed();
-  } else if (atomic && !file.commit()) {
-    status = Status::failure(file.error());
+  if (path == "-") {
+    return writeAll(STDOUT_FILENO, text) ? Status::success()
+                                         : systemFailure("cannot write", path);
   }
-  if (!atomic && path != "-" && close(fd) != 0 && status) {
-    status = failed();
+  int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return systemFailure("cannot open output file", path);
+  }
+  Status status = writeAll(fd, text) ? Status::success()
+                                     : systemFailure("cannot write", path);
+  if (close(fd) != 0 && status) {
+    return systemFailure("cannot write", path);
   }
   return status;
 }

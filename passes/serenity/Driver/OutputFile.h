@@ -31,26 +31,24 @@ public:
   /// yet.
   static bool handles(const std::string &path);
 
-  /// Opens it for writing. On failure `error()` says why.
-  bool open(const std::string &path);
+  /// Opens it for writing.
+  Status open(const std::string &path);
   int descriptor() const { return fd; }
-  /// Gives it its name, replacing what was there.
-  bool commit();
-  const std::string &error() const { return message; }
+  /// Gives it its name; an older file of that name is replaced.
+  Status commit();
 
 private:
-  bool fail(const std::string &what);
-  bool openNamed();
-  bool nameTemporary();
+  Status failure(const char *action) const;
+  Status openNamed();
+  Status nameTemporary();
 
   std::string path;      // as given
   std::string target;    // links resolved
   std::string temporary; // empty while it has no name
-  std::string message;
   int fd = -1;
 };
 
-/// What goes to a pipe or a device, kept in memory until all of it is there:
+/// The output for a pipe or a device, kept in memory until it is complete:
 /// it cannot be taken back.
 class HeldOutput {
 public:
@@ -59,26 +57,22 @@ public:
   HeldOutput(const HeldOutput &) = delete;
   HeldOutput &operator=(const HeldOutput &) = delete;
 
-  /// Opens the target, "-" for standard output. On failure `error()` says why.
-  bool open(const std::string &path);
+  /// Opens the target, "-" for standard output.
+  Status open(const std::string &path);
   /// Of the memory.
   int descriptor() const { return memory; }
-  /// Writes what is in memory to the target.
-  bool flush();
-  const std::string &error() const { return message; }
+  /// Writes the contents of the memory to the target.
+  Status flush();
 
 private:
-  bool fail(const std::string &what);
-
   std::string path;
-  std::string message;
   int target = -1;
   int memory = -1;
 };
 
 /// Opens `path` for writing for as long as the process, or one that `execve`
-/// puts in its place, lives, if it is a named pipe: whoever reads it sees no
-/// end before.
+/// puts in its place, lives, if it is a named pipe: its reader sees no end
+/// before.
 void keepPipeOpen(const std::string &path);
 
 /// Writes all of `text`; false with errno.

@@ -338,10 +338,10 @@ static iree_compiler_error_t *openInPlace(const char *path,
   }
   // A crash in a later module must not write the earlier ones again.
   auto held = std::make_unique<HeldOutput>();
-  int copy = -1;
-  if (!held->open(path) ||
-      (copy = fcntl(held->descriptor(), F_DUPFD_CLOEXEC, 3)) < 0) {
-    return real::outputOpenFile(path, output); // IREE has the words for it
+  int copy =
+      held->open(path) ? fcntl(held->descriptor(), F_DUPFD_CLOEXEC, 3) : -1;
+  if (copy < 0) {
+    return real::outputOpenFile(path, output); // IREE reports the error
   }
   iree_compiler_error_t *error = ireeCompilerOutputOpenFD(copy, output);
   if (!error) {
@@ -356,17 +356,17 @@ ireeCompilerOutputOpenFile(const char *path, iree_compiler_output_t **output) {
     return openInPlace(path, output);
   }
   auto file = std::make_unique<AtomicFile>();
-  int copy = -1;
-  if (!file->open(path) ||
-      (copy = fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 3)) < 0) {
-    // IREE has the words for it, unless the target is at fault only for us.
+  Status opened = file->open(path);
+  int copy = opened ? fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 3) : -1;
+  if (copy < 0) {
+    std::string reason = opened ? std::strerror(errno) : opened.message();
+    // IREE reports the error, unless it can write to the target in place.
     iree_compiler_error_t *error = real::outputOpenFile(path, output);
-    if (error) {
-      return error;
+    if (!error) {
+      std::fprintf(stderr, "serenity-compile: warning: %s; writing in place\n",
+                   reason.c_str());
     }
-    std::fprintf(stderr, "serenity-compile: warning: %s; writing in place\n",
-                 file->error().c_str());
-    return nullptr;
+    return error;
   }
   iree_compiler_error_t *error = ireeCompilerOutputOpenFD(copy, output);
   if (!error) {
@@ -392,15 +392,16 @@ ireeCompilerOutputDestroy(iree_compiler_output_t *output) {
     driver().outputs.erase(it);
   }
   real::outputDestroy(output); // flushes
-  if (pending.file && pending.keep && !pending.file->commit()) {
-    std::fprintf(stderr, "serenity-compile: error: %s\n",
-                 pending.file->error().c_str());
-    driver().outputFailed = true;
+  Status written = Status::success();
+  if (pending.file && pending.keep) {
+    written = pending.file->commit();
+  } else if (pending.held) {
+    // The stock compiler, too, has written the modules before an error.
+    written = pending.held->flush();
   }
-  // What came before an error is there with the stock compiler too.
-  if (pending.held && !pending.held->flush()) {
+  if (!written) {
     std::fprintf(stderr, "serenity-compile: error: %s\n",
-                 pending.held->error().c_str());
+                 written.message().c_str());
     driver().outputFailed = true;
   }
 }
@@ -448,10 +449,7 @@ static Status checkReportPath(const std::vector<std::string> &args,
     }
   }
   AtomicFile probe;
-  if (AtomicFile::handles(path) && !probe.open(path)) {
-    return Status::failure(probe.error());
-  }
-  return Status::success();
+  return AtomicFile::handles(path) ? probe.open(path) : Status::success();
 }
 
 /// Prepares the fallback after a crash, and reports a crash that happened.
