@@ -5,6 +5,7 @@
 #include "serenity/Analysis/AllocationReader.h"
 
 #include "serenity/Analysis/ResourceConfig.h"
+#include "serenity/IREE/CmpIPredicate.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/PackDynamic.h"
 #include "serenity/Transforms/PackModel.h"
@@ -402,21 +403,32 @@ bool Reader::readInteger(MlirOperation op) {
   if (name != "arith.cmpi") {
     return false;
   }
-  // eq, ne, slt, sle, sgt, sge, ult, ule, ugt, uge
-  constexpr Kind kinds[] = {Kind::Equal,        Kind::NotEqual,
-                            Kind::Less,         Kind::LessOrEqual,
-                            Kind::Less,         Kind::LessOrEqual,
-                            Kind::LessUnsigned, Kind::LessOrEqualUnsigned,
-                            Kind::LessUnsigned, Kind::LessOrEqualUnsigned};
-  std::optional<int64_t> predicate = ir::intAttr(op, "predicate");
-  if (!predicate || *predicate < 0 || *predicate > 9) {
-    return true;
+  // Greater is less with the operands exchanged.
+  struct Comparison {
+    Kind kind;
+    bool exchanged;
+  };
+  using Predicate = ir::CmpIPredicate;
+  static const std::map<Predicate, Comparison> comparisons = {
+      {Predicate::eq, {Kind::Equal, false}},
+      {Predicate::ne, {Kind::NotEqual, false}},
+      {Predicate::slt, {Kind::Less, false}},
+      {Predicate::sle, {Kind::LessOrEqual, false}},
+      {Predicate::sgt, {Kind::Less, true}},
+      {Predicate::sge, {Kind::LessOrEqual, true}},
+      {Predicate::ult, {Kind::LessUnsigned, false}},
+      {Predicate::ule, {Kind::LessOrEqualUnsigned, false}},
+      {Predicate::ugt, {Kind::LessUnsigned, true}},
+      {Predicate::uge, {Kind::LessOrEqualUnsigned, true}},
+  };
+  if (std::optional<Predicate> predicate = ir::cmpIPredicate(op)) {
+    const Comparison &comparison = comparisons.at(*predicate);
+    std::vector<ValueId> operands = valuesOf(ir::operands(op));
+    if (comparison.exchanged) {
+      std::swap(operands[0], operands[1]);
+    }
+    emit(comparison.kind, valueOf(ir::result(op)), std::move(operands));
   }
-  std::vector<ValueId> operands = valuesOf(ir::operands(op));
-  if (*predicate == 4 || *predicate == 5 || *predicate >= 8) {
-    std::swap(operands[0], operands[1]);
-  }
-  emit(kinds[*predicate], valueOf(ir::result(op)), std::move(operands));
   return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include "serenity/Analysis/SizeReader.h"
 
+#include "serenity/IREE/CmpIPredicate.h"
 #include "serenity/IREE/Ir.h"
 
 #include <algorithm>
@@ -52,24 +53,26 @@ Assumption readAssumption(MlirOperation op, intptr_t result) {
 }
 
 /// The result of an `arith.cmpi` on numbers that are not negative.
-bool compare(int64_t predicate, int64_t left, int64_t right) {
+bool compare(ir::CmpIPredicate predicate, int64_t left, int64_t right) {
   switch (predicate) {
-  case 0: // eq
+  case ir::CmpIPredicate::eq:
     return left == right;
-  case 1: // ne
+  case ir::CmpIPredicate::ne:
     return left != right;
-  case 2: // slt
-  case 6: // ult
+  case ir::CmpIPredicate::slt:
+  case ir::CmpIPredicate::ult:
     return left < right;
-  case 3: // sle
-  case 7: // ule
+  case ir::CmpIPredicate::sle:
+  case ir::CmpIPredicate::ule:
     return left <= right;
-  case 4: // sgt
-  case 8: // ugt
+  case ir::CmpIPredicate::sgt:
+  case ir::CmpIPredicate::ugt:
     return left > right;
-  default: // sge, uge
+  case ir::CmpIPredicate::sge:
+  case ir::CmpIPredicate::uge:
     return left >= right;
   }
+  return false;
 }
 
 } // namespace
@@ -154,8 +157,8 @@ int64_t SizeReader::hintFor(MlirValue value, int depth) {
     return operand(operand(0) != 0 ? 1 : 2);
   }
   if (name == "arith.cmpi") {
-    return compare(ir::intAttr(op, "predicate").value_or(-1), operand(0),
-                   operand(1));
+    std::optional<ir::CmpIPredicate> predicate = ir::cmpIPredicate(op);
+    return predicate && compare(*predicate, operand(0), operand(1));
   }
   if (name == "util.align") {
     int64_t unit = operand(1);
