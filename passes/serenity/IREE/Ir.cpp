@@ -5,6 +5,7 @@
 #include "serenity/IREE/Ir.h"
 
 #include "serenity/IREE/Diagnostics.h"
+#include "serenity/IREE/OwningPassManager.h"
 
 #include <cstdio>
 #include <map>
@@ -473,13 +474,9 @@ bool parsePipeline(MlirPassManager manager, MlirOperation module,
 
 bool runPipeline(MlirOperation module, const std::string &pipeline,
                  bool verify) {
-  MlirPassManager manager =
-      mlirPassManagerCreate(mlirOperationGetContext(module));
-  mlirPassManagerEnableVerifier(manager, verify);
-  bool ok = parsePipeline(manager, module, pipeline) &&
-            mlirPassManagerRunOnOp(manager, module).value != 0;
-  mlirPassManagerDestroy(manager);
-  return ok;
+  OwningPassManager manager(mlirOperationGetContext(module));
+  mlirPassManagerEnableVerifier(manager.get(), verify);
+  return parsePipeline(manager.get(), module, pipeline) && manager.run(module);
 }
 
 } // namespace serenity::ir

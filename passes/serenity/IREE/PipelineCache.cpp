@@ -9,25 +9,17 @@
 
 namespace serenity::ir {
 
-PipelineCache::~PipelineCache() {
-  for (const auto &item : managers) {
-    mlirPassManagerDestroy(item.second);
-  }
-}
-
 bool PipelineCache::run(MlirOperation module, const std::string &pipeline) {
   auto known = managers.find(pipeline);
   if (known == managers.end()) {
-    MlirPassManager manager =
-        mlirPassManagerCreate(mlirOperationGetContext(module));
-    mlirPassManagerEnableVerifier(manager, false);
-    if (!parsePipeline(manager, module, pipeline)) {
-      mlirPassManagerDestroy(manager);
+    OwningPassManager manager(mlirOperationGetContext(module));
+    mlirPassManagerEnableVerifier(manager.get(), false);
+    if (!parsePipeline(manager.get(), module, pipeline)) {
       return false;
     }
-    known = managers.emplace(pipeline, manager).first;
+    known = managers.emplace(pipeline, std::move(manager)).first;
   }
-  return mlirPassManagerRunOnOp(known->second, module).value != 0;
+  return known->second.run(module);
 }
 
 } // namespace serenity::ir

@@ -8,7 +8,7 @@
 #ifndef SERENITY_IREE_PIPELINECACHE_H
 #define SERENITY_IREE_PIPELINECACHE_H
 
-#include "serenity/IREE/MlirC.h"
+#include "serenity/IREE/OwningPassManager.h"
 
 #include <map>
 #include <string>
@@ -21,17 +21,12 @@ namespace serenity::ir {
 /// of one context, which must outlive the cache.
 class PipelineCache {
 public:
-  PipelineCache() = default;
-  ~PipelineCache();
-  PipelineCache(const PipelineCache &) = delete;
-  PipelineCache &operator=(const PipelineCache &) = delete;
-
   /// Runs a pipeline (a bare pass list on `builtin.module`) on `module` without
   /// verification. Returns false on failure, after a diagnostic.
   bool run(MlirOperation module, const std::string &pipeline);
 
 private:
-  std::map<std::string, MlirPassManager> managers;
+  std::map<std::string, OwningPassManager> managers;
 };
 
 } // namespace serenity::ir

@@ -19,6 +19,7 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/IreeC.h"
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/IREE/OwningPassManager.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
@@ -70,10 +71,6 @@ private:
   bool runPasses(MlirOperation module, ModuleReport &moduleReport);
   /// Writes module and report; returns the exit code.
   int writeResults();
-  MlirPassManager createManager() {
-    return mlirPassManagerCreateOnOperation(context,
-                                            ir::strRef("builtin.module"));
-  }
 
   Config config;
   iree_compiler_session_t *session = nullptr;
@@ -181,7 +178,8 @@ bool Tool::runPasses(MlirOperation module, ModuleReport &moduleReport) {
   if (config.elements.empty()) {
     return true;
   }
-  MlirPassManager manager = createManager();
+  ir::OwningPassManager owner(context);
+  MlirPassManager manager = owner.get();
   mlirPassManagerEnableVerifier(manager, config.verifyEach);
   if (config.printsIr()) {
     MlirOpPrintingFlags flags = mlirOpPrintingFlagsCreate();
@@ -196,14 +194,11 @@ bool Tool::runPasses(MlirOperation module, ModuleReport &moduleReport) {
   if (config.timing) {
     mlirPassManagerEnableTiming(manager);
   }
-  bool ok = false;
   if (Status status = addPasses(manager, &moduleReport); !status) {
     complain(status.message());
-  } else {
-    ok = mlirPassManagerRunOnOp(manager, module).value != 0;
+    return false;
   }
-  mlirPassManagerDestroy(manager);
-  return ok;
+  return owner.run(module);
 }
 
 bool Tool::process(const std::string &part, const std::string &name) {
@@ -254,10 +249,8 @@ int Tool::run() {
   }
 
   // A wrong pipeline is wrong usage, whatever the input.
-  MlirPassManager trial = createManager();
-  Status usage = addPasses(trial, nullptr);
-  mlirPassManagerDestroy(trial);
-  if (!usage) {
+  if (Status usage = addPasses(ir::OwningPassManager(context).get(), nullptr);
+      !usage) {
     complain(usage.message());
     return kUsage;
   }
