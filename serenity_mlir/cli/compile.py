@@ -79,7 +79,7 @@ def compile_command(
         compiled = directory / "output"
         with working(f"compiling {model}"):
             found = import_model(model, directory, fix_dims=parse_fixed(fix_dim), flags=flags)
-            with shown_as(found.path, model, found.dimension_names):
+            with shown_as(found.path, model, found.dimension_aliases):
                 compile_file(
                     found.path,
                     serenity=SerenityOptions(),

@@ -20,7 +20,12 @@ from typing import Any
 
 from serenity_mlir._native import native_tool, tool_environment
 from serenity_mlir._processes import run_command
-from serenity_mlir.compiling.messages import command_in_users_terms, in_users_terms, shown_as
+from serenity_mlir.compiling.messages import (
+    command_in_users_terms,
+    flags_in_compilers_terms,
+    in_users_terms,
+    shown_as,
+)
 from serenity_mlir.compiling.options import SerenityOptions
 from serenity_mlir.errors import SerenityError, compilation_error
 
@@ -82,7 +87,7 @@ def build_command_line(
         command[0] = stock_compiler()
         return command + extra_args
     command[0] = native_tool("serenity-compile")
-    return command + serenity.flags() + extra_args
+    return command + flags_in_compilers_terms([*serenity.flags(), *extra_args])
 
 
 def stock_compiler() -> str:
@@ -243,5 +248,5 @@ def compile(
         found = import_model(
             model, Path(directory), args, fix_dims=fix_dims, flags=options.get("extra_args", ())
         )
-        with shown_as(found.path, model_name(model), found.dimension_names):
+        with shown_as(found.path, model_name(model), found.dimension_aliases):
             return compile_file(found.path, serenity=serenity, **options)

@@ -57,6 +57,12 @@ class DynamicDimension:
         """The name that fixes it in every kind of model."""
         return f"arg{self.argument}:axis{self.axis}"
 
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The names that the model has for it, its own first."""
+        by_input = (f"{self.input}:{self.axis}",) if self.input is not None else ()
+        return tuple(dict.fromkeys((self.name, *by_input)))
+
     def __str__(self) -> str:
         """The dimension in words."""
         of = f"input {self.input!r}" if self.input is not None else f"argument {self.argument}"
@@ -107,7 +113,9 @@ def onnx_dynamic_dimensions(model: Any) -> list[DynamicDimension]:
     for position, value in enumerate(_onnx_inputs(model)):
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             if not dimension.HasField("dim_value") or dimension.dim_value < 0:
-                name = dimension.dim_param or f"{value.name}:{axis}"
+                own = dimension.dim_param
+                # Some exporters call every dimension the same for want of a name.
+                name = own if own.strip("?") else f"arg{position}:axis{axis}"
                 found.append(DynamicDimension(position, axis, name, value.name))
     return found
 
@@ -140,7 +148,7 @@ def fix_onnx(model: Any, fix_dims: Mapping[str, int]) -> None:
         matching = [
             dimension
             for dimension in dynamic
-            if name in (dimension.name, f"{dimension.input}:{dimension.axis}")
+            if name in dimension.aliases
             or (
                 position is not None
                 and (dimension.argument, dimension.axis)
@@ -151,7 +159,7 @@ def fix_onnx(model: Any, fix_dims: Mapping[str, int]) -> None:
             unknown.append(name)
         for dimension in matching:
             place = inputs[dimension.argument].type.tensor_type.shape.dim[dimension.axis]
-            if place.dim_param:
+            if place.dim_param.strip("?"):
                 by_name[place.dim_param] = extent
             place.dim_value = extent
     if unknown:

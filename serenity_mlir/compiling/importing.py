@@ -82,6 +82,11 @@ class Imported:
         """The model's own names of dynamic dimensions by ``argI:axisJ``."""
         return {dimension.position: dimension.name for dimension in self.dynamic}
 
+    @property
+    def dimension_aliases(self) -> dict[str, tuple[str, ...]]:
+        """All names that `fixing` knows for a dynamic dimension by ``argI:axisJ``."""
+        return {dimension.position: dimension.aliases for dimension in self.dynamic}
+
 
 @dataclass
 class _Job:

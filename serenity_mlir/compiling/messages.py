@@ -4,7 +4,8 @@
 """Messages of the compiler in the user's terms: their file, their names of dimensions.
 
 The compiler reads an import, a temporary file that the user has never seen. Within `shown_as`, what
-the package prints or keeps of its messages names the model instead.
+the package prints or keeps of its messages names the model instead, and flags may name dimensions
+as the model does.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["command_in_users_terms", "in_users_terms", "shown_as"]
+from serenity_mlir.errors import SerenityError
+
+__all__ = ["command_in_users_terms", "flags_in_compilers_terms", "in_users_terms", "shown_as"]
+
+#: Flags that name dimensions; LLVM takes the value from the next argument too.
+_DIMENSION_FLAG = re.compile(r"(?P<flag>--?serenity-dim-(?:hint|bound))(?:=(?P<value>.*))?")
+
+_POSITION = re.compile(r"arg\d+:axis\d+")
 
 
 @dataclass(frozen=True)
 class _Terms:
     source: str
     model: str
-    dimensions: Mapping[str, str] = field(default_factory=dict)
+    dimensions: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 _terms: ContextVar[_Terms | None] = ContextVar("_terms", default=None)
@@ -31,7 +39,7 @@ _terms: ContextVar[_Terms | None] = ContextVar("_terms", default=None)
 
 @contextmanager
 def shown_as(
-    source: Path, model: str, dimensions: Mapping[str, str] | None = None
+    source: Path, model: str, dimensions: Mapping[str, Sequence[str]] | None = None
 ) -> Iterator[None]:
     """Show the file that the compiler reads as `model` while the context lasts.
 
@@ -39,7 +47,7 @@ def shown_as(
       source: the file.
       model: the user's name for it. A place in an import (line and column) is left out: they have
         no such lines.
-      dimensions: the user's names of dimensions by ``argI:axisJ``.
+      dimensions: the user's names of dimensions by ``argI:axisJ``, the one to print first.
     """
     token = _terms.set(_Terms(str(source), model, dimensions or {}))
     try:
@@ -55,9 +63,52 @@ def in_users_terms(text: str) -> str:
         return text
     if terms.source != terms.model:
         text = re.sub(rf"{re.escape(terms.source)}(?::\d+)?(?::\d+)?", lambda _: terms.model, text)
-    for position, name in terms.dimensions.items():
-        text = re.sub(rf"\b{re.escape(position)}\b", name.replace("\\", r"\\"), text)
+    for position, names in terms.dimensions.items():
+        text = re.sub(rf"\b{re.escape(position)}\b", names[0].replace("\\", r"\\"), text)
     return text
+
+
+def _positions(name: str, terms: _Terms) -> list[str]:
+    """Return ``argI:axisJ`` of every dimension that the user calls `name`.
+
+    Raises:
+      SerenityError: there is none (exit code 2).
+    """
+    if _POSITION.fullmatch(name):
+        return [name]
+    found = [position for position, names in terms.dimensions.items() if name in names]
+    if not found:
+        known = ", ".join(dict.fromkeys(names[0] for names in terms.dimensions.values()))
+        raise SerenityError(
+            f"no dynamic dimension {name}; "
+            + (f"the model has {known}" if known else "the model names none: use argI:axisJ"),
+            exit_code=2,
+        )
+    return found
+
+
+def flags_in_compilers_terms(flags: Sequence[str]) -> list[str]:
+    """Return flags with ``argI:axisJ`` instead of the user's names of dimensions.
+
+    A name that several arguments have makes a flag for each.
+
+    Raises:
+      SerenityError: the model has no dynamic dimension of a name (exit code 2).
+    """
+    terms = _terms.get()
+    if terms is None:
+        return list(flags)
+    translated: list[str] = []
+    rest = iter(flags)
+    for flag in rest:
+        match = _DIMENSION_FLAG.fullmatch(flag)
+        value = next(rest, None) if match and match["value"] is None else match and match["value"]
+        name, equals, extent = (value or "").rpartition("=")
+        if match is None or not equals:
+            translated += [flag] if value is None or "=" in flag else [flag, value]
+            continue
+        translated += [f"{match['flag']}={at}={extent}" for at in _positions(name, terms)]
+    return translated
 
 
 def command_in_users_terms(command: Sequence[str]) -> list[str]:

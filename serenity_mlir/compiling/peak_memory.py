@@ -119,7 +119,7 @@ def peak(
     with tempfile.TemporaryDirectory(prefix="serenity-peak-") as name:
         directory = Path(name)
         found = import_model(model, directory, args, fix_dims=fix_dims, flags=flags)
-        with shown_as(found.path, model_name(model), found.dimension_names):
+        with shown_as(found.path, model_name(model), found.dimension_aliases):
             data = compile_model(
                 found.path,
                 directory / "peak.stream.mlirbc",

@@ -154,7 +154,7 @@ def load_source(
     """
     found = import_model(model, directory, fix_dims=fix_dims, flags=flags)
     title = os.path.basename(model_name(model))
-    with shown_as(found.path, title, found.dimension_names):
+    with shown_as(found.path, title, found.dimension_aliases):
         signatures = {one.name: one for one in read_signatures(found.path, flags)}
     names = ", ".join(signatures)
     if function is None and len(signatures) > 1:
@@ -202,7 +202,7 @@ def _compile(
     ]
     said = io.StringIO()
     try:
-        names = source.model.dimension_names
+        names = source.model.dimension_aliases
         with contextlib.redirect_stderr(said), shown_as(source.model.path, source.title, names):
             data = compile_model(source.model.path, module, everything, serenity)
     finally:

@@ -267,7 +267,7 @@ def check(
     with tempfile.TemporaryDirectory(prefix="serenity-check-") as name:
         directory = Path(name)
         found = import_model(model, directory, args, fix_dims=fix_dims, flags=flags)
-        with shown_as(found.path, model_name(model), found.dimension_names):
+        with shown_as(found.path, model_name(model), found.dimension_aliases):
             common = target_flags(flags)
             signatures = _select(read_signatures(found.path, flags), functions, model_name(model))
             given = [

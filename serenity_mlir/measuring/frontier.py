@@ -250,7 +250,7 @@ def frontier(
         directory = Path(folder)
         found = import_model(model, directory, args, fix_dims=fix_dims, flags=flags)
         name = model_name(model)
-        with shown_as(found.path, name, found.dimension_names):
+        with shown_as(found.path, name, found.dimension_aliases):
             common = target_flags(flags)
             signature = _timed_signature(found.path, flags, name) if timing else None
             trials = _Trials(name, found, directory, common)
