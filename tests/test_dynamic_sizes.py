@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from dynamic_support import WIDTHS, align, perceptron
 from typer.testing import CliRunner
 
 from serenity_mlir import SerenityOptions
@@ -18,39 +19,9 @@ from serenity_mlir.cli import app
 from serenity_mlir.measuring.checking import CheckResult, check
 from serenity_mlir.reports.formulas import evaluate
 
-#: Widths of the layers of a perceptron; three of them are no multiple of 16 floats.
-WIDTHS = (24, 512, 300, 120, 500, 32)
-
-
-def perceptron(path: Path) -> Path:
-    """Write a chain of products with a dynamic batch: (?, WIDTHS[0]) to (?, WIDTHS[-1])."""
-    lines = [
-        f"func.func @main(%x0: tensor<?x{WIDTHS[0]}xf32>) -> tensor<?x{WIDTHS[-1]}xf32> {{",
-        "  %c0 = arith.constant 0 : index",
-        "  %zero = arith.constant 0.0 : f32",
-        f"  %n = tensor.dim %x0, %c0 : tensor<?x{WIDTHS[0]}xf32>",
-    ]
-    for i, (rows, columns) in enumerate(itertools.pairwise(WIDTHS)):
-        result = f"tensor<?x{columns}xf32>"
-        weights = f"tensor<{rows}x{columns}xf32>"
-        lines += [
-            f"  %w{i} = arith.constant dense<0.0{i + 1}> : {weights}",
-            f"  %e{i} = tensor.empty(%n) : {result}",
-            f"  %f{i} = linalg.fill ins(%zero : f32) outs(%e{i} : {result}) -> {result}",
-            f"  %x{i + 1} = linalg.matmul ins(%x{i}, %w{i} : tensor<?x{rows}xf32>, {weights}) "
-            f"outs(%f{i} : {result}) -> {result}",
-        ]
-    lines += [f"  return %x{len(WIDTHS) - 1} : tensor<?x{WIDTHS[-1]}xf32>", "}"]
-    path.write_text("\n".join(lines))
-    return path
-
 
 def run(model: Path, shapes: Mapping[int, tuple[int, ...]], **options: object) -> CheckResult:
     return check(model, shapes={"": shapes}, serenity=SerenityOptions(**options))  # type: ignore[arg-type]
-
-
-def align(value: int) -> int:
-    return -(-value // 64) * 64
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100])
@@ -79,7 +50,9 @@ def test_report_has_the_formula(tmp_path: Path) -> None:
     formula, stock = function["bytes_formula"], function["stock_bytes_formula"]
     # 512 and 300 floats per row; the latter are no multiple of 64 bytes.
     assert formula["text"] == "2048*d0 + align(1200*d0, 64)"
-    assert formula["symbols"] == [{"name": "d0", "dimension": "arg0:axis0", "hint": 10}]
+    assert formula["symbols"] == [
+        {"name": "d0", "dimension": "arg0:axis0", "hint": 10, "bound": None}
+    ]
     assert formula["hint_bytes"] == 20480 + align(12000)
     assert evaluate(formula["text"], {"d0": 10}) == formula["hint_bytes"]
     assert stock["symbols"] == formula["symbols"]
@@ -146,3 +119,15 @@ def test_explain_prints_the_formula(tmp_path: Path) -> None:
     assert "d0 is arg0:axis0; below, where it is 64:" in printed
     # (512 + 300) floats in 64 rows.
     assert "207,872 bytes; stock: " in printed
+    assert "no upper bound: arg0:axis0 has no bound" in printed
+
+
+def test_call_beyond_the_bound_takes_what_the_formula_gives(tmp_path: Path) -> None:
+    model = perceptron(tmp_path / "perceptron.mlir")
+    command = ["check", str(model), "--shape", f"0=12x{WIDTHS[0]}", "--serenity-dim-bound=10"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    # 10 rows of 512 and 300 floats.
+    bytes_at_bound = 4 * 10 * 512 + align(4 * 10 * 300)
+    assert f"at most {bytes_at_bound:,} bytes where arg0:axis0 <= 10" in result.output
+    assert "this call is larger than a bound: arg0:axis0 is 12, its bound 10" in result.output

@@ -100,25 +100,26 @@ func.func @main(%x: tensor<?x8xf32>, %y: tensor<4x8xf32>, %z: tensor<?xf32>)
 
 
 @pytest.mark.parametrize("phase", ["flow", "stream"])
-def test_hints_for_dimensions_that_no_size_depends_on(
-    compilers: Compilers, tmp_path: Path, phase: str
+@pytest.mark.parametrize("kind", ["hint", "bound"])
+def test_hints_and_bounds_for_dimensions_that_no_size_depends_on(
+    compilers: Compilers, tmp_path: Path, phase: str, kind: str
 ) -> None:
     source = tmp_path / "model.mlir"
     source.write_text(ONE_DYNAMIC_AXIS)
     report = tmp_path / "report.json"
     names = [f"arg{name}" for name in ("0:axis0", "0:axis1", "1:axis0", "2:axis0", "9:axis0")]
-    hints = [f"--serenity-dim-hint={name}=7" for name in names]
+    hints = [f"--serenity-dim-{kind}={name}=7" for name in names]
     command = [source, *TARGET, f"--compile-to={phase}", "-o", "/dev/null"]
     run = compilers.ours(*command, *hints, f"--serenity-report={report}")
     assert run.code == 0, run.err
     warnings = [
-        f"--serenity-dim-hint={name}=7 has no effect: no size in the module depends on {name}; "
+        f"--serenity-dim-{kind}={name}=7 has no effect: no size in the module depends on {name}; "
         "sizes depend on arg0:axis0"
         for name in names[1:]
     ]
-    shown = [line for line in run.err.splitlines() if "dim-hint" in line]
+    shown = [line for line in run.err.splitlines() if f"dim-{kind}" in line]
     assert [line.split("warning: ")[1] for line in shown] == warnings
-    assert [text for text in load_report(report).remarks if "dim-hint" in text] == warnings
+    assert [text for text in load_report(report).remarks if f"dim-{kind}" in text] == warnings
     assert "no effect" not in compilers.ours(*command, hints[0]).err
 
 

@@ -21,6 +21,7 @@ from serenity_mlir.cli import _many
 from serenity_mlir.cli._model import FixDimOption, parse_fixed
 from serenity_mlir.cli._terminal import working
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.reports.formulas import describe_bound, describe_symbol
 
 if TYPE_CHECKING:
     from serenity_mlir.measuring.checking import CheckResult, FunctionCheck
@@ -386,6 +387,18 @@ def _print(result: CheckResult, model: str) -> None:
             numbers = ", ".join(map(str, check.prediction.overwritten_inputs))
             stock = ", ".join(map(str, check.prediction.stock_overwritten_inputs)) or "none"
             console.print(f"  overwritten inputs: {numbers} (stock: {stock})", **plain)
+        if check.formula is not None:
+            stock = f"; stock: {check.stock_formula.text}" if check.stock_formula else ""
+            console.print(f"  transient peak: {check.formula.text}{stock}", **plain)
+            for symbol in check.formula.symbols:
+                console.print(f"    {symbol.name} is {describe_symbol(symbol)}", **plain)
+            console.print(f"    {describe_bound(check.formula, check.stock_formula)}", **plain)
+        for exceeded in check.exceeded:
+            console.print(
+                f"  this call is larger than a bound: {exceeded}; the formula holds, "
+                "the upper bound does not",
+                **plain,
+            )
         if check.retained_bytes:
             console.print(
                 f"  kept by the runtime after every call, also of the stock module: "

@@ -14,7 +14,7 @@ import typer
 
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.reports.explaining import Explanation, LiveBuffer, Peak, explain
-from serenity_mlir.reports.formulas import BytesFormula
+from serenity_mlir.reports.formulas import BytesFormula, describe_bound, describe_symbol
 from serenity_mlir.reports.reporting import ReportError, load_report
 
 app = typer.Typer(
@@ -65,14 +65,15 @@ def _print_peak(peak: Peak) -> None:
 
 
 def _print_formula(name: str, formula: BytesFormula, stock: BytesFormula | None) -> None:
-    """Print bytes that depend on dimensions, and their values at the hints."""
+    """Print bytes that depend on dimensions, their values at the hints and at the bounds."""
     behind = f"; stock: {stock.text}" if stock else ""
     typer.echo(f"{name}: {formula.text} bytes of transient memory{behind}.")
     for symbol in formula.symbols:
-        stands = symbol.dimension or "a size that is computed during the call"
+        stands = describe_symbol(symbol)
         typer.echo(f"  {symbol.name} is {stands}; below, where it is {symbol.hint}:")
     at_hint = f"; stock: {stock.hint_bytes:,}" if stock else ""
     typer.echo(f"  {formula.hint_bytes:,} bytes{at_hint}.")
+    typer.echo(f"  {describe_bound(formula, stock)}.")
 
 
 def _print(explanation: Explanation) -> None:

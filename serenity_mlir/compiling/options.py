@@ -39,9 +39,13 @@ class SerenityOptions:
         takes at most 10 seconds of it; 0: heuristics only (60).
       state_limit: ``--serenity-state-limit=N``. Limit of each search in states, which does not
         depend on the machine; 0: no limit (0).
-      dim_hint: ``--serenity-dim-hint=argI:axisJ=N``. Extent at which layouts of dynamically sized
-        buffers are compared, for dimension J of argument I; they are right and no larger than
-        IREE's for every extent. Without it: 64, within the limits of util.assume.int (none).
+      dim_hint: ``--serenity-dim-hint=[argI:axisJ=]N``. Extent at which layouts of dynamically sized
+        buffers are compared, for dimension J of argument I, or all others; they are right and no
+        larger than IREE's for every extent. Without it: the bound, else 64, within the limits of
+        util.assume.int (none).
+      dim_bound: ``--serenity-dim-bound=[argI:axisJ=]N``. Largest extent of dimension J of argument
+        I, or of all others, that a memory budget is checked at. A call with a larger one is right,
+        and takes what the report's formula gives (none).
       memory_budget: ``--serenity-memory-budget=BYTES``. Largest transient memory of a function, as
         262144, 256KB (1000) or 256KiB (1024); no more is changed than is needed to fit (none).
       budget_policy: ``--serenity-budget-policy=error|warn``. Report a missed budget as an error,
@@ -64,6 +68,7 @@ class SerenityOptions:
     time_limit: float | None = None
     state_limit: int | None = None
     dim_hint: Sequence[str] = ()
+    dim_bound: Sequence[str] = ()
     memory_budget: int | str | None = None
     budget_policy: str | None = None
     report: str | os.PathLike[str] | None = None

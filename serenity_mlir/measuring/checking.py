@@ -37,6 +37,7 @@ from serenity_mlir.measuring.predictions import (
     Prediction,
     find_disagreements,
     find_unpredicted,
+    read_formulas,
     read_prediction,
     runtime_retained_bytes,
 )
@@ -46,6 +47,7 @@ from serenity_mlir.measuring.tolerance import (
     output_problems,
     perturb,
 )
+from serenity_mlir.reports.formulas import BytesFormula
 from serenity_mlir.reports.reporting import Report, parse_report
 
 _log = logging.getLogger(__name__)
@@ -65,7 +67,8 @@ class FunctionCheck:
 
     `unpredicted` are the classes of memory of which the report says nothing, and `reason` why.
     `latencies` are those of stock and serenity by setting (`latency.SETTINGS`), where timing was
-    asked for.
+    asked for. `formula` and `stock_formula` are the transient peaks where they depend on
+    dimensions, `exceeded` the dimensions that are larger in this call than their bounds.
     """
 
     function: str
@@ -78,6 +81,9 @@ class FunctionCheck:
     unpredicted: tuple[str, ...] = ()
     reason: str = ""
     latencies: Mapping[str, tuple[Latency, Latency]] | None = None
+    formula: BytesFormula | None = None
+    stock_formula: BytesFormula | None = None
+    exceeded: tuple[str, ...] = ()
 
     @property
     def retained_bytes(self) -> int:
@@ -143,6 +149,9 @@ class CheckResult:
                     "tolerance": function.difference.tolerance,
                     "tolerance_source": function.difference.source,
                     "unpredicted": list(function.unpredicted),
+                    "bytes_formula": _formula_dict(function.formula),
+                    "stock_bytes_formula": _formula_dict(function.stock_formula),
+                    "exceeded_bounds": list(function.exceeded),
                     "milliseconds": _latencies_dict(function.latencies),
                     "disagreements": list(function.disagreements),
                 }
@@ -171,6 +180,10 @@ def _measurement_dict(measurement: Measurement) -> dict[str, int]:
         "peak_bytes": measurement.call.peak_bytes,
         "device_bytes_peak": measurement.peak_bytes,
     }
+
+
+def _formula_dict(formula: BytesFormula | None) -> dict[str, Any] | None:
+    return None if formula is None else dataclasses.asdict(formula)
 
 
 def _latencies_dict(
@@ -321,7 +334,9 @@ def _check_function(
     stock, ours = (
         measure(module, inputs, signature.name, driver, calls=CALLS) for module in modules
     )
-    prediction = read_prediction(report, signature.name, _extents(inputs, model))
+    extents = _extents(inputs, model)
+    prediction = read_prediction(report, signature.name, extents)
+    formula, stock_formula = read_formulas(report, signature.name)
     rewritten = prediction is not None and prediction.rewritten
     difference = compare_outputs(_flatten(stock), _flatten(ours))
     if rewritten and not (difference.bitwise or difference.problem):
@@ -352,6 +367,12 @@ def _check_function(
         unpredicted=tuple(unpredicted),
         reason=_reason_unpredicted(signature, model) if unpredicted else "",
         latencies=latencies,
+        formula=formula,
+        stock_formula=stock_formula,
+        exceeded=tuple(
+            f"{symbol.dimension} is {extents[symbol.dimension or '']:,}, its bound {symbol.bound:,}"
+            for symbol in (formula.exceeded(extents) if formula else ())
+        ),
     )
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from serenity_mlir.measuring.measurement import CallMemory, Measurement
 from serenity_mlir.reports.candidates import chosen_candidate
+from serenity_mlir.reports.formulas import BytesFormula
 from serenity_mlir.reports.reporting import FunctionReport, Report
 
 __all__ = [
     "Prediction",
     "find_disagreements",
     "find_unpredicted",
+    "read_formulas",
     "read_prediction",
     "runtime_retained_bytes",
 ]
@@ -122,6 +124,18 @@ def read_prediction(
         overwritten_inputs=found.overwritten_inputs,
         stock_overwritten_inputs=found.stock_overwritten_inputs,
     )
+
+
+def read_formulas(report: Report, function: str) -> tuple[BytesFormula | None, BytesFormula | None]:
+    """Return the formulas of an entry point's transient peak: serenity's and stock's.
+
+    Both are None where the peak does not depend on dimensions.
+    """
+    try:
+        found = report.function(function)
+    except KeyError:
+        return None, None
+    return found.bytes_formula, found.stock_bytes_formula
 
 
 def _may_round(found: FunctionReport, report: Report) -> bool:

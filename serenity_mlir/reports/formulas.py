@@ -9,7 +9,7 @@ import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["BytesFormula", "FormulaSymbol", "evaluate"]
+__all__ = ["BytesFormula", "FormulaSymbol", "describe_bound", "describe_symbol", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,14 @@ class FormulaSymbol:
       dimension: The dimension of an argument that it is, ``argI:axisJ`` or the model's name for
         it; None if it is computed during the call.
       hint: The extent at which layouts were compared.
+      bound: Its largest value, as ``util.assume.int`` and ``--serenity-dim-bound`` promise; None
+        if they do not tell.
     """
 
     name: str
     dimension: str | None
     hint: int
+    bound: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,16 @@ class BytesFormula:
         ``align(a, unit)``, the next multiple of ``unit``.
       symbols: The symbols in it.
       hint_bytes: Its value where every symbol is as its hint.
+      bound_bytes: No more where every symbol is within its bound; None where no such number is
+        known. Beyond the bounds the formula still holds.
+      unbounded_because: Why it is not known; None where it is.
     """
 
     text: str
     symbols: tuple[FormulaSymbol, ...]
     hint_bytes: int
+    bound_bytes: int | None = None
+    unbounded_because: str | None = None
 
     def bytes(self, extents: Mapping[str, int]) -> int | None:
         """Return the bytes at the given extents of dimensions; None if one of them is missing.
@@ -55,6 +63,36 @@ class BytesFormula:
                 return None
             values[symbol.name] = extents[symbol.dimension]
         return evaluate(self.text, values)
+
+    def exceeded(self, extents: Mapping[str, int]) -> tuple[FormulaSymbol, ...]:
+        """Return the symbols that are larger than their bounds at the given extents."""
+        return tuple(
+            symbol
+            for symbol in self.symbols
+            if symbol.bound is not None and extents.get(symbol.dimension or "", 0) > symbol.bound
+        )
+
+
+def describe_symbol(symbol: FormulaSymbol) -> str:
+    """Return the words for what a symbol stands for."""
+    return symbol.dimension or "a size that is computed during the call"
+
+
+def describe_bound(formula: BytesFormula, stock: BytesFormula | None = None) -> str:
+    """Return a sentence on the value at the bounds of the dimensions, or why there is none."""
+    if formula.bound_bytes is None:
+        reason = formula.unbounded_because or "no bound is known"
+        return f"no upper bound: {reason} (--serenity-dim-bound=N gives it one)"
+    where = " and ".join(
+        f"{symbol.dimension or symbol.name} <= {symbol.bound}"
+        for symbol in formula.symbols
+        if symbol.bound is not None
+    )
+    behind = f"; stock: {stock.bound_bytes:,}" if stock and stock.bound_bytes is not None else ""
+    return (
+        f"at most {formula.bound_bytes:,} bytes where {where}{behind}; a larger call takes what "
+        "the formula gives"
+    )
 
 
 def _align(value: int, unit: int) -> int:

@@ -708,6 +708,7 @@ def _symbol(value: Any, place: str) -> FormulaSymbol:
         name=item.text("name"),
         dimension=item.optional_text("dimension"),
         hint=item.count("hint"),
+        bound=item.optional_count("bound"),
     )
 
 
@@ -717,6 +718,8 @@ def _formula(value: Any, place: str) -> BytesFormula:
         text=item.text("text"),
         symbols=item.items("symbols", _symbol),
         hint_bytes=item.count("hint_bytes"),
+        bound_bytes=item.optional_count("bound_bytes"),
+        unbounded_because=item.optional_text("unbounded_because"),
     )
 
 

@@ -8,6 +8,7 @@
 // else is; at the hint the height is that of the best packing.
 
 #include "serenity/Core/Packing/SymbolicOffsets.h"
+#include "serenity/Core/Packing/SizeBounds.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -113,6 +114,15 @@ bool test(uint64_t seed, Coverage &coverage) {
     coverage.defined += definition.unit == 1;
   }
 
+  // The extents tried below are less than 1,000.
+  std::vector<SizeBounds::Symbol> largest(size_t(symbols), {"d", 1000});
+  SizeBound most =
+      SizeBounds(largest, packer.definitions()).of(packing->height);
+  std::vector<int64_t> corner(size_t(symbols), 1000);
+  if (most.bytes != valueOf(packing->height, allValues(packer, corner))) {
+    return fail(seed, "the bound is not the height at the bounds");
+  }
+
   for (int trial = 0; trial < 20; ++trial) {
     std::vector<int64_t> extents = hints;
     for (int64_t &extent : extents) {
@@ -144,6 +154,9 @@ bool test(uint64_t seed, Coverage &coverage) {
     }
     if (height != valueOf(packing->height, values)) {
       return fail(seed, "the height is not that of the slices");
+    }
+    if (height > *most.bytes) {
+      return fail(seed, "the height exceeds that at the bounds");
     }
     if (bounded && height > bound.at(values).value()) {
       return fail(seed, "the height exceeds its bound");
@@ -182,13 +195,42 @@ bool testText() {
   return true;
 }
 
+/// Bounds that do not exist are refused with a reason.
+bool testRefusedBounds() {
+  SizePolynomial batch = SizePolynomial::symbol(0);
+  auto reasonOf = [&](std::optional<int64_t> bound, int64_t factor,
+                      int64_t constant) {
+    SizePolynomial bytes = *batch.times(SizePolynomial::constant(factor))
+                                ->plus(SizePolynomial::constant(constant));
+    SizeBound found = SizeBounds({{"N", bound}}, {{{bytes}, unit}})
+                          .of(SizeMaximum{SizePolynomial::symbol(1)});
+    return found.bytes ? std::to_string(*found.bytes) : found.reason;
+  };
+  const int64_t huge = int64_t(1) << 60;
+  const std::pair<std::string, std::string> expected[] = {
+      {reasonOf(10, 4, 0), "64"},
+      // A constant that is taken away changes nothing: 4 * 50 - 8 = 192.
+      {reasonOf(50, 4, -8), "192"},
+      {reasonOf(std::nullopt, 4, 0), "N has no bound"},
+      {reasonOf(10, -4, 400), "it falls where N grows"},
+      {reasonOf(huge, 64, 0), "it exceeds 64 bits at the bounds"},
+      {reasonOf(huge, 7, huge - 1), "it exceeds 64 bits at the bounds"}};
+  for (const auto &[found, wanted] : expected) {
+    if (found != wanted) {
+      std::printf("the bound is %s, not %s\n", found.c_str(), wanted.c_str());
+      return false;
+    }
+  }
+  return true;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
   const int64_t count = argc > 1 ? std::atoll(argv[1]) : 2000;
   const uint64_t first =
       argc > 2 ? std::strtoull(argv[2], nullptr, 10) : uint64_t(1);
-  if (!testText()) {
+  if (!testText() || !testRefusedBounds()) {
     return 1;
   }
   Coverage coverage;

@@ -4,11 +4,11 @@
 
 #include "serenity/Analysis/SizeReader.h"
 
+#include "serenity/Analysis/SizeInterval.h"
 #include "serenity/IREE/CmpIPredicate.h"
 #include "serenity/IREE/Ir.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 
 namespace serenity {
@@ -17,40 +17,6 @@ namespace {
 
 /// Chains of arithmetic are followed so far.
 constexpr int maxDepth = 64;
-
-/// What `util.assume.int` promises about a value.
-struct Assumption {
-  int64_t least = 0;
-  int64_t most = std::numeric_limits<int64_t>::max();
-  int64_t divisor = 1;
-};
-
-Assumption readAssumption(MlirOperation op, intptr_t result) {
-  Assumption found;
-  MlirAttribute all = ir::attr(op, "assumptions");
-  if (ir::isNull(all) || !mlirAttributeIsAArray(all) ||
-      result >= mlirArrayAttrGetNumElements(all)) {
-    return found;
-  }
-  MlirAttribute own = mlirArrayAttrGetElement(all, result);
-  // Several assumptions hold for different callers: no one of them for all.
-  if (!mlirAttributeIsAArray(own) || mlirArrayAttrGetNumElements(own) != 1) {
-    return found;
-  }
-  std::string text = ir::toString(mlirArrayAttrGetElement(own, 0));
-  auto field = [&](const char *name, int64_t &value) {
-    size_t at = text.find(name);
-    if (at != std::string::npos) {
-      value = std::strtoll(text.c_str() + at + std::string(name).size(),
-                           nullptr, 10);
-    }
-  };
-  field("umin = ", found.least);
-  field("umax = ", found.most);
-  field("udiv = ", found.divisor);
-  found.divisor = std::max<int64_t>(found.divisor, 1);
-  return found;
-}
 
 /// The result of an `arith.cmpi` on numbers that are not negative.
 bool compare(ir::CmpIPredicate predicate, int64_t left, int64_t right) {
@@ -76,19 +42,6 @@ bool compare(ir::CmpIPredicate predicate, int64_t left, int64_t right) {
 }
 
 } // namespace
-
-std::string dimensionOf(MlirOperation op) {
-  if (!ir::isa(op, "hal.buffer_view.dim")) {
-    return "";
-  }
-  MlirValue view = ir::operand(op, 0);
-  std::optional<int64_t> axis = ir::intAttr(op, "index");
-  if (!axis || !mlirValueIsABlockArgument(view)) {
-    return "";
-  }
-  return "arg" + std::to_string(mlirBlockArgumentGetArgNumber(view)) + ":axis" +
-         std::to_string(*axis);
-}
 
 std::optional<int64_t> SizeReader::atHint(MlirValue value) {
   std::optional<SizePolynomial> size = read(value);
@@ -168,9 +121,13 @@ int64_t SizeReader::hintFor(MlirValue value, int depth) {
                : bytes;
   }
   std::string dimension = dimensionOf(op);
-  auto given = options.dimHints.extents.find(dimension);
-  return given != options.dimHints.extents.end() ? given->second
-                                                 : options.defaultExtent;
+  if (dimension.empty()) {
+    return options.defaultExtent;
+  }
+  std::optional<int64_t> bound = options.dimBounds.of(dimension);
+  int64_t hint = options.dimHints.of(dimension).value_or(
+      bound.value_or(options.defaultExtent));
+  return std::min(hint, bound.value_or(hint));
 }
 
 SizePolynomial SizeReader::symbolFor(MlirValue value) {
@@ -189,6 +146,7 @@ SizePolynomial SizeReader::symbolFor(MlirValue value) {
   }
   symbol.dimension = ir::isNull(op) ? "" : dimensionOf(op);
   symbol.hint = std::max<int64_t>(hintFor(value, 0), 0);
+  symbol.bound = readInterval(value, options).most;
   // The same dimension may be asked for twice.
   if (!symbol.dimension.empty()) {
     for (size_t i = 0; i < found.size(); ++i) {

@@ -26,10 +26,10 @@ struct SizeSymbol {
   std::string dimension;
   /// At what extent decisions are made that need a number.
   int64_t hint = 0;
+  /// No call has a larger value, as far as `util.assume.int` and
+  /// `--serenity-dim-bound` promise; nothing if they do not tell.
+  std::optional<int64_t> bound;
 };
-
-/// `argI:axisJ` if `op` reads the extent of an argument, else empty.
-std::string dimensionOf(MlirOperation op);
 
 /// Sums, products and constants become polynomials; any other operation makes
 /// a symbol.

@@ -403,10 +403,13 @@ void writeFormula(Writer &json, std::string_view key,
     json.field("name", symbol.name);
     json.fieldOrNull("dimension", symbol.dimension);
     json.field("hint", symbol.hint);
+    json.field("bound", symbol.bound);
     json.close('}');
   }
   json.close(']');
   json.field("hint_bytes", formula->bytesAtHint);
+  json.field("bound_bytes", formula->bytesAtBound);
+  json.fieldOrNull("unbounded_because", formula->unbounded);
   json.close('}');
 }
 

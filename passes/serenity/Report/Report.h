@@ -69,6 +69,8 @@ struct BytesFormula {
     /// `argI:axisJ`; empty: computed during the call.
     std::string dimension;
     int64_t hint = 0;
+    /// Its largest value; empty: not known.
+    std::optional<int64_t> bound;
   };
   std::vector<Symbol> symbols;
   /// Sums and products of symbols and numbers, `max(a, b)`, `min(a, b)` and
@@ -76,6 +78,10 @@ struct BytesFormula {
   std::string text;
   /// Where every symbol is as its hint.
   int64_t bytesAtHint = 0;
+  /// No more where every symbol is within its bound; empty: no such number is
+  /// known, because `unbounded`.
+  std::optional<int64_t> bytesAtBound;
+  std::string unbounded;
 };
 
 struct RegionReport {

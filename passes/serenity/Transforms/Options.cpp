@@ -176,22 +176,23 @@ template <> struct Kind<std::vector<std::string>> : Unlisted {
 template <> struct Kind<Extents> : Unlisted {
   static constexpr const char *kName = "extents";
   static std::string expected() {
-    return "argI:axisJ=N, an extent of dimension J of argument I";
+    return "argI:axisJ=N, an extent of dimension J of argument I, or N, that "
+           "of all others; importers know a model's own names as well";
   }
   static bool parse(const std::string &text, Extents &value) {
-    size_t colon = text.find(":axis");
-    size_t equals = text.find('=');
-    int64_t number = 0;
+    size_t equals = text.rfind('=');
     int64_t extent = 0;
-    if (text.rfind("arg", 0) != 0 || colon == std::string::npos ||
-        equals == std::string::npos || equals < colon ||
-        !parseCount(text.substr(3, colon - 3), number) ||
-        !parseCount(text.substr(colon + 5, equals - colon - 5), number) ||
-        !parseCount(text.substr(equals + 1), extent)) {
+    if (!parseCount(text.substr(equals + 1), extent)) { // npos + 1 is 0
       return false;
     }
-    value.extents[text.substr(0, equals)] = extent;
-    return true;
+    if (equals == std::string::npos) {
+      value.others = extent;
+      return true;
+    }
+    if (equals > 0) {
+      value.extents[text.substr(0, equals)] = extent;
+    }
+    return equals > 0;
   }
   static std::string print(const Extents &value) {
     return value.extents.empty()

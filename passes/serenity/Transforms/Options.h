@@ -34,6 +34,14 @@ struct Share {
 /// Extents of dimensions that are known only at run time, by name.
 struct Extents {
   std::map<std::string, int64_t> extents;
+  /// Of all dimensions that are not named.
+  std::optional<int64_t> others;
+
+  bool empty() const { return extents.empty() && !others; }
+  std::optional<int64_t> of(const std::string &dimension) const {
+    auto found = extents.find(dimension);
+    return found != extents.end() ? std::optional(found->second) : others;
+  }
 };
 
 /// Options of the passes; declared in Options.def.

@@ -4,6 +4,7 @@
 
 #include "serenity/Transforms/PackDynamic.h"
 
+#include "serenity/Core/Packing/SizeBounds.h"
 #include "serenity/IREE/Ir.h"
 
 #include <algorithm>
@@ -192,12 +193,34 @@ std::vector<MlirValue> writeDynamicLayout(MlirOperation op,
   return values;
 }
 
+/// Both layouts bound the slab where the smaller one is taken.
+static void boundFormula(const DynamicLayout &layout, BytesFormula &formula) {
+  std::vector<SizeBounds::Symbol> symbols;
+  for (const SizeSymbol &symbol : layout.symbols) {
+    symbols.push_back({symbol.dimension.empty()
+                           ? "a size that is computed during the call"
+                           : symbol.dimension,
+                       symbol.bound});
+  }
+  SizeBounds bounds(symbols, layout.definitions);
+  SizeBound found = bounds.of(SizeMaximum{layout.stockBytes});
+  if (layout.own) {
+    SizeBound own = bounds.of(layout.own->height);
+    if (!found.bytes || (own.bytes && *own.bytes < *found.bytes)) {
+      found = own;
+    }
+  }
+  formula.bytesAtBound = found.bytes;
+  formula.unbounded = found.reason;
+}
+
 BytesFormula formulaOf(const DynamicLayout &layout) {
   BytesFormula formula;
   std::vector<std::string> names;
   for (const SizeSymbol &symbol : layout.symbols) {
     names.push_back("d" + std::to_string(names.size()));
-    formula.symbols.push_back({names.back(), symbol.dimension, symbol.hint});
+    formula.symbols.push_back(
+        {names.back(), symbol.dimension, symbol.hint, symbol.bound});
   }
   for (const SizeDefinition &definition : layout.definitions) {
     std::string of = toString(definition.of, names);
@@ -212,6 +235,7 @@ BytesFormula formulaOf(const DynamicLayout &layout) {
                  : layout.neverLarger ? own
                                       : "min(" + own + ", " + stock + ")";
   formula.bytesAtHint = layout.bytesAtHint();
+  boundFormula(layout, formula);
   return formula;
 }
 

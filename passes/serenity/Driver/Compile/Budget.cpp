@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/Budget.h"
 
+#include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/IREE/Ir.h"
 
 #include <algorithm>
@@ -73,11 +74,11 @@ std::vector<int64_t> leastShrinking(const RegionReport &region,
 }
 
 /// What stands in the way, where one slab does.
-FunctionBudget explainMiss(const FunctionReport &function,
+FunctionBudget explainMiss(const FunctionReport &function, int64_t neededBytes,
                            int64_t budgetBytes) {
   FunctionBudget miss;
   miss.met = false;
-  miss.overBytes = *function.transientPeakBytes - budgetBytes;
+  miss.overBytes = neededBytes - budgetBytes;
   const RegionReport *largest = nullptr;
   for (size_t i = 0; i < function.regions.size(); ++i) {
     const RegionReport &region = function.regions[i];
@@ -245,7 +246,7 @@ std::string sayShrinking(const FunctionBudget &miss, const RegionReport &region,
 
 BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
                            const Options &options, StreamPhase &stream)
-    : budgetBytes(budgetBytes), options(options), stream(stream) {
+    : budgetBytes(budgetBytes), options(atBounds(options)), stream(stream) {
   peaks[size_t(Variant::Stock)] = measure(stock, PackAlgorithm::Iree);
   peaks[size_t(Variant::Offsets)] = measure(stock, options.offsets);
   for (const auto &item : peaks[size_t(Variant::Stock)]) {
@@ -454,6 +455,14 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
       ir::emitWarning(location, message);
     }
   };
+  auto remarkOnRegion = [&](const FunctionReport &function) {
+    if (function.budget->region) {
+      const RegionReport &region =
+          function.regions[size_t(*function.budget->region)];
+      ir::emitRemark(location, sayPeak(*function.budget, region));
+      ir::emitRemark(location, sayShrinking(*function.budget, region, bytes));
+    }
+  };
   for (FunctionReport &function : report.functions) {
     if (function.initializer) {
       continue;
@@ -465,14 +474,27 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
       }
     }
     if (!function.transientPeakBytes) {
-      unknown = true;
-      function.budget = FunctionBudget();
-      complain("cannot check the memory budget of '" + function.exportedAs +
-               "': dynamically sized allocation; give its tensors static "
-               "shapes" +
-               (flags.budgetIsError()
-                    ? ", or go on with --serenity-budget-policy=warn"
-                    : ""));
+      const std::optional<BytesFormula> &formula = function.bytesFormula;
+      std::string message;
+      function.budget = checkBudgetAtBound(function, bytes, message);
+      missed |= function.budget->met == false;
+      unknown |= !function.budget->met;
+      if (function.budget->met == true) {
+        ir::emitRemark(location, message + ", used: " +
+                                     joined(function.used,
+                                            "nothing, as the stock compiler"));
+      } else {
+        complain(message + (!function.budget->met && flags.budgetIsError()
+                                ? ", or go on with --serenity-budget-policy="
+                                  "warn"
+                                : ""));
+      }
+      // The numbers of its regions are those at the hints.
+      if (function.budget->met == false &&
+          formula->bytesAtBound == formula->bytesAtHint) {
+        function.budget = explainMiss(function, formula->bytesAtHint, bytes);
+        remarkOnRegion(function);
+      }
       continue;
     }
     if (*function.transientPeakBytes <= bytes) {
@@ -490,17 +512,13 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
       continue;
     }
     missed = true;
-    function.budget = explainMiss(function, bytes);
+    function.budget =
+        explainMiss(function, *function.transientPeakBytes, bytes);
     complain(sayMissed(function, bytes));
     if (hasValuesBetweenRegions(function)) {
       ir::emitRemark(location, sayAllocations(function));
     }
-    if (function.budget->region) {
-      const RegionReport &region =
-          function.regions[size_t(*function.budget->region)];
-      ir::emitRemark(location, sayPeak(*function.budget, region));
-      ir::emitRemark(location, sayShrinking(*function.budget, region, bytes));
-    }
+    remarkOnRegion(function);
   }
   // In the order of the ladder, whichever function came first.
   std::sort(budget.used.begin(), budget.used.end(),

@@ -58,7 +58,7 @@ private:
   Configuration trimRewrites(CandidateSearch &search, Configuration config);
 
   int64_t budgetBytes;
-  const Options &options;
+  Options options; // sizes at their bounds
   StreamPhase &stream;
   /// Per variant of the stock candidate, in the order of the enumeration; that
   /// of the reordered function is empty until it was looked at.

@@ -4,14 +4,16 @@
 
 #include "serenity/Driver/Compile/DynamicSizes.h"
 
-#include "serenity/Analysis/SizeReader.h"
+#include "serenity/Analysis/SizeInterval.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/PackModel.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace serenity {
 
@@ -67,6 +69,59 @@ std::string exportedName(MlirOperation function) {
 
 } // namespace
 
+Options atBounds(const Options &options) {
+  Options there = options;
+  if (options.dimBounds.others) {
+    there.dimHints = {};
+  }
+  for (const auto &[dimension, bound] : options.dimBounds.extents) {
+    there.dimHints.extents[dimension] = bound;
+  }
+  return there;
+}
+
+FunctionBudget checkBudgetAtBound(const FunctionReport &function,
+                                  int64_t budgetBytes, std::string &message) {
+  FunctionBudget budget;
+  const std::string name = "'" + function.exportedAs + "'";
+  const std::string cannot = "cannot check the memory budget of " + name + ": ";
+  if (!function.bytesFormula) {
+    message = cannot + "dynamically sized allocation; give its tensors static "
+                       "shapes";
+    return budget;
+  }
+  const BytesFormula &formula = *function.bytesFormula;
+  if (!formula.bytesAtBound) {
+    message = cannot + "its transient memory of " + formula.text +
+              " bytes is not bounded: " + formula.unbounded +
+              "; give every dynamic dimension a bound with "
+              "--serenity-dim-bound=N, or an extent with --fix-dim";
+    return budget;
+  }
+  std::string where;
+  for (const BytesFormula::Symbol &symbol : formula.symbols) {
+    if (symbol.bound) {
+      where += (where.empty() ? " where " : ", ") +
+               (symbol.dimension.empty() ? symbol.name + ", computed,"
+                                         : symbol.dimension) +
+               " <= " + std::to_string(*symbol.bound);
+    }
+  }
+  int64_t bytes = *formula.bytesAtBound;
+  budget.met = bytes <= budgetBytes;
+  budget.overBytes = std::max<int64_t>(bytes - budgetBytes, 0);
+  message = name +
+            (*budget.met ? " is within its memory budget"
+                         : " exceeds its memory budget by " +
+                               std::to_string(budget.overBytes) +
+                               (budget.overBytes == 1 ? " byte" : " bytes") +
+                               " at the bound") +
+            " (" + std::to_string(bytes) + (*budget.met ? " <= " : " > ") +
+            std::to_string(budgetBytes) + where + "; formula: " + formula.text +
+            ")";
+  return budget;
+}
+
 std::set<std::string> findLargerElsewhere(MlirOperation stock,
                                           MlirOperation own,
                                           const Options &options) {
@@ -81,18 +136,27 @@ std::set<std::string> findLargerElsewhere(MlirOperation stock,
   if (!dynamic) {
     return larger;
   }
+  std::vector<std::pair<std::string, Options>> places;
   for (int64_t extent : {smallExtent, largeExtent}) {
     Options there = options;
-    there.dimHints.extents.clear();
+    there.dimHints = {{}, extent};
+    there.dimBounds = {};
     there.defaultExtent = extent;
+    places.emplace_back(
+        "where every dynamic dimension is " + std::to_string(extent), there);
+  }
+  if (!options.dimBounds.empty()) {
+    places.emplace_back("where every dynamic dimension is at its bound",
+                        atBounds(options));
+  }
+  for (const auto &[place, there] : places) {
     Peaks theirs = transientPeaks(stock, there, PackAlgorithm::Iree, nullptr);
     Peaks ours = transientPeaks(own, there, options.offsets, nullptr);
     for (const auto &[name, bytes] : theirs) {
       std::optional<int64_t> needed = ours[name];
       if (bytes && needed && *needed > *bytes && larger.insert(name).second) {
         ir::emitRemark(mlirOperationGetLocation(stock),
-                       "'" + name + "' keeps the stock order: where every " +
-                           "dynamic dimension is " + std::to_string(extent) +
+                       "'" + name + "' keeps the stock order: " + place +
                            ", the order found at the hints needs " +
                            std::to_string(*needed) + " bytes, more than " +
                            std::to_string(*bytes) +
@@ -136,11 +200,10 @@ void remarkOnDynamicSizes(MlirOperation module) {
   }
 }
 
-void warnOfIdleHints(MlirOperation module, const Options &options,
-                     ModuleReport &report) {
-  if (options.dimHints.extents.empty()) {
-    return;
-  }
+void warnOfIdleExtents(MlirOperation module, const Options &options,
+                       ModuleReport &report) {
+  const std::pair<const char *, const Extents &> given[] = {
+      {"hint", options.dimHints}, {"bound", options.dimBounds}};
   std::set<std::string> read;
   ir::walk(module, [&](MlirOperation op) {
     if (std::string name = dimensionOf(op); !name.empty()) {
@@ -151,17 +214,20 @@ void warnOfIdleHints(MlirOperation module, const Options &options,
   for (const std::string &name : read) {
     known += (known.empty() ? "" : ", ") + name;
   }
-  for (const auto &[name, extent] : options.dimHints.extents) {
-    if (read.count(name)) {
-      continue;
+  for (const auto &[kind, extents] : given) {
+    for (const auto &[name, extent] : extents.extents) {
+      if (read.count(name)) {
+        continue;
+      }
+      std::string text =
+          std::string("--serenity-dim-") + kind + "=" + name + "=" +
+          std::to_string(extent) +
+          " has no effect: no size in the module depends on " + name + "; " +
+          (known.empty() ? "all sizes are static or computed during the call"
+                         : "sizes depend on " + known);
+      ir::emitWarning(mlirOperationGetLocation(module), text);
+      report.remarks.push_back(text);
     }
-    std::string text =
-        "--serenity-dim-hint=" + name + "=" + std::to_string(extent) +
-        " has no effect: no size in the module depends on " + name + "; " +
-        (known.empty() ? "all sizes are static or computed during the call"
-                       : "sizes depend on " + known);
-    ir::emitWarning(mlirOperationGetLocation(module), text);
-    report.remarks.push_back(text);
   }
 }
 

@@ -20,16 +20,26 @@ namespace serenity {
 /// that fixes them.
 void remarkOnDynamicSizes(MlirOperation module);
 
-/// Warns of every `--serenity-dim-hint` for a dimension on which no size of
-/// `module` (at flow) depends, in the report too: of an argument or axis that
-/// no function has, that is static, or that nothing reads.
-void warnOfIdleHints(MlirOperation module, const Options &options,
-                     ModuleReport &report);
+/// Warns of every `--serenity-dim-hint` and `-bound` for a dimension on which
+/// no size of `module` (at flow) depends, in the report too: of an argument or
+/// axis that no function has, that is static, or that nothing reads.
+void warnOfIdleExtents(MlirOperation module, const Options &options,
+                       ModuleReport &report);
+
+/// Options whose hints are the bounds, where there are any.
+Options atBounds(const Options &options);
+
+/// How a function whose transient peak is not static stands to the budget: by
+/// the upper bound of its formula. `message` receives the answer in words. A
+/// call with a larger extent than the bounds may need more.
+FunctionBudget checkBudgetAtBound(const FunctionReport &function,
+                                  int64_t budgetBytes, std::string &message);
 
 /// Functions with slabs of dynamic size that need more in `own`, laid out by
 /// serenity-pack, than in `stock`, laid out by IREE, where all dimensions are
-/// small or all are large. Both are modules of allocations; they were compared
-/// at the hints only. Emits a remark for each on `stock`.
+/// small, all are large or all are at their bounds. Both are modules of
+/// allocations; they were compared at the hints only. Emits a remark for each
+/// on `stock`.
 std::set<std::string> findLargerElsewhere(MlirOperation stock,
                                           MlirOperation own,
                                           const Options &options);

@@ -30,7 +30,7 @@ bool acts(const std::string &flag, Reach reach) {
     return true;
   }
   return flag == "schedule" || flag == "scheduler" || flag == "time-limit" ||
-         flag == "state-limit" || flag == "dim-hint" ||
+         flag == "state-limit" || flag == "dim-hint" || flag == "dim-bound" ||
          flag == "print-ir-after";
 }
 

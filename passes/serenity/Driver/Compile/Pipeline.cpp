@@ -602,7 +602,7 @@ bool Pipeline::run() {
     if (flags.schedule) {
       removeBarriers(state.module); // of a serenity-rewrite before
     }
-    warnOfIdleHints(state.module, options, report);
+    warnOfIdleExtents(state.module, options, report);
   }
   if (to == flowPhase) {
     CrashGuard guard("serenity-schedule");
