@@ -28,7 +28,7 @@ from serenity_mlir.cli import app
 from serenity_mlir.fuzzing import Program, Settings, Totals, generate, run_batch
 from serenity_mlir.fuzzing.emitters import EMITTERS
 from serenity_mlir.fuzzing.execution import compare_execution
-from serenity_mlir.fuzzing.inputs import draw_inputs
+from serenity_mlir.fuzzing.inputs import draw_extents, draw_inputs
 from serenity_mlir.fuzzing.program import Block, Function, Operation, Type, Value
 from serenity_mlir.fuzzing.promises import draw_budget, find_broken_bounds
 from serenity_mlir.fuzzing.reducing import reduce_program
@@ -361,8 +361,18 @@ def test_finds_broken_bounds(transient: int, external: int, stock: int, broken: 
     entry = {"initializer": False, "exported_as": "main", "name": "main$async"}
     entry |= {"external_bytes": 192, "transient_peak_bytes": 128, "peak_is_exact": False}
     entry |= {"stock_transient_peak_bytes": 256, "stock_call_peak_bytes": None}
+    entry |= {"bytes_formula": None, "stock_bytes_formula": None}
     ours = _measured(_call(0), _call(transient, external))
-    found = find_broken_bounds({"functions": [entry]}, "main", _measured(_call(stock)), ours)
+    theirs = _measured(_call(stock))
+    found = find_broken_bounds({"functions": [entry]}, "main", theirs, ours, {})
+    assert [text.partition(":")[0] for text in found] == broken
+    # The same bytes as formulas, at extent 2.
+    symbols = [{"name": "d0", "dimension": "arg0:axis0"}]
+    entry |= {"transient_peak_bytes": None, "stock_transient_peak_bytes": None}
+    entry["bytes_formula"] = {"text": "align(33*d0, 128)", "symbols": symbols}
+    entry["stock_bytes_formula"] = {"text": "128*d0", "symbols": symbols}
+    extents = {"arg0:axis0": 2}
+    found = find_broken_bounds({"functions": [entry]}, "main", theirs, ours, extents)
     assert [text.partition(":")[0] for text in found] == broken
 
 
@@ -592,6 +602,23 @@ def test_inputs_fit_the_types() -> None:
                     if argument.below is not None:
                         assert value.dtype.kind == "i"
                         assert not value.size or 0 <= value.min() <= value.max() < argument.below
+
+
+def test_dynamic_functions_run_at_three_extents() -> None:
+    seen = set()
+    for index in range(40):
+        for function in generate(26, index).entry_points:
+            extents = draw_extents(function, "0")
+            dynamic = any(argument.type.dynamic for argument in function.body.arguments)
+            seen.add(dynamic)
+            assert len(set(extents)) == (3 if dynamic else 1)
+            for extent in extents:
+                values = draw_inputs(function, "integers", "0", extent)
+                for argument, value in zip(function.body.arguments, values, strict=False):
+                    if extent is not None and argument.type.dynamic:
+                        wanted = [extent if size is None else size for size in argument.type.dims]
+                        assert list(value.shape) == wanted
+    assert seen == {False, True}
 
 
 @pytest.mark.parametrize("terminal", [False, True])

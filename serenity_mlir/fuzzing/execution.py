@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from serenity_mlir.fuzzing.inputs import DATA, draw_inputs
+from serenity_mlir.fuzzing.inputs import DATA, draw_extents, draw_inputs, extents_of
 from serenity_mlir.fuzzing.judging import is_stock_wrong, results_of
 from serenity_mlir.fuzzing.program import Function, Program
 from serenity_mlir.fuzzing.promises import draw_budget, find_broken_bounds, find_exceeded_budget
@@ -144,9 +144,12 @@ def compare_execution(
             for kind in DATA:
                 # Reals tell nothing more about a budget.
                 chosen = modules if kind == "integers" else modules[:1]
-                found = _compare_calls(case, stock, chosen, function, kind)
-                if found and found[0].kind == REFUSED:
-                    return found
+                extents = draw_extents(function, key) if kind == "integers" else (None,)
+                found = []
+                for extent in extents:
+                    found += _compare_calls(case, stock, chosen, function, kind, extent)
+                    if found and found[0].kind == REFUSED:
+                        return found
                 problems += found
                 if any(problem.kind == "run" for problem in found):
                     break
@@ -175,12 +178,20 @@ def _compile_within_budget(case: _Case, modules: list[_Built], stock_said: str) 
 
 
 def _compare_calls(
-    case: _Case, stock: Path, modules: Sequence[_Built], function: Function, kind: str
+    case: _Case,
+    stock: Path,
+    modules: Sequence[_Built],
+    function: Function,
+    kind: str,
+    extent: int | None,
 ) -> list[Problem]:
-    """Call an entry point of all modules on inputs of one kind, and compare with stock's."""
-    inputs = draw_inputs(function, kind, case.key)
+    """Call an entry point of all modules on inputs of one kind, and compare with stock's.
+
+    `extent` is that of all dynamic dimensions, None for the one that is drawn.
+    """
+    inputs = draw_inputs(function, kind, case.key, extent)
     run = case.runner(function)
-    where = f"{function.name}, {kind}"
+    where = f"{function.name}, {kind}" + (f", extent {extent}" if extent is not None else "")
     try:
         theirs = run(stock, inputs)
     except MeasurementError as error:
@@ -191,7 +202,8 @@ def _compare_calls(
             mine = run(built.module, inputs)
         except MeasurementError as error:
             return [Problem("run", f"{where}: {error}")]
-        prediction = read_prediction(parse_report(built.report), function.name)
+        extents = extents_of(inputs)
+        prediction = read_prediction(parse_report(built.report), function.name, extents)
         # Sums in another order, or other dispatches, whose kernels may round differently.
         rounded = prediction is not None and prediction.rewritten
         wrong = _compare_results(where, theirs, mine, rounded)
@@ -203,7 +215,7 @@ def _compare_calls(
             perturbed = _perturbed(stock, run, inputs)
             wrong = _compare_results(where, theirs, mine, rounded, perturbed)
         memory = find_disagreements(prediction, theirs, mine)
-        memory += find_broken_bounds(built.report, function.name, theirs, mine)
+        memory += find_broken_bounds(built.report, function.name, theirs, mine, extents)
         problems += [Problem("memory", f"{where}: {text}") for text in dict.fromkeys(memory)]
         if built.budget is not None:
             exceeded = find_exceeded_budget(built.budget, function.name, mine)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from serenity_mlir.fuzzing.program import Function
 from serenity_mlir.fuzzing.program import Value as ProgramValue
 from serenity_mlir.measuring.measurement import Storage, Value
 
-__all__ = ["DATA", "draw_inputs"]
+__all__ = ["DATA", "draw_extents", "draw_inputs", "extents_of"]
 
 #: Kinds of inputs. Sums of small integers are exact in whatever order they are taken (in narrow
 #: types mostly), so that a rewritten program has no rounding to hide behind; real numbers show a
@@ -26,20 +27,45 @@ DATA = ("integers", "reals")
 _DTYPES = {"f32": np.float32, "f16": np.float16, "i8": np.int8, "i32": np.int32, "i64": np.int64}
 
 
-def draw_inputs(function: Function, data: str, key: str) -> list[Value]:
+def draw_extents(function: Function, key: str) -> tuple[int | None, ...]:
+    """Draw the extents of dynamic dimensions at which a function runs, for `draw_inputs`.
+
+    Returns:
+      Three of a function with such dimensions: the one that is drawn with its inputs, which is
+      small, one, and a larger one. None alone for other functions.
+    """
+    if not any(argument.type.dynamic for argument in function.body.arguments):
+        return (None,)
+    rng = random.Random(f"extents {key} {function.name}")
+    return (None, 1, rng.randrange(8, 100))
+
+
+def extents_of(inputs: Sequence[Value]) -> dict[str, int]:
+    """Return the extents of all axes of arrays, as reports name them: ``argI:axisJ``."""
+    return {
+        f"arg{number}:axis{axis}": extent
+        for number, value in enumerate(inputs)
+        if isinstance(value, np.ndarray)
+        for axis, extent in enumerate(value.shape)
+    }
+
+
+def draw_inputs(function: Function, data: str, key: str, extent: int | None = None) -> list[Value]:
     """Draw arguments of a function.
 
     Args:
       function: an entry point.
       data: one of `DATA`.
       key: what the numbers depend on, beside function and data.
+      extent: of all dynamic dimensions; None draws one from 1 to 7.
 
     Returns:
       An array per tensor; small natural numbers for scalars, which are conditions and trip counts;
       indices within their bounds; then the memory of the results that the caller provides.
     """
     rng = random.Random(f"inputs {key} {function.name} {data}")
-    dynamic = rng.randrange(1, 8)
+    drawn = rng.randrange(1, 8)
+    dynamic = drawn if extent is None else extent
     values: list[Value] = []
     for argument in function.body.arguments:
         if argument.type.shape is None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serenity_mlir.measuring.measurement import Measurement
+from serenity_mlir.reports.formulas import evaluate
 
 __all__ = ["draw_budget", "find_broken_bounds", "find_exceeded_budget", "find_function"]
 
@@ -28,9 +29,16 @@ def find_function(report: Mapping[str, Any], name: str) -> Mapping[str, Any] | N
 
 
 def find_broken_bounds(
-    report: Mapping[str, Any], function: str, stock: Measurement, serenity: Measurement
+    report: Mapping[str, Any],
+    function: str,
+    stock: Measurement,
+    serenity: Measurement,
+    extents: Mapping[str, int],
 ) -> list[str]:
-    """Return a sentence for every reported number of bytes that a call exceeded."""
+    """Return a sentence for every reported number of bytes that a call exceeded.
+
+    `extents` are those of the call's inputs, by ``argI:axisJ``: formulas are held at them.
+    """
     entry = find_function(report, function)
     if entry is None:
         return []
@@ -40,21 +48,31 @@ def find_broken_bounds(
         if bound is not None and measured > bound:
             problems.append(f"{what}: {measured:,} bytes measured, the bound is {bound:,}")
 
+    formula = _value(entry["bytes_formula"], extents)
     for number, call in enumerate(serenity.calls, 1):
         expect(f"call {number}, external", entry["external_bytes"], call.external_bytes)
-        expect(
-            f"call {number}, transient", entry["transient_peak_bytes"], call.transient_peak_bytes
-        )
+        peak = entry["transient_peak_bytes"] if formula is None else formula
+        expect(f"call {number}, transient", peak, call.transient_peak_bytes)
     # Not what the runtime keeps after every call: that is in no prediction.
     kept = max(min(call.retained_bytes for call in stock.calls), 0)
     transient = stock.call.transient_peak_bytes
-    expect("stock, transient", entry["stock_transient_peak_bytes"], transient)
+    formula = _value(entry["stock_bytes_formula"], extents)
+    peak = entry["stock_transient_peak_bytes"] if formula is None else formula
+    expect("stock, transient", peak, transient)
     expect(
         "stock, inputs, results and transient",
         entry["stock_call_peak_bytes"],
         stock.call.peak_bytes - stock.call.before_bytes - kept,
     )
     return problems
+
+
+def _value(formula: Mapping[str, Any] | None, extents: Mapping[str, int]) -> int | None:
+    """Return a formula's bytes at the given extents; None where it has other symbols."""
+    if formula is None or any(item["dimension"] not in extents for item in formula["symbols"]):
+        return None
+    values = {item["name"]: extents[item["dimension"]] for item in formula["symbols"]}
+    return evaluate(formula["text"], values)
 
 
 def draw_budget(report: Mapping[str, Any], key: str) -> tuple[int, int] | None:
