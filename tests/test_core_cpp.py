@@ -5,35 +5,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from cpp_support import has_compiler, run
 
 # Compiling the core takes most of a minute.
 pytestmark = [pytest.mark.without_iree, pytest.mark.slow]
 
 
-def run(*command: str | Path) -> str:
-    # CMake and Ninja come as Python packages; they lie beside the interpreter.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    process = subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": path},
-    )
-    assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
-    return process.stdout
-
-
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not (shutil.which("c++") or os.environ.get("CXX")):
+    if not has_compiler():
         pytest.skip("no C++ compiler")
     folder = tmp_path_factory.mktemp("core")
     run(

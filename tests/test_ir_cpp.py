@@ -1,0 +1,46 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Tests that the C++ tests of functions on IR pass: regions read and written, sites split."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from cpp_support import has_compiler, run
+
+# Compiling the passes takes a minute or two.
+pytestmark = pytest.mark.slow
+
+#: Each program and its output, where everything is as worked out by hand.
+PROGRAMS = {
+    "RegionReaderTest": "regions are read as by hand\n",
+    "RegionWriterTest": "regions are written as by hand\n",
+    "RewriteSitesTest": "sites are split as by hand\n",
+}
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not has_compiler():
+        pytest.skip("no C++ compiler")
+    folder = tmp_path_factory.mktemp("ir")
+    run(
+        *("cmake", "-S", REPOSITORY, "-B", folder, "-G", "Ninja"),
+        *("-DSERENITY_BUILD_IR_TESTS=ON", f"-DPython_EXECUTABLE={sys.executable}"),
+        *("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0"),
+    )
+    run("cmake", "--build", folder, "--target", "ir_tests")
+    return folder / "tests" / "ir"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_finds_no_difference(name: str, programs: Path) -> None:
+    assert run(programs / name) == PROGRAMS[name]
+
+
+def test_every_test_program_is_run_here() -> None:
+    assert {path.stem for path in (REPOSITORY / "tests" / "ir").glob("*Test.cpp")} == set(PROGRAMS)
