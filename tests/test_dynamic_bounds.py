@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from serenity_mlir import SerenityError, compile
 from serenity_mlir.cli import app
+from serenity_mlir.reports.formulas import evaluate
 
 CASES = Path(__file__).parent / "models" / "cases"
 
@@ -141,17 +142,17 @@ func.func @main(%x: tensor<?x?xf32>, %w: tensor<?x16xf32>) -> tensor<?x16xf32> {
 
 
 @pytest.mark.parametrize(
-    ("rows", "most"),
+    ("rows", "most", "at_seven"),
     [
-        ("arith.floordivsi %n, %c2", 20),
-        ("arith.ceildivsi %n, %c2", 21),
+        ("arith.floordivsi %n, %c2", 20, 3),
+        ("arith.ceildivsi %n, %c2", 21, 4),
         # 300 - n is at most 300, where n is 0.
-        ("arith.subi %c300, %n", 300),
-        ("arith.minui %n, %c2", 2),
+        ("arith.subi %c300, %n", 300, 293),
+        ("arith.minui %n, %c2", 2, 2),
     ],
 )
 def test_computed_sizes_are_bounded(
-    compilers: Compilers, tmp_path: Path, rows: str, most: int
+    compilers: Compilers, tmp_path: Path, rows: str, most: int, at_seven: int
 ) -> None:
     source = tmp_path / "model.mlir"
     source.write_text(COMPUTED.replace("{rows}", rows))
@@ -160,7 +161,11 @@ def test_computed_sizes_are_bounded(
     )
     assert code == 0, err
     # A row of 16 floats beside one of 32.
-    assert function["bytes_formula"]["bound_bytes"] == most * 4 * (16 + 32)
+    formula = function["bytes_formula"]
+    assert formula["bound_bytes"] == most * 4 * (16 + 32)
+    # The computation is in the text.
+    assert [symbol["dimension"] for symbol in formula["symbols"]] == ["arg0:axis0"]
+    assert evaluate(formula["text"], {"d0": 7}) == at_seven * 4 * (16 + 32)
 
 
 def test_onnx_names_dimensions_in_flags(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

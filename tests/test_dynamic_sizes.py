@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dynamic_support import WIDTHS, align, perceptron
 from typer.testing import CliRunner
@@ -59,7 +60,7 @@ def test_report_has_the_formula(tmp_path: Path) -> None:
     assert evaluate(stock["text"], {"d0": 10}) == stock["hint_bytes"]
 
 
-@pytest.mark.parametrize("text", ["d1", "__import__('os')", "1 - 2", "max", "align(1)", "1.5", "("])
+@pytest.mark.parametrize("text", ["d1", "__import__('os')", "1 / 2", "max", "align(1)", "1.5", "("])
 def test_formulas_of_other_text_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a formula of bytes"):
         evaluate(text, {"d0": 1})
@@ -108,6 +109,47 @@ def test_parallel_parts_run_one_at_a_time(rows: int, tmp_path: Path) -> None:
     assert function.stock.transient_peak_bytes >= 3 * 4 * rows * 1024
     assert function.difference.bitwise
     assert result.report["functions"][0]["used"] == ["offsets", "order"]
+
+
+def strided_network(path: Path) -> Path:
+    """Write three convolutions over an image of dynamic extents; two of them halve it."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    channels = (3, 16, 32, 16)
+    nodes, weights, value = [], [], "x"
+    for i, (before, after) in enumerate(itertools.pairwise(channels)):
+        data = np.full((after, before, 3, 3), 0.01 * (i + 1), np.float32)
+        weights.append(numpy_helper.from_array(data, f"w{i}"))
+        strides = [2, 2] if i < 2 else [1, 1]
+        attributes = {"strides": strides, "pads": [1, 1, 1, 1]}
+        nodes.append(helper.make_node("Conv", [value, f"w{i}"], [f"c{i}"], **attributes))
+        nodes.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
+        value = f"r{i}"
+    nodes.append(helper.make_node("GlobalAveragePool", [value], ["y"]))
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, "H", "W"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 16, 1, 1])
+    graph = helper.make_graph(nodes, "strided", [x], [y], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+def test_strides_divide_dimensions_in_the_formula(tmp_path: Path) -> None:
+    model = strided_network(tmp_path / "strided.onnx")
+    # Odd extents: rounding matters.
+    result = run(model, {0: (1, 3, 33, 18)}, dim_bound=("64",))
+    (function,) = result.functions
+    assert result.ok, function.disagreements
+    assert function.formula is not None and function.prediction is not None
+    assert "floordiv(" in function.formula.text
+    assert [symbol.dimension for symbol in function.formula.symbols] == ["H", "W"]
+    measured = function.serenity.transient_peak_bytes
+    assert measured == function.prediction.transient_peak_bytes
+    assert measured < function.stock.transient_peak_bytes
+    assert function.stock.transient_peak_bytes == function.prediction.stock_transient_peak_bytes
+    # Both grow with the image.
+    assert function.formula.bound_bytes == function.formula.bytes({"H": 64, "W": 64})
 
 
 def test_explain_prints_the_formula(tmp_path: Path) -> None:

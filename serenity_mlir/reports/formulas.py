@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -36,8 +37,8 @@ class BytesFormula:
     """Bytes that depend on sizes known only at run time.
 
     Attributes:
-      text: Sums and products of numbers and symbols, ``max(a, b)``, ``min(a, b)`` and
-        ``align(a, unit)``, the next multiple of ``unit``.
+      text: Sums, differences and products of numbers and symbols, ``max(a, b)``, ``min(a, b)``,
+        ``align(a, unit)``, the next multiple of ``unit``, ``floordiv(a, b)`` and ``ceildiv(a, b)``.
       symbols: The symbols in it.
       hint_bytes: Its value where every symbol is as its hint.
       bound_bytes: No more where every symbol is within its bound; None where no such number is
@@ -99,14 +100,20 @@ def _align(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-_FUNCTIONS: Mapping[str, Callable[..., int]] = {"max": max, "min": min, "align": _align}
+_FUNCTIONS: Mapping[str, Callable[..., int]] = {
+    "max": max,
+    "min": min,
+    "align": _align,
+    "floordiv": operator.floordiv,
+    "ceildiv": lambda dividend, divisor: -(-dividend // divisor),
+}
 
 
 def evaluate(text: str, values: Mapping[str, int]) -> int:
     """Return the value of a formula.
 
     Args:
-      text: Sums and products of numbers, names and calls of ``max``, ``min`` and ``align``.
+      text: As of a `BytesFormula`.
       values: What the names stand for.
 
     Raises:
@@ -123,6 +130,8 @@ def evaluate(text: str, values: Mapping[str, int]) -> int:
                 return values[name]
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return value_of(left) + value_of(right)
+            case ast.BinOp(left=left, op=ast.Sub(), right=right):
+                return value_of(left) - value_of(right)
             case ast.BinOp(left=left, op=ast.Mult(), right=right):
                 return value_of(left) * value_of(right)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:

@@ -55,6 +55,32 @@ End stricterLower(End a, End b) {
   return a && b ? End(std::max(*a, *b)) : a ? a : b;
 }
 
+/// The quotients of all numbers of `a` by those of `b`, which are positive.
+/// They grow with the dividend; with the divisor they come closer to 0.
+SizeInterval divide(const SizeInterval &a, const SizeInterval &b,
+                    std::string_view name) {
+  auto quotient = [&](int64_t dividend, End divisor) -> int64_t {
+    if (!divisor) {
+      divisor = std::numeric_limits<int64_t>::max();
+    }
+    int64_t towardsZero = dividend / *divisor;
+    bool exact = dividend % *divisor == 0;
+    return name == "arith.floordivsi" && dividend < 0 && !exact
+               ? towardsZero - 1
+           : name == "arith.ceildivsi" && dividend > 0 && !exact
+               ? towardsZero + 1
+               : towardsZero;
+  };
+  SizeInterval found;
+  if (a.least) {
+    found.least = quotient(*a.least, *a.least < 0 ? b.least : b.most);
+  }
+  if (a.most) {
+    found.most = quotient(*a.most, *a.most < 0 ? b.most : b.least);
+  }
+  return found;
+}
+
 /// Interval arithmetic over the operations that sizes are computed by. An end
 /// that overflows is open.
 class IntervalReader {
@@ -112,6 +138,11 @@ SizeInterval IntervalReader::ofArithmetic(MlirOperation op,
   }
   if (name == "arith.subi") {
     return {subtract(a.least, b.most), subtract(a.most, b.least)};
+  }
+  bool divides = name == "arith.floordivsi" || name == "arith.ceildivsi" ||
+                 name == "arith.divsi";
+  if (divides && b.least && *b.least > 0) {
+    return divide(a, b, name);
   }
   // The others are followed for numbers that are not negative, for which
   // signed and unsigned operations are the same.

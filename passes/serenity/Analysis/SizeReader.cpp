@@ -4,6 +4,7 @@
 
 #include "serenity/Analysis/SizeReader.h"
 
+#include "serenity/Analysis/SizeExpression.h"
 #include "serenity/Analysis/SizeInterval.h"
 #include "serenity/IREE/CmpIPredicate.h"
 #include "serenity/IREE/Ir.h"
@@ -130,6 +131,19 @@ int64_t SizeReader::hintFor(MlirValue value, int depth) {
   return std::min(hint, bound.value_or(hint));
 }
 
+std::vector<SizeSymbol> SizeReader::expressionDimensions() {
+  std::vector<SizeSymbol> dimensions;
+  for (const auto &[name, value] : written) {
+    SizeSymbol symbol;
+    symbol.value = value;
+    symbol.dimension = name;
+    symbol.hint = std::max<int64_t>(hintFor(value, 0), 0);
+    symbol.bound = readInterval(value, options).most;
+    dimensions.push_back(symbol);
+  }
+  return dimensions;
+}
+
 SizePolynomial SizeReader::symbolFor(MlirValue value) {
   SizeSymbol symbol;
   symbol.value = value;
@@ -146,7 +160,19 @@ SizePolynomial SizeReader::symbolFor(MlirValue value) {
   }
   symbol.dimension = ir::isNull(op) ? "" : dimensionOf(op);
   symbol.hint = std::max<int64_t>(hintFor(value, 0), 0);
-  symbol.bound = readInterval(value, options).most;
+  SizeInterval interval = readInterval(value, options);
+  symbol.bound = interval.most;
+  if (interval.most && interval.least && *interval.least < 0) {
+    // Products of two negative numbers are positive.
+    symbol.bound =
+        *interval.least == std::numeric_limits<int64_t>::min()
+            ? std::nullopt
+            : std::optional(std::max(*interval.most, -*interval.least));
+  }
+  if (symbol.dimension.empty()) {
+    symbol.expression =
+        writeExpression(symbol.value, options, written).value_or("");
+  }
   // The same dimension may be asked for twice.
   if (!symbol.dimension.empty()) {
     for (size_t i = 0; i < found.size(); ++i) {

@@ -29,6 +29,9 @@ struct SizeSymbol {
   /// No call has a larger value, as far as `util.assume.int` and
   /// `--serenity-dim-bound` promise; nothing if they do not tell.
   std::optional<int64_t> bound;
+  /// Of a value that is no dimension: see `writeExpression`; empty if it has
+  /// none.
+  std::string expression;
 };
 
 /// Sums, products and constants become polynomials; any other operation makes
@@ -44,6 +47,8 @@ public:
   std::optional<int64_t> atHint(MlirValue value);
 
   const std::vector<SizeSymbol> &symbols() const { return found; }
+  /// The dimensions in the expressions of symbols.
+  std::vector<SizeSymbol> expressionDimensions();
   std::vector<int64_t> hints() const;
 
 private:
@@ -54,6 +59,7 @@ private:
   const Options &options;
   std::vector<SizeSymbol> found;
   std::map<const void *, SizePolynomial> known; // by value
+  std::map<std::string, MlirValue> written;     // dimensions in expressions
 };
 
 } // namespace serenity

@@ -73,8 +73,8 @@ struct BytesFormula {
     std::optional<int64_t> bound;
   };
   std::vector<Symbol> symbols;
-  /// Sums and products of symbols and numbers, `max(a, b)`, `min(a, b)` and
-  /// `align(a, unit)`.
+  /// Sums, differences and products of symbols and numbers, `max(a, b)`,
+  /// `min(a, b)`, `align(a, unit)`, `floordiv(a, b)` and `ceildiv(a, b)`.
   std::string text;
   /// Where every symbol is as its hint.
   int64_t bytesAtHint = 0;

@@ -169,6 +169,7 @@ std::optional<DynamicLayout> layOutDynamic(const PackModel &model,
   layout.stockBytes = *stock;
   layout.stockBytesAtHint = *stockAtHint;
   layout.symbols = sizes.symbols();
+  layout.expressionDimensions = sizes.expressionDimensions();
   if (packing.algorithm != PackAlgorithm::Iree) {
     layout.own = packer.pack(slices);
   }
@@ -214,14 +215,49 @@ static void boundFormula(const DynamicLayout &layout, BytesFormula &formula) {
   formula.unbounded = found.reason;
 }
 
+/// Adds the symbols of `formula`: dimensions, and values that are not computed
+/// from dimensions alone. The texts for the symbols of `layout`.
+static std::vector<std::string> nameSymbols(const DynamicLayout &layout,
+                                            BytesFormula &formula) {
+  std::map<std::string, std::string> nameOf; // by dimension
+  auto add = [&](const SizeSymbol &symbol) {
+    std::string name = "d" + std::to_string(formula.symbols.size());
+    formula.symbols.push_back(
+        {name, symbol.dimension, symbol.hint, symbol.bound});
+    if (!symbol.dimension.empty()) {
+      nameOf[symbol.dimension] = name;
+    }
+    return name;
+  };
+  std::vector<std::string> names(layout.symbols.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (layout.symbols[i].expression.empty()) {
+      names[i] = add(layout.symbols[i]);
+    }
+  }
+  for (const SizeSymbol &dimension : layout.expressionDimensions) {
+    if (!nameOf.count(dimension.dimension)) {
+      add(dimension);
+    }
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string &text = layout.symbols[i].expression;
+    for (size_t at = 0; at < text.size();) {
+      size_t open = std::min(text.find('{', at), text.size());
+      names[i] += text.substr(at, open - at);
+      size_t close = std::min(text.find('}', open), text.size());
+      if (open < text.size()) {
+        names[i] += nameOf[text.substr(open + 1, close - open - 1)];
+      }
+      at = open < text.size() ? close + 1 : open;
+    }
+  }
+  return names;
+}
+
 BytesFormula formulaOf(const DynamicLayout &layout) {
   BytesFormula formula;
-  std::vector<std::string> names;
-  for (const SizeSymbol &symbol : layout.symbols) {
-    names.push_back("d" + std::to_string(names.size()));
-    formula.symbols.push_back(
-        {names.back(), symbol.dimension, symbol.hint, symbol.bound});
-  }
+  std::vector<std::string> names = nameSymbols(layout, formula);
   for (const SizeDefinition &definition : layout.definitions) {
     std::string of = toString(definition.of, names);
     names.push_back(definition.unit == 1

@@ -27,6 +27,8 @@ struct DynamicLayout {
   /// Their offsets; nothing if IREE's layout is as small at the hints.
   std::optional<SymbolicPacking> own;
   std::vector<SizeSymbol> symbols;
+  /// Of the expressions of these.
+  std::vector<SizeSymbol> expressionDimensions;
   std::vector<SizeDefinition> definitions;
   /// What IREE's layout of the dynamic slices behind the static ones takes.
   SizePolynomial stockBytes;
