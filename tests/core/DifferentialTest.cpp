@@ -35,7 +35,7 @@ namespace {
 
 using Random = std::mt19937_64;
 
-/// What the instances led to: a test of nothing but easy ones proves little.
+/// Counts kinds of instances: a test of easy ones alone proves little.
 struct Coverage {
   int64_t graphs = 0;
   int64_t byBruteForce = 0;
@@ -123,7 +123,7 @@ Problem scale(Problem problem, int64_t factor) {
   return problem;
 }
 
-/// What runs first runs last.
+/// The problem in reverse time: the first operation runs last.
 Problem reverseTime(const Problem &problem) {
   Problem result = problem;
   for (Buffer &buffer : result.buffers) {
@@ -158,7 +158,7 @@ std::vector<OpId> randomOrder(const Problem &problem, Random &random) {
   return order;
 }
 
-/// What is wrong with an answer in itself, or an empty string.
+/// The error of an answer in itself, or an empty string.
 std::string inspect(const Problem &problem, const ScheduleResult &result) {
   if (Status status = verifySchedule(problem, result.order); !status) {
     return status.message();
@@ -235,7 +235,7 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
   }
   ++coverage.graphs;
 
-  // What the optimum is, without the solver under test.
+  // The optimum, without the solver under test.
   int64_t optimum = 0;
   if (problem.operations.size() <= 14) {
     optimum = leastPeak(problem);
@@ -397,7 +397,7 @@ Packing reverseTime(Packing packing) {
   return packing;
 }
 
-/// What is wrong with an answer in itself, or an empty string.
+/// The error of an answer in itself, or an empty string.
 std::string inspect(const Packing &packing, const PackResult &result,
                     bool isHeightRounded = false) {
   if (Status status =

@@ -127,7 +127,7 @@ private:
   int64_t best = 0;
 };
 
-/// Counts what the random choices led to: the test fails if they led nowhere.
+/// Counts the outcomes of random choices: the test fails without any.
 struct Coverage {
   int64_t problems = 0;
   int64_t inPlace = 0;

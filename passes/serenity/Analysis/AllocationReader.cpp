@@ -170,7 +170,7 @@ bool Reader::readFunction(MlirOperation function, const Exit &exit) {
     for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
       parameters.push_back(valueOf(mlirBlockGetArgument(block, i)));
     }
-    // Nothing enters the function itself, what it is given is not counted.
+    // Nothing enters the function itself: its arguments are not counted.
     bool isEntry = order.empty() && exit.block < 0;
     blocks[block.ptr] =
         newBlock(isEntry ? std::vector<ValueId>() : std::move(parameters));
@@ -316,7 +316,7 @@ bool Reader::readOperation(MlirOperation op) {
   return true;
 }
 
-/// What `op` and the operations in it refer to lives until here.
+/// The values that `op` and the operations in it refer to live until here.
 void Reader::readUse(MlirOperation op) {
   std::vector<ValueId> used;
   auto use = [&](MlirOperation user) {
@@ -480,7 +480,7 @@ bool Reader::readFor(MlirOperation op) {
   program().blocks[header].condition = runs;
   addEdge(inside);
   addEdge(after);
-  // What comes out of the loop is what the header was given last.
+  // The results of the loop are the last operands of its header.
   std::vector<MlirValue> results = ir::results(op);
   for (size_t i = 0; i < results.size(); ++i) {
     values[ir::key(results[i])] = parameters[i + 1];

@@ -165,7 +165,7 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
       }
     }
   }
-  // Without a declaration: what is imported, if that is every buffer view.
+  // Without a declaration: the imported ones, if these are all buffer views.
   MlirBlock block = ir::body(function);
   intptr_t views = 0;
   for (intptr_t i = 0, e = block.ptr ? mlirBlockGetNumArguments(block) : 0;

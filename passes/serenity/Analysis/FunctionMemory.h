@@ -29,7 +29,7 @@ struct CallMemory {
   int64_t resultBytes = 0;
   /// Allocated for good: variables and computed globals of an initializer.
   int64_t persistentBytes = 0;
-  /// What of the transient peak lies in an arena that the caller provides
+  /// The bytes of the transient peak in an arena that the caller provides
   /// (`iree.abi.transients`); nothing if the function allocates all by itself.
   std::optional<int64_t> callerArenaBytes;
   /// False if the numbers depend on a branch or a trip count that is not

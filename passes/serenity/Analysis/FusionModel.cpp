@@ -202,7 +202,7 @@ void FusionModel::visitPartial(size_t chain, size_t step) {
   Origin &complete = origins[key(result(last))];
   if (complete.buffer < 0) {
     complete.buffer = addBuffer(result(last));
-    // What the accumulation starts from.
+    // The initial value of the accumulation.
     use(unit, origin(operand(links.steps.front(), links.accumulator)));
   }
   complete.ready.insert(unit);
@@ -650,7 +650,7 @@ void FusionModel::visitOther(MlirOperation op) {
   }
 }
 
-/// What leaves the function lies outside of the slab.
+/// Results of the function lie outside of the slab.
 void FusionModel::markExported(MlirOperation op) {
   for (MlirValue value : operands(op)) {
     Origin source = origin(value);

@@ -68,7 +68,7 @@ public:
   MlirOperation unknown = {};
 
 private:
-  /// What is known of a tensor value.
+  /// The properties of a tensor value.
   struct Origin {
     BufferId buffer = -1;
     /// The operations after which it is complete.

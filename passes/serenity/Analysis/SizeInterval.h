@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// What is known before a call about the numbers that sizes are computed from.
+/// Bounds, known before a call, of the numbers that sizes are computed from.
 
 #ifndef SERENITY_ANALYSIS_SIZEINTERVAL_H
 #define SERENITY_ANALYSIS_SIZEINTERVAL_H
@@ -18,7 +18,7 @@
 
 namespace serenity {
 
-/// What `util.assume.int` promises about a value.
+/// The bounds that `util.assume.int` promises for a value.
 struct Assumption {
   int64_t least = 0;
   int64_t most = std::numeric_limits<int64_t>::max();

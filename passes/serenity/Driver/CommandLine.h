@@ -16,9 +16,9 @@
 /// Depends on POSIX and the C++ library only.
 namespace serenity {
 
-/// What `expandResponseFiles` met on its way.
+/// The findings of `expandResponseFiles` beside the arguments.
 struct ResponseFiles {
-  /// A pipe or device was read: its contents are gone, so whoever runs next
+  /// A pipe or device was read: its contents are gone, so the next process
   /// must be given the expanded arguments, not the original ones.
   bool consumed = false;
   /// Empty, or why an argument was left unexpanded (unreadable file, a file

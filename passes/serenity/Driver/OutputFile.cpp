@@ -66,8 +66,8 @@ static std::string temporaryName(const std::string &directory, int attempt) {
   return name;
 }
 
-/// Removes what killed processes have left in `directory`: files of the driver
-/// that nobody has locked. Where locks are not supported nothing is removed.
+/// Removes files that killed processes have left in `directory`: those of the
+/// driver without a lock. Where locks are not supported nothing is removed.
 static void removeStale(const std::string &directory) {
   DIR *stream = opendir(directory.c_str());
   if (!stream) {
@@ -124,8 +124,8 @@ bool AtomicFile::handles(const std::string &path) {
 Status AtomicFile::open(const std::string &name) {
   path = name;
   target = resolve(path);
-  // What could not be overwritten in place must not be replaced either, and a
-  // name that can be none (too long, in no folder) is a mistake of the call.
+  // A file that could not be overwritten in place must not be replaced either,
+  // and an invalid name (too long, in no folder) is an error.
   if (access(target.c_str(), F_OK) == 0 ? access(target.c_str(), W_OK) != 0
                                         : errno != ENOENT) {
     return failure("cannot open output file");

@@ -78,7 +78,7 @@ void keepPipeOpen(const std::string &path);
 /// Writes all of `text`; false with errno.
 bool writeAll(int fd, std::string_view text);
 
-/// Copies what is left of `from`; false with errno.
+/// Copies the rest of `from`; false with errno.
 bool copyContents(int from, int to);
 
 /// From now on a write beyond the limit on the size of files (RLIMIT_FSIZE)

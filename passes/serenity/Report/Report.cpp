@@ -148,7 +148,7 @@ private:
     text.append(2 * levels.size(), ' ');
   }
 
-  /// What stands between the last item and the next one.
+  /// The separator of the last item and the next one.
   void separate() {
     if (afterKey) {
       afterKey = false;

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// What the passes found out and did, as plain data: the content of
+// The findings and changes of the passes, as plain data: the content of
 // `--serenity-report`. All sizes in bytes.
 
 #ifndef SERENITY_REPORT_REPORT_H
@@ -151,7 +151,7 @@ struct BudgetReport {
   int64_t bytes = 0;
   bool isError = true;
   std::optional<bool> met; // empty: the peak of a function is not known
-  /// What the functions use together.
+  /// The means that the functions use together.
   std::vector<std::string> used;
 };
 
@@ -218,7 +218,7 @@ struct FunctionReport {
   /// Inputs, results and transient memory at the worst moment of a call as the
   /// stock compiler makes it; empty: not static, or not exact.
   std::optional<int64_t> stockCallPeakBytes;
-  /// What of the transient peak lies in an arena that the caller provides;
+  /// The bytes of the transient peak in an arena that the caller provides;
   /// empty: nothing.
   std::optional<int64_t> callerArenaBytes;
   /// Inputs and results.
@@ -228,7 +228,7 @@ struct FunctionReport {
   std::optional<int64_t> peakBytes;
   /// False where it depends on a branch or a trip count: an upper bound then.
   bool peakIsExact = true;
-  /// What is alive at the transient peak. Results that are not allocated yet
+  /// The allocations at the transient peak. Results that are not allocated yet
   /// have their share in the sum: the peak is the sum less all results.
   std::vector<AllocationReport> peakAllocations;
   /// Arguments whose memory the function writes to, here and as the stock

@@ -21,7 +21,7 @@ namespace serenity::attributes {
 
 // --- order ------------------------------------------------------------------
 
-/// What a search for an order has found.
+/// The result of a search for an order.
 struct Order {
   /// Most bytes alive at a time in this order.
   int64_t peakBytes = 0;

@@ -55,7 +55,7 @@ namespace {
 /// Modules that copies would make larger than this are left to IREE.
 constexpr double maxCopiedOperations = 100000;
 
-/// What has a body with calls: functions and initializers.
+/// An operation with a body that has calls: a function or an initializer.
 struct Node {
   MlirOperation op;
   /// Operations in it.

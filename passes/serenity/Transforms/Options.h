@@ -88,7 +88,7 @@ struct DriverOptions {
 /// One entry of Options.def.
 struct OptionInfo {
   const char *name;
-  /// What the value is called in help, such as `exact|greedy|iree` or `N`.
+  /// The name of the value in help, such as `exact|greedy|iree` or `N`.
   std::string value;
   const char *help;
   /// The default, spelled as a value; empty: none.

@@ -30,7 +30,7 @@ struct DynamicLayout {
   /// Of the expressions of these.
   std::vector<SizeSymbol> expressionDimensions;
   std::vector<SizeDefinition> definitions;
-  /// What IREE's layout of the dynamic slices behind the static ones takes.
+  /// Bytes of IREE's layout of the dynamic slices behind the static ones.
   SizePolynomial stockBytes;
   int64_t stockBytesAtHint = 0;
   /// No extents of the dimensions need more than IREE's layout. Where this is

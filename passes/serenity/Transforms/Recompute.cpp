@@ -148,9 +148,9 @@ std::vector<int> Search::makers(const State &state, int buffer) const {
     if (!here) {
       continue;
     }
-    // The first reader, or what overwrites the finished value, which reads it.
-    // (A dispatch that is tied to a fill or to another part continues it, but
-    // one that follows a reader never does.)
+    // The first reader, or the command that overwrites the finished value,
+    // which reads it. (A dispatch that is tied to a fill or to another part
+    // continues it, but one that follows a reader never does.)
     if (!here->writes) {
       break;
     }

@@ -116,13 +116,13 @@ private:
     auto it = values.find(ir::key(value));
     return it == values.end() ? -1 : it->second.buffer;
   }
-  /// `command` is the one that makes the value, -1 for what was there before.
+  /// `command` is the one that makes the value, -1 for contents from before.
   void bind(MlirValue value, int buffer, int command) {
     values[ir::key(value)] = {buffer, command};
   }
   int nextCommand() const { return int(model.commands.size()); }
 
-  /// The first command that overwrites what `value` stood for in a range.
+  /// The first command that overwrites the contents of `value` in a range.
   int overwrittenAt(MlirValue value, int64_t lower, int64_t upper) const;
   /// Appends a command whose reads are of `sources`, by access. The command
   /// goes before what overwrites any of them; returns its index, nothing if
@@ -163,7 +163,7 @@ private:
     int command;
   };
   std::unordered_map<const void *, Definition> values;
-  /// Per buffer, what writes to it, in order.
+  /// Per buffer, the writes to it, in order.
   struct Write {
     int command;
     int64_t lower;
@@ -208,7 +208,8 @@ int Reader::overwrittenAt(MlirValue value, int64_t lower, int64_t upper) const {
 
 // IREE's emplacement sorts a block by its operands alone, after it has decided
 // where copies are needed: a dispatch that reads a value may come to stand
-// behind the one that overwrites it in place. What is meant is the value.
+// behind the one that overwrites it in place. The value is meant, not the
+// memory.
 std::optional<int> Reader::addReader(Command command,
                                      const std::vector<MlirValue> &sources) {
   int at = nextCommand();
@@ -241,7 +242,7 @@ std::optional<int> Reader::addReader(Command command,
   for (int &copy : stockCopies) {
     copy += copy >= at;
   }
-  // What it writes is a buffer of its own, without a write so far.
+  // It writes a buffer of its own, which no command has written so far.
   insert(std::move(command), at);
   return at;
 }
@@ -338,8 +339,8 @@ bool Reader::readOperation(MlirOperation op) {
   return fail(op, "operation '" + std::string(opName) + "' is not modelled");
 }
 
-/// What IREE's emplacement leaves: every result tied to one of the last
-/// operands, which the executable only writes.
+/// Whether IREE's emplacement left this dispatch: every result tied to one of
+/// the last operands, which the executable only writes.
 bool Reader::isEmplaced(MlirOperation op, const DispatchOperands &parts) const {
   const size_t numOperands = parts.segments[Resources].size();
   const size_t numResults = parts.tied.size();
@@ -671,7 +672,7 @@ bool Reader::readYield(MlirOperation op) {
 }
 
 void Reader::findPlacements() {
-  // A buffer can be made elsewhere if what defines it can write anywhere.
+  // A buffer can be made elsewhere if its definition can write anywhere.
   std::vector<bool> movable(model.buffers.size(), false);
   for (size_t i = 0; i < model.buffers.size(); ++i) {
     movable[i] = model.buffers[i].local() && model.buffers[i].isAlloca;

@@ -288,7 +288,7 @@ bool FlowModel::define(MlirOperation op, OpId node, MlirValue value) {
 }
 
 bool FlowModel::readOperand(MlirOperation op, OpId node, MlirValue value) {
-  // What the operand depends on, through operations that are pulled along.
+  // The dependences of the operand, through operations that are pulled along.
   std::vector<MlirValue> open = {value};
   std::unordered_set<const void *> seen;
   while (!open.empty()) {

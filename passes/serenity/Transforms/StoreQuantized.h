@@ -17,7 +17,7 @@
 
 namespace serenity {
 
-/// What `storeQuantized` has changed.
+/// The number of changes that `storeQuantized` has made.
 struct StoreQuantizedCounts {
   int64_t folded = 0;     // Q(DQ(x)) -> x
   int64_t quantizeUp = 0; // through an operation
@@ -52,8 +52,8 @@ public:
   StoreQuantizedCounts counts;
 
 private:
-  /// Moves one in front of what computes its operand, or cancels both. Returns
-  /// whether anything changed; the operation is gone then.
+  /// Moves one in front of the producer of its operand, or cancels both.
+  /// Returns whether anything changed; the operation is gone then.
   bool moveUp(const Affine &affine);
   bool moveUpThrough(const Affine &affine, MlirOperation producer);
   /// Moves one behind one of its users. Returns whether anything changed.

@@ -142,7 +142,7 @@ void insertStorageBarriers(MlirOperation module,
     if (!affine || affine->quantizes || !isComputed(affine->input)) {
       return;
     }
-    // What comes in is stored in its integers anyway.
+    // Arguments are stored in their integers anyway.
     MlirOperation source = definingOp(affine->input);
     if (!isNull(source) && !isa(source, "hal.tensor.import") &&
         !isa(source, "util.optimization_barrier") &&

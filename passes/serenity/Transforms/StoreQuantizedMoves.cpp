@@ -158,7 +158,7 @@ struct Movement {
 };
 } // namespace
 
-/// What a body yields if that is one value made of nothing but `from`.
+/// The value that a body yields if it is made of nothing but `from`.
 static MlirValue yielded(MlirOperation op) {
   MlirOperation yield = mlirBlockGetTerminator(body(op));
   return mlirOperationGetNumOperands(yield) == 1 ? operand(yield, 0)

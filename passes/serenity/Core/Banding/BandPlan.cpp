@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t never = std::numeric_limits<size_t>::max();
 
-/// What IREE rounds the sizes of buffers up to.
+/// IREE rounds the sizes of buffers up to multiples of this.
 constexpr int64_t alignment = 64;
 
 int64_t aligned(int64_t bytes) {

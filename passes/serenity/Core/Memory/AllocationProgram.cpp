@@ -177,7 +177,7 @@ struct State {
   std::map<ValueId, int64_t> integers;
   std::map<int, int> globals; // those that hold an allocation of this call
   std::vector<Allocation> allocations;
-  /// A global lost what it held before the call: less may be alive than is
+  /// A global lost its contents from before the call: less may be alive than is
   /// counted.
   bool replaced = false;
 
@@ -239,7 +239,7 @@ public:
   }
 
   void run();
-  /// What the target of an edge begins with, and its arrow's numbers.
+  /// The arguments of an edge's target, and its arrow's numbers.
   State follow(const AllocationBlock::Edge &edge, std::vector<int> &numbers);
   std::optional<int64_t> integer(ValueId value) const {
     auto it = state.integers.find(value);
@@ -487,7 +487,8 @@ public:
   /// Follows all paths with the integers of all conditions known where they
   /// are constant (`counted`), or with none. False if `limit` cut some off.
   bool explore(bool counted, size_t limit);
-  /// `openResultBytes`: what paths that were cut off return at most.
+  /// `openResultBytes`: an upper bound of the results of paths that were cut
+  /// off.
   SimulatedMemory summarize(int64_t openResultBytes);
   /// Peaks that every path reaches: transient, and of all allocations.
   std::pair<int64_t, int64_t> least() const {

@@ -102,7 +102,7 @@ struct AllocationProgram {
   std::vector<AllocationBlock> blocks; // the first is the entry
 };
 
-/// What lies in memory at the worst moment.
+/// The allocations at the worst moment.
 struct LiveItem {
   int site = -1;
   int64_t bytes = 0;
@@ -116,13 +116,13 @@ struct SimulatedMemory {
   int64_t transientPeakBytes = 0;
   /// Most that all allocations hold together.
   int64_t peakBytes = 0;
-  /// What is returned and not held by a global.
+  /// Allocations that are returned and not held by a global.
   int64_t resultBytes = 0;
   /// Allocations of this function that globals hold in the end.
   int64_t globalBytes = 0;
   /// Every path has these numbers.
   bool exact = true;
-  /// What is alive at the last of the moments with the transient peak.
+  /// The allocations at the last of the moments with the transient peak.
   std::vector<LiveItem> live;
 };
 

@@ -14,7 +14,7 @@
 //              | room   |    |     floor below it, and a floor is no lower than
 //              |    ____|    |     the lowest place of any of its items. Room
 //              |___|         |     that is neither floor nor item is slack; it
-//      floor       |_________|     runs out, and that is what prunes.
+//      floor       |_________|     runs out, and the search prunes.
 //
 // A node picks one section and one of its two ends. Either one of the items
 // that can reach the floor lies on it, or none does, and then the floor rises
@@ -142,7 +142,7 @@ struct BranchAndBound::Impl {
   /// How often a section proved a state contradictory.
   std::vector<int64_t> failures; // per section
 
-  /// What branching wants to know of a section; recomputed after a change.
+  /// The measures of a section for branching; recomputed after a change.
   struct Summary {
     bool valid = false;
     bool undecided = false; // some item is

@@ -290,7 +290,7 @@ void setGranule(const std::vector<TimePiece> &timePieces, int64_t grid,
     }
     instance.granule = std::gcd(instance.granule, item.alignment);
   }
-  // What ends below a window that begins off the granule needs no padding.
+  // A slice that ends below a window off the granule needs no padding.
   for (const TimePiece &piece : timePieces) {
     instance.granule = std::gcd(instance.granule, piece.lo);
   }
@@ -334,7 +334,7 @@ void formSections(const std::vector<TimePiece> &timePieces,
     piece.end = instance.numSections;
   }
 
-  // Merge what sections made adjacent and equal; take the hull.
+  // Merge neighbours that sections made equal; take the hull.
   for (Item &item : instance.items) {
     item.first = std::numeric_limits<int32_t>::max();
     item.last = -1;
@@ -480,7 +480,7 @@ PackResult ExactDriver::run() {
   std::vector<int32_t> order;
   accept(bestOfOrders(instance, firstFit, target, limits, &order));
   if (!result.infeasible && result.heightBytes > target) {
-    // What is small is solved faster by the search alone.
+    // The search alone solves small instances faster.
     if (instance.items.size() > 600) {
       std::vector<int64_t> better =
           improveOrder(instance, firstFit, order, result.heightBytes, target,

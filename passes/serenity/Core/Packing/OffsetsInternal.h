@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// What the packing algorithms share. Not part of the public interface.
+// Shared by the packing algorithms. Not part of the public interface.
 
 #ifndef SERENITY_CORE_PACKING_OFFSETSINTERNAL_H
 #define SERENITY_CORE_PACKING_OFFSETSINTERNAL_H

@@ -42,7 +42,8 @@ constexpr double kMaxAccidents = 0.2;
 
 using Block = JoinedInstance::Block;
 
-/// What could be joined at a section's end: some that end, some that begin.
+/// Slices that could be joined at a section's end: some that end, some that
+/// begin.
 struct Candidate {
   /// Equal sums of so many sizes of this magnitude to be expected by accident.
   double accidents = std::numeric_limits<double>::infinity();

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Inference of the branch-and-bound search: what follows from the domains of
+// Inference of the branch-and-bound search: consequences of the domains of
 // the items without a decision. docs/offsets.md proves each rule.
 
 #include "serenity/Core/Packing/BranchAndBoundState.h"

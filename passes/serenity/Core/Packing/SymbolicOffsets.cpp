@@ -249,7 +249,7 @@ SymbolicPacker::bounded(const SizePolynomial &polynomial, bool above) const {
 
 bool SymbolicPacker::isAtMost(const SizePolynomial &left,
                               const SizePolynomial &right) const {
-  // What both have in common need not be bounded.
+  // Common terms need not be bounded.
   SizePolynomial common;
   for (const auto &[product, coefficient] : left.terms()) {
     auto other = right.terms().find(product);

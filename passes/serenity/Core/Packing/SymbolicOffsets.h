@@ -76,7 +76,7 @@ private:
 /// there are none.
 using SizeMaximum = std::vector<SizePolynomial>;
 
-/// What a symbol that `packSymbolic` adds stands for: the maximum of `of`,
+/// The value of a symbol that `packSymbolic` adds: the maximum of `of`,
 /// rounded up to a multiple of `unit`.
 struct SizeDefinition {
   SizeMaximum of;

@@ -48,7 +48,7 @@ private:
   std::vector<int32_t> numPending;
 };
 
-/// What `v` opens, whatever the state; a measure of its outputs.
+/// The bytes that `v` opens in any state; a measure of its outputs.
 int64_t openedBytes(const Graph &graph, NodeId v) {
   int64_t bytes = 0;
   for (const Touch &touch : graph.nodes[v].opens) {

@@ -41,7 +41,7 @@ std::vector<int32_t> positionsOf(const Graph &graph,
   return position;
 }
 
-/// What is left of `graph` once `done` (a down-set) has run.
+/// The rest of `graph` once `done` (a down-set) has run.
 Part restAfter(const Graph &graph, const std::vector<char> &done) {
   std::vector<NodeId> order;
   std::vector<NodeId> rest;
@@ -122,7 +122,7 @@ fallingSegments(const Graph &whole, const DecompositionOptions &options) {
     segment.hill = top - start;
     segment.net = player.live() - start;
     if (!segments.empty() && top <= lastTop) {
-      // No higher than what was climbed just before: go on without a break.
+      // No higher than the climb just before: go on without a break.
       Segment &last = segments.back();
       last.nodes.insert(last.nodes.end(), segment.nodes.begin(),
                         segment.nodes.end());

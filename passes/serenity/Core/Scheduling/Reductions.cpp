@@ -323,7 +323,7 @@ private:
       isQueued[v] = 1;
       queue.push_back(v);
     }
-    // What a neighbour may do depends on this node's bounds.
+    // The moves of a neighbour depend on this node's bounds.
     for (const std::vector<NodeId> *list :
          {&graph.nodes[v].preds, &graph.nodes[v].succs}) {
       for (NodeId other : *list) {

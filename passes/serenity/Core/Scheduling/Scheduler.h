@@ -77,7 +77,7 @@ struct ScheduleResult {
   int64_t lowerBoundBytes = 0;
   /// True only when proved.
   bool optimal = false;
-  /// What proved it: "search", "operation-footprint", "live-cut", ... or empty.
+  /// The proof: "search", "operation-footprint", "live-cut", ... or empty.
   std::string provedBy;
   int64_t states = 0;
   double seconds = 0;

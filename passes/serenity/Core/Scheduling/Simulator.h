@@ -16,7 +16,7 @@ struct LiveRange {
   int64_t last = -1;
 };
 
-/// What an order costs, in bytes.
+/// The memory of an order, in bytes.
 struct Simulation {
   int64_t peakBytes = 0;
   std::vector<int64_t> liveBytes;    // per step, workspace included

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Candidates of a module: what reaches the flow phase depends on rewriting and
+// Candidates of a module: the module at the flow phase depends on rewriting and
 // on how dispatches are formed. A candidate is made from the module as
 // preprocessing left it, on a clone, in an invocation of its own.
 
@@ -28,7 +28,7 @@ namespace serenity {
 
 /// How a module is brought to the flow phase.
 struct Configuration {
-  /// What quantized networks are made from: the module as preprocessing left
+  /// The origin of quantized networks: the module as preprocessing left
   /// it; with quantized values stored in their integers
   /// (`serenity-store-quantized`); that with contractions raised to integers
   /// too, so that rewrites reach them. Other modules have the first alone.
@@ -110,7 +110,7 @@ public:
     return bases[storage].producers;
   }
 
-  /// What becomes of expressions of constants, such as the factors of a batch
+  /// The treatment of expressions of constants, such as the factors of a batch
   /// normalization: IREE compiles and runs them, or, much faster and enough for
   /// an estimate, leaves them to the module's initializers.
   enum class Constants { Evaluated, Symbolic };
@@ -122,7 +122,7 @@ public:
                     RewriteOutcome *outcome = nullptr,
                     Constants constants = Constants::Evaluated);
 
-  /// What the fusion model says of a candidate, without running IREE.
+  /// The prediction of the fusion model for a candidate, without running IREE.
   struct Forecast {
     /// Nothing if the model does not describe the module.
     std::optional<rewrite::Prediction> memory;
@@ -147,8 +147,8 @@ public:
   bool evaluates() const;
 
 private:
-  /// What candidates are made from, by `Configuration::Storage`; empty if there
-  /// is no such.
+  /// The modules that candidates are made from, by `Configuration::Storage`;
+  /// empty if there is no such.
   struct Base {
     ir::OwningOp module;
     std::vector<RewriteSite> sites;

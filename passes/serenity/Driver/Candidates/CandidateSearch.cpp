@@ -73,7 +73,7 @@ Options limited(const Options &options, int64_t states) {
 }
 
 /// Standard error goes nowhere while it lives: flags that print IR or times
-/// speak of the compilation, not of what was candidates on the way.
+/// describe the compilation, not its trial compilations.
 class HushStandardError {
 public:
   explicit HushStandardError(bool active) {
@@ -176,7 +176,7 @@ void CandidateSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
   }
 }
 
-/// What a candidate costs: first whether no function is worse off than without
+/// The cost of a candidate: first whether no function is worse off than without
 /// us, then the bytes of all functions, then the number of rewrites.
 std::optional<int64_t> CandidateSearch::cost(const Peaks &peaks) const {
   int64_t sum = 0;
@@ -290,7 +290,7 @@ CandidateSearch::bytesBefore(const Configuration &config) const {
   return prediction ? std::optional<int64_t>(prediction->sum()) : std::nullopt;
 }
 
-/// The bytes of a candidate by what is trusted most: the model, or its slabs.
+/// The bytes of a candidate by the trusted judge: the model, or its slabs.
 std::optional<int64_t> CandidateSearch::measure(const Configuration &config) {
   return judge == Judge::Predictions ? estimateCandidate(config)
                                      : placeCandidate(config);
@@ -405,7 +405,7 @@ void CandidateSearch::layOut(Candidate &entry) {
 }
 
 /// Solves the chosen candidate once more without the limit of the comparison,
-/// where that limit was what ended the search.
+/// where that limit ended the search.
 void CandidateSearch::refine(Candidate &entry) {
   bool proved = true;
   for (const FunctionReport &function : entry.report.functions) {

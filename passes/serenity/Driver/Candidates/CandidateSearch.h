@@ -103,7 +103,7 @@ private:
   /// States of the search for the order of accumulations of a candidate.
   static constexpr int64_t statesPerOrder = 20000;
 
-  /// What candidates are compared by: the fusion model, which takes
+  /// How candidates are compared: by the fusion model, which takes
   /// milliseconds, or trial compilations.
   enum class Judge { Predictions, Compilations };
 

@@ -73,7 +73,7 @@ std::vector<int64_t> leastShrinking(const RegionReport &region,
   return shrink;
 }
 
-/// What stands in the way, where one slab does.
+/// The buffers that exceed the budget, where they lie in one slab.
 FunctionBudget explainMiss(const FunctionReport &function, int64_t neededBytes,
                            int64_t budgetBytes) {
   FunctionBudget miss;
@@ -135,7 +135,7 @@ bool hasValuesBetweenRegions(const FunctionReport &function) {
                        }) > 1;
 }
 
-/// Itemises the transient peak: slabs, and what lies between regions.
+/// Itemises the transient peak: slabs, and the values between regions.
 std::string sayAllocations(const FunctionReport &function) {
   std::vector<AllocationReport> sorted = function.peakAllocations;
   std::stable_sort(sorted.begin(), sorted.end(),

@@ -67,7 +67,8 @@ private:
   std::map<std::string, std::set<std::string>> together;
 };
 
-/// What a function uses of `meansInOrder`, if it is compiled like that.
+/// The entries of `meansInOrder` that a function uses, if it is compiled like
+/// that.
 std::vector<std::string> meansOf(Variant variant, const Configuration &config,
                                  const std::string &function,
                                  const CandidateSearch &search,

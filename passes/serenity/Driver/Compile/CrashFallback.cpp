@@ -35,7 +35,7 @@ constexpr char variable[] = "SERENITY_CRASHED";
 constexpr int fatalSignals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 constexpr size_t numSignals = sizeof(fatalSignals) / sizeof(*fatalSignals);
 
-/// What the handler needs, ready before anything goes wrong: it may not
+/// The data of the handler, ready before anything goes wrong: it may not
 /// allocate.
 struct Fallback {
   bool ready = false;

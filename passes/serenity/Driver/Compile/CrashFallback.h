@@ -27,7 +27,7 @@ namespace serenity {
 
 /// How much of serenity runs in this process.
 enum class FallbackStage {
-  /// What the flags say.
+  /// No fallback: as the flags ask.
   None = 0,
   /// As with `--serenity-schedule=off`: nothing is changed, all is reported.
   Off = 1,
@@ -44,8 +44,9 @@ struct PreviousCrash {
   std::string step;
 };
 
-/// Reads what a crashed process left in the environment, and takes it out of
-/// there; nothing in a process that the user has started. To be called first.
+/// Reads the record that a crashed process left in the environment, and takes
+/// it out of there; nothing in a process that the user has started. To be
+/// called first.
 std::optional<PreviousCrash> takePreviousCrash();
 
 /// To be called once, at the start of main. `command` is what is run again: the
@@ -66,7 +67,7 @@ void continueFallback();
 /// Fatal signals lead to the fallback while one of these lives.
 class CrashGuard {
 public:
-  /// `step` names what is done, in words: "trial compilation of '...'".
+  /// `step` describes the action: "trial compilation of '...'".
   explicit CrashGuard(const std::string &step);
   ~CrashGuard();
   CrashGuard(const CrashGuard &) = delete;

@@ -61,7 +61,7 @@ DynamicSizes findDynamicSizes(MlirOperation function) {
   return found;
 }
 
-/// `main$async` is what is exported as `main`.
+/// `main$async` is exported as `main`.
 std::string exportedName(MlirOperation function) {
   std::string name = ir::stringAttr(function, "sym_name").value_or("");
   return name.substr(0, name.rfind("$async"));

@@ -14,12 +14,12 @@
 
 namespace serenity {
 
-/// Copies what is left of `from` to a file in memory, at offset 0 afterwards,
+/// Copies the rest of `from` to a file in memory, at offset 0 afterwards,
 /// and returns its descriptor, which `execve` passes on; -1 with errno. The
 /// copy ends with `terminator`, if that is not empty.
 int copyToMemory(int from, std::string_view terminator = {});
 
-/// Whether reading `path` takes away what is read.
+/// Whether `path` can be read only once.
 bool isReadOnce(const std::string &path);
 
 /// Copies such an input, with a zero behind it; -1 with errno.

@@ -55,7 +55,7 @@ constexpr int exitUsage = 2;
 constexpr int exitBudget = 3;
 constexpr int exitInterrupted = 130;
 
-/// What IREE's main function asked for, gathered call by call.
+/// The requests of IREE's main function, gathered call by call.
 struct Driver {
   CompileFlags flags;
   std::vector<std::string> arguments;
@@ -328,8 +328,8 @@ ireeCompilerSourceOpenFile(iree_compiler_session_t *session, const char *path,
   return real::sourceOpenFile(session, path, source);
 }
 
-/// As `ireeCompilerOutputOpenFile`, for what cannot be replaced by another
-/// file: a pipe or a device.
+/// As `ireeCompilerOutputOpenFile`, for a pipe or a device, which no other file
+/// can replace.
 static iree_compiler_error_t *openInPlace(const char *path,
                                           iree_compiler_output_t **output) {
   keepPipeOpen(path);

@@ -137,11 +137,11 @@ private:
   ModuleReport &report;
   Outcome &outcome;
   StreamPhase stream;
-  /// What is chosen is run again where the user can see it, instead of taking
-  /// over the try.
+  /// The chosen candidate is run again where the user can see it; the module of
+  /// its trial compilation is not taken over.
   bool watched;
   WorkLimit limit;
-  /// What may become of the module; less after IREE has refused it.
+  /// Which changes the module may undergo; fewer after IREE has refused it.
   enum class Freedom { Candidates, Order, None };
   Freedom freedom = Freedom::None;
   /// The module holds operations or attributes of the serenity passes.
@@ -236,7 +236,7 @@ void Pipeline::remarkOnUserFlags() {
 bool Pipeline::makeStock(StockCandidate &stock) {
   Stopwatch watch(report, "stock_candidate");
   MlirOperation flow = state.module;
-  // What IREE has to say about the module is said once: by the run that the
+  // IREE's messages about the module are printed once: by the run that the
   // user watches, else by the last of these candidates.
   std::optional<ir::SilenceDiagnostics> silence;
   if (flags.schedule || watched) {
@@ -256,7 +256,7 @@ bool Pipeline::makeStock(StockCandidate &stock) {
   return true;
 }
 
-/// What was proved about the regions of the candidate in our order holds for
+/// Proofs about the regions of the candidate in our order hold for
 /// the same commands in IREE's: no order of them needs less.
 void takeOverProofs(const FunctionReport &reordered, FunctionReport &chosen) {
   if (reordered.regions.size() != chosen.regions.size()) {
@@ -391,7 +391,7 @@ void Pipeline::keepRegions(const ModuleReport &from,
   }
 }
 
-/// Marks what every function is to be.
+/// Marks the functions that keep their order, or order and offsets.
 static void markVariants(MlirOperation module, const VariantChoice &choice) {
   const bool anyChange =
       choice.any(Variant::Reordered) || choice.any(Variant::Offsets);
@@ -612,7 +612,7 @@ bool Pipeline::run() {
   bool ok = false;
   std::vector<std::string> refusals;
   for (freedom = flags.schedule ? Freedom::Candidates : Freedom::None;;) {
-    // Kept while IREE may turn out not to compile what we make of it.
+    // Kept while IREE may refuse the module that replaces it.
     ir::OwningOp spare;
     if (freedom != Freedom::None) {
       spare = ir::OwningOp::clone(state.module);
@@ -642,8 +642,7 @@ bool Pipeline::run() {
     adopt(std::move(spare));
   }
   if (ok) {
-    // Where the stock candidate fails as well, what we make is not what is
-    // wrong.
+    // Where the stock candidate fails as well, the candidate is not at fault.
     for (const std::string &refusal : refusals) {
       ir::emitWarning(mlirOperationGetLocation(state.module), refusal);
     }
@@ -678,15 +677,15 @@ bool Pipeline::attempt(std::string &error, const std::function<bool()> &step) {
   return ok;
 }
 
-/// From offsets to the end of the stream phase, and what is there for the
-/// report.
+/// From offsets to the end of the stream phase, with the description of the
+/// functions for the report.
 bool Pipeline::lowerSlabs() {
   Stopwatch watch(report, "stream");
   return stream.toCommands(state.module) && describe() &&
          stream.toEnd(state.module);
 }
 
-/// What is in the commands for the report.
+/// Describes the functions for the report, from their commands.
 bool Pipeline::describe() {
   CrashGuard guard("the description of the functions");
   crashPoint("describe");

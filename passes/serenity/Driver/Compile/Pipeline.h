@@ -14,7 +14,7 @@
 
 namespace serenity {
 
-/// What iree-compile's main function said about one module.
+/// The requests of iree-compile's main function for one module.
 struct InvocationState {
   iree_compiler_session_t *session = nullptr;
   std::string compileFrom = "start";
@@ -25,7 +25,7 @@ struct InvocationState {
   MlirOperation module = {};
 };
 
-/// What happened besides success and failure.
+/// Events besides success and failure.
 struct Outcome {
   bool budgetMissed = false;
 };
@@ -36,7 +36,7 @@ struct Outcome {
 /// order) is made on a clone of the module and measured; the function is
 /// compiled in the variant of least transient peak, the stock one among equals.
 /// A variant that fails is dropped. `arguments` is the command line without our
-/// flags, to find out what IREE's global flags ask for.
+/// flags, to read IREE's global flags.
 bool runPipeline(iree_compiler_invocation_t *inv, InvocationState &state,
                  const CompileFlags &flags,
                  const std::vector<std::string> &arguments,

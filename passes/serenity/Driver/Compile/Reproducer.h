@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// What a process says that takes the place of a crashed one.
+/// The messages of a process that takes the place of a crashed one.
 
 #ifndef SERENITY_DRIVER_COMPILE_REPRODUCER_H
 #define SERENITY_DRIVER_COMPILE_REPRODUCER_H

@@ -16,7 +16,7 @@
 
 namespace serenity {
 
-/// The seconds of its life go to `name`, on top of what is there already.
+/// Adds the seconds of its life to those of `name`.
 class Stopwatch {
 public:
   Stopwatch(ModuleReport &report, std::string name)

@@ -30,7 +30,7 @@ bool storesResource(MlirOperation op) {
                  .rfind("!stream.resource<", 0) == 0;
 }
 
-/// What a value is a part of.
+/// The whole value that `value` is a part of.
 MlirValue baseOf(MlirValue value) {
   for (MlirOperation op = ir::definingOp(value);
        op.ptr && (ir::isa(op, "stream.timepoint.await") ||

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// What a compiled module will need when it runs.
+/// The memory that a compiled module will need when it runs.
 
 #ifndef SERENITY_DRIVER_COMPILE_SUMMARY_H
 #define SERENITY_DRIVER_COMPILE_SUMMARY_H

@@ -42,7 +42,7 @@ std::vector<std::string> passNames() {
 
 struct Flag {
   const char *name;
-  /// What its value is called; null: a switch.
+  /// The name of its value; null: a switch.
   const char *value;
   const char *description;
 };

@@ -244,7 +244,7 @@ void FunctionRewriter::clean() {
   splitter.invalidate();
   rejoin(splitter);
   // Collect before erasing: a dead operation may be the operand of another.
-  // What is inside of one goes with it.
+  // Operations inside of one go with it.
   std::vector<MlirOperation> roots;
   walk(function, [&](MlirOperation op) {
     std::string_view parent = name(mlirOperationGetParentOperation(op));
@@ -268,7 +268,7 @@ void FunctionRewriter::clean() {
       erased.insert(gone.ptr);
     });
   }
-  // What nobody uses has no order either.
+  // Values without a user have no order either.
   for (size_t i = 0; i < chains.size(); ++i) {
     std::vector<MlirOperation> &steps = chains[i].steps;
     if (std::any_of(steps.begin(), steps.end(), [&](MlirOperation step) {

@@ -395,7 +395,7 @@ size_t Reader::number(MlirValue value) {
   return index;
 }
 
-/// What `op` reads as a whole, in its regions too.
+/// The values that `op` reads as a whole, in its regions too.
 void Reader::addReads(MlirOperation op, Operation &operation) {
   std::set<size_t> seen;
   walk(op, [&](MlirOperation inner) {

@@ -143,8 +143,8 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
       reorder.emit(ops[i]);
     }
   }
-  // What follows the last pure operation stays there, in its order: a store to
-  // a global, say, which must not get in front of a load.
+  // The operations after the last pure one stay there, in their order: a store
+  // to a global, say, which must not get in front of a load.
   std::set<const void *> behind;
   for (size_t i = last; i < ops.size(); ++i) {
     behind.insert(ops[i].ptr);

@@ -81,7 +81,7 @@ MlirValue cloneView(MlirOperation op, MlirValue source, MlirType type,
 /// Pieces of a dimension that follow one another: offset and extent of each.
 using Ranges = std::vector<std::pair<int64_t, int64_t>>;
 
-/// What happens to an operand of an operation that is split along a loop.
+/// How an operand of an operation that is split along a loop is cut.
 enum class OperandCut { Whole, Parts, Slice, Stream };
 
 /// Values and the dimensions along which they are cut (-1: whole).
