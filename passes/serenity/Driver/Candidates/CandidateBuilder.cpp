@@ -58,7 +58,7 @@ std::string Configuration::name() const {
   }
   if (!unfused.empty()) {
     add(std::to_string(unfused.size()) +
-        (unfused.size() == 1 ? " producer apart" : " producers apart"));
+        (unfused.size() == 1 ? " unfused producer" : " unfused producers"));
   }
   if (bands > 0) {
     add("bands plan " + std::to_string(bands));
@@ -70,7 +70,8 @@ std::string Configuration::name() const {
     add("deep streams");
   }
   if (size_t count = numJoins(*this)) {
-    add(std::to_string(count) + (count == 1 ? " join" : " joins"));
+    add(std::to_string(count) + (count == 1 ? " merged accumulation step"
+                                            : " merged accumulation steps"));
   }
   return text.empty() ? "stock" : text;
 }
