@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What serenity_mlir adds to the time of a compilation.
+"""The time that serenity_mlir adds to a compilation.
 
 Whole processes are timed, stock and serenity in turn, so that changes of the machine's speed
 meet both; the median of the ratios of neighbours is printed. The report's `seconds` tell where

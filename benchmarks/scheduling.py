@@ -160,7 +160,7 @@ def gap_over_time() -> None:
 
 
 def ablation() -> None:
-    """What each switch is worth: states, time and peak without it."""
+    """The effect of each switch: states, time and peak without it."""
     problems = [(name, problem) for name, problem, _ in instances.cells()]
     problems += [(name, instances.network(name, in_place=True)) for name in networks.names("paper")]
     problems += [(f"ws {seed}", instances.wiring("ws", seed, 2, equal=False)) for seed in range(10)]

@@ -28,7 +28,7 @@ class Problem:
     @property
     def num_operations(self) -> int: ...
     def check(self) -> str | None:
-        """What is wrong with the problem, or None."""
+        """The error of the problem, or None."""
 
 class ScheduleResult:
     @property
@@ -155,7 +155,7 @@ class PackOptions:
     def rules(self, arg: PackRules, /) -> None: ...
 
 class PackResult:
-    """What `pack_slices` found."""
+    """The result of `pack_slices`."""
 
     @property
     def offsets(self) -> Annotated[NDArray[numpy.int64], dict(shape=(None,))]: ...

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What serenity_mlir raises, with the compiler's diagnostics as data."""
+"""The exceptions of serenity_mlir, with the compiler's diagnostics as data."""
 
 from __future__ import annotations
 

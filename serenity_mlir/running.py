@@ -51,7 +51,7 @@ Work = Callable[[str], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one model.
+    """The outcome of one model.
 
     Attributes:
       model: as it was given.
@@ -222,7 +222,7 @@ _SECONDS_TO_UNWIND = 5.0
 
 
 class _Worker:
-    """What makes a process of the pool end: Ctrl-C, and the end of its parent."""
+    """A process of the pool: it ends with Ctrl-C, and with its parent."""
 
     busy = False
     interrupted = False

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What a report says: results as headings, sentences and tables."""
+"""The content of a report: results as headings, sentences and tables."""
 
 from __future__ import annotations
 

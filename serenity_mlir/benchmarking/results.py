@@ -96,7 +96,7 @@ class Results:
 
     @property
     def our_failures(self) -> dict[str, str]:
-        """What went wrong on our side, by network: no figure, or a prediction that did not hold."""
+        """Failures of serenity_mlir, by network: no figure, or a prediction that did not hold."""
         found = {
             failure.network: failure.reason
             for failure in self.failures

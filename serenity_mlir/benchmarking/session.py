@@ -35,7 +35,7 @@ __all__ = ["Options", "Step", "plan", "run", "select_models", "select_runs"]
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure.
+    """The selection of measurements.
 
     Attributes:
       models: names of networks, and paths of ONNX files.

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What is measured of one network. Each function is work for `running.run_many`.
+"""The measurements of one network. Each function is work for `running.run_many`.
 
 They take the name of a network of the package or the path of an ONNX file, return what JSON can
 hold, and raise `SerenityError` with the reason where something cannot be measured. All sizes are

@@ -45,7 +45,7 @@ COMMANDS: dict[str, str] = {
 
 INTERRUPTED = 130
 
-#: What the exit codes mean (docs/cli.md).
+#: The meanings of the exit codes (docs/cli.md).
 EXIT_CODES: dict[int, str] = {
     0: "done",
     1: "a model cannot be imported, compiled or run",

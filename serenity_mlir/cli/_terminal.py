@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What the commands show on standard error: log messages, and progress on a terminal.
+"""The output of the commands on standard error: log messages, and progress on a terminal.
 
 The package reports through the standard module `logging`: what it is doing at INFO, the commands it
 runs at DEBUG. ``serenity --verbose`` prints that; without it, a terminal shows the step under way

@@ -57,7 +57,7 @@ MODEL_KINDS = (
 #: Opset that older ONNX models are brought to; IREE's importer knows fewer operators before it.
 _OPSET = 17
 
-#: What MLIR's bytecode begins with.
+#: The first bytes of MLIR's bytecode.
 _BYTECODE = b"ML\xefR"
 
 _log = logging.getLogger(__name__)

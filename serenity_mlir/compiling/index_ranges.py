@@ -27,7 +27,7 @@ __all__ = ["Domain", "IndexUses"]
 #: Depth of calls that are followed.
 CALL_DEPTH = 8
 
-#: What nothing limits may still be an index or a count: it is at most this much above the least.
+#: A value without a limit may be an index or a count: it is at most this much above the least.
 DEFAULT_SPAN = 3
 
 #: An interval that can grow beyond this is not limited by what reads it.
@@ -52,7 +52,7 @@ class Interval(NamedTuple):
 
 
 ANY = Interval(-math.inf, math.inf)
-#: What an uninitialised tensor holds.
+#: The range of an uninitialised tensor.
 NOTHING = Interval(math.inf, -math.inf)
 #: A dimension of which nothing is known. It has an element, or nothing can be indexed.
 ANY_EXTENT = Interval(1, math.inf)

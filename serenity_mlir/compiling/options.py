@@ -16,7 +16,7 @@ from serenity_mlir.compiling.declared import check_fields, flags_of
 
 @dataclass(frozen=True)
 class SerenityOptions:
-    """What serenity_mlir does in a compilation. Each field is one ``--serenity-*`` flag.
+    """The options of serenity_mlir in a compilation. Each field is one ``--serenity-*`` flag.
 
     A field that is None gives no flag, and the compiler's default (in parentheses) holds.
 

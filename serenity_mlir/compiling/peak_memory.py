@@ -27,7 +27,7 @@ __all__ = ["Effort", "Peak", "largest_bytes", "peak"]
 
 Effort = Literal["fast", "full"]
 
-#: What each effort leaves to the compiler. The cut-off is in states, not seconds, so that every
+#: The flags of each effort. The cut-off is in states, not seconds, so that every
 #: machine finds the same, however busy; the time limit is out of reach.
 _OPTIONS = {
     "fast": SerenityOptions(rewrite="off", state_limit=200_000, time_limit=86_400),

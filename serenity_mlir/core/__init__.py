@@ -1,4 +1,4 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What knows neither MLIR nor IREE: graphs, their orders and rewriting, offsets, traffic."""
+"""The core, without MLIR and IREE: graphs, their orders and rewriting, offsets, traffic."""

@@ -113,7 +113,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What an order costs.
+    """The memory of an order.
 
     Attributes:
       peak_bytes: Maximum of ``live_bytes``.

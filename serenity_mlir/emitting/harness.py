@@ -41,7 +41,7 @@ __attribute__((aligned(64), section("{section}"))) uint8_t {name}[64];
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of emitted code showed. Sizes are bytes.
+    """The measurements of a run of emitted code. Sizes are bytes.
 
     Attributes:
       outputs: of the first of two inferences.

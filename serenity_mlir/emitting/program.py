@@ -104,7 +104,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Program:
-    """What one entry point does.
+    """The steps of one entry point.
 
     Attributes:
       function: as the module exports it.

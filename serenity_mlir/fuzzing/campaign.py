@@ -26,7 +26,7 @@ from serenity_mlir.measuring.measurement import MeasurementServer
 
 __all__ = ["MODES", "RUNS", "Settings", "Totals", "batches", "run_batch"]
 
-#: What ``--serenity-rewrite`` is, batch by batch (structure) or program by program (runs).
+#: The values of ``--serenity-rewrite``, batch by batch (structure) or program by program (runs).
 MODES = ("auto", "off", "auto", "always")
 
 #: Where programs are run.
@@ -35,7 +35,7 @@ RUNS = ("none", "vmvx", "llvm-cpu")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a campaign does.
+    """The settings of a campaign.
 
     Attributes:
       seed: of the programs.

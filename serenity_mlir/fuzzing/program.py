@@ -159,7 +159,7 @@ class Program:
 
     @property
     def entry_points(self) -> list[Function]:
-        """What the user can call."""
+        """The functions that the user can call."""
         return [function for function in self.functions if function.public]
 
     def count(self) -> int:

@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"^\s*(?:%[\w:, %]+ = )?(?:scf\.|cf\.|util\.call )")
 
 @dataclass(frozen=True)
 class FunctionMemory:
-    """What the text says about one function.
+    """The facts in the text about one function.
 
     Attributes:
       slabs: bytes of every transient allocation, in order; None for sizes that are no constants.

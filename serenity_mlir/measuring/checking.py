@@ -87,7 +87,7 @@ class FunctionCheck:
 
     @property
     def retained_bytes(self) -> int:
-        """What the runtime keeps after every call of either module, in no prediction."""
+        """Bytes that the runtime keeps after every call of either module, in no prediction."""
         return runtime_retained_bytes(self.stock, self.serenity)
 
     @property

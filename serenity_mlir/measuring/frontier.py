@@ -33,7 +33,7 @@ __all__ = ["SETTINGS", "Frontier", "Point", "frontier", "pareto"]
 
 _log = logging.getLogger(__name__)
 
-#: What is compiled after the stock compiler: a name, and the options.
+#: The compilations after the stock one: a name, and the options.
 SETTINGS: tuple[tuple[str, SerenityOptions], ...] = (
     ("offsets and order", SerenityOptions(rewrite="off")),
     ("rewriting without extra work", SerenityOptions(max_recompute=0.0)),

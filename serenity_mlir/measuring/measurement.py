@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What a compiled module really allocates, read from IREE's own allocator.
+"""The allocations of a compiled module, read from IREE's own allocator.
 
 `measure` runs a module in a process of its own and splits the allocator's
 peak into the classes of ``docs/memory_model.md``: persistent, external
@@ -126,7 +126,7 @@ class CallMemory:
 
     @property
     def transient_peak_bytes(self) -> int:
-        """What remains of the peak: the memory that only the call itself used.
+        """The rest of the peak: the memory that only the call itself used.
 
         A result is allocated together with the slab of its region, and a
         variable's new value too, so both count as alive at the peak.

@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the report says about one function, in bytes; None where not static.
+    """The predictions of the report for one function, in bytes; None where not static.
 
     Attributes:
       persistent_bytes: of the whole module, alive after load.

@@ -31,7 +31,7 @@ __all__ = ["SETS", "NetworkInfo", "Set", "Shape", "build", "graph", "info", "nam
 
 @dataclass(frozen=True)
 class NetworkInfo:
-    """What a network is, without drawing its weights.
+    """The description of a network, without drawing its weights.
 
     Attributes:
       name: the name that `build` takes.

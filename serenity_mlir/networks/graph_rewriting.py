@@ -34,7 +34,7 @@ from serenity_mlir.networks import Shape, paper
 
 __all__ = ["Rewriting", "graph_instance"]
 
-#: What is partitioned: nothing, convolutions over concatenations, or depthwise convolutions too.
+#: Partitioned operations: none, convolutions over concatenations, or depthwise convolutions too.
 Rewriting = Literal["none", "conv", "all"]
 
 _REWRITINGS = ("none", "conv", "all")

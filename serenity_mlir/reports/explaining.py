@@ -191,7 +191,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a report says about one function.
+    """The explanation of one function of a report.
 
     Attributes:
       function: The function that does the work.

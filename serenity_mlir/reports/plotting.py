@@ -119,11 +119,11 @@ class Panel:
     operation_labels: tuple[str, ...] = ()
 
     def label(self, buffer: int) -> str:
-        """What to call a buffer."""
+        """The label of a buffer."""
         return self.labels[buffer] if self.labels else short_name(self.names[buffer])
 
     def operation_label(self, operation: int) -> str:
-        """What to call an operation."""
+        """The label of an operation."""
         if self.operation_labels:
             return self.operation_labels[operation]
         return short_name(self.operations[operation].name)
@@ -677,7 +677,7 @@ def render(figure: Figure, ending: str) -> bytes:
 
 
 def _page_data(panels: Iterable[Panel]) -> list[dict[str, Any]]:
-    """What the page's script shows of every panel."""
+    """The data of every panel for the page's script."""
     data = []
     for panel in panels:
         times, live = live_bytes(panel)

@@ -118,7 +118,7 @@ void bindOffsets(nb::module_ &m) {
       .def_rw("capacity", &PackOptions::capacity, nb::arg().none())
       .def_rw("rules", &PackOptions::rules);
 
-  nb::class_<PackResult>(m, "PackResult", "What `pack_slices` found.")
+  nb::class_<PackResult>(m, "PackResult", "The result of `pack_slices`.")
       .def_prop_ro(
           "offsets",
           [](const PackResult &self) { return toArray(self.offsets); },

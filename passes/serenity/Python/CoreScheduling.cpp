@@ -177,7 +177,7 @@ void bindScheduling(nb::module_ &m) {
           [](const Problem &problem) {
             return messageOf(verifyProblem(problem));
           },
-          "What is wrong with the problem, or None.");
+          "The error of the problem, or None.");
 
   nb::class_<ScheduleResult>(m, "ScheduleResult")
       .def_prop_ro(

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What all workers share: how they are asked and how they answer.
+"""The protocol of all workers: requests and answers.
 
 A worker is started as ``python -m peers.NAME DIRECTORY`` by an interpreter that has the peer's
 packages and need not have serenity_mlir or IREE, so nothing here imports more than numpy. The
@@ -63,7 +63,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker found.
+    """The findings of a worker.
 
     Attributes:
       figures: by the name of the setting.

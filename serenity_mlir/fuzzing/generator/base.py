@@ -179,7 +179,7 @@ class Builder:
 
     @property
     def wide(self) -> str:
-        """What products of the element type accumulate in."""
+        """The type in which products of the element type accumulate."""
         return "i32" if self.element == "i8" else self.element
 
     def image_type(

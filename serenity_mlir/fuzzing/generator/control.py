@@ -51,7 +51,7 @@ class Control(Parts):
             self.add_several("call", operands, types, callee=callee.name)
 
     def constant_start(self, of: Type) -> Value:
-        """What a loop may start from, or a branch hand out, that nothing computes."""
+        """Values that nothing computes, for loops to start from and branches to return."""
         rng = self.rng
         draw = rng.random()
         if draw < 0.35:
