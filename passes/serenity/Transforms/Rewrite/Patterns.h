@@ -30,7 +30,8 @@ struct SiteOp {
   MlirOperation op;
 };
 
-/// An operation that is asked for sites.
+/// An operation at which finders are asked for sites: the root of a sum, or a
+/// structured operation with a reduction.
 struct SiteQuery {
   MlirOperation op;
   const SumFinder &sums;
