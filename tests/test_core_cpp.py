@@ -67,12 +67,21 @@ def test_offsets_of_run_time_sizes_never_overlap(programs: Path) -> None:
     assert printed.endswith("no mismatch\n")
 
 
+def test_packing_beside_regions_agrees_with_an_enumeration_of_all_placements(
+    programs: Path,
+) -> None:
+    printed = run(programs / "FixedRegionsTest", "20000")
+    assert printed.startswith("20000 instances: ")
+    assert printed.endswith("no mismatch\n")
+
+
 def test_every_test_program_is_run_here(programs: Path) -> None:
     built = {source.stem for source in (REPOSITORY / "tests" / "core").glob("*Test.cpp")}
     assert built == {
         "AllocationProgramTest",
         "BandPlanTest",
         "DifferentialTest",
+        "FixedRegionsTest",
         "RegionPlanTest",
         "SmallGraphsTest",
         "SymbolicOffsetsTest",
