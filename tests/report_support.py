@@ -30,6 +30,7 @@ def make_region(**changes: Any) -> dict[str, Any]:
         "concurrent_operations": 0,
         "live_bytes": [],
         "buffers": [],
+        "reused_memory": [],
         "operations": [],
         "externals": [],
         **changes,

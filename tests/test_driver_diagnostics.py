@@ -42,9 +42,10 @@ def test_printing_of_all_passes(
     ours = _dumps(run.err)
     assert len(stock) > 100
     serenity = [name for _, name in ours if name.startswith("serenity-")]
-    assert serenity[-5:] == [
+    assert serenity[-6:] == [
         "serenity-schedule",
         "serenity-schedule-regions",
+        "serenity-reuse-external-memory",
         "serenity-waves",
         "serenity-pack",
         "serenity-clone-callees",
@@ -70,6 +71,7 @@ def test_printing_after_one_of_our_passes(compilers: Compilers, cell: Path, cell
     passes = [
         "serenity-schedule",
         "serenity-schedule-regions",
+        "serenity-reuse-external-memory",
         "serenity-waves",
         "serenity-pack",
         "serenity-clone-callees",

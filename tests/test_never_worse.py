@@ -180,9 +180,10 @@ def test_the_corpus_has_what_the_test_above_is_for(compilers: Compilers, tmp_pat
         source = tmp_path / f"{seed}.mlir"
         source.write_text(random_module(seed))
         to_stream = [source, *TARGET, "--compile-to=stream"]
-        (stock,), (ours,) = (
+        # Without a slab all transient values lie in the result.
+        (stock,), ours = (
             slabs(compilers.stock_output(*to_stream)),
-            slabs(compilers.ours_output(*to_stream)),
+            sum(slabs(compilers.ours_output(*to_stream))),
         )
         gains += ours < stock
     assert gains >= 4

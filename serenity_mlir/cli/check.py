@@ -113,6 +113,9 @@ def check_command(
             help="Arrays to run on, not random ones: by the arguments' names or as arr_0, arr_1.",
         ),
     ] = None,
+    consume: Annotated[
+        bool, typer.Option("--consume", help="Compile with --serenity-inputs=overwrite.")
+    ] = False,
     fix_dim: FixDimOption = None,
     flag: Annotated[
         list[str] | None, typer.Option(help="A flag for both compilations (repeatable).")
@@ -147,7 +150,7 @@ def check_command(
     settings: dict[str, Any] = {
         "seed": seed,
         "flags": [*(flag or []), *compiler],
-        "serenity_flags": ours,
+        "serenity_flags": [*ours, *(["--serenity-inputs=overwrite"] if consume else [])],
         "dynamic_size": dynamic_size,
         "shapes": _parse_shapes(shape or []),
         "functions": function or [],

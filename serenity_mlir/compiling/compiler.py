@@ -9,6 +9,7 @@ compiler's global options can be set once per process only.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shlex
@@ -208,6 +209,7 @@ def compile(
     *,
     serenity: SerenityOptions | None = _DEFAULT,
     fix_dims: Mapping[str, int] | None = None,
+    consume: Sequence[int] = (),
     **options: Any,
 ) -> bytes | None:
     """Compiles a model as its framework has it.
@@ -223,6 +225,9 @@ def compile(
       serenity: What serenity_mlir does; None leaves everything to the stock compiler.
       fix_dims: Extents for dynamic dimensions of the inputs: in ONNX by the dimension's own name or
         by ``INPUT:AXIS``; in all models by ``argI:axisJ``, counted from 0.
+      consume: Arguments, counted from 0, whose buffers the compiled function may overwrite once it
+        has read them: their contents are undefined after a call. They must not share memory with
+        other arguments. Without it all inputs are kept, but for those that JAX donates.
       **options: The fields of ``iree.compiler.tools.CompilerOptions``, as for `compile_str`.
         If neither they nor a flag in ``extra_args`` name a target, it is this machine's CPU.
 
@@ -234,11 +239,17 @@ def compile(
         the kind of model is unknown, its framework is not installed or it has no such dimension
         (2), or the memory budget is missed (3).
       TypeError: For an option that ``CompilerOptions`` has no field for.
+      ValueError: For arguments to consume that are not numbers, or if there is nothing that
+        serenity_mlir does (`serenity` None).
     """
     import tempfile
 
     from serenity_mlir.compiling.importing import import_model, model_name
 
+    if consume:
+        if serenity is None:
+            raise ValueError("consume needs serenity options; got serenity=None")
+        serenity = dataclasses.replace(serenity, consume=tuple(consume))
     if not options.get("target_backends"):
         options["extra_args"] = target_flags(options.get("extra_args", ()))
     text = isinstance(model, bytes) or (isinstance(model, str) and "\n" in model)

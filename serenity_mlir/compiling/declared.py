@@ -36,11 +36,11 @@ def _entries(name: str, value: object) -> list[object]:
     kind = next(o.kind for o in _core.option_declarations() if o.name == name)
     if kind == "bool" and not isinstance(value, bool):
         raise ValueError(f"{_field(name)} must be True or False; got {value!r}")
-    if kind not in ("passes", "extents"):
+    if kind not in ("passes", "extents", "counts"):
         return [] if value is None else [value]
-    if isinstance(value, str):
-        what = "pass names" if kind == "passes" else "dimensions with extents"
-        raise ValueError(f"{_field(name)} must be a sequence of {what}, not one string")
+    if isinstance(value, (str, int)):
+        what = {"passes": "pass names", "extents": "dimensions with extents"}.get(kind, "numbers")
+        raise ValueError(f"{_field(name)} must be a sequence of {what}, not one {type(value)}")
     return list(value)  # type: ignore[call-overload, no-any-return]
 
 

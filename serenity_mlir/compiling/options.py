@@ -30,6 +30,11 @@ class SerenityOptions:
         multiply-accumulates that bands of rows and values behind the peak may compute again; 0:
         none (0.15).
       offsets: ``--serenity-offsets=exact|greedy|iree``. Algorithm that lays out the slab (exact).
+      inputs: ``--serenity-inputs=keep|overwrite``. Keep the contents of inputs, or overwrite their
+        memory with transient values after their last use; arguments marked `iree.abi.consume` or
+        donated by JAX are overwritten in both cases (keep).
+      consume: ``--serenity-consume=N``. Overwrite the memory of argument N, counted from 0, as if
+        it were marked `iree.abi.consume`; may be repeated (none).
       scheduler: ``--serenity-scheduler=exact|serenity|heuristic``. Algorithm that orders
         operations: best-first search with proof, the SERENITY paper's dynamic programming, or
         heuristics alone (exact).
@@ -63,6 +68,8 @@ class SerenityOptions:
     rewrite: str | None = None
     max_recompute: float | None = None
     offsets: str | None = None
+    inputs: str | None = None
+    consume: Sequence[int] = ()
     scheduler: str | None = None
     waves: str | None = None
     time_limit: float | None = None

@@ -110,6 +110,8 @@ class CallMemory:
         got its first buffer); may be negative.
       arena_bytes: the buffer that the caller provides for transient memory, 0
         if the function allocates by itself. It is part of the transient peak.
+      changed_inputs: numbers of the arguments whose buffers held something else
+        after the call.
     """
 
     before_bytes: int
@@ -118,6 +120,7 @@ class CallMemory:
     peak_bytes: int
     retained_bytes: int
     arena_bytes: int = 0
+    changed_inputs: tuple[int, ...] = ()
 
     @property
     def external_bytes(self) -> int:
@@ -417,6 +420,7 @@ def _read_answer(directory: Path, code: int, said: str) -> Measurement:
                 peak_bytes=call["peak"],
                 retained_bytes=call["released"] - call["with_inputs"],
                 arena_bytes=call["arena"],
+                changed_inputs=tuple(call["changed_inputs"]),
             )
             for call in answer["calls"]
         ),

@@ -237,6 +237,12 @@ def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measur
         problems.append(
             f"transient peak: {ours:,} bytes are more than the stock compiler's {theirs:,}"
         )
+    ours, theirs = (found.call.peak_bytes - found.call.before_bytes for found in (serenity, stock))
+    if ours > theirs:
+        problems.append(
+            "peak of a call with inputs and results: "
+            f"{ours:,} bytes are more than the stock compiler's {theirs:,}"
+        )
     return problems
 
 
@@ -251,6 +257,11 @@ def _call_problems(
     problems = _compare_class(
         "external", prediction.external_bytes, call.external_bytes, exact=exact
     )
+    problems += [
+        f"input {number} was overwritten, but the report says that it is kept"
+        for number in call.changed_inputs
+        if number not in prediction.overwritten_inputs
+    ]
     additive = True
     if prediction.peak_bytes is not None:
         # Less is alive where a variable's first buffer was larger than its later ones; if more is,

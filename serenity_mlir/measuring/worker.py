@@ -143,6 +143,22 @@ def _make_inputs(
     return inputs
 
 
+def _changed_inputs(
+    directory: Path, requests: list[dict[str, Any]], inputs: list[Any]
+) -> list[int]:
+    """Return the numbers of the inputs that do not hold what was put there."""
+    changed = []
+    for index, (request, view) in enumerate(zip(requests, inputs, strict=True)):
+        if request["kind"] in ("int", "float", "arena", "storage"):
+            continue
+        given = np.fromfile(directory / f"input{index}.bin", dtype=np.uint8)
+        if given.size:
+            held = view.map().asarray((given.size,), np.dtype(np.uint8))
+            if not np.array_equal(held, given):
+                changed.append(index)
+    return changed
+
+
 def _write_results(directory: Path, call: int, results: Any) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
     for index in range(results.size):
@@ -236,6 +252,7 @@ def _run(directory: Path) -> dict[str, Any]:
         with_results = _snapshot(device)
         del results
         released = _snapshot(device)
+        changed = _changed_inputs(directory, request["inputs"], inputs)
         del arguments, inputs
         answer["calls"].append(
             {
@@ -247,6 +264,7 @@ def _run(directory: Path) -> dict[str, Any]:
                 "released": released["live"] - provided,
                 "after": _snapshot(device)["live"] - provided,
                 "results": answers,
+                "changed_inputs": changed,
             }
         )
     answer["finished"] = _snapshot(device)

@@ -156,6 +156,25 @@ class RecomputedReport:
 
 
 @dataclass(frozen=True)
+class ReusedMemoryReport:
+    """A transient buffer that lies in the memory of a result or an input.
+
+    Attributes:
+      name: The command that writes it first, empty if unknown.
+      memory: ``"result"`` (before the result is written) or ``"input"`` (after its last read).
+      argument: The number of the input, None for a result.
+      offset: Its place in that memory, in bytes.
+      bytes: Its size.
+    """
+
+    name: str
+    memory: str
+    argument: int | None
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class RegionReport:
     """An execution region: one ``stream.async.execute``, with its slab.
 
@@ -164,7 +183,8 @@ class RegionReport:
         none.
       predicted_bytes: The maximum of live bytes of the order chosen.
       slab_bytes: The height of the layout, what IREE allocates.
-      lower_bound_bytes: No order of this region's commands needs less.
+      lower_bound_bytes: No order of this region's commands needs a smaller slab, memory of
+        results and of consumed inputs counted in.
       optimal: The order is proved to be of least peak.
       proved_by: What proved it, empty if nothing did.
       offsets_optimal: The layout is proved to be of least height for the order.
@@ -175,6 +195,7 @@ class RegionReport:
       work: Multiply-accumulates of the region without that, 0 if nothing is computed again.
       live_bytes: Live bytes at every step.
       buffers: The buffers of the slab.
+      reused_memory: The buffers in results and inputs.
       operations: Its commands in order of execution.
       externals: What they touch outside of the slab.
       concurrent_groups: Concurrent dispatch groups: commands that may run at the same time.
@@ -199,6 +220,7 @@ class RegionReport:
     concurrent_operations: int = 0
     recomputed: tuple[RecomputedReport, ...] = ()
     work: int = 0
+    reused_memory: tuple[ReusedMemoryReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -602,6 +624,17 @@ def _recomputed(value: Any, place: str) -> RecomputedReport:
     )
 
 
+def _reused_memory(value: Any, place: str) -> ReusedMemoryReport:
+    item = _Object(value, place)
+    return ReusedMemoryReport(
+        name=item.text("name"),
+        memory=item.text("memory"),
+        argument=item.optional_count("argument"),
+        offset=item.count("offset"),
+        bytes=item.count("bytes"),
+    )
+
+
 def _region(value: Any, place: str) -> RegionReport:
     item = _Object(value, place)
     region = RegionReport(
@@ -623,6 +656,7 @@ def _region(value: Any, place: str) -> RegionReport:
         concurrent_operations=item.count("concurrent_operations"),
         recomputed=item.items("recomputed", _recomputed),
         work=item.count("work"),
+        reused_memory=item.items("reused_memory", _reused_memory),
     )
     for number, operation in enumerate(region.operations):
         for field, count in (

@@ -258,6 +258,18 @@ void writeRegion(Writer &json, const RegionReport &region) {
     json.close('}');
   }
   json.close(']');
+  json.key("reused_memory");
+  json.open('[');
+  for (const ReusedMemoryReport &buffer : region.reused) {
+    json.open('{', /*flatInside=*/true);
+    json.field("name", buffer.name);
+    json.field("memory", buffer.memory);
+    json.field("argument", buffer.argument);
+    json.field("offset", buffer.offset);
+    json.field("bytes", buffer.bytes);
+    json.close('}');
+  }
+  json.close(']');
   json.key("operations");
   json.open('[');
   for (const OperationReport &operation : region.operations) {

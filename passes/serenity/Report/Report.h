@@ -84,13 +84,29 @@ struct BytesFormula {
   std::string unbounded;
 };
 
+/// A buffer that lies in the memory of a result or an input.
+struct ReusedMemoryReport {
+  std::string name;
+  /// "result" or "input"
+  std::string memory;
+  std::optional<int64_t> argument; // number of the input
+  int64_t offset = 0;              // in that memory
+  int64_t bytes = 0;
+};
+
 struct RegionReport {
   std::string location;
+  /// Transient buffers lie in a slab of the region's own.
+  bool hasSlab = false;
   /// Maximum live bytes of the order chosen: the aim for the slab.
   int64_t predictedBytes = 0;
   int64_t slabBytes = 0;
   /// Buffers take multiples of it in the slab; 0: no slab was laid out.
   int64_t rangeAlignment = 0;
+  /// Sizes of the results and inputs whose memory may serve buffers.
+  std::vector<int64_t> reusableBytes;
+  /// The sum of these sizes that the lower bound allows for.
+  int64_t boundReusableBytes = 0;
   int64_t lowerBoundBytes = 0;
   bool optimal = false;
   std::string provedBy;
@@ -103,6 +119,7 @@ struct RegionReport {
   int64_t concurrentOperations = 0;
   std::vector<int64_t> liveBytes; // per step
   std::vector<BufferReport> buffers;
+  std::vector<ReusedMemoryReport> reused;
   std::vector<OperationReport> operations; // in order of execution
   std::vector<ExternalReport> externals;
   /// One entry per time that a value is computed again.

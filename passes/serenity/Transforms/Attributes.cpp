@@ -26,6 +26,7 @@ constexpr const char *kCopyOf = "serenity.copy_of";
 constexpr const char *kBarrier = "serenity.barrier";
 constexpr const char *kExtraWork = "serenity.extra_work";
 constexpr const char *kRefused = "serenity.refused";
+constexpr const char *kReusesExternalMemory = "serenity.reuses_external_memory";
 
 bool has(MlirOperation op, const char *name) {
   return !ir::isNull(ir::attr(op, name));
@@ -89,6 +90,14 @@ void setCopyOf(MlirOperation function, const std::string &original) {
 }
 
 bool isCopy(MlirOperation function) { return has(function, kCopyOf); }
+
+void setReusesExternalMemory(MlirOperation function) {
+  ir::setUnitAttr(function, kReusesExternalMemory);
+}
+
+bool reusesExternalMemory(MlirOperation function) {
+  return has(function, kReusesExternalMemory);
+}
 
 void setBarrier(MlirOperation barrier) { ir::setUnitAttr(barrier, kBarrier); }
 

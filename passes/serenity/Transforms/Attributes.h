@@ -70,6 +70,13 @@ void removeOwnPartitioning(MlirOperation function);
 void setCopyOf(MlirOperation function, const std::string &original);
 bool isCopy(MlirOperation function);
 
+// --- external memory --------------------------------------------------------
+
+/// `serenity.reuses_external_memory` (unit), on functions:
+/// serenity-reuse-external-memory has been here.
+void setReusesExternalMemory(MlirOperation function);
+bool reusesExternalMemory(MlirOperation function);
+
 // --- rewriting --------------------------------------------------------------
 
 /// `serenity.barrier` (unit): tells a barrier of serenity from the user's.

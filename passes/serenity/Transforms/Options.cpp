@@ -131,6 +131,18 @@ template <> struct Kind<int64_t> : Unlisted {
   static std::string print(int64_t value) { return std::to_string(value); }
 };
 
+template <> struct Kind<std::vector<int64_t>> : Unlisted {
+  static constexpr const char *kName = "counts";
+  static std::string expected() { return Kind<int64_t>::expected(); }
+  static bool parse(const std::string &text, std::vector<int64_t> &value) {
+    value.push_back(0);
+    return parseCount(text, value.back());
+  }
+  static std::string print(const std::vector<int64_t> &value) {
+    return value.empty() ? "" : std::to_string(value.front());
+  }
+};
+
 template <> struct Kind<std::optional<int64_t>> : Unlisted {
   static constexpr const char *kName = "bytes";
   static std::string expected() {

@@ -22,6 +22,8 @@ namespace serenity {
 enum class RewriteMode { Auto, Off, Always };
 /// Whether concurrent dispatch groups are formed again where they cost nothing.
 enum class WaveMode { Auto, Off };
+/// Whether the memory of inputs may be overwritten after their last use.
+enum class InputMode { Keep, Overwrite };
 /// Of a missed memory budget.
 enum class BudgetPolicy { Error, Warn };
 
@@ -93,8 +95,8 @@ struct OptionInfo {
   const char *help;
   /// The default, spelled as a value; empty: none.
   std::string initial;
-  /// "choice", "bool", "seconds", "count", "bytes", "file", "passes" or
-  /// "extents".
+  /// "choice", "bool", "seconds", "count", "counts", "bytes", "file", "passes"
+  /// or "extents".
   const char *kind;
   /// The values of a "choice".
   std::vector<std::string> choices;

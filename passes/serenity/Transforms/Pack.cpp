@@ -96,6 +96,32 @@ std::optional<PackModel> readPack(MlirOperation op) {
   return model;
 }
 
+std::vector<size_t> regionsOfSlabs(FunctionReport &function, size_t slabs) {
+  // Regions that need memory and slabs come in the same order.
+  std::vector<size_t> regionOf;
+  for (size_t i = 0; i < function.regions.size(); ++i) {
+    if (function.regions[i].hasSlab || !function.regions[i].leftAlone.empty()) {
+      regionOf.push_back(i);
+    }
+  }
+  if (regionOf.size() == slabs) {
+    return regionOf;
+  }
+  std::vector<RegionReport> old = std::move(function.regions);
+  function.regions.assign(slabs, RegionReport());
+  regionOf.clear();
+  for (size_t i = 0; i < slabs; ++i) {
+    regionOf.push_back(i);
+    function.regions[i].hasSlab = true;
+    for (const RegionReport &region : old) {
+      if (!region.leftAlone.empty()) {
+        function.regions[i].leftAlone = region.leftAlone;
+      }
+    }
+  }
+  return regionOf;
+}
+
 bool isTransientSlab(MlirOperation pack) {
   for (const ir::Use &use : ir::uses(ir::result(pack, 0))) {
     if (ir::isa(use.owner, "stream.resource.alloca") &&
@@ -230,6 +256,15 @@ void applyPacking(MlirOperation op, const PackModel &model,
   ir::erase(op);
 }
 
+} // namespace
+
+void applyPacking(MlirOperation op, const PackModel &model,
+                  const PackResult &packing) {
+  applyPacking(op, model, packing, std::nullopt);
+}
+
+namespace {
+
 /// Bytes live at every step, sizes rounded as the slab rounds them.
 std::vector<int64_t> liveBytes(const std::vector<Slice> &slices,
                                int64_t rangeAlignment) {
@@ -358,31 +393,11 @@ private:
   std::vector<size_t> regionOf; // by slab
 };
 
-/// Regions that need memory and slabs come in the same order.
 void FunctionPacker::matchRegions() {
   entry->initializer = ir::isa(function, "util.initializer");
-  size_t slabs =
-      size_t(std::count_if(packs.begin(), packs.end(), isTransientSlab));
-  for (size_t i = 0; i < entry->regions.size(); ++i) {
-    if (entry->regions[i].predictedBytes > 0 ||
-        !entry->regions[i].leftAlone.empty()) {
-      regionOf.push_back(i);
-    }
-  }
-  if (regionOf.size() == slabs) {
-    return;
-  }
-  std::vector<RegionReport> old = std::move(entry->regions);
-  entry->regions.assign(slabs, RegionReport());
-  regionOf.clear();
-  for (size_t i = 0; i < slabs; ++i) {
-    regionOf.push_back(i);
-    for (const RegionReport &region : old) {
-      if (!region.leftAlone.empty()) {
-        entry->regions[i].leftAlone = region.leftAlone;
-      }
-    }
-  }
+  regionOf = regionsOfSlabs(
+      *entry,
+      size_t(std::count_if(packs.begin(), packs.end(), isTransientSlab)));
 }
 
 /// Lays one pack out. Fails if it stays as it is.

@@ -7,6 +7,7 @@
 
 #include "serenity/Core/Packing/Offsets.h"
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
 
 #include <optional>
@@ -32,8 +33,17 @@ std::optional<PackModel> readPack(MlirOperation op);
 /// `stream.resource.alloca ... !stream.resource<transient>{%total}`.
 bool isTransientSlab(MlirOperation pack);
 
+/// The entries of `function.regions` that belong to its slabs, in order. Where
+/// they do not match, the entries are replaced by one per slab.
+std::vector<size_t> regionsOfSlabs(FunctionReport &function, size_t slabs);
+
 /// How the slices of this pack are laid out. `options` must outlive the answer.
 PackOptions slabPackOptions(MlirOperation pack, const Options &options);
+
+/// Replaces the slices of constant size by constants, and the total where there
+/// are no others; `op` is gone then.
+void applyPacking(MlirOperation op, const PackModel &model,
+                  const PackResult &packing);
 
 } // namespace serenity
 

@@ -64,6 +64,10 @@ struct RegionBuffer {
   bool isResult = false; // yielded, so it lies outside of the slab
   /// Contents undefined at first: an alloca, or made by this analysis.
   bool isAlloca = false;
+  /// Memory that serenity-reuse-external-memory may use while its own value is
+  /// not there: a result that is allocated for this region, or a consumed
+  /// input.
+  bool isReusable = false;
   bool local() const { return !isArgument && !isResult; }
 };
 
@@ -137,6 +141,15 @@ struct PlacedBuffer {
   int64_t offset = 0;
 };
 
+/// Bytes of a reusable result or input and the operations that touch them: from
+/// the first of these on a result occupies them, an input until the last.
+struct HeldPiece {
+  int buffer = -1;   // of the model
+  int64_t lower = 0; // rounded up to the alignment, as `upper`
+  int64_t upper = 0;
+  std::vector<OpId> users; // in original order
+};
+
 /// A choice of placements, made consistent, with the scheduling problem that it
 /// gives rise to.
 struct RegionPlan {
@@ -144,16 +157,24 @@ struct RegionPlan {
   std::vector<PlacedBuffer> places;
   /// Commands that remain (saved copies are gone), in original order.
   std::vector<int> commands;
-  /// Operation i is `commands[i]`; only buffers of the slab are in it.
+  /// Operation i is `commands[i]`. Its buffers are those of the slab, then, if
+  /// they count, the held pieces.
   Problem problem;
-  /// Per buffer of `problem`, the buffer of the model.
+  size_t slabBuffers = 0;
+  /// Per buffer of the slab in `problem`, the buffer of the model.
   std::vector<int> problemBuffers;
+  std::vector<HeldPiece> held;
+  /// Size of all reusable memory, each rounded up.
+  int64_t heldBytes = 0;
 };
 
 /// Builds the plan for `wanted` placements; those that contradict others or the
 /// order of accesses are dropped. Sizes are rounded up to `rangeAlignment`.
+/// With `countHeld` the peak of the problem less `heldBytes` is what a slab
+/// needs that shares memory with results and inputs, without it what it needs
+/// alone.
 RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
-                      int64_t rangeAlignment);
+                      int64_t rangeAlignment, bool countHeld = false);
 
 /// Writes the region back in the given order of `plan.commands`.
 void applyPlan(const RegionModel &model, const RegionPlan &plan,

@@ -228,10 +228,61 @@ void addConflicts(const std::vector<PlacedAccess> &accesses,
   }
 }
 
+/// The pieces of a reusable buffer whose bytes are touched by the same
+/// operations.
+void addHeldPieces(RegionPlan &plan, int buffer, int64_t bytes,
+                   const std::vector<PlacedAccess> &accesses,
+                   const std::vector<int> &operationOf, int64_t alignment) {
+  auto alignUp = [&](int64_t value) {
+    return (value + alignment - 1) / alignment * alignment;
+  };
+  plan.heldBytes += alignUp(bytes);
+  std::vector<int64_t> cuts;
+  for (const PlacedAccess &access : accesses) {
+    // An input may be read through an offset that is not constant.
+    cuts.push_back(std::min(access.lower, bytes));
+    cuts.push_back(std::min(access.upper, bytes));
+  }
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+    HeldPiece piece;
+    piece.buffer = buffer;
+    piece.lower = alignUp(cuts[i]);
+    piece.upper = alignUp(cuts[i + 1]);
+    for (const PlacedAccess &access : accesses) {
+      if (overlap(access.lower, access.upper, cuts[i], cuts[i + 1])) {
+        const OpId user = operationOf[access.command];
+        if (piece.users.empty() || piece.users.back() != user) {
+          piece.users.push_back(user);
+        }
+      }
+    }
+    if (piece.lower < piece.upper && !piece.users.empty()) {
+      plan.held.push_back(std::move(piece));
+    }
+  }
+}
+
+void countHeldPieces(const RegionModel &model, RegionPlan &plan) {
+  for (const HeldPiece &piece : plan.held) {
+    BufferId id = BufferId(plan.problem.buffers.size());
+    Buffer buffer;
+    buffer.name = "h" + std::to_string(id);
+    buffer.bytes = piece.upper - piece.lower;
+    buffer.liveIn = model.buffers[piece.buffer].isArgument;
+    buffer.liveOut = !buffer.liveIn;
+    plan.problem.buffers.push_back(buffer);
+    for (OpId user : piece.users) {
+      plan.problem.operations[user].uses.push_back(id);
+    }
+  }
+}
+
 } // namespace
 
 RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
-                      int64_t rangeAlignment) {
+                      int64_t rangeAlignment, bool countHeld) {
   RegionPlan plan;
   PlacementChoice choice(model, plan);
   choice.run(wanted);
@@ -254,7 +305,15 @@ RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
       addBuffer(int(b), bytes, accesses, operationOf, problem);
       plan.problemBuffers.push_back(int(b));
     }
+    if (model.buffers[b].isReusable) {
+      addHeldPieces(plan, int(b), model.buffers[b].bytes, accesses, operationOf,
+                    rangeAlignment);
+    }
     addConflicts(accesses, operationOf, problem);
+  }
+  plan.slabBuffers = problem.buffers.size();
+  if (countHeld) {
+    countHeldPieces(model, plan);
   }
   for (Operation &operation : problem.operations) {
     std::sort(operation.after.begin(), operation.after.end());

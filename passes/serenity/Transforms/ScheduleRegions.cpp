@@ -44,8 +44,10 @@
 #include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/Core/Scheduling/OrderWalk.h"
 #include "serenity/Core/Scheduling/Simulator.h"
+#include "serenity/Core/Scheduling/SlabBound.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/ExternalMemory.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/Recompute.h"
 #include "serenity/Transforms/RegionModel.h"
@@ -86,8 +88,21 @@ double secondsSince(std::chrono::steady_clock::time_point start) {
 struct Solution {
   RegionPlan plan;
   ScheduleResult schedule;
-  std::vector<Slice> slices;
-  PackResult packing;
+  /// The slab, without what lies in results and inputs.
+  int64_t slabBytes = 0;
+  int64_t liveBytes = 0;
+  /// Held memory is in the problem.
+  bool countsHeld = false;
+  /// No order of the plan needs a smaller slab; and how that was found.
+  int64_t lowerBoundBytes = 0;
+  std::string boundProvedBy;
+
+  bool optimal() const { return liveBytes <= lowerBoundBytes; }
+  /// What the slab is in this order if no memory is lost between buffers.
+  int64_t targetBytes() const {
+    const int64_t shared = countsHeld ? plan.heldBytes : 0;
+    return std::max<int64_t>(0, schedule.peakBytes - shared);
+  }
 };
 
 class RegionScheduler {
@@ -102,9 +117,9 @@ public:
   /// model; nothing if there is none.
   std::optional<std::pair<RecomputedRegion, Solution>>
   recompute(const Solution &solution, const Executables &executables) const;
-  int evaluations() const { return int(memo.size()); }
 
 private:
+  int evaluations() const { return int(memo.size()); }
   SchedulerOptions schedulerOptions(int64_t stateLimit) const {
     SchedulerOptions result;
     result.algorithm = options.scheduler;
@@ -132,6 +147,11 @@ private:
     result.rangeAlignment = config.rangeAlignment;
     return result;
   }
+  int64_t evaluationStates() const {
+    return options.stateLimit
+               ? std::min(options.stateLimit, statesPerEvaluation)
+               : statesPerEvaluation;
+  }
   bool outOfTime() const {
     return secondsSince(start) >= options.searchSeconds() ||
            (options.stateLimit &&
@@ -146,6 +166,10 @@ private:
   /// With `commands`, an order of the commands that remain, to start from.
   Solution solve(const std::vector<bool> &placed,
                  const std::vector<int> &commands = {});
+  /// Proves more than that all bytes of results and inputs are of use.
+  void raiseLowerBound(Solution &solution) const;
+  /// The best for the present objective, see `countHeld`.
+  Solution solveObjective();
   /// With `tight`, looks for a height equal to the peak alone.
   void packSchedule(Solution &solution, bool tight) const;
   void tryOtherOrders(Solution &best) const;
@@ -154,20 +178,21 @@ private:
   const Options &options;
   ResourceConfig config;
   std::chrono::steady_clock::time_point start;
+  /// The objective: the slab if it shares memory with results and inputs, or
+  /// the slab alone.
+  bool countHeld = false;
   std::map<std::vector<bool>, int64_t> memo;
   int64_t spent = 0; // states of all evaluations
 };
 
 int64_t RegionScheduler::evaluate(const std::vector<bool> &wanted) {
-  RegionPlan plan = planRegion(model, wanted, config.rangeAlignment);
+  RegionPlan plan = planRegion(model, wanted, config.rangeAlignment, countHeld);
   auto known = memo.find(plan.chosen);
   if (known != memo.end()) {
     return known->second;
   }
-  int64_t limit = options.stateLimit
-                      ? std::min(options.stateLimit, statesPerEvaluation)
-                      : statesPerEvaluation;
-  ScheduleResult found = schedule(plan.problem, schedulerOptions(limit));
+  ScheduleResult found =
+      schedule(plan.problem, schedulerOptions(evaluationStates()));
   spent += found.states;
   int64_t peak = found.peakBytes;
   memo[plan.chosen] = peak;
@@ -232,33 +257,43 @@ std::vector<bool> RegionScheduler::choosePlacements() {
 }
 
 void RegionScheduler::packSchedule(Solution &solution, bool tight) const {
-  Simulation simulation =
-      simulate(solution.plan.problem, solution.schedule.order);
-  solution.slices.clear();
-  for (size_t i = 0; i < simulation.liveRanges.size(); ++i) {
+  const RegionPlan &plan = solution.plan;
+  Simulation simulation = simulate(plan.problem, solution.schedule.order);
+  std::vector<Slice> slices;
+  for (size_t i = 0; i < plan.slabBuffers; ++i) {
     const LiveRange &range = simulation.liveRanges[i];
     Slice slice;
     slice.lower = range.first;
     slice.upper = range.last + 1;
-    slice.bytes = solution.plan.problem.buffers[i].bytes;
+    slice.bytes = plan.problem.buffers[i].bytes;
     if (slice.bytes > 0 && slice.lower >= 0) {
-      solution.slices.push_back(slice);
+      slices.push_back(slice);
     }
   }
-  PackOptions limits = packOptions(solution.slices.size());
+  PackOptions limits = packOptions(slices.size());
+  if (plan.heldBytes > 0) {
+    BesidePackResult packing =
+        packBeside(slices,
+                   heldRegions(model, plan, solution.schedule.order,
+                               config.rangeAlignment),
+                   limits);
+    solution.slabBytes = packing.slabBytes;
+    solution.liveBytes = packing.liveBytes;
+    return;
+  }
   if (tight) {
     limits.capacity = solution.schedule.peakBytes;
   }
-  solution.packing = pack(solution.slices, limits);
+  solution.slabBytes = pack(slices, limits).heightBytes;
+  solution.liveBytes = maximumLiveBytes(slices, limits);
 }
 
 /// Where the offsets are not tight, those of another order of the same peak may
 /// be: which buffers follow which is what decides whether the memory that one
 /// leaves is in one piece when another needs it.
 void RegionScheduler::tryOtherOrders(Solution &best) const {
-  const int64_t peak = best.schedule.peakBytes;
-  if (best.packing.heightBytes <= peak ||
-      options.offsets != PackAlgorithm::Exact) {
+  const int64_t peak = best.targetBytes();
+  if (best.slabBytes <= peak || options.offsets != PackAlgorithm::Exact) {
     return;
   }
   const int64_t moves = std::clamp<int64_t>(
@@ -266,12 +301,13 @@ void RegionScheduler::tryOtherOrders(Solution &best) const {
       movesPerOrder);
   OrderWalk walk(best.plan.problem, best.schedule.order, /*seed=*/1);
   Solution candidate = best;
-  for (int tried = 0; tried < maxOtherOrders && !outOfTime() &&
-                      best.packing.heightBytes > peak;
+  const int orders =
+      best.plan.heldBytes > 0 ? maxOtherOrders / 4 : maxOtherOrders;
+  for (int tried = 0; tried < orders && !outOfTime() && best.slabBytes > peak;
        ++tried) {
     candidate.schedule.order = walk.walk(static_cast<int>(moves));
     packSchedule(candidate, /*tight=*/true);
-    if (candidate.packing.heightBytes < best.packing.heightBytes) {
+    if (candidate.slabBytes < best.slabBytes) {
       best = candidate;
     }
   }
@@ -287,7 +323,7 @@ std::vector<bool> RegionScheduler::saveCopies(std::vector<bool> placed,
   const int limit = evaluations() + maxEvaluations;
   auto take = [&](const std::vector<bool> &wanted) {
     std::vector<bool> chosen =
-        planRegion(model, wanted, config.rangeAlignment).chosen;
+        planRegion(model, wanted, config.rangeAlignment, countHeld).chosen;
     if (chosen == placed || evaluate(chosen) > peak) {
       return false;
     }
@@ -322,7 +358,8 @@ std::vector<bool> RegionScheduler::saveCopies(std::vector<bool> placed,
 Solution RegionScheduler::solve(const std::vector<bool> &placed,
                                 const std::vector<int> &commands) {
   Solution found;
-  found.plan = planRegion(model, placed, config.rangeAlignment);
+  found.countsHeld = countHeld;
+  found.plan = planRegion(model, placed, config.rangeAlignment, countHeld);
   SchedulerOptions limits = schedulerOptions(options.stateLimit);
   for (int command : commands) {
     auto at = std::lower_bound(found.plan.commands.begin(),
@@ -330,12 +367,36 @@ Solution RegionScheduler::solve(const std::vector<bool> &placed,
     limits.givenOrder.push_back(OpId(at - found.plan.commands.begin()));
   }
   found.schedule = schedule(found.plan.problem, limits);
+  found.lowerBoundBytes = std::max<int64_t>(0, found.schedule.lowerBoundBytes -
+                                                   found.plan.heldBytes);
+  found.boundProvedBy =
+      found.schedule.optimal ? found.schedule.provedBy : "search";
   packSchedule(found, /*tight=*/false);
   tryOtherOrders(found);
   return found;
 }
 
-Solution RegionScheduler::solve() {
+void RegionScheduler::raiseLowerBound(Solution &solution) const {
+  const RegionPlan &plan = solution.plan;
+  if (plan.heldBytes == 0 || solution.optimal()) {
+    return;
+  }
+  std::vector<int64_t> regionBytes;
+  for (const FixedRegion &region : heldRegions(
+           model, plan, solution.schedule.order, config.rangeAlignment)) {
+    regionBytes.push_back(region.bytes);
+  }
+  SlabBound found = slabLowerBound(
+      plan.problem, plan.slabBuffers, regionBytes, config.rangeAlignment,
+      schedulerOptions(evaluationStates()), solution.liveBytes);
+  if (found.bytes > solution.lowerBoundBytes) {
+    solution.lowerBoundBytes = found.bytes;
+    solution.boundProvedBy = found.provedBy;
+  }
+}
+
+Solution RegionScheduler::solveObjective() {
+  memo.clear();
   Solution best = solve(choosePlacements());
   std::vector<bool> more =
       saveCopies(best.plan.chosen, best.schedule.peakBytes);
@@ -343,10 +404,32 @@ Solution RegionScheduler::solve() {
     Solution other = solve(more);
     other.schedule.states += best.schedule.states;
     if (other.schedule.peakBytes <= best.schedule.peakBytes &&
-        other.packing.heightBytes <= best.packing.heightBytes &&
+        other.slabBytes <= best.slabBytes &&
         (other.schedule.optimal || !best.schedule.optimal) &&
         other.plan.commands.size() < best.plan.commands.size()) {
       best = std::move(other);
+    }
+  }
+  return best;
+}
+
+/// An order that is best for slab and held memory together may leave pieces of
+/// the latter that no buffer fits into. Then the order that is best for the
+/// slab alone may be better.
+Solution RegionScheduler::solve() {
+  countHeld =
+      options.reuse &&
+      std::any_of(model.buffers.begin(), model.buffers.end(),
+                  [](const RegionBuffer &buffer) { return buffer.isReusable; });
+  Solution best = solveObjective();
+  raiseLowerBound(best);
+  if (countHeld && best.slabBytes > best.lowerBoundBytes && !outOfTime()) {
+    countHeld = false;
+    Solution other = solveObjective();
+    other.schedule.states += best.schedule.states;
+    if (other.slabBytes < best.slabBytes) {
+      best = std::move(other);
+      raiseLowerBound(best);
     }
   }
   best.schedule.seconds = secondsSince(start);
@@ -372,10 +455,12 @@ RegionScheduler::recompute(const Solution &solution,
     return std::nullopt;
   }
   RegionScheduler scheduler(again->model, options, config);
+  scheduler.countHeld = solution.countsHeld;
   Solution found = scheduler.solve(again->placements, again->order);
-  if (found.packing.heightBytes >= solution.packing.heightBytes) {
+  if (found.slabBytes >= solution.slabBytes) {
     return std::nullopt;
   }
+  scheduler.raiseLowerBound(found);
   found.schedule.states += solution.schedule.states;
   found.schedule.seconds = secondsSince(start);
   return std::make_pair(std::move(*again), std::move(found));
@@ -400,6 +485,9 @@ RegionReport scheduleRegion(MlirOperation execute,
   }
   ResourceConfig config =
       lookupResourceConfig(execute, options.defaultAlignment);
+  if (options.reuse) {
+    markReusable(*region.model, options.inputs);
+  }
   RegionScheduler scheduler(*region.model, options, config);
   Solution solution = scheduler.solve();
   if (auto again = scheduler.recompute(solution, executables)) {
@@ -419,13 +507,13 @@ RegionReport scheduleRegion(MlirOperation execute,
     ir::emitWarning(mlirOperationGetLocation(execute), report.leftAlone);
     return report;
   }
-  Simulation simulation =
-      simulate(solution.plan.problem, solution.schedule.order);
   applyPlan(*region.model, solution.plan, solution.schedule.order);
-  report.predictedBytes = simulation.peakBytes;
-  report.lowerBoundBytes = solution.schedule.lowerBoundBytes;
-  report.optimal = solution.schedule.optimal;
-  report.provedBy = solution.schedule.provedBy;
+  report.hasSlab = solution.plan.slabBuffers > 0;
+  report.predictedBytes = solution.liveBytes;
+  report.lowerBoundBytes = solution.lowerBoundBytes;
+  report.boundReusableBytes = solution.plan.heldBytes;
+  report.optimal = solution.optimal();
+  report.provedBy = report.optimal ? solution.boundProvedBy : "";
   report.states = solution.schedule.states;
   report.seconds = solution.schedule.seconds;
   attributes::setExactOrder(

@@ -248,7 +248,8 @@ BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
                            const Options &options, StreamPhase &stream)
     : budgetBytes(budgetBytes), options(atBounds(options)), stream(stream) {
   peaks[size_t(Variant::Stock)] = measure(stock, PackAlgorithm::Iree);
-  peaks[size_t(Variant::Offsets)] = measure(stock, options.offsets);
+  ir::OwningOp laidOut = stream.withOffsets(stock, options);
+  peaks[size_t(Variant::Offsets)] = measure(laidOut.get(), options.offsets);
   for (const auto &item : peaks[size_t(Variant::Stock)]) {
     together[item.first].insert(item.first);
   }

@@ -4,7 +4,7 @@
 
 #include "serenity/Driver/Compile/OrderProofs.h"
 
-#include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Scheduling/SlabBound.h"
 
 #include <algorithm>
 #include <map>
@@ -86,12 +86,15 @@ void prove(RegionReport &region, const Options &options) {
   limits.switches.heuristics = false; // the order is there
   limits.givenOrder.resize(problem.operations.size());
   std::iota(limits.givenOrder.begin(), limits.givenOrder.end(), 0);
-  ScheduleResult found = schedule(problem, limits);
-  if (found.lowerBoundBytes <= region.lowerBoundBytes ||
-      found.lowerBoundBytes > region.predictedBytes) {
+  // Another order may place buffers in results and inputs.
+  const SlabBound found =
+      slabLowerBound(problem, problem.buffers.size(), region.reusableBytes,
+                     region.rangeAlignment, limits, region.predictedBytes);
+  if (found.bytes <= region.lowerBoundBytes ||
+      found.bytes > region.predictedBytes) {
     return;
   }
-  region.lowerBoundBytes = found.lowerBoundBytes;
+  region.lowerBoundBytes = found.bytes;
   region.optimal = region.lowerBoundBytes == region.predictedBytes;
   region.provedBy = region.optimal ? found.provedBy : "";
 }
@@ -104,7 +107,9 @@ void proveOrders(ModuleReport &report, const Options &options) {
       continue;
     }
     for (RegionReport &region : function.regions) {
-      bool open = !region.optimal && region.lowerBoundBytes == 0;
+      // Commands that share the memory of a result are ordered by that alone.
+      bool open = !region.optimal && region.lowerBoundBytes == 0 &&
+                  region.reused.empty();
       if (open && region.rangeAlignment > 0) {
         prove(region, options);
       }

@@ -9,6 +9,7 @@
 #include "serenity/Driver/Candidates/CandidateSearch.h"
 #include "serenity/Driver/Candidates/VariantChoice.h"
 #include "serenity/Driver/Compile/Budget.h"
+#include "serenity/Driver/Compile/ConsumedInputs.h"
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/Driver/Compile/IdleFlags.h"
@@ -79,6 +80,7 @@ public:
         limit(moduleSeconds(flags.options), !watched) {
     options.cancelled = [this] { return limit.expired(); };
     options.remarkOnDynamicSizes = false;
+    options.reuse = true;
     std::string alignment =
         user.value("iree-stream-resource-min-offset-alignment");
     if (!alignment.empty()) {
@@ -251,7 +253,8 @@ bool Pipeline::makeStock(StockCandidate &stock) {
   crashPoint("stock");
   stock.peaks =
       stream.peaks(module, options, PackAlgorithm::Iree, &stock.withResults);
-  stock.offsetPeaks = stream.peaks(module, options, options.offsets);
+  ir::OwningOp laidOut = stream.withOffsets(module, options);
+  stock.offsetPeaks = stream.peaks(laidOut.get(), options, options.offsets);
   stock.slabs = describeStock(module);
   return true;
 }
@@ -529,6 +532,16 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
 /// From slabs in the order that was chosen to offsets. Functions in IREE's
 /// order are marked, and keep IREE's waves.
 bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
+  std::vector<MlirOperation> functions = ir::operations(ir::body(module));
+  const bool reused = std::any_of(functions.begin(), functions.end(),
+                                  attributes::reusesExternalMemory);
+  if (flags.schedule && !reused) {
+    Stopwatch watch(report, "external_memory");
+    if (!stream.runOwn("serenity-reuse-external-memory", module, options,
+                       &report, visible)) {
+      return false;
+    }
+  }
   bool waves = flags.waves == WaveMode::Auto &&
                !user.has("iree-stream-partitioning-favor");
   if (waves && flags.schedule) {
@@ -585,12 +598,18 @@ bool Pipeline::run() {
   std::string flowFrom = state.compileFrom;
   {
     Stopwatch watch(report, "to_flow");
+    ConsumedInputs donated;
+    if (flags.schedule && from <= phaseIndex("input")) {
+      takeModule(); // the importers drop the marks of frameworks
+      donated = findDonatedInputs(state.module);
+    }
     if (flags.schedule && from <= preprocessingPhase) {
       if (!runStock(state.compileFrom, "preprocessing")) {
         return false;
       }
       flowFrom = "preprocessing";
       takeModule();
+      markConsumedInputs(state.module, donated, flags.consume);
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
       search.startFrom(ir::OwningOp::clone(state.module));
@@ -599,6 +618,9 @@ bool Pipeline::run() {
       return false;
     }
     takeModule();
+    if (flags.schedule && from > preprocessingPhase) {
+      markConsumedInputs(state.module, donated, flags.consume);
+    }
     if (flags.schedule) {
       removeBarriers(state.module); // of a serenity-rewrite before
     }

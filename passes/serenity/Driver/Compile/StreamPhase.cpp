@@ -160,6 +160,8 @@ bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
     return false;
   }
   return runIree(module, "iree-stream-schedule-allocation", visible) &&
+         (!scheduled || runOwn("serenity-reuse-external-memory", module,
+                               *scheduled, into, visible)) &&
          (!verify || mlirOperationVerify(module));
 }
 
@@ -190,6 +192,14 @@ Peaks StreamPhase::peaks(MlirOperation module, const Options &options,
     }
   }
   return transientPeaks(module, options, algorithm, withResults);
+}
+
+ir::OwningOp StreamPhase::withOffsets(MlirOperation module,
+                                      const Options &options) {
+  ir::SilenceDiagnostics silence(mlirOperationGetContext(module));
+  ir::OwningOp clone = ir::OwningOp::clone(module);
+  runReuseExternalMemory(clone.get(), options, nullptr);
+  return clone;
 }
 
 ir::OwningOp StreamPhase::withReuse(MlirOperation module) {

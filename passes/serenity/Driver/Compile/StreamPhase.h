@@ -49,6 +49,9 @@ public:
   /// The same, at less cost where all functions have a single slab.
   Peaks peaks(MlirOperation module, const Options &options,
               PackAlgorithm algorithm, Peaks *withResults = nullptr);
+  /// A copy of a module with laid out slabs of IREE's in which transient
+  /// buffers lie in results and inputs where that makes a slab smaller.
+  ir::OwningOp withOffsets(MlirOperation module, const Options &options);
   /// A copy of a module with commands in which released allocations serve later
   /// ones, as at the end of the phase: the peaks rise. Null if that fails.
   ir::OwningOp withReuse(MlirOperation module);

@@ -1,0 +1,386 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// clang-format off
+//===----------------------------------------------------------------------===//
+// serenity-reuse-external-memory
+//
+// Places transient buffers in memory that the region holds in any case and does
+// not use at the time: that of a result before the result is first written, and
+// that of an input after its last read, if the call consumes the input
+// (`iree.abi.consume` on the argument, which arrives here as `consume` on
+// `stream.tensor.import`, or the option `inputs=overwrite`).
+//
+// Assumes slabs as iree-stream-schedule-allocation leaves them, before their
+// offsets are constants. A result's memory is used where it is allocated for
+// this region alone; an input's where nothing but this region looks at the
+// argument. Left alone: storage that the caller provides for results
+// (`iree.abi.output`), results that are inputs, values between regions, regions
+// with commands other than dispatches, copies and fills, and dynamic sizes.
+//
+// Afterwards the buffers that were moved are no slices of
+// `stream.resource.pack`: their commands name the result or the input, at a
+// multiple of the target's offset alignment. The slab is smaller; where it is
+// not, nothing changes. A slab that holds nothing any more is not allocated.
+// Lifetimes in the pack are written anew, in commands. The results are bitwise
+// the same; inputs that are not consumed are as before the call.
+//
+// Place in the pipeline: after iree-stream-schedule-allocation, before
+// serenity-waves and serenity-pack.
+//
+//   pack slices([0, 1] = %c64, [1, 2] = %c64)       // 128 bytes
+//   execute with(%result as %r, %slab as %s) {
+//     dispatch @a -> %s[slice 0]
+//     dispatch @b(%s[slice 0]) -> %s[slice 1]
+//     dispatch @c(%s[slice 1]) -> %r[%c0 for %c64]
+// =>
+//   pack slices([1, 2] = %c64)                      // 64 bytes
+//   execute with(%result as %r, %slab as %s) {
+//     dispatch @a -> %r[%c0 for %c64]
+//     dispatch @b(%r[%c0 for %c64]) -> %s[slice 1]
+//     dispatch @c(%s[slice 1]) -> %r[%c0 for %c64]
+//===----------------------------------------------------------------------===//
+// clang-format on
+
+#include "serenity/IREE/Ir.h"
+#include "serenity/Report/SlabCommands.h"
+#include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/ExternalMemory.h"
+#include "serenity/Transforms/Passes.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace serenity {
+
+namespace {
+
+/// Writes an answer of `packBeside` into a region.
+class Writer {
+public:
+  Writer(MlirOperation pack, const PackModel &model,
+         const ExternalMemoryModel &region, const BesidePackResult &answer)
+      : pack(pack), model(model), region(region), answer(answer),
+        constants(region.execute), zeros(pack) {}
+
+  void write();
+
+private:
+  void captureWhole(const ExternalMemory &memory, int number);
+  void redirect(const MemoryUse &use, MlirValue resource, MlirValue size,
+                int64_t offset);
+  MlirValue argument(intptr_t capture) const {
+    return mlirBlockGetArgument(ir::body(region.execute), capture);
+  }
+  void shrinkPack();
+  void removeSlab();
+
+  MlirOperation pack;
+  const PackModel &model;
+  const ExternalMemoryModel &region;
+  const BesidePackResult &answer;
+  ir::IndexConstants constants;
+  ir::IndexConstants zeros; // before the pack, for sums that nothing uses
+};
+
+void Writer::redirect(const MemoryUse &use, MlirValue resource, MlirValue size,
+                      int64_t offset) {
+  mlirOperationSetOperand(use.op, use.resource, resource);
+  mlirOperationSetOperand(use.op, use.size, size);
+  mlirOperationSetOperand(use.op, use.offset, constants.get(offset));
+}
+
+/// Captures an allocation instead of the views of it, so that a buffer may lie
+/// across several results.
+void Writer::captureWhole(const ExternalMemory &memory, int number) {
+  const intptr_t first = memory.captures.front();
+  const bool whole =
+      memory.captures.size() == 1 && memory.offsets[0] == 0 &&
+      mlirValueEqual(ir::operand(region.execute, first), memory.root);
+  if (whole) {
+    return;
+  }
+  for (intptr_t capture : memory.captures) {
+    mlirOperationSetOperand(region.execute, capture, memory.root);
+    mlirOperationSetOperand(region.execute,
+                            captureSize(region.execute, capture), memory.size);
+  }
+  for (const MemoryUse &use : region.uses) {
+    if (use.memory == number) {
+      redirect(use, argument(first), memory.size, use.at);
+    }
+  }
+}
+
+void Writer::shrinkPack() {
+  MlirContext context = mlirOperationGetContext(pack);
+  MlirType index = mlirIndexTypeGet(context);
+  std::vector<MlirValue> sizes;
+  std::vector<MlirAttribute> intervals;
+  std::vector<intptr_t> kept;
+  for (size_t i = 0; i < region.slices.size(); ++i) {
+    if (answer.placements[i].region >= 0) {
+      continue;
+    }
+    kept.push_back(intptr_t(model.fixed[i]) + 1);
+    sizes.push_back(model.sizes[model.fixed[i]]);
+    intervals.push_back(mlirIntegerAttrGet(index, region.slices[i].lower));
+    intervals.push_back(mlirIntegerAttrGet(index, region.slices[i].upper - 1));
+  }
+  std::vector<int32_t> segments = {0, int32_t(sizes.size())};
+  std::vector<ir::NamedAttr> attrs = {
+      {"lifetime_intervals",
+       mlirArrayAttrGet(context, intptr_t(intervals.size()), intervals.data())},
+      {"operandSegmentSizes",
+       mlirDenseI32ArrayGet(context, 2, segments.data())}};
+  MlirAttribute affinity = ir::attr(pack, "affinity");
+  if (!ir::isNull(affinity)) {
+    attrs.push_back({"affinity", affinity});
+  }
+  MlirOperation smaller =
+      ir::create("stream.resource.pack", mlirOperationGetLocation(pack), sizes,
+                 std::vector<MlirType>(sizes.size() + 1, index), attrs);
+  ir::insertBefore(pack, smaller);
+  mlirValueReplaceAllUsesOfWith(ir::result(pack, 0), ir::result(smaller, 0));
+  for (size_t i = 0; i < kept.size(); ++i) {
+    mlirValueReplaceAllUsesOfWith(ir::result(pack, kept[i]),
+                                  ir::result(smaller, intptr_t(i) + 1));
+  }
+  // Sums for parts of buffers that were moved are left behind.
+  for (intptr_t i = 1; i < mlirOperationGetNumResults(pack); ++i) {
+    if (ir::hasUses(ir::result(pack, i))) {
+      mlirValueReplaceAllUsesOfWith(ir::result(pack, i), zeros.get(0));
+    }
+  }
+  mlirOperationDestroy(pack);
+}
+
+/// Nothing lies in the slab any more.
+void Writer::removeSlab() {
+  MlirContext context = mlirOperationGetContext(pack);
+  MlirOperation execute = region.execute;
+  // The capture becomes one that nothing uses, for IREE to drop.
+  const ExternalMemory &other = region.memories.front();
+  mlirValueSetType(argument(region.slabCapture), mlirValueGetType(other.root));
+  mlirOperationSetOperand(execute, region.slabCapture, other.root);
+  mlirOperationSetOperand(execute, captureSize(execute, region.slabCapture),
+                          other.size);
+  for (const ir::Use &use : ir::uses(ir::result(region.slab, 0))) {
+    // resource, size, awaited timepoint
+    MlirOperation dealloca = use.owner;
+    const intptr_t count = mlirOperationGetNumOperands(dealloca);
+    MlirValue reached = ir::operand(dealloca, count - 1);
+    if (count < 3) {
+      MlirOperation now = ir::create("stream.timepoint.immediate",
+                                     mlirOperationGetLocation(dealloca), {},
+                                     {mlirValueGetType(ir::result(dealloca))});
+      ir::insertBefore(dealloca, now);
+      reached = ir::result(now);
+    }
+    mlirValueReplaceAllUsesOfWith(ir::result(dealloca), reached);
+    mlirOperationDestroy(dealloca);
+  }
+  MlirValue ready = ir::result(region.slab, 1);
+  if (ir::hasUses(ready)) {
+    MlirType type = mlirTypeParseGet(context, ir::strRef("!stream.timepoint"));
+    MlirOperation now =
+        ir::create("stream.timepoint.immediate",
+                   mlirOperationGetLocation(region.slab), {}, {type});
+    ir::insertBefore(region.slab, now);
+    mlirValueReplaceAllUsesOfWith(ready, ir::result(now));
+  }
+  mlirOperationDestroy(region.slab);
+  for (intptr_t i = 1; i < mlirOperationGetNumResults(pack); ++i) {
+    if (ir::hasUses(ir::result(pack, i))) {
+      mlirValueReplaceAllUsesOfWith(ir::result(pack, i), zeros.get(0));
+    }
+  }
+  mlirOperationDestroy(pack);
+}
+
+void Writer::write() {
+  std::vector<bool> used(region.memories.size(), false);
+  for (const RegionPlacement &place : answer.placements) {
+    if (place.region >= 0) {
+      used[size_t(place.region)] = true;
+    }
+  }
+  for (size_t m = 0; m < used.size(); ++m) {
+    if (used[m]) {
+      captureWhole(region.memories[m], int(m));
+    }
+  }
+  for (const MemoryUse &use : region.uses) {
+    if (use.slice < 0) {
+      continue;
+    }
+    const RegionPlacement &place = answer.placements[size_t(use.slice)];
+    if (place.region >= 0) {
+      const ExternalMemory &memory = region.memories[size_t(place.region)];
+      redirect(use, argument(memory.captures.front()), memory.size,
+               place.offset + use.at);
+    }
+  }
+  const bool empty = std::all_of(
+      answer.placements.begin(), answer.placements.end(),
+      [](const RegionPlacement &place) { return place.region >= 0; });
+  if (empty) {
+    removeSlab();
+  } else {
+    shrinkPack();
+  }
+}
+
+/// Results that share an allocation get their places in it.
+void layOutResults(MlirOperation function, const Options &options) {
+  std::vector<MlirOperation> packs;
+  ir::walk(function, [&](MlirOperation op) {
+    if (ir::isa(op, "stream.resource.pack") && !isTransientSlab(op)) {
+      packs.push_back(op);
+    }
+  });
+  for (MlirOperation op : packs) {
+    std::optional<PackModel> model = readPack(op);
+    PackOptions packing = slabPackOptions(op, options);
+    if (!model || !model->dynamic.empty() || model->slices.empty() ||
+        !verifySlices(model->slices, packing)) {
+      continue;
+    }
+    PackResult laidOut = pack(model->slices, packing);
+    if (verifyPacking(model->slices, packing, laidOut.offsets)) {
+      applyPacking(op, *model, laidOut);
+    }
+  }
+}
+
+/// The first command that writes slice `slice`, by name.
+std::string nameOf(const ExternalMemoryModel &region, int slice) {
+  for (const MemoryUse &use : region.uses) {
+    if (use.slice == slice && commandWrites(use.op, use.resource)) {
+      return commandName(use.op);
+    }
+  }
+  return "";
+}
+
+void describe(const ExternalMemoryModel &region, const BesidePackResult &answer,
+              RegionReport &report) {
+  report.hasSlab = false;
+  for (size_t i = 0; i < answer.placements.size(); ++i) {
+    const RegionPlacement &place = answer.placements[i];
+    if (place.region < 0) {
+      report.hasSlab = true;
+      continue;
+    }
+    const ExternalMemory &memory = region.memories[size_t(place.region)];
+    ReusedMemoryReport moved;
+    moved.name = nameOf(region, int(i));
+    moved.memory = memory.isInput ? "input" : "result";
+    if (memory.isInput) {
+      moved.argument = memory.argument;
+    }
+    moved.offset = place.offset;
+    moved.bytes = region.slices[i].bytes;
+    report.reused.push_back(std::move(moved));
+  }
+}
+
+/// Returns the bytes alive together in the slab; nothing if that is not known.
+std::optional<int64_t> reuseInRegion(MlirOperation op, const Options &options,
+                                     RegionReport *report) {
+  std::optional<PackModel> model = readPack(op);
+  PackOptions packing = slabPackOptions(op, options);
+  if (!model || !model->dynamic.empty() ||
+      !verifySlices(model->slices, packing)) {
+    return std::nullopt;
+  }
+  const int64_t alone = maximumLiveBytes(model->slices, packing);
+  std::optional<ExternalMemoryModel> region =
+      readExternalMemory(op, *model, options.inputs);
+  if (!region || !verifySlices(region->slices, packing)) {
+    return alone;
+  }
+  if (report) {
+    int64_t reusable = 0;
+    for (const FixedRegion &memory : region->regions) {
+      report->reusableBytes.push_back(memory.bytes);
+      reusable += memory.bytes;
+    }
+    if (reusable > report->boundReusableBytes) {
+      report->lowerBoundBytes = 0; // proved for less memory than there is
+    }
+  }
+  const int64_t before = pack(model->slices, packing).heightBytes;
+  BesidePackResult answer =
+      packBeside(region->slices, region->regions, packing);
+  if (answer.slabBytes >= before) {
+    return alone;
+  }
+  if (Status valid = verifyBeside(region->slices, region->regions, packing,
+                                  answer.placements);
+      !valid) {
+    ir::emitWarning(mlirOperationGetLocation(op),
+                    "internal error: invalid placement: " + valid.message());
+    return alone;
+  }
+  if (report) {
+    describe(*region, answer, *report);
+  }
+  Writer(op, *model, *region, answer).write();
+  return answer.liveBytes;
+}
+
+void reuseInFunction(MlirOperation function, const Options &options,
+                     ModuleReport *report) {
+  std::vector<MlirOperation> slabs;
+  ir::walk(function, [&](MlirOperation op) {
+    if (ir::isa(op, "stream.resource.pack") && isTransientSlab(op)) {
+      slabs.push_back(op);
+    }
+  });
+  if (slabs.empty()) {
+    return;
+  }
+  attributes::setReusesExternalMemory(function);
+  layOutResults(function, options);
+  FunctionReport *entry = nullptr;
+  std::vector<size_t> regionOf;
+  if (report) {
+    std::string name = ir::stringAttr(function, "sym_name").value_or("");
+    entry = &functionReport(*report, name);
+    regionOf = regionsOfSlabs(*entry, slabs.size());
+  }
+  for (size_t i = 0; i < slabs.size(); ++i) {
+    RegionReport *region = entry ? &entry->regions[regionOf[i]] : nullptr;
+    std::optional<int64_t> liveBytes = reuseInRegion(slabs[i], options, region);
+    if (region && liveBytes && region->leftAlone.empty()) {
+      region->predictedBytes = *liveBytes;
+      region->optimal = *liveBytes <= region->lowerBoundBytes;
+      if (!region->optimal) {
+        region->provedBy = "";
+      } else if (region->provedBy.empty()) {
+        region->provedBy = "search"; // of the bound that is met now
+      }
+    }
+  }
+}
+
+} // namespace
+
+bool runReuseExternalMemory(MlirOperation module, const Options &options,
+                            ModuleReport *report) {
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    if ((!ir::isa(function, "util.func") && !ir::isa(function, "func.func")) ||
+        attributes::keepsStockOffsets(function) ||
+        attributes::reusesExternalMemory(function)) {
+      continue;
+    }
+    reuseInFunction(function, options, report);
+  }
+  return true;
+}
+
+} // namespace serenity
