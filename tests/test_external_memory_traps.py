@@ -1,0 +1,280 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Tests of programs in which memory of results or inputs must not, or not fully, be reused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import serenity_mlir
+from serenity_mlir.compiling.options import SerenityOptions
+from serenity_mlir.measuring.checking import CheckResult, check
+
+SQUARE = "tensor<64x64xf32>"
+BYTES = 64 * 64 * 4
+
+#: Every test overwrites what it may.
+OVERWRITE = ("--serenity-rewrite=off", "--serenity-inputs=overwrite")
+
+
+def function(
+    arguments: str,
+    body: str,
+    results: str,
+    values: str,
+    *,
+    square: str = SQUARE,
+    sizes: str = "",
+) -> str:
+    """A function `main` with a zero-filled square `%f` and 64 x 64 weights `%w`."""
+    return f"""
+func.func @main({arguments}) -> ({results}) {{
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<0.015625> : tensor<64x64xf32>
+  %n = arith.constant 64 : index
+  {sizes}
+  %f = linalg.fill ins(%zero : f32) outs(%e : {square}) -> {square}
+{body}
+  return {values} : {results}
+}}
+"""
+
+
+def product(name: str, left: str, right: str, square: str = SQUARE, weight: str = SQUARE) -> str:
+    return (
+        f"  %{name} = linalg.matmul ins(%{left}, %{right} : {square}, {weight})"
+        f" outs(%f : {square}) -> {square}\n"
+    )
+
+
+EMPTY = f"%e = tensor.empty() : {SQUARE}"
+#: x -> a -> b -> c -> d: a is read by c as well, so that two values are alive beside x.
+CHAIN = (
+    product("a", "x", "w")
+    + product("b", "a", "w")
+    + product("c", "b", "a")
+    + product("d", "c", "w")
+)
+
+
+def run(
+    tmp_path: Path, text: str, *flags: str, serenity: tuple[str, ...] = OVERWRITE
+) -> CheckResult:
+    path = tmp_path / "main.mlir"
+    path.write_text(text)
+    return check(str(path), flags=list(flags), serenity_flags=list(serenity))
+
+
+def verified(result: CheckResult) -> Any:
+    """The checked function: bitwise stock's, with the memory that the report predicts."""
+    (found,) = result.functions
+    assert found.disagreements == ()
+    assert found.difference.bitwise
+    return found
+
+
+def reused(result: CheckResult) -> set[tuple[str, int | None]]:
+    assert result.report is not None
+    return {
+        (item["memory"], item["argument"])
+        for entry in result.report["functions"]
+        for region in entry["regions"]
+        for item in region["reused_memory"]
+    }
+
+
+def test_results_that_are_one_value_are_written_once(tmp_path: Path) -> None:
+    text = function(
+        f"%x: {SQUARE}",
+        CHAIN + f"  %v = tensor.expand_shape %d [[0, 1], [2]] output_shape [8, 8, 64] : {SQUARE}"
+        " into tensor<8x8x64xf32>\n",
+        f"{SQUARE}, {SQUARE}, tensor<8x8x64xf32>",
+        "%d, %d, %v",
+        sizes=EMPTY,
+    )
+    result = run(tmp_path, text)
+    found = verified(result)
+    assert found.serenity.transient_peak_bytes < found.stock.transient_peak_bytes
+    assert {memory for memory, _ in reused(result)} >= {"result"}
+
+
+def test_the_storage_that_a_caller_gives_for_a_result_is_not_scratch(tmp_path: Path) -> None:
+    """The caller may look at it, or pass it twice; its bytes count as given, not as ours."""
+    text = function(
+        f"%x: {SQUARE}, %out: !hal.buffer {{iree.abi.output = 0 : index}}",
+        CHAIN,
+        SQUARE,
+        "%d",
+        sizes=EMPTY,
+    )
+    result = run(tmp_path, text, serenity=("--serenity-rewrite=off",))
+    verified(result)
+    assert reused(result) == set()
+
+
+def test_an_arena_of_the_caller_holds_what_lies_in_no_result(tmp_path: Path) -> None:
+    text = function(
+        f"%arena: !hal.buffer {{iree.abi.transients}}, %x: {SQUARE}",
+        CHAIN,
+        SQUARE,
+        "%d",
+        sizes=EMPTY,
+    )
+    result = run(tmp_path, text, serenity=("--serenity-rewrite=off",))
+    found = verified(result)
+    # a, b and c are alive together; the result takes one of them.
+    assert found.stock.call.arena_bytes == 3 * BYTES
+    assert found.serenity.call.arena_bytes == 2 * BYTES
+    assert reused(result) == {("result", None)}
+
+
+def test_values_between_regions_are_kept(tmp_path: Path) -> None:
+    """A loop whose trips are an argument cuts the function; each region has its own memory."""
+    text = function(
+        f"%x: {SQUARE}, %trips: i32",
+        product("a", "x", "w")
+        + product("b", "a", "w")
+        + f"""  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %count = arith.index_cast %trips : i32 to index
+  %l = scf.for %i = %c0 to %count step %c1 iter_args(%v = %b) -> ({SQUARE}) {{
+    %p = linalg.matmul ins(%v, %a : {SQUARE}, {SQUARE}) outs(%f : {SQUARE}) -> {SQUARE}
+    %q = linalg.matmul ins(%p, %w : {SQUARE}, {SQUARE}) outs(%f : {SQUARE}) -> {SQUARE}
+    scf.yield %q : {SQUARE}
+  }}
+"""
+        + product("d", "l", "a")
+        + product("g", "d", "w"),
+        SQUARE,
+        "%g",
+        sizes=EMPTY,
+    )
+    verified(run(tmp_path, text))
+
+
+def test_memory_of_run_time_size_is_left_alone(tmp_path: Path) -> None:
+    dynamic = "tensor<?x64xf32>"
+    chain = (
+        product("a", "x", "w", dynamic)
+        + product("b", "a", "w", dynamic)
+        + f"  %c = arith.addf %b, %a : {dynamic}\n"
+        + product("d", "c", "w", dynamic)
+    )
+    text = function(
+        f"%x: {dynamic}",
+        chain,
+        dynamic,
+        "%d",
+        square=dynamic,
+        sizes=f"%i = arith.constant 0 : index\n  %m = tensor.dim %x, %i : {dynamic}\n"
+        f"  %e = tensor.empty(%m) : {dynamic}",
+    )
+    result = run(tmp_path, text)
+    verified(result)
+    assert reused(result) == set()
+
+
+TWO_INPUTS = function(
+    f"%x: {SQUARE}, %y: {SQUARE}", CHAIN + product("g", "d", "y"), SQUARE, "%g", sizes=EMPTY
+)
+
+
+def modules(
+    tmp_path: Path, text: str, report: str | None = None, **options: Any
+) -> tuple[bytes, bytes]:
+    """The stock module and the one with the given options."""
+    path = tmp_path / "main.mlir"
+    path.write_text(text)
+    stock = serenity_mlir.compile(str(path), serenity=None)
+    ours = serenity_mlir.compile(
+        str(path), serenity=SerenityOptions(rewrite="off", report=report), **options
+    )
+    assert stock is not None and ours is not None
+    return stock, ours
+
+
+def test_a_buffer_passed_for_a_kept_and_a_consumed_input_is_the_callers_promise(
+    tmp_path: Path,
+) -> None:
+    """Without a promise one buffer may be passed twice; a consumed one is left to the caller."""
+    rt = pytest.importorskip("iree.runtime")
+    stock, kept = modules(tmp_path, TWO_INPUTS)
+    _, consumed = modules(tmp_path, TWO_INPUTS, consume=[0])
+    array = np.random.default_rng(2).standard_normal((64, 64)).astype(np.float32)
+
+    def call(module: bytes, *, twice: bool) -> tuple[Any, list[Any]]:
+        config = rt.Config("local-sync")
+        loaded = rt.load_vm_module(rt.VmModule.copy_buffer(config.vm_instance, module), config)
+        buffers = [rt.asdevicearray(config.device, array) for _ in range(1 if twice else 2)]
+        result = loaded.main(buffers[0], buffers[-1]).to_host()
+        return result, [buffer.to_host() for buffer in buffers]
+
+    expected, _ = call(stock, twice=True)
+    result, buffers = call(kept, twice=True)
+    np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(buffers[0], array)
+    result, buffers = call(consumed, twice=False)
+    np.testing.assert_array_equal(result, expected)
+    assert not np.array_equal(buffers[0], array)  # overwritten
+    np.testing.assert_array_equal(buffers[1], array)  # not consumed
+
+
+def torch_chain() -> str:
+    """x -> a -> b, then (b a) y, as torch and ONNX models arrive: with fences."""
+    square = "!torch.vtensor<[64,64],f32>"
+
+    def mm(left: str, right: str, result: str) -> str:
+        operands = f"%{left}, %{right} : {square}, {square}"
+        return f"  %{result} = torch.aten.mm {operands} -> {square}"
+
+    steps = [("x", "y", "a"), ("a", "y", "b"), ("b", "a", "c"), ("c", "y", "d")]
+    return "\n".join(
+        [
+            f"func.func @main(%x: {square}, %y: {square}) -> {square} {{",
+            *(mm(*step) for step in steps),
+            f"  return %d : {square}",
+            "}",
+        ]
+    )
+
+
+def test_calls_with_fences_may_overlap(tmp_path: Path) -> None:
+    """Two calls in flight on the same inputs have results of their own to write into."""
+    rt = pytest.importorskip("iree.runtime")
+    report = tmp_path / "report.json"
+    stock, ours = modules(tmp_path, torch_chain(), report=str(report))
+    assert '"memory": "result"' in report.read_text()
+    rng = np.random.default_rng(3)
+    arrays = [rng.standard_normal((64, 64)).astype(np.float32) / 8 for _ in range(2)]
+
+    def call(module: bytes) -> list[Any]:
+        config = rt.Config("local-task")
+        context = rt.SystemContext(config=config)
+        loaded = rt.VmModule.copy_buffer(config.vm_instance, module)
+        context.add_vm_module(loaded)
+        main = loaded.lookup_function("main$async")
+        device = config.device
+        inputs = [rt.asdevicearray(device, array)._buffer_view for array in arrays]
+        semaphore = device.create_semaphore(0)
+        views = []
+        for number in range(2):
+            arguments, results = rt.VmVariantList(4), rt.VmVariantList(1)
+            for view in inputs:
+                arguments.push_ref(view)
+            arguments.push_ref(rt.HalFence.create_at(semaphore, number))
+            arguments.push_ref(rt.HalFence.create_at(semaphore, number + 1))
+            context.vm_context.invoke(main, arguments, results)
+            views.append(results.get_as_object(0, rt.HalBufferView))
+        rt.HalFence.create_at(semaphore, 2).wait()
+        found = [rt.DeviceArray(device, view, implicit_host_transfer=True) for view in views]
+        return [array.to_host() for array in found]
+
+    first, second = call(ours)
+    expected = call(stock)[0]
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(second, expected)
