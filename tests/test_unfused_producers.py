@@ -59,7 +59,8 @@ def waits_for_another() -> str:
     """The product u of the wide tensor v is added to w, which a second wide tensor t leads to.
 
     Fused with the addition, u is computed at the end and v lives through t: 17 narrow tensors (v, t
-    and one between). Computed at once, u is one narrow tensor that lives through t: 10 of them.
+    and one between). Computed at once, u is one narrow tensor that lives through t: 10 of them. The
+    result is a narrow tensor too, and one of the others lies in its memory until it is written.
     """
     body = "".join(
         [
@@ -96,7 +97,7 @@ def _compiled(tmp_path: Path, *flags: str) -> FunctionReport:
 def test_peak_falls_by_keeping_a_producer_apart(tmp_path: Path) -> None:
     function = _compiled(tmp_path)
     assert function.stock_transient_peak_bytes == 17 * NARROW_BYTES
-    assert function.transient_peak_bytes == 10 * NARROW_BYTES
+    assert function.transient_peak_bytes == (10 - 1) * NARROW_BYTES
     (chosen,) = [candidate for candidate in function.candidates if candidate.chosen]
     assert chosen.unfused_producers > 0
     assert "fusion" in function.used
@@ -113,7 +114,7 @@ def test_flag_of_the_user_wins(tmp_path: Path, flag: str) -> None:
     function = _compiled(tmp_path, flag)
     assert function.candidates
     assert not any(candidate.unfused_producers for candidate in function.candidates)
-    assert function.transient_peak_bytes == function.stock_transient_peak_bytes
+    assert function.transient_peak_bytes == function.stock_transient_peak_bytes - NARROW_BYTES
 
 
 def test_outputs_are_those_of_stock() -> None:
