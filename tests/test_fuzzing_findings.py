@@ -271,6 +271,21 @@ def test_programs_that_were_reported_hold(seed: int, number: int, mode: str, ver
     assert _find(seed, number, mode, f"{seed} {number}", version) == set()
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        # A convolution that begins with the argument that it reads, left unfused: a signal.
+        2094,
+        # A branch that became a choice between the argument and an allocation was taken for
+        # straight code by the fuzzer, which expected no transient memory.
+        4337,
+    ],
+)
+def test_structures_that_were_reported_hold(number: int) -> None:
+    program = generate(29110, number, version=2)
+    assert compare_structure({number: program}, "auto", Tools())[number] == []
+
+
 def test_calls_that_repeat_different_arguments_compile() -> None:
     """Offsets that coincided at the second call alone ended the compiler by a signal."""
     program = generate(2001, 332, version=1)

@@ -62,3 +62,28 @@ util.func public @promises(%a: tensor<64xi32>, %b: tensor<64xi32>, %c: tensor<64
   } -> tensor<64xi32>
   util.return %abc : tensor<64xi32>
 }
+
+// -----
+
+// Tests that nothing is rewritten where a product begins with an argument that
+// it reads: alone in a dispatch, IREE ends by a signal on that product.
+
+// CHECK-LABEL: @reads_own_initial_value
+//   CHECK-NOT: util.optimization_barrier
+//       CHECK: util.return
+#square = affine_map<(d0, d1) -> (d0, d1)>
+util.func public @reads_own_initial_value(%a: tensor<8x8xf32>, %w: tensor<8x8xf32>, %b: tensor<8x8xf32>, %c: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %e = tensor.empty() : tensor<8x8xf32>
+  %p = linalg.matmul ins(%a, %w : tensor<8x8xf32>, tensor<8x8xf32>) outs(%a : tensor<8x8xf32>) -> tensor<8x8xf32>
+  %pb = linalg.generic {indexing_maps = [#square, #square, #square], iterator_types = ["parallel", "parallel"]} ins(%p, %b : tensor<8x8xf32>, tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) {
+  ^bb0(%x: f32, %y: f32, %out: f32):
+    %s = arith.addf %x, %y : f32
+    linalg.yield %s : f32
+  } -> tensor<8x8xf32>
+  %pbc = linalg.generic {indexing_maps = [#square, #square, #square], iterator_types = ["parallel", "parallel"]} ins(%pb, %c : tensor<8x8xf32>, tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) {
+  ^bb0(%x: f32, %y: f32, %out: f32):
+    %s = arith.addf %x, %y : f32
+    linalg.yield %s : f32
+  } -> tensor<8x8xf32>
+  util.return %pbc : tensor<8x8xf32>
+}

@@ -21,7 +21,9 @@ _ALLOCA = re.compile(
 )
 _DEALLOCA = re.compile(r"stream\.resource\.dealloca .*=> (%\w+) : !stream\.resource<(\w+)>")
 _RETURN = re.compile(r"^\s*util\.return (.*?) :")
-_CONTROL = re.compile(r"^\s*(?:%[\w:, %]+ = )?(?:scf\.|cf\.|util\.call )")
+_CONTROL = re.compile(
+    r"^\s*(?:%[\w:, %]+ = )?(?:scf\.|cf\.|util\.call |arith\.select .*!stream\.resource)"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class FunctionMemory:
 
     Attributes:
       slabs: bytes of every transient allocation, in order; None for sizes that are no constants.
-      straight: whether the function has neither branches nor loops nor calls.
+      straight: whether the function has neither branches nor loops nor calls, nor chooses between
+        resources.
       peak_bytes: the most memory that the function has allocated at a time, less its results; None
         where the function is not straight or a size is no constant.
     """

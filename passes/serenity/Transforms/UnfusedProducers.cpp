@@ -59,7 +59,8 @@ static bool isOwnInitialValue(const std::vector<Use> &uses) {
 
 static bool isSite(MlirOperation op) {
   std::optional<Structured> loops = structured(op);
-  if (!loops || !tensorBytes(mlirValueGetType(result(op)))) {
+  if (!loops || !tensorBytes(mlirValueGetType(result(op))) ||
+      readsOwnInitialValue(op)) {
     return false;
   }
   bool computed = false;

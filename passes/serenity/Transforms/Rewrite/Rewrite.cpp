@@ -205,6 +205,13 @@ static std::vector<SiteOp> findSites(MlirOperation module,
   std::vector<SiteOp> found;
   for (MlirOperation function : functions(module)) {
     Splitter splitter(module, /*throughReductions=*/true);
+    bool fusible = true;
+    walk(function, [&](MlirOperation op) {
+      fusible = fusible && !readsOwnInitialValue(op);
+    });
+    if (!fusible) {
+      continue;
+    }
     SumFinder sums(function);
     std::set<const void *> dead = deadOperations(function);
     walk(function, [&](MlirOperation op) {

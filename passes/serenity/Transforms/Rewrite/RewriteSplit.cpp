@@ -41,6 +41,19 @@ std::optional<Structured> structured(MlirOperation op) {
   return found;
 }
 
+bool readsOwnInitialValue(MlirOperation op) {
+  std::optional<Structured> loops = structured(op);
+  if (!loops || !loops->hasReduction()) {
+    return false;
+  }
+  for (int64_t i = 0; i < loops->numInputs; ++i) {
+    if (mlirValueEqual(operand(op, i), operand(op, loops->numInputs))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 std::optional<int64_t> Structured::extent(int64_t loop) const {
   for (size_t i = 0; i < maps.size(); ++i) {
     MlirType type = mlirValueGetType(operand(op, i));

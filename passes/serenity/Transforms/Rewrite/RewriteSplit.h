@@ -59,6 +59,12 @@ bool readsIndex(const Structured &op, int64_t loop);
 /// one result.
 std::optional<Structured> structured(MlirOperation op);
 
+/// Whether `op` is a reduction that reads a value which it also begins with, as
+/// `x += x * w` does. IREE ends by a signal if that is an argument and `op` is
+/// alone in its dispatch, so its function is fused as the stock pipeline fuses
+/// it.
+bool readsOwnInitialValue(MlirOperation op);
+
 /// A dimension of a reshape's operand and result that stands outermost in its
 /// group: cutting one at `offset` cuts the other at `offset * scale / divisor`.
 struct ReshapedDim {
