@@ -132,8 +132,8 @@ def test_labels_say_what_copies_are_for() -> None:
     )
 
 
-def test_repeated_names_carry_their_locations() -> None:
-    """Two layers share an entry point, as equal layers do; `next_use` names one of them."""
+def test_labels_begin_with_the_node_of_the_model() -> None:
+    """Layers share an entry point, as equal layers do. Lines of files tell them apart as well."""
     places = [
         'loc("layer1/conv"("model.mlir":3:5))',
         'loc("layer2/conv")',
@@ -155,14 +155,15 @@ def test_repeated_names_carry_their_locations() -> None:
     assert peak is not None and peak.step == 2
     # Equally large ones in the order in which they begin.
     assert [live.label for live in peak.buffers] == [
-        "conv (layer1/conv)",
-        "conv (layer2/conv)",
+        "layer1/conv (conv)",
+        "layer2/conv (conv)",
         "conv (model.mlir:7)",
     ]
     assert peak.operations == ("conv (model.mlir:7)",)
-    assert [live.last_use for live in peak.buffers] == ["conv (model.mlir:7)"] * 2 + ["sum"]
-    # At one place, or at none, the location tells nothing apart.
-    same = [{**each, "location": places[0]} for each in operations]
+    last = ["conv (model.mlir:7)"] * 2 + ["layer1/conv (sum)"]
+    assert [live.last_use for live in peak.buffers] == last
+    # At one line, or at none, the location tells nothing apart.
+    same = [{**each, "location": places[2]} for each in operations]
     unplaced = [{**each, "location": None} for each in operations]
     for changed in same, unplaced:
         peak = explaining.peak_of(
@@ -313,7 +314,7 @@ def test_command(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     words = " ".join(result.stdout.split())
     assert "main: 256 bytes of transient memory; stock: 512, 2.00 times as much." in words
-    assert "The peak is step 1 of 6 (right): 256 bytes in 3 buffers." in words
+    assert "The peak is step 1 of 6, right: 256 bytes in 3 buffers." in words
     into = "copy into the concatenation for whole"
     assert f"64 right from step 1 written here; {into} needs it at step 3" in words
     assert "128 concatenation for whole from step 1" in words

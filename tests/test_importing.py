@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ADD_MODULE
 
-from serenity_mlir import networks
+from serenity_mlir import SerenityOptions, compile, networks
 from serenity_mlir.compiling.importing import load_model, model_name
 from serenity_mlir.compiling.signatures import read_signatures
 from serenity_mlir.errors import SerenityError
@@ -103,18 +103,52 @@ def test_an_invalid_onnx_model_is_refused_with_onnx_s_reason(tmp_path):
 
 
 def test_onnx_is_imported_as_iree_s_program_does(tmp_path):
+    from iree.compiler import ir
+
     from serenity_mlir.compiling.importing import _import_large_onnx
+
+    def without_locations(path: Path) -> str:
+        with ir.Context():
+            return str(ir.Module.parse(path.read_text()))
 
     for opset in (9, 17):
         source = tmp_path / "net.onnx"
         source.write_bytes(relu_model(opset).SerializeToString())
-        ours = load_model(source, tmp_path).read_text()
-        assert ours == _import_large_onnx(source, tmp_path / "theirs.mlir", opset < 17).read_text()
+        ours = without_locations(load_model(source, tmp_path))
+        theirs = _import_large_onnx(source, tmp_path / "theirs.mlir", opset < 17)
+        assert ours == without_locations(theirs)
     source.write_bytes(b"junk")
     with pytest.raises(SerenityError, match=r"the ONNX import failed: .*DecodeError") as caught:
         _import_large_onnx(source, tmp_path / "theirs.mlir", False)
     assert "\n" not in str(caught.value) and "Traceback" in caught.value.stderr
     assert "import_onnx" in caught.value.command
+
+
+def test_messages_name_the_nodes_of_an_onnx_model(tmp_path):
+    """A budget that nothing fits: a product's result lives until the sum that reads it."""
+    from onnx import TensorProto, helper
+
+    square = helper.make_tensor_value_info("x", TensorProto.FLOAT, [16, 16])
+    nodes = [
+        helper.make_node("MatMul", ["x", "x"], ["p"], name="first"),
+        helper.make_node("MatMul", ["p", "x"], ["q"]),
+        helper.make_node("MatMul", ["q", "p"], ["y"], name="first"),
+    ]
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [16, 16])
+    graph = helper.make_graph(nodes, "net", [square], [result])
+    opset = [helper.make_opsetid("", 17)]
+    source = tmp_path / "net.onnx"
+    source.write_bytes(
+        helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    )
+    text = load_model(source, tmp_path).read_text()
+    assert all(f'loc("{name}")' in text for name in ("first", "q", "first#2"))
+    with pytest.raises(SerenityError) as caught:
+        compile(source, serenity=SerenityOptions(memory_budget=64))
+    lines = caught.value.stderr.splitlines()
+    assert lines[0].startswith(f"{source}: error: 'net' exceeds its memory budget by ")
+    (peak,) = [line for line in lines if "live at the peak" in line]
+    assert peak.startswith(f"{source}: remark: ") and "first (@" in peak and "q (@" in peak
 
 
 def test_a_truncated_onnx_file_gives_one_line(tmp_path):

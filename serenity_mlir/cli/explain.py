@@ -52,7 +52,7 @@ def _print_peak(peak: Peak) -> None:
     if not names:
         # Where a buffer begins that is written in parts later.
         names = ", ".join(f"{b.label} begins" for b in peak.buffers if b.first == peak.step)
-    runs = f" ({names})" if names else ""
+    runs = f", {names}" if names else ""
     count = len(peak.buffers)
     typer.echo(
         f"  The peak is step {peak.step} of {peak.steps}{runs}: {peak.bytes:,} bytes in "

@@ -18,6 +18,7 @@ import os
 import shlex
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -345,12 +346,24 @@ def _import_onnx(source: Path, target: Path, job: _Job) -> Path:
                 source = job.directory / f"{source.stem}.fixed.onnx"
                 onnx.save_model(model, source, save_as_external_data=True)
             return _import_large_onnx(source, target, upgrade)
+        _name_nodes(model)
         info = onnx_importer.ModelInfo(model)
         module = info.create_module(context=ir.Context()).operation
         onnx_importer.NodeImporter.define_function(info.main_graph, module).import_all()
         module.verify()
-        target.write_text(module.get_asm(assume_verified=True) + "\n", "utf-8")
+        # With locations: reports and messages call operations by the names of the model's nodes.
+        text = module.get_asm(enable_debug_info=True, assume_verified=True)
+        target.write_text(text + "\n", "utf-8")
     return target
+
+
+def _name_nodes(model: Any) -> None:
+    """Give every node a name of its own: its name, else that of its first result, numbered."""
+    taken: Counter[str] = Counter()
+    for node in model.graph.node:
+        name = node.name or next(filter(None, node.output), node.op_type)
+        taken[name] += 1
+        node.name = name if taken[name] == 1 else f"{name}#{taken[name]}"
 
 
 def _import_large_onnx(source: Path, target: Path, upgrade: bool) -> Path:

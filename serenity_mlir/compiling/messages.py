@@ -34,6 +34,13 @@ class _Terms:
     dimensions: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+#: How MLIR begins a message whose location is a name, the node of an ONNX model for instance.
+_NAMED = re.compile(
+    r"^<unknown>:0: (?P<kind>error|warning|remark|note): "
+    r'(?:loc\([^"\n]*"(?P<node>[^"\n]+)".*?\): )?',
+    re.MULTILINE,
+)
+
 _terms: ContextVar[_Terms | None] = ContextVar("_terms", default=None)
 
 
@@ -56,6 +63,12 @@ def shown_as(
         _terms.reset(token)
 
 
+def _with_node(model: str, found: re.Match[str]) -> str:
+    node = found["node"]
+    place = f"{node}: " if node and not node.startswith("graph:") else ""
+    return f"{model}: {found['kind']}: {place}"
+
+
 def in_users_terms(text: str) -> str:
     """Return a compiler's messages, or a report, with the model's own name in them."""
     terms = _terms.get()
@@ -63,6 +76,7 @@ def in_users_terms(text: str) -> str:
         return text
     if terms.source != terms.model:
         text = re.sub(rf"{re.escape(terms.source)}(?::\d+)?(?::\d+)?", lambda _: terms.model, text)
+        text = _NAMED.sub(lambda found: _with_node(terms.model, found), text)
     for position, names in terms.dimensions.items():
         text = re.sub(rf"\b{re.escape(position)}\b", names[0].replace("\\", r"\\"), text)
     return text

@@ -65,7 +65,24 @@ def format_bytes(count: int) -> str:
 
 
 def buffer_labels(region: RegionReport) -> tuple[str, ...]:
-    """Returns a label for each buffer of a region.
+    """Returns a label for each buffer of a region, which begins with the node of its first writer.
+
+    A node is of the model, where its import has names; see `with_places` for the others.
+    """
+    locations: list[str | None] = [None] * len(region.buffers)
+    for operation in reversed(region.operations):
+        for access in operation.defs:
+            locations[access.buffer] = operation.location
+    return with_places(_dispatched_buffers(region), locations)
+
+
+def operation_labels(region: RegionReport) -> tuple[str, ...]:
+    """Returns a label for each operation of a region, which begins with the node of the model."""
+    return with_places(_dispatched(region), [op.location for op in region.operations])
+
+
+def _dispatched_buffers(region: RegionReport) -> tuple[str, ...]:
+    """Labels of buffers by entry points alone.
 
     A buffer is called like the first entry point that writes it. One that copies and fills alone
     write has no such name; it is called after the first entry point that reads it.
@@ -88,9 +105,9 @@ def buffer_labels(region: RegionReport) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def operation_labels(region: RegionReport) -> tuple[str, ...]:
-    """Returns a label for each operation of a region: copies and fills by their targets."""
-    buffers = buffer_labels(region)
+def _dispatched(region: RegionReport) -> tuple[str, ...]:
+    """Labels of operations by entry points alone: copies and fills by their targets."""
+    buffers = _dispatched_buffers(region)
     labels = []
     for operation in region.operations:
         label = short_name(operation.name)
@@ -108,15 +125,6 @@ def operation_labels(region: RegionReport) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _placed_buffers(region: RegionReport) -> tuple[str, ...]:
-    """The labels of buffers, repeated ones with the location of their first writer."""
-    locations: list[str | None] = [None] * len(region.buffers)
-    for operation in reversed(region.operations):
-        for access in operation.defs:
-            locations[access.buffer] = operation.location
-    return with_places(buffer_labels(region), locations)
-
-
 @dataclass(frozen=True)
 class LiveBuffer:
     """A buffer that is live at a peak.
@@ -124,8 +132,7 @@ class LiveBuffer:
     Attributes:
       buffer: Its index in the region.
       name: The entry point or command that writes it first.
-      label: The same for people (`buffer_labels`), with the location of its first writer if
-        buffers at other places are called the same.
+      label: The same for people (`buffer_labels`).
       bytes: Its size.
       first: The step at which it begins.
       last: The last step at which it is live.
@@ -267,8 +274,8 @@ def peak_of(region: RegionReport) -> Peak | None:
     if not region.live_bytes or not region.buffers:
         return None
     step = max(range(len(region.live_bytes)), key=lambda i: region.live_bytes[i])
-    names = _placed_buffers(region)
-    called = with_places(operation_labels(region), [op.location for op in region.operations])
+    names = buffer_labels(region)
+    called = operation_labels(region)
     touching: list[list[int]] = [[] for _ in region.buffers]
     for number, operation in enumerate(region.operations):
         for touched in operation.buffers:
@@ -473,7 +480,7 @@ def _budget_notes(report: Report, function: FunctionReport) -> Iterator[str]:
         yield f"it misses its budget of {budget:,} bytes by {function.budget.over_bytes:,}."
         if function.budget.region is None:
             return
-        labels = _placed_buffers(function.regions[function.budget.region])
+        labels = buffer_labels(function.regions[function.budget.region])
         shrink = ", ".join(
             f"{labels[entry.buffer]} by {entry.shrink_bytes:,}"
             for entry in function.budget.buffers

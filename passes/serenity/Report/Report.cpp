@@ -479,6 +479,30 @@ void writeFunction(Writer &json, const FunctionReport &function,
 
 } // namespace
 
+std::string displayName(const std::string &name, const std::string &location) {
+  constexpr std::string_view start = "loc(\"";
+  size_t end = location.find('"', start.size());
+  // A file is followed by its line: `loc("model.mlir":5:12)`.
+  if (location.compare(0, start.size(), start) != 0 ||
+      end == std::string::npos || location[end - 1] == '\\' ||
+      location.compare(end + 1, 1, ":") == 0) {
+    return name;
+  }
+  return location.substr(start.size(), end - start.size()) + " (" + name + ")";
+}
+
+std::string displayName(const RegionReport &region, size_t buffer) {
+  const std::string &name = region.buffers[buffer].name;
+  for (const OperationReport &operation : region.operations) {
+    for (const AccessReport &access : operation.defs) {
+      if (access.buffer == int(buffer)) {
+        return displayName(name, operation.location);
+      }
+    }
+  }
+  return name;
+}
+
 std::string toJson(const ModuleReport &report) {
   // Every rewrite goes to the first function of its name; those whose function
   // is not reported (it was inlined, say) stay with the module.

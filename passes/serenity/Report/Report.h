@@ -132,6 +132,13 @@ struct RegionReport {
   std::optional<BytesFormula> bytesFormula;
 };
 
+/// For messages: the node of the model that a location names, with `name`
+/// behind it; `name` alone where it names none.
+std::string displayName(const std::string &name, const std::string &location);
+
+/// The same of a buffer: the node of the command that writes it first.
+std::string displayName(const RegionReport &region, size_t buffer);
+
 /// An allocation of a function that is alive at its transient peak.
 struct AllocationReport {
   /// "slab" of a region; "value" that crosses host control flow or calls, or is

@@ -191,7 +191,7 @@ std::string nameBuffers(const FunctionBudget &miss, const RegionReport &region,
       otherBytes += item.bytes;
       continue;
     }
-    text += (named++ ? ", " : "") + region.buffers[size_t(item.buffer)].name +
+    text += (named++ ? ", " : "") + displayName(region, size_t(item.buffer)) +
             " " + describe(item);
   }
   if (others) {
@@ -210,8 +210,11 @@ std::string sayPeak(const FunctionBudget &miss, const RegionReport &region) {
   std::string at;
   for (int64_t i : miss.operations) {
     const OperationReport &operation = region.operations[size_t(i)];
-    at += (at.empty() ? "" : ", ") + operation.name +
-          (operation.location.empty() ? "" : " " + operation.location);
+    std::string name = displayName(operation.name, operation.location);
+    if (name == operation.name && !operation.location.empty()) {
+      name += " " + operation.location;
+    }
+    at += (at.empty() ? "" : ", ") + name;
   }
   return text + (at.empty() ? "" : "; while running: " + at);
 }
