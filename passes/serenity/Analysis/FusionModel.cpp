@@ -265,8 +265,7 @@ bool FusionModel::visitPiecewise(MlirOperation op) {
 }
 
 bool FusionModel::visitConcat(MlirOperation op) {
-  if (concats.count(op.ptr) ||
-      (rules.predict && rules.placeParts && isa(op, "tensor.concat"))) {
+  if (concats.count(op.ptr) || (rules.placeParts && isa(op, "tensor.concat"))) {
     placeConcat(op);
     return true;
   }

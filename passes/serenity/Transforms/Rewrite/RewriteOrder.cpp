@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 namespace serenity::rewrite {
@@ -73,11 +74,56 @@ static bool isComplete(const FusionModel &model) {
   return true;
 }
 
+static bool hasConcat(MlirBlock block) {
+  for (MlirOperation op : operations(block)) {
+    if (isa(op, "tensor.concat")) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static ScheduleResult solve(const Problem &problem, int64_t stateLimit) {
   SchedulerOptions options;
   options.stateLimit = stateLimit;
   options.timeLimitSeconds = 1e9; // the state limit decides
   return schedule(problem, options);
+}
+
+namespace {
+/// A model and an order of its operations.
+struct OrderedModel {
+  FusionModel model;
+  ScheduleResult found;
+};
+} // namespace
+
+/// The model that has an order of least peak, with the parts of concatenations
+/// copied or made in their place, which is for the planner of regions to
+/// decide; nothing if no model says all about the chains.
+static std::optional<OrderedModel> bestOrder(MlirBlock block,
+                                             const std::vector<Chain> &chains,
+                                             const PiecewiseOps &piecewise,
+                                             const Concats &concats,
+                                             int64_t stateLimit) {
+  std::optional<OrderedModel> best;
+  for (bool placeParts : {false, true}) {
+    if (placeParts && !hasConcat(block)) {
+      break;
+    }
+    FusionRules rules;
+    rules.addends = concats.empty() ? Addends::TakeSum : Addends::ComeLast;
+    rules.placeParts = placeParts;
+    FusionModel model(block, chains, piecewise, concats, rules);
+    if (!isComplete(model)) {
+      break;
+    }
+    ScheduleResult found = solve(model.problem, stateLimit);
+    if (!best || found.peakBytes < best->found.peakBytes) {
+      best.emplace(OrderedModel{std::move(model), std::move(found)});
+    }
+  }
+  return best;
 }
 
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
@@ -103,13 +149,13 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
     }
   }
 
-  FusionRules rules;
-  rules.addends = concats.empty() ? Addends::TakeSum : Addends::ComeLast;
-  FusionModel model(all.front(), chains, piecewise, concats, rules);
-  if (!isComplete(model)) {
+  std::optional<OrderedModel> best =
+      bestOrder(all.front(), chains, piecewise, concats, stateLimit);
+  if (!best) {
     return true;
   }
-  ScheduleResult found = solve(model.problem, stateLimit);
+  FusionModel &model = best->model;
+  const ScheduleResult &found = best->found;
 
   std::vector<int64_t> when(found.order.size());
   for (size_t i = 0; i < found.order.size(); ++i) {
