@@ -388,7 +388,6 @@ __attribute__((weak)) void mlirEmitWarning(MlirLocation location,
 #endif
 
 // Pass.h
-MlirPassManager mlirPassManagerCreate(MlirContext ctx);
 void mlirPassManagerDestroy(MlirPassManager passManager);
 MlirOpPassManager
 mlirPassManagerGetAsOpPassManager(MlirPassManager passManager);

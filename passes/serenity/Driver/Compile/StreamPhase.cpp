@@ -7,6 +7,7 @@
 #include "serenity/Analysis/FunctionMemory.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/IREE/OwningPassManager.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/CloneCallees.h"
 #include "serenity/Transforms/Passes.h"
@@ -58,8 +59,8 @@ void setPartitioning(MlirOperation module, bool on) {
 bool StreamPhase::runOwn(const char *pass, MlirOperation module,
                          const Options &options, ModuleReport *into,
                          bool visible) {
-  MlirPassManager manager =
-      mlirPassManagerCreate(mlirOperationGetContext(module));
+  ir::OwningPassManager passes(mlirOperationGetContext(module));
+  MlirPassManager manager = passes.get();
   mlirPassManagerEnableVerifier(manager, verify);
   mlirPassManagerAddOwnedPass(manager, createPass(pass, options, into));
   bool printAfter = false;
@@ -92,9 +93,7 @@ bool StreamPhase::runOwn(const char *pass, MlirOperation module,
       mlirPassManagerEnableTiming(manager);
     }
   }
-  bool ok = mlirPassManagerRunOnOp(manager, module).value != 0;
-  mlirPassManagerDestroy(manager);
-  return ok;
+  return passes.run(module);
 }
 
 bool StreamPhase::runIree(MlirOperation module, const std::string &text,
