@@ -7,8 +7,8 @@
 
 One wheel per architecture, for the Python that runs this: run it once with each supported Python.
 The compiler is that of the ``ziglang`` wheel, which compiles for any architecture and any glibc;
-neither containers nor an emulator are needed. The wheels are tagged ``manylinux_2_28`` after
-``auditwheel`` has found no newer symbol in them. Needs the package index.
+neither containers nor an emulator are needed. ``auditwheel`` tags the wheels by the newest symbol
+of glibc in them, which is not above 2.28, as of IREE's own. Needs the package index.
 """
 
 from __future__ import annotations
