@@ -36,7 +36,7 @@ class _Terms:
 
 #: How MLIR begins a message whose location is a name, the node of an ONNX model for instance.
 _NAMED = re.compile(
-    r"^<unknown>:0: (?P<kind>error|warning|remark|note): "
+    r"^(?:<unknown>:0|loc\(unknown\)): (?P<kind>error|warning|remark|note): "
     r'(?:loc\([^"\n]*"(?P<node>[^"\n]+)".*?\): )?',
     re.MULTILINE,
 )

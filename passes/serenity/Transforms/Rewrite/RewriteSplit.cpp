@@ -43,7 +43,9 @@ std::optional<Structured> structured(MlirOperation op) {
 
 bool readsOwnInitialValue(MlirOperation op) {
   std::optional<Structured> loops = structured(op);
-  if (!loops || !loops->hasReduction()) {
+  // IREE removes operations without elements.
+  if (!loops || !loops->hasReduction() ||
+      tensorBytes(mlirValueGetType(result(op))) == 0) {
     return false;
   }
   for (int64_t i = 0; i < loops->numInputs; ++i) {
