@@ -263,7 +263,7 @@ bool Reader::readOperation(MlirOperation op) {
       name == "stream.resource.retain" ||
       name == "stream.resource.transients" || name == "stream.tensor.export" ||
       name == "util.optimization_barrier") {
-    // Resources pass through, in order, and into what the caller gets of them.
+    // Resources pass through, in order, also into the results of the caller.
     std::vector<ValueId> passed;
     for (MlirValue operand : ir::operands(op)) {
       if (holdsResource(operand)) {

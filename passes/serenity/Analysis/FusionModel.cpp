@@ -400,8 +400,8 @@ bool FusionModel::fusesWith(MlirOperation op, MlirValue value,
   if (!rules.predict) {
     return true;
   }
-  // A value with other readers stays, and its producer must not wait for what
-  // reads it. One that is written piece by piece has no single producer.
+  // A value with other readers stays, and its producer must not wait for its
+  // readers. One that is written piece by piece has no single producer.
   if (source.ready.size() != 1 || (readers(value) > 1 && !rules.fuseMultiUse)) {
     return false;
   }
@@ -438,7 +438,7 @@ bool FusionModel::visitEpilogue(MlirOperation op, bool elementwise) {
   return false;
 }
 
-/// What is added to an accumulation and not needed elsewhere is computed for
+/// An addend of an accumulation that is not needed elsewhere is computed for
 /// its last step.
 std::vector<OpId> FusionModel::addLate(MlirOperation op, const Origin &source,
                                        bool sameSize) {

@@ -22,11 +22,11 @@
 
 namespace serenity::rewrite {
 
-/// What a model says of a tensor that is added to an accumulation and needed
+/// How a model treats a tensor that is added to an accumulation and needed
 /// nowhere else: it takes the sum, for which the accumulation is another
 /// tensor, or it is computed for the last step of the accumulation, which is
-/// the sum. The latter is closer to what dispatch formation does; the former
-/// leads to better orders of some networks, so that both are in use.
+/// the sum. The latter is closer to dispatch formation; the former leads to
+/// better orders of some networks, so that both are in use.
 enum class Addends { TakeSum, ComeLast };
 
 /// The rules that a model applies.

@@ -23,8 +23,8 @@ namespace serenity::rewrite {
 struct Prediction {
   /// Bytes of the functions with tensors, by name.
   std::map<std::string, int64_t> peakBytes;
-  /// Where the operations come from that have to do with what is live at the
-  /// peaks: they run there or touch a buffer that lives across it.
+  /// The locations of the operations that run at the peaks or touch a buffer
+  /// that lives across one.
   std::set<std::string> placesAtPeak;
   /// Dispatches and copies of all functions.
   int64_t numOperations = 0;

@@ -18,7 +18,7 @@ namespace serenity {
 /// function that it calls, writes: a dispatch, a fill or the target of a copy.
 /// Storage that the caller gives for results or as an arena is not among them.
 /// To be called from iree-stream-schedule-allocation on, where the commands are
-/// explicit. What flows through branches, loops and calls is followed without
+/// explicit. Values are followed through branches, loops and calls without
 /// regard to conditions.
 std::vector<int64_t> overwrittenInputs(MlirOperation module,
                                        MlirOperation function);

@@ -148,7 +148,7 @@ SizePolynomial SizeReader::symbolFor(MlirValue value) {
   SizeSymbol symbol;
   symbol.value = value;
   MlirOperation op = ir::definingOp(value);
-  // The dimension itself, if this is what is promised about it.
+  // For an assumption about a dimension, the dimension itself.
   while (!ir::isNull(op) && ir::isa(op, "util.assume.int")) {
     intptr_t result = mlirOpResultGetResultNumber(symbol.value);
     symbol.value = ir::operand(op, result);

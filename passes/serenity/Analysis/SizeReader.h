@@ -24,7 +24,7 @@ struct SizeSymbol {
   MlirValue value;
   /// `argI:axisJ` for a dimension of an argument, else empty.
   std::string dimension;
-  /// At what extent decisions are made that need a number.
+  /// The extent at which decisions that need a number are made.
   int64_t hint = 0;
   /// No call has a larger value, as far as `util.assume.int` and
   /// `--serenity-dim-bound` promise; nothing if they do not tell.

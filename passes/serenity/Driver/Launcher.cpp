@@ -2,8 +2,9 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-/// `serenity_mlir/bin/iree-compile`: what `find_tool("iree-compile")` names
-/// where serenity_mlir is installed. It replaces itself by one of two programs:
+/// `serenity_mlir/bin/iree-compile`: the path that `find_tool("iree-compile")`
+/// returns where serenity_mlir is installed. It replaces itself by one of two
+/// programs:
 ///
 ///   a --serenity flag among the arguments   serenity-compile, beside it
 ///   none, or SERENITY_DISABLE=1             the stock iree-compile
@@ -52,7 +53,7 @@ bool isExecutable(const std::string &path) {
 
 /// The site directory that holds serenity_mlir/bin/iree-compile. Spelled as in
 /// argv[0] where that names this very file in place: the stock tool quotes its
-/// own path in messages, and it should be the one users see without us.
+/// own path in messages, and it should be the one shown without serenity_mlir.
 std::string siteDirectory(const char *argv0) {
   constexpr char kPlace[] = "/serenity_mlir/bin/iree-compile";
   constexpr size_t kPlaceSize = sizeof(kPlace) - 1;

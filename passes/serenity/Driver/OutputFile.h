@@ -17,9 +17,9 @@ namespace serenity {
 /// It is written without a name (O_TMPFILE) where the file system can do that,
 /// so that nothing is left behind however the process ends. Elsewhere, and for
 /// the moment in which it replaces an older file, it is called
-/// `.serenity-PID-N.tmp` beside the target and locked. What a killed process
-/// leaves under such a name has no lock any more; the next to need a name in
-/// that folder removes it.
+/// `.serenity-PID-N.tmp` beside the target and locked. A file that a killed
+/// process leaves under such a name has no lock any more; the next process to
+/// need a name in that folder removes it.
 class AtomicFile {
 public:
   AtomicFile() = default;

@@ -179,7 +179,7 @@ struct BudgetReport {
   std::vector<std::string> used;
 };
 
-/// What can be done beyond the stock compiler's result, from the least to the
+/// The means to improve on the stock compiler's result, from the least to the
 /// most intrusive.
 inline constexpr const char *meansInOrder[] = {
     "offsets", "order", "recomputation", "fusion", "rewriting", "bands"};

@@ -23,7 +23,8 @@ namespace serenity {
 /// `slices[i]` is the position among the slices of `pack` of
 /// `region.buffers[i]`, whose `first` and `last` must be set. To be called
 /// before the results of `pack` are replaced. Works on IREE's regions, waves
-/// included, as on ours; leaves the region as it is if no commands are found.
+/// included, as on serenity's; leaves the region as it is if no commands are
+/// found.
 void describeCommands(MlirOperation function, MlirOperation pack,
                       const std::vector<size_t> &slices, RegionReport &region);
 

@@ -13,9 +13,10 @@
 // although they differ at the first: the function then reads the wrong buffer
 // or offset, or an argument that is still used is erased and the compiler
 // crashes. Offsets are operands of these calls from
-// iree-stream-cmd-transformation-pipeline on, and ours coincide at other calls
-// than IREE's, so what the stock compiler gets right by luck must not depend on
-// that. With a single call of each function there is nothing to mix up.
+// iree-stream-cmd-transformation-pipeline on, and serenity's coincide at other
+// calls than IREE's, so code that the stock compiler gets right by luck could
+// become wrong. With a single call of each function there is nothing to
+// mix up.
 //
 // Assumes calls by `util.call`. A module that is as stock throughout
 // (`serenity.variant`) is left as it is; so is one with recursive functions, or
@@ -134,7 +135,8 @@ std::optional<double> copiedOperations(const std::vector<Node> &nodes) {
   if (!order) {
     return std::nullopt;
   }
-  // A double holds what chains of functions that call the next one twice do.
+  // A double holds the counts of chains of functions that call the next one
+  // twice.
   std::vector<double> calls(nodes.size(), 0);
   double added = 0;
   for (size_t i : *order) {

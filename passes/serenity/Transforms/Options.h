@@ -64,8 +64,8 @@ struct Options {
     return std::min(timeLimitSeconds, maxSearchSeconds);
   }
   /// Cut-off of the search for offsets in nodes, where `stateLimit` sets none:
-  /// what is worth finding is found in hundreds, what is not proved by then may
-  /// take for ever.
+  /// packings worth finding are found in hundreds of nodes; proofs that are not
+  /// found by then may take for ever.
   int64_t packNodeLimit = 100000;
   /// Emit a remark per operation that is not changed because of a dynamic size.
   /// The driver emits one per function instead.

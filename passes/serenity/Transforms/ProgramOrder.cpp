@@ -149,8 +149,8 @@ void restoreProgramOrder(MlirOperation module) {
     if (!std::all_of(first, last, isMovable)) {
       continue;
     }
-    // A dispatch has the tag of its root, but what was fused to it may need
-    // something later.
+    // A dispatch has the tag of its root, but the operations fused to it may
+    // need a value that comes later.
     std::map<const void *, int64_t> ranks;
     std::vector<std::pair<int64_t, MlirOperation>> tagged;
     for (auto it = first; it != last; ++it) {

@@ -5,7 +5,7 @@
 /// \file
 /// The order of a function's operations, carried through IREE's passes.
 ///
-/// IREE keeps what depends on what, but not the order of the program: dispatch
+/// IREE keeps the dependences, but not the order of the program: dispatch
 /// formation sorts blocks anew. An order that was chosen on linalg therefore
 /// travels in the locations, which every pass hands on.
 

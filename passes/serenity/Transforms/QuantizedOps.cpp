@@ -264,8 +264,8 @@ bool isComputed(MlirValue value) {
 
 // --- raising ----------------------------------------------------------------
 
-/// What of IREE's global optimization turns contractions over dequantized
-/// values into integer contractions.
+/// The passes of IREE's global optimization that turn contractions over
+/// dequantized values into integer contractions.
 static const char *const raisePipeline =
     "util.func(iree-global-opt-detach-elementwise-from-named-ops,"
     "simplify-depthwise-conv,iree-global-opt-generalize-linalg-named-ops),"

@@ -89,8 +89,8 @@ std::optional<float> constantFloat(MlirValue value);
 /// constant, nor loaded, nor made of such.
 bool isComputed(MlirValue value);
 
-/// Whether no run gives a NaN for an element of `value`: what interval
-/// arithmetic proves from dequantized values and constants.
+/// Whether no run gives a NaN for an element of `value`, as far as interval
+/// arithmetic proves it from dequantized values and constants.
 bool isNeverNaN(MlirValue value);
 
 /// How often a contraction at a location is computed in integers once IREE has

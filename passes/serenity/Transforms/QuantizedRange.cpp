@@ -5,8 +5,8 @@
 // Interval arithmetic over tensors: which values cannot be NaN. Every step is
 // one of f32 operations whose operands lie in known intervals, so that a NaN
 // could only come of inf - inf, 0 * inf, inf / inf or 0 / 0, and those are
-// excluded. Bounds are doubles; what may exceed the range of f32 counts as
-// infinite, which leaves a margin far above the rounding of any sum.
+// excluded. Bounds are doubles; a bound that may exceed the range of f32 counts
+// as infinite, which leaves a margin far above the rounding of any sum.
 
 #include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
@@ -254,7 +254,7 @@ Maybe Ranges::compute(MlirValue value, int depth) {
                : std::nullopt;
   }
   if (isa(op, "tensor.empty")) {
-    return Interval{0, 0}; // not read by what writes it
+    return Interval{0, 0}; // its writer does not read it
   }
   if (isa(op, "tensor.pad")) {
     Maybe inner = of(operand(op, 0), depth + 1);

@@ -18,8 +18,8 @@
 //
 // Concatenations are brought to a normal form first: every part is made in a
 // buffer of its own and copied. Whether a part is instead made in place
-// ("coalesced" with its place in the concatenation, what IREE calls
-// emplacement) is decided per copy, see `Placement`.
+// ("coalesced" with its place in the concatenation; IREE: emplacement) is
+// decided per copy, see `Placement`.
 
 #ifndef SERENITY_TRANSFORMS_REGIONMODEL_H
 #define SERENITY_TRANSFORMS_REGIONMODEL_H
@@ -170,9 +170,9 @@ struct RegionPlan {
 
 /// Builds the plan for `wanted` placements; those that contradict others or the
 /// order of accesses are dropped. Sizes are rounded up to `rangeAlignment`.
-/// With `countHeld` the peak of the problem less `heldBytes` is what a slab
-/// needs that shares memory with results and inputs, without it what it needs
-/// alone.
+/// With `countHeld`, the peak of the problem less `heldBytes` is the size of a
+/// slab that shares memory with results and inputs; without it, the peak is the
+/// size of a slab that does not.
 RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
                       int64_t rangeAlignment, bool countHeld = false);
 

@@ -28,8 +28,8 @@ bool overlap(int64_t lower1, int64_t upper1, int64_t lower2, int64_t upper2) {
   return lower1 < upper2 && lower2 < upper1;
 }
 
-/// Whether making `source` at [offset, offset + bytes) of its target, without
-/// the copy at position `copy`, leaves every reader with what it read before.
+/// Whether every reader still reads the same contents if `source` is made at
+/// [offset, offset + bytes) of its target, without the copy at position `copy`.
 bool mayPlace(const std::vector<PlacedAccess> &source,
               const std::vector<PlacedAccess> &target, int copy, int64_t offset,
               int64_t bytes) {

@@ -125,8 +125,8 @@ private:
   /// The first command that overwrites the contents of `value` in a range.
   int overwrittenAt(MlirValue value, int64_t lower, int64_t upper) const;
   /// Appends a command whose reads are of `sources`, by access. The command
-  /// goes before what overwrites any of them; returns its index, nothing if
-  /// there is no such place.
+  /// goes before the first one that overwrites any of them; returns its index,
+  /// nothing if there is no such place.
   std::optional<int> addReader(Command command,
                                const std::vector<MlirValue> &sources);
   void insert(Command command, int at);
@@ -170,8 +170,8 @@ private:
     int64_t upper;
   };
   std::vector<std::vector<Write>> writes;
-  /// Buffers that are captured twice: what is read through one argument after a
-  /// write through the other is meant.
+  /// Buffers that are captured twice: a read through one argument after a write
+  /// through the other is intended to read the new contents.
   std::set<int> sharedArguments;
   /// Copies that IREE had saved: indices of synthetic commands.
   std::vector<int> stockCopies;

@@ -138,7 +138,7 @@ private:
     MlirValue target;
   };
   std::vector<Write> writes;
-  /// What brings tensors in from the host, the last one so far, and the
+  /// The last operation so far that brings tensors in from the host, and the
   /// operations since the last one that hands a tensor out.
   OpId lastEntry = -1;
   std::vector<OpId> sinceExit;
@@ -356,8 +356,9 @@ bool FlowModel::readNode(MlirOperation op) {
   problem.operations.emplace_back();
   std::string_view name = ir::name(op);
   problem.operations[node].name = std::string(name);
-  // Work stays between what brings its tensors in and what hands its results
-  // out: an import or export in its midst would cut the execution region there.
+  // Work stays between the operations that bring its tensors in and those that
+  // hand its results out: an import or export in its midst would cut the
+  // execution region there.
   if (lastEntry >= 0) {
     problem.operations[node].after.push_back(lastEntry);
   }
@@ -587,8 +588,8 @@ void FlowModel::apply(const std::vector<OpId> &order) {
   MlirBlock block = ir::body(function);
   MlirOperation terminator = mlirBlockGetTerminator(block);
   std::vector<MlirOperation> all = ir::operations(block);
-  // Constants and the like first, as they were; then the nodes, each with what
-  // it pulls along.
+  // Constants and the like first, as they were; then the nodes, each with the
+  // free operations that it needs.
   for (MlirOperation op : all) {
     bool leaf = isFree(op) && mlirOperationGetNumOperands(op) == 0;
     if (leaf) {

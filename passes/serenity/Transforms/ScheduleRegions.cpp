@@ -73,7 +73,7 @@ constexpr size_t maxOperationsForLocalChoice = 600;
 constexpr int64_t statesPerEvaluation = 200000;
 /// Other orders of equal peak that are tried when offsets are not tight.
 constexpr int maxOtherOrders = 40;
-/// Moves from one to the next, and what they may cost in moves times commands.
+/// Moves from one to the next, and their limit in moves times commands.
 constexpr int movesPerOrder = 100;
 constexpr int64_t walkWorkPerOrder = 100000;
 /// The same for the search for offsets, in nodes times buffers. serenity-pack
@@ -88,7 +88,7 @@ double secondsSince(std::chrono::steady_clock::time_point start) {
 struct Solution {
   RegionPlan plan;
   ScheduleResult schedule;
-  /// The slab, without what lies in results and inputs.
+  /// The slab, without the buffers that lie in results and inputs.
   int64_t slabBytes = 0;
   int64_t liveBytes = 0;
   /// Held memory is in the problem.
@@ -98,7 +98,7 @@ struct Solution {
   std::string boundProvedBy;
 
   bool optimal() const { return liveBytes <= lowerBoundBytes; }
-  /// What the slab is in this order if no memory is lost between buffers.
+  /// Size of the slab in this order if no memory is lost between buffers.
   int64_t targetBytes() const {
     const int64_t shared = countsHeld ? plan.heldBytes : 0;
     return std::max<int64_t>(0, schedule.peakBytes - shared);
@@ -289,8 +289,8 @@ void RegionScheduler::packSchedule(Solution &solution, bool tight) const {
 }
 
 /// Where the offsets are not tight, those of another order of the same peak may
-/// be: which buffers follow which is what decides whether the memory that one
-/// leaves is in one piece when another needs it.
+/// be: the sequence of the buffers decides whether the memory that one leaves
+/// is in one piece when another needs it.
 void RegionScheduler::tryOtherOrders(Solution &best) const {
   const int64_t peak = best.targetBytes();
   if (best.slabBytes <= peak || options.offsets != PackAlgorithm::Exact) {
@@ -521,8 +521,9 @@ RegionReport scheduleRegion(MlirOperation execute,
   return report;
 }
 
-/// A read, in the order that IREE gave a region that is left as it is, of what
-/// `updateInPlace` has let a dispatch overwrite before; null if there is none.
+/// A read of contents that `updateInPlace` has let a dispatch overwrite before,
+/// in the order that IREE gave a region that is left as it is; null if there is
+/// none.
 MlirOperation findStaleRead(MlirOperation execute) {
   MlirOperation found = {};
   MlirBlock block = ir::body(execute);
@@ -544,7 +545,7 @@ MlirOperation findStaleRead(MlirOperation execute) {
       if (tied < 0 || segments.size() < 2 || tied >= segments[1]) {
         continue;
       }
-      // Out of a wave to what it captures.
+      // From a block argument of a wave to the operand that it captures.
       MlirValue value = ir::operand(writer, segments[0] + tied);
       while (mlirValueIsABlockArgument(value) &&
              !mlirBlockEqual(mlirBlockArgumentGetOwner(value), block)) {
@@ -599,7 +600,7 @@ bool runScheduleRegions(MlirOperation module, const Options &options,
       MlirOperation stale = entry.leftAlone.empty() ? MlirOperation{nullptr}
                                                     : findStaleRead(region);
       if (stale.ptr) {
-        // The driver takes another form; whoever runs the pass is told.
+        // The driver takes another candidate; a user of the pass gets an error.
         ir::emitError(mlirOperationGetLocation(stale),
                       "reads what was overwritten in place before");
         return false;

@@ -22,9 +22,9 @@
 //     an accumulator over a dispatch boundary.
 //
 // Assumes linalg on tensors at the end of preprocessing, per-tensor or
-// per-channel parameters that are constants, integers of 8 or 16 bits. What is
-// not understood stays as it is. IREE 3.12 has no such operations: there the
-// pass finds nothing.
+// per-channel parameters that are constants, integers of 8 or 16 bits. Leaves
+// all other operations as they are. IREE 3.12 has no operations for
+// quantization: there the pass finds nothing.
 //
 // Afterwards every result is the same bit for bit. Q is monotone, and takes
 // elements one by one, so it commutes with operations that only move elements

@@ -11,11 +11,11 @@
 /// here checks its operands and the type it makes: ranked, without an encoding,
 /// static, indices in range, extents that add up.
 ///
-/// What fails a check is a mistake of the analysis before it. The constructor
-/// then returns a placeholder of the wanted type (a
+/// A failed check is a mistake of the analysis before it. The constructor then
+/// returns a placeholder of the wanted type (a
 /// `builtin.unrealized_conversion_cast` with the reason), so that a rewrite
-/// needs no code for it; `refusedTensor` finds the first one, and whoever
-/// rewrites drops the module.
+/// needs no code for it; `refusedTensor` finds the first one, and its caller
+/// drops the module.
 
 #ifndef SERENITY_TRANSFORMS_TENSORBUILDER_H
 #define SERENITY_TRANSFORMS_TENSORBUILDER_H
@@ -71,9 +71,9 @@ MlirOperation clonePart(MlirOperation op,
                         const std::vector<MlirValue> &operands,
                         MlirType resultType, MlirOperation before);
 
-/// The same for one step of a sum that takes its terms in another order: what
-/// the additions of `op` promise of their results (no overflow, no NaN) need
-/// not hold for other partial sums.
+/// The same for one step of a sum that takes its terms in another order: the
+/// guarantees of the additions of `op` about their results (no overflow, no
+/// NaN) need not hold for other partial sums.
 MlirOperation cloneStep(MlirOperation op,
                         const std::vector<MlirValue> &operands,
                         MlirType resultType, MlirOperation before);

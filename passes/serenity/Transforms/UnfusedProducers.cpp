@@ -38,9 +38,10 @@ static bool waitsForAnother(MlirOperation user, MlirValue value) {
   return false;
 }
 
-/// Whether an operation reads the value of `uses` and begins with it too, as a
-/// product that adds to its own operand does. IREE's code generator for
-/// processors refuses it unless what makes the value is in the same dispatch.
+/// Whether an operation has the value of `uses` as an input and as its init, as
+/// a product that adds to its own operand does. IREE's code generator for
+/// processors refuses it unless the producer of the value is in the same
+/// dispatch.
 static bool isOwnInitialValue(const std::vector<Use> &uses) {
   for (const Use &use : uses) {
     std::optional<Structured> loops = structured(use.owner);

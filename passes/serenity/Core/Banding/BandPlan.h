@@ -78,8 +78,8 @@ struct Operation {
   /// It can be computed in bands of rows; it writes one value then.
   bool bandable = false;
   /// It accumulates all rows of its first read into its result, as a global
-  /// pool does: a segment may end with it, and its bands are rows of what it
-  /// reads then.
+  /// pool does: a segment may end with it, and its bands are then rows of the
+  /// value it reads.
   bool accumulates = false;
   /// It copies the rows it reads itself, as a pad does, so that these need no
   /// tensor of their own.
@@ -137,9 +137,9 @@ Plan plan(const Graph &graph, const PlanOptions &options = {});
 
 /// The rows that operations [first, last) read and write for rows `wanted` of
 /// the result: by value, empty intervals for values that are not concerned or
-/// read as a whole. For a value that several operations read, the hull of what
-/// they need. Returns false if an operation would need no row at all (a band
-/// that consists of padding).
+/// read as a whole. For a value that several operations read, the hull of the
+/// rows they need. Returns false if an operation would need no row at all (a
+/// band that consists of padding).
 bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
                 std::vector<Rows> &rows);
 

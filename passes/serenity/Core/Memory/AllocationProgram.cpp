@@ -529,8 +529,8 @@ bool Paths::explore(bool counted, size_t limit) {
     if (!again) {
       return complete;
     }
-    // What only conditions depend on that cannot be known would tell states
-    // apart for nothing: the counter of a loop of unknown trip count.
+    // Values that only unknown conditions depend on would tell states apart for
+    // nothing: the counter of a loop of unknown trip count.
     std::set<ValueId> needed;
     for (ValueId condition : known) {
       if (!unknown.count(condition)) {
@@ -733,7 +733,7 @@ simulateAllocations(const AllocationProgram &program,
   }
   SimulatedMemory memory = open.summarize(0);
   if (!memory.exact) {
-    // The start of the paths may reach what open trip counts allow at most.
+    // The start of the paths may reach the maximum over open trip counts.
     counted.summarize(memory.resultBytes);
     auto [transient, peak] = counted.least();
     memory.exact = transient == memory.transientPeakBytes &&

@@ -51,8 +51,8 @@ struct BesidePackResult {
   bool optimal = false;
 };
 
-/// Least height of the slab that any placement needs: the bytes alive less what
-/// is free in the regions, and those of slices that fit into no region.
+/// Least height of the slab that any placement needs: the bytes alive less the
+/// bytes free in the regions, and those of slices that fit into no region.
 int64_t besideLowerBound(const std::vector<Slice> &slices,
                          const std::vector<FixedRegion> &regions,
                          const PackOptions &options);

@@ -501,8 +501,8 @@ PackResult ExactDriver::run() {
 }
 
 void ExactDriver::minimise() {
-  // One search at the bound, which is usually met, and one in the middle of
-  // what is open, which narrows it where the bound is out of reach.
+  // One search at the bound, which is usually met, and one in the middle of the
+  // open interval, which narrows it where the bound is out of reach.
   BranchAndBound low(instance, options.rules, limits);
   BranchAndBound middle(instance, options.rules, limits);
   const int64_t wanted =

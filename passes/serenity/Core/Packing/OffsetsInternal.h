@@ -211,8 +211,8 @@ private:
 enum class Feasibility { Feasible, Infeasible, Unknown };
 
 /// Decides whether everything fits into `capacity`, in at most `nodeBudget`
-/// nodes from the `branchingOrder`th deterministic branching order. What was
-/// refuted is remembered from call to call at equal capacity.
+/// nodes from the `branchingOrder`th deterministic branching order. Refutations
+/// are remembered from call to call at equal capacity.
 class BranchAndBound {
 public:
   BranchAndBound(const Instance &instance, const PackRules &rules,

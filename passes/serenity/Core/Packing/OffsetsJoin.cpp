@@ -13,8 +13,8 @@
 //     |_______|___|                        |_______ ___|
 //
 // Joined, they are one item; joined again and again, an instance that was cut
-// out of a rectangle falls together the way it was cut. It is a guess: what
-// fits together need not lie together, and so a joined instance that has no
+// out of a rectangle falls together the way it was cut. It is a guess: items
+// that fit together need not lie together, and so a joined instance that has no
 // packing says nothing, but one that has says it for the original.
 
 #include "serenity/Core/Packing/OffsetsInternal.h"

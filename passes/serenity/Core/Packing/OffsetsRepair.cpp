@@ -2,9 +2,9 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Local improvement of large packings. What ends too high does so at few
-// moments, and whether it can be repaired is decided by what lives near them:
-// those are packed anew, with everything else where it is.
+// Local improvement of large packings. Items that end too high do so at few
+// moments, and the items that live near these decide whether that can be
+// repaired: those are packed anew, with everything else where it is.
 
 #include "serenity/Core/Packing/OffsetsInternal.h"
 

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Deliberately includes nothing but the public header: an error in what the
-// packers share must not be repeated here.
+// Deliberately includes nothing but the public header: an error in the code
+// that the packers share must not be repeated here.
 
 #include "serenity/Core/Packing/Offsets.h"
 

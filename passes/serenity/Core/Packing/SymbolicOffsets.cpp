@@ -271,8 +271,8 @@ bool SymbolicPacker::isAtMost(const SizeMaximum &maximum,
       [&](const SizePolynomial &member) { return isAtMost(member, bound); });
 }
 
-/// Adds a member, dropping what is at most another one; replaces all of too
-/// many by a symbol that stands for their maximum.
+/// Adds a member, and drops members that are at most another one; replaces all
+/// of too many by a symbol that stands for their maximum.
 bool SymbolicPacker::add(SizeMaximum &maximum,
                          const SizePolynomial &candidate) {
   for (const SizePolynomial &member : maximum) {

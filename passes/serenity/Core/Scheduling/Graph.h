@@ -15,7 +15,7 @@
 ///
 /// A buffer is *open* as soon as one of its openers has run and *closed* once
 /// all its closers have. In a fresh problem both sets are the buffer's users;
-/// what makes the pair worth having is that
+/// the pair is worth having because
 ///   - openers that follow another opener, and closers that precede another
 ///     closer, change nothing and are dropped, so that one opener means "always
 ///     opened here" and membership means "may be opened here", and
@@ -27,9 +27,10 @@
 ///  -------------+ step  +------------->  time
 ///  early closes |       | late closes
 ///
-/// An original operation opens early (what it writes is live while it runs) and
-/// closes late (so is what it reads). Nodes that stand for several operations
-/// keep only their highest step; the others open or close before or after it.
+/// An original operation opens early (the buffers it writes are live while it
+/// runs) and closes late (so are those it reads). Nodes that stand for several
+/// operations keep only their highest step; the others open or close before or
+/// after it.
 ///
 /// The memory of a down-set S is M(S) = base + sum of bytes of the buffers that
 /// are open and not closed. M is submodular: the indicator of "open" is a

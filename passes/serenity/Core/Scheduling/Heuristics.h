@@ -23,9 +23,9 @@ std::vector<NodeId> leastGrowthOrder(const Graph &graph, uint64_t seed = 0);
 /// Lowest peak first: among the ready nodes that do not raise the peak so far
 /// the one of least growth; if there is none, the one with the lowest step.
 std::vector<NodeId> lowestPeakOrder(const Graph &graph, uint64_t seed = 0);
-/// Post-order from the sinks; operands with the larger excess of what their
-/// subtree needs over what it leaves first (Liu's and Sethi-Ullman's rule,
-/// exact on trees).
+/// Post-order from the sinks: the operand whose subtree has the larger excess
+/// of its peak over the memory it leaves comes first (Liu's and Sethi-Ullman's
+/// rule, exact on trees).
 std::vector<NodeId> postOrder(const Graph &graph);
 
 } // namespace serenity::detail

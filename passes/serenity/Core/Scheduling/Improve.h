@@ -35,9 +35,10 @@ struct BeamResult {
 /// threshold, the sooner bad states die; the higher, the more moves are forced.
 BeamResult beamSearch(const Graph &graph, const BeamOptions &options);
 
-/// What is between positions `begin` and `end` of `order`, all that precedes
-/// having run: a problem of its own. `position` inverts `order`; `liveBefore`
-/// is the memory before `begin`. `nodes[i]` of the parent becomes node i.
+/// The nodes between positions `begin` and `end` of `order`, all that precedes
+/// having run, as a problem of its own. `position` inverts `order`;
+/// `liveBefore` is the memory before `begin`. `nodes[i]` of the parent becomes
+/// node i.
 Part extractWindow(const Graph &graph, const std::vector<NodeId> &order,
                    const std::vector<int32_t> &position, int32_t begin,
                    int32_t end, int64_t liveBefore);

@@ -35,8 +35,8 @@ std::optional<std::vector<NodeId>>
 mergeComponents(const Graph &graph, const DecompositionOptions &options);
 
 /// Finds nested single-entry/single-exit modules whose memory does not depend
-/// on what runs beside them, and fixes their inner order by adding edges (which
-/// keeps the least peak). Returns whether edges were added.
+/// on the nodes that run beside them, and fixes their inner order by adding
+/// edges (which keeps the least peak). Returns whether edges were added.
 bool linearizeModules(Graph &graph, const DecompositionOptions &options);
 
 } // namespace serenity::detail

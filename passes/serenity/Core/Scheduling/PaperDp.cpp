@@ -204,8 +204,8 @@ bool searchBudget(const Graph &graph, const PaperDpOptions &options,
       int64_t last = budget;
       budget =
           flag == Flag::Timeout ? budget / 2 : budget + (previous - budget) / 2;
-      // The paper does not say what follows when the two values meet: no
-      // budget passes within this step limit. A larger limit, then.
+      // The paper does not treat the case that the two values meet: no budget
+      // passes within this step limit. A larger limit, then.
       if (budget == last || (flag == Flag::Timeout && budget == 0)) {
         break;
       }

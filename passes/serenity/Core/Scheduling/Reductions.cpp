@@ -117,8 +117,9 @@ public:
   }
 
 private:
-  /// What a node changes in the best and the worst state that it can run in. A
-  /// sole opener always opens; one of several opens in some states only.
+  /// The changes that a node makes in the best and the worst state that it can
+  /// run in. A sole opener always opens; one of several opens in some states
+  /// only.
   struct Bounds {
     int64_t sureOpen = 0, mayOpen = 0, sureClose = 0, mayClose = 0;
     int64_t minForward = 0, maxForward = 0; // step over memory before

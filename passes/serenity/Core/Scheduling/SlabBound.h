@@ -9,7 +9,7 @@
 
 namespace serenity {
 
-/// A lower bound in bytes, and what proved it.
+/// A lower bound in bytes, and the method that proved it.
 struct SlabBound {
   int64_t bytes = 0;
   std::string provedBy;
@@ -21,9 +21,9 @@ struct SlabBound {
 /// are rounded up to `unit`.
 ///
 /// For several sizes s, largest first: leave out of the problem the buffers
-/// that fit into a region and are larger than s. The others take from the slab
-/// at most what the fullest set of them takes of each region. Ends when
-/// `enough` bytes are proved. `options` holds for each search.
+/// that fit into a region and are larger than s. Each region relieves the slab
+/// of at most the bytes of the fullest set of the others that fits into it.
+/// Ends when `enough` bytes are proved. `options` holds for each search.
 SlabBound slabLowerBound(const Problem &problem, size_t slabBuffers,
                          const std::vector<int64_t> &regionBytes, int64_t unit,
                          const SchedulerOptions &options, int64_t enough);

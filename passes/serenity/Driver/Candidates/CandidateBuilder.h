@@ -116,8 +116,8 @@ public:
   enum class Constants { Evaluated, Symbolic };
 
   /// The module at the end of the flow phase; empty if IREE refuses the
-  /// candidate. `outcome` receives what was rewritten. `stateLimit` ends the
-  /// search for the order of accumulations.
+  /// candidate. `outcome` receives the outcome of its rewrites. `stateLimit`
+  /// ends the search for the order of accumulations.
   ir::OwningOp make(const Configuration &config, int64_t stateLimit,
                     RewriteOutcome *outcome = nullptr,
                     Constants constants = Constants::Evaluated);
@@ -128,10 +128,10 @@ public:
     std::optional<rewrite::Prediction> memory;
     RewriteOutcome rewrites;
   };
-  /// `fuseMultiUse` is what becomes of shared producers where the candidate
-  /// does not override it; `alignment` that of buffers in bytes; `stateLimit`
-  /// ends the searches for the order of accumulations, and `orderStates` that
-  /// for the order of the function.
+  /// `fuseMultiUse` tells whether shared producers are fused where the
+  /// candidate does not override it; `alignment` is that of buffers in bytes;
+  /// `stateLimit` ends the searches for the order of accumulations, and
+  /// `orderStates` that for the order of the function.
   Forecast predict(const Configuration &config, bool fuseMultiUse,
                    int64_t alignment, int64_t stateLimit, int64_t orderStates);
 

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// Which of the candidates that were judged are built, and whether what the
-// fusion model predicts is trusted.
+// Which of the judged candidates are built, and whether the predictions of the
+// fusion model are trusted.
 
 #include "serenity/Driver/Candidates/CandidateSearch.h"
 

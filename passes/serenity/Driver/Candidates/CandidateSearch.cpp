@@ -176,8 +176,8 @@ void CandidateSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
   }
 }
 
-/// The cost of a candidate: first whether no function is worse off than without
-/// us, then the bytes of all functions, then the number of rewrites.
+/// The cost of a candidate: first whether no function is worse off than as
+/// stock, then the bytes of all functions, then the number of rewrites.
 std::optional<int64_t> CandidateSearch::cost(const Peaks &peaks) const {
   int64_t sum = 0;
   for (const auto &item : bestStock) {
@@ -235,7 +235,7 @@ bool CandidateSearch::predict(const Configuration &config) {
 }
 
 /// Has IREE bring a candidate to the flow phase, and estimates its bytes by the
-/// model of that level, which leaves out what placement in concatenations
+/// model of that level, which ignores the bytes that concatenation placement
 /// saves. False if it is not to be used.
 bool CandidateSearch::compile(const Configuration &config) {
   auto known = candidates.find(config);

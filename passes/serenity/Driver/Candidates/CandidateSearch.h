@@ -49,8 +49,8 @@ public:
     std::optional<int64_t> builtBytes() const;
   };
 
-  /// Everything must outlive the search. With `watched`, what the user watches
-  /// on standard error does not show the tries.
+  /// Everything must outlive the search. With `watched`, the output that the
+  /// user has asked for on standard error does not show the tries.
   CandidateSearch(iree_compiler_session_t *session, const UserFlags &user,
                   const Options &options, StreamPhase &stream, bool watched,
                   ModuleReport &report, WorkLimit &limit)
@@ -71,7 +71,7 @@ public:
   /// are built; where the model does not describe the module, or is wrong about
   /// those, candidates are compared by trial compilations. Dispatch formation
   /// and all rewrites or none together come first, then groups of sites, then
-  /// single sites. What it finds does not depend on earlier searches, with or
+  /// single sites. The result does not depend on earlier searches, with or
   /// without rewriting.
   Configuration search(RewriteMode mode);
 
@@ -82,7 +82,7 @@ public:
   Candidate *placed(const Configuration &config);
 
   /// Solves a candidate once more without the limit of the comparison, where
-  /// that limit was what ended the search.
+  /// that limit has ended the search.
   void refine(Candidate &entry);
 
   const std::map<Configuration, Candidate> &tried() const { return candidates; }

@@ -89,9 +89,9 @@ Configuration CandidateSearch::dropSites(Configuration best) {
 }
 
 /// Fewer parts of the rewritten sites where this costs no byte: every part is
-/// an operation over the whole result. What the model of accumulations has no
-/// objection to at once; if that is too much, site by site, and of a site that
-/// is too much one group.
+/// an operation over the whole result. Tries all joins that the model of
+/// accumulations allows at once; if they are refused, those of each site, and
+/// of a refused site each group.
 Configuration CandidateSearch::joinParts(Configuration best) {
   if (costOf(best) == INT64_MAX || numRewrites(best) == 0 || limit.expired()) {
     return best;

@@ -286,8 +286,8 @@ Configuration CandidateSearch::rewriteRaised(Configuration best) {
   return costOf(raised) < costOf(best) ? raised : best;
 }
 
-/// Where the operations come from that have to do with what is live at the
-/// peak of a region: they run there or touch a buffer that lives across it.
+/// The locations of the operations that run at the peak of a region or touch a
+/// buffer that lives across it.
 std::set<std::string>
 CandidateSearch::placesAtPeak(const Configuration &config) {
   const Candidate &entry = candidates.at(config);
@@ -321,9 +321,9 @@ CandidateSearch::placesAtPeak(const Configuration &config) {
   return places;
 }
 
-/// Rewrites what has to do with the peak, kind by kind and all together, as
-/// long as that lowers it. Of large networks this finds the few sites that
-/// matter, which groups of all sites do not single out.
+/// Rewrites the sites that have to do with the peak, kind by kind and all
+/// together, as long as that lowers it. Of large networks this finds the few
+/// sites that matter, which groups of all sites do not single out.
 Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
   for (int round = 0; round < maxPeakRounds; ++round) {
     if (costOf(best) == INT64_MAX) {

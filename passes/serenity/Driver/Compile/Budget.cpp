@@ -347,7 +347,7 @@ Configuration BudgetLadder::trimRewrites(CandidateSearch &search,
         fewer.sites[left[i]] = false;
       }
       CandidateSearch::Candidate *tried = search.place(fewer);
-      // No function may be worse off than without us, even if it fits.
+      // No function may be worse off than as stock, even if it fits.
       if (tried && tried->cost && fits(fewer, *tried)) {
         config = fewer;
       }

@@ -4,7 +4,7 @@
 
 /// \file
 /// The memory budget (docs/budget.md): how far a module is changed to meet it,
-/// and what is told where it cannot be met.
+/// and the diagnostics where it cannot be met.
 
 #ifndef SERENITY_DRIVER_COMPILE_BUDGET_H
 #define SERENITY_DRIVER_COMPILE_BUDGET_H
@@ -76,7 +76,7 @@ std::vector<std::string> meansOf(Variant variant, const Configuration &config,
 
 /// Notes in `report` whether every function keeps to the budget, and says so:
 /// an error (or a warning, if the user prefers that) for a function that does
-/// not, with the buffers that would have to shrink; a remark on what was used
+/// not, with the buffers that would have to shrink; a remark on the means used
 /// for the others. False if the compilation must fail.
 bool checkBudget(MlirOperation module, const CompileFlags &flags,
                  ModuleReport &report);

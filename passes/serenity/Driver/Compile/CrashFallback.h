@@ -5,13 +5,13 @@
 /// \file
 /// Compiles as stock after a crash in serenity's part of the compiler.
 ///
-/// While our part runs, fatal signals (SIGSEGV, SIGBUS, SIGILL, SIGFPE,
+/// While serenity's part runs, fatal signals (SIGSEGV, SIGBUS, SIGILL, SIGFPE,
 /// SIGABRT; on any thread, stack overflow included) come here instead of to
 /// LLVM. The handler lets LLVM remove its temporary files and replaces the
 /// process by the same command as `--serenity-schedule=off` would run it: the
 /// process id, the output files and standard input stay the caller's. A crash
-/// there, in what reads the stock module for the report, leads to the bare
-/// stock pipeline. The new process says what happened (see Reproducer.h).
+/// there, in the code that reads the stock module for the report, leads to the
+/// bare stock pipeline. The new process says what happened (see Reproducer.h).
 ///
 /// Outside of a `CrashGuard`, LLVM's handlers are in place: where IREE crashes
 /// on a module that serenity has not changed, it looks like a crash of IREE.
@@ -49,10 +49,11 @@ struct PreviousCrash {
 /// called first.
 std::optional<PreviousCrash> takePreviousCrash();
 
-/// To be called once, at the start of main. `command` is what is run again: the
-/// arguments with the program, response files expanded where they were pipes;
-/// `inputs` are the files among them. Standard input is copied if it is one of
-/// them and cannot be read twice. Returns an error if that fails, or nothing.
+/// To be called once, at the start of main. `command` is the command to run
+/// again: the arguments with the program, response files expanded where they
+/// were pipes; `inputs` are the files among them. Standard input is copied if
+/// it is one of them and cannot be read twice. Returns an error if that fails,
+/// or nothing.
 std::optional<std::string>
 prepareFallback(const std::vector<std::string> &command,
                 const std::vector<std::string> &inputs, FallbackStage stage);

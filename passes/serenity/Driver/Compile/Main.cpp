@@ -8,10 +8,10 @@
 // (`ireeCompilerRunMain`), which parses every flag, opens files and writes the
 // output as the stock tool does. That function calls the embedding API through
 // the procedure linkage table, and a definition in the executable comes before
-// that of the library. So the few calls below that matter to us arrive here
+// that of the library. So the few calls below that serenity replaces come here
 // first:
 //
-//   iree-compile's main --> ireeCompilerInvocationPipeline (ours)
+//   iree-compile's main --> ireeCompilerInvocationPipeline (here)
 //                              --> phases up to flow (IREE's)
 //                              --> serenity passes between the stream passes
 //                              --> phases from stream on (IREE's)

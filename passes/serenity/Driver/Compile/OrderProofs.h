@@ -15,10 +15,10 @@
 namespace serenity {
 
 /// Bounds every region of `report` that has no proof, of the functions whose
-/// transient peak is known: `lowerBoundBytes` rises to what every order of the
-/// region's commands needs, and `optimal` and `provedBy` are set where the
-/// order in place needs no more. The search is limited in states, so that it
-/// takes a fraction of a second.
+/// transient peak is known: `lowerBoundBytes` rises to the bytes that every
+/// order of the region's commands needs, and `optimal` and `provedBy` are set
+/// where the order in place needs no more. The search is limited in states, so
+/// that it takes a fraction of a second.
 ///
 /// Two commands are ordered here only where they are known to access the same
 /// bytes of a buffer or of one external resource, and one writes. Accesses at

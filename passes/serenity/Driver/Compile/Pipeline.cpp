@@ -97,12 +97,12 @@ private:
   bool lowerSlabs();
   bool describe();
   bool attempt(std::string &error, const std::function<bool()> &step);
-  /// The module as stock, with laid out slabs, and what it needs.
+  /// The module as stock, with laid out slabs, and its peaks.
   struct StockCandidate {
     ir::OwningOp module;
     Peaks peaks;
     Peaks withResults;
-    Peaks offsetPeaks; // laid out anew by us
+    Peaks offsetPeaks; // with serenity's offsets
     ModuleReport slabs;
   };
   bool makeStock(StockCandidate &stock);
@@ -327,8 +327,8 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
   }
 }
 
-/// Notes for the report what every function needs as stock and which candidates
-/// there were.
+/// Notes for the report the memory of every function as stock, and the
+/// candidates there were.
 void Pipeline::describeChoice(const StockCandidate &stock,
                               const OwnCandidate &own,
                               const CandidateSearch &search,

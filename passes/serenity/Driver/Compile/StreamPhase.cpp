@@ -20,7 +20,7 @@ namespace {
 
 constexpr const char *partitioningAttr = "stream.partitioning";
 
-/// The first pass after the commands: what is released serves a later
+/// The first pass after the commands: memory that is released serves a later
 /// allocation of the same size, and stays allocated in between.
 constexpr const char *reuse = "any(iree-stream-reuse-allocations)";
 

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// What the user asked of IREE: the command line, and the session's flags with
+/// The user's request to IREE: the command line, and the session's flags with
 /// their defaults.
 
 #ifndef SERENITY_DRIVER_COMPILE_USERFLAGS_H

@@ -2,9 +2,9 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// serenity-opt: runs passes on a module and prints the result. What mlir-opt
-// is to MLIR and iree-opt to IREE, this is to the serenity passes: they can be
-// run alone, or between IREE's own passes in one pipeline.
+// serenity-opt: runs passes on a module and prints the result. It is to the
+// serenity passes as mlir-opt is to MLIR and iree-opt to IREE: they can be run
+// alone, or between IREE's own passes in one pipeline.
 //
 // IREE's library registers its passes by name, but offers no way to register
 // others. So a pipeline is cut at the top level of `builtin.module(...)`: the

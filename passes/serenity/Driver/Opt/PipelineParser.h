@@ -21,8 +21,8 @@ struct Element {
   std::string options;
 };
 
-/// Cuts `builtin.module(a,b{...},func.func(c))` into its elements. Only what is
-/// needed to find the passes of serenity is checked here; MLIR's parser checks
+/// Cuts `builtin.module(a,b{...},func.func(c))` into its elements. Checks only
+/// as much as is needed to find the passes of serenity; MLIR's parser checks
 /// the rest.
 Status splitPipeline(const std::string &pipeline,
                      std::vector<Element> &elements);

@@ -101,8 +101,8 @@ static void rewriteOverwrite(const Structured &op, const StructuredSplit &plan,
   bool inPlace = takesPlace(op, pad);
   MlirValue whole = operand(pad, 0);
   if (inPlace) {
-    // It must be there as a whole: fused into its slices, what it is computed
-    // from would live on.
+    // It must exist as a whole: if its producer were fused into its slices, the
+    // operands of the producer would live on.
     whole = insertBarrier(whole, op.op);
   }
   MlirType type = mlirValueGetType(result(op.op));

@@ -66,8 +66,8 @@ const RewritePattern &rewritePattern(RewriteKind kind);
                    size_t index);
 #include "serenity/Transforms/Rewrite/RewriteKinds.def"
 
-/// The number of pieces that finders assume: what a site promises does not
-/// depend on the options of its application.
+/// The number of pieces that finders assume: the bytes that a site reports do
+/// not depend on the options of its application.
 inline constexpr int64_t defaultPieces = 4;
 
 /// Bytes of a value of static shape; 0 for others.

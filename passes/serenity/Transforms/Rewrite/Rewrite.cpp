@@ -21,9 +21,9 @@
 //
 // Segments are computed in bands of rows before that (RewriteBand.h).
 //
-// The barrier is also what keeps the accumulator the init of the next part:
-// an init that another linalg operation defines would be detached into a
-// separate addition.
+// The barrier also keeps the accumulator the init of the next part: an init
+// that another linalg operation defines would be detached into a separate
+// addition.
 
 #include "serenity/Transforms/Rewrite/Rewrite.h"
 

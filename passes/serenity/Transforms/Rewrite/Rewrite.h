@@ -173,11 +173,11 @@ bool removeBarriers(MlirOperation module);
 inline constexpr const char *inPlaceSuffix = "_in_place_";
 
 /// Lets dispatches at flow level overwrite an operand that dies with them: a
-/// result that is computed element by element from an operand of the same
-/// type takes its place. Only where every workgroup reads of that operand
-/// what it writes. `onlySingleUse`: only operands without another reader;
-/// otherwise also where this dispatch is the last reader in program order,
-/// which fixes that order. Returns the number of results moved.
+/// result that is computed element by element from an operand of the same type
+/// takes its place. Only where every workgroup reads no elements of that
+/// operand but those that it writes. `onlySingleUse`: only operands without
+/// another reader; otherwise also where this dispatch is the last reader in
+/// program order, which fixes that order. Returns the number of results moved.
 int64_t updateInPlace(MlirOperation module, bool onlySingleUse = true);
 
 } // namespace serenity

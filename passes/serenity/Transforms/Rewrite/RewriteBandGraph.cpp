@@ -351,9 +351,9 @@ void Reader::findRows() {
       }
     }
   };
-  // Convolutions and pools say what rows are: the first dimension that is read
-  // through a window. The first one decides for all that is connected with it:
-  // a window over channels further down is none over rows.
+  // Convolutions and pools define the rows: the first dimension that is read
+  // through a window. The first such operation decides for all values that are
+  // connected with it: a later window over channels is no window over rows.
   for (MlirOperation op : all) {
     bool any = false;
     std::optional<Structured> loops = structured(op);

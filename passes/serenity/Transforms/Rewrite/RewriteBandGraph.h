@@ -7,8 +7,9 @@
 /// rows.
 ///
 /// The rows of a value are one of its dimensions: the first windowed dimension
-/// of a convolution or pool, and what elementwise operations, pads, slices,
-/// concatenations, transposes and reshapes make of it.
+/// of a convolution or pool, and the dimension that corresponds to it through
+/// elementwise operations, pads, slices, concatenations, transposes and
+/// reshapes.
 
 #ifndef SERENITY_TRANSFORMS_REWRITE_REWRITEBANDGRAPH_H
 #define SERENITY_TRANSFORMS_REWRITE_REWRITEBANDGRAPH_H

@@ -19,12 +19,13 @@
 // elements that it writes itself: every value on the way from the operand's
 // load to the result's store must be indexed as the result is.
 //
-// IREE does not know that the operand's load and the result's are one memory.
-// Into the latter it puts (bufferization in destination passing style) only
-// what the stored value starts from: its init, the init of that, and so on.
-// Hence an operation may have the operand as an input only if its own init is
-// empty; then whatever else it needs, like a product that is added to the
-// operand, accumulates elsewhere, in registers or on the stack.
+// IREE does not know that the load of the operand and that of the result read
+// the same memory. Into the memory of the result, bufferization in
+// destination-passing style puts only the values that the stored value starts
+// from: its init, the init of that, and so on. Hence an operation may have the
+// operand as an input only if its own init is empty; then everything else it
+// needs, like a product that is added to the operand, accumulates elsewhere, in
+// registers or on the stack.
 //
 // Assumes dispatches of static shape with one entry point. Without the option
 // `last-use` the operand may have no other reader; with it, the dispatch may
@@ -126,9 +127,9 @@ static bool flowsElementwise(MlirValue value, MlirOperation store) {
           !mlirAffineMapIsProjectedPermutation(loops->maps.back())) {
         return false;
       }
-      // A reduction may accumulate in the memory of the result. What it starts
-      // from is there; an input would be overwritten before its last use. So
-      // it would be where the operation updates what others have computed.
+      // A reduction may accumulate in the memory of the result. Its init is
+      // there; an input would be overwritten before its last use. So would an
+      // input of an operation whose init is the result of another one.
       if (int64_t(use.operandNumber) != loops->numInputs &&
           (loops->hasReduction() || !startsFromNothing(*loops))) {
         return false;
@@ -162,7 +163,7 @@ static bool canShare(MlirOperation function, intptr_t source, intptr_t target,
   return true;
 }
 
-/// The value behind reshapes, as long as nothing else uses what lies between.
+/// The value behind reshapes, as long as nothing else uses the values between.
 static MlirValue behindReshapes(MlirValue value) {
   for (MlirOperation op = definingOp(value);
        !isNull(op) && isa(op, "flow.tensor.reshape"); op = definingOp(value)) {
@@ -184,11 +185,11 @@ static bool isTransient(MlirValue value, MlirBlock block) {
     }
     if (isa(producer, "flow.tensor.update") ||
         isa(producer, "flow.tensor.reshape")) {
-      value = operand(producer, 0); // what the result is tied to
+      value = operand(producer, 0); // the tied operand
       continue;
     }
     if (isa(producer, "flow.dispatch")) {
-      return true; // what it is tied to, it has overwritten
+      return true; // if tied, it has overwritten the operand
     }
     return isa(producer, "flow.tensor.empty") ||
            isa(producer, "flow.tensor.splat");

@@ -290,8 +290,8 @@ findJoins(MlirOperation function, const std::vector<Chain> &chains,
            model.partBuffers[chain][i],
            tensorBytes(mlirValueGetType(operand(links.steps[i], links.cut)))
                .value_or(0)});
-      // It would have to be copied: an argument, a slice, or what an earlier
-      // chain's join holds already.
+      // It would have to be copied: an argument, a slice, or a part that the
+      // join of an earlier chain holds already.
       if (steps.back().buffer < 0 ||
           problem.buffers[steps.back().buffer].bytes != steps.back().bytes) {
         steps.pop_back();

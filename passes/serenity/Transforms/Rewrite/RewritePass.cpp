@@ -49,9 +49,9 @@ bool runRewrite(MlirOperation module, const Options &options,
   std::vector<RewriteSite> sites = findRewriteSites(module, &refused);
   std::vector<bool> enabled;
   for (const RewriteSite &site : sites) {
-    // Without a prediction of the peak, what the site itself says. Pieces trade
-    // a temporary for more dispatches and, in streams, a longer life of their
-    // accumulator, which only a prediction can judge.
+    // Without a prediction of the peak, the site's own numbers decide. Pieces
+    // trade a temporary for more dispatches and, in streams, a longer life of
+    // their accumulator, which only a prediction can judge.
     bool pieces = rewriteKindInfo(site.kind).inPieces;
     enabled.push_back(options.rewrite == RewriteMode::Always ||
                       (!pieces && site.bytesAfter < site.bytesBefore));

@@ -533,8 +533,9 @@ Splitter::partOperands(const Structured &op, const StructuredSplit &split,
       } else {
         std::vector<MlirValue> pieces;
         for (int64_t index : indices) {
-          // Whole: what computes a part is not fused with the copy to its
-          // place, nor an activation moved behind the concatenation.
+          // Each part exists as a whole: its producer is not fused with the
+          // copy to its place, nor an activation moved behind the
+          // concatenation.
           pieces.push_back(insertBarrier(parts(value)[index], op.op));
         }
         MlirOperation whole = concatenate(

@@ -173,9 +173,9 @@ public:
                                              int64_t pieces, bool deep);
 
   /// How `op`, which works channel by channel, would be cut in about `pieces`
-  /// pieces of its result that lie contiguously in memory, so that what is
-  /// computed for it (by a convolution or product, or it is not worth it)
-  /// exists piece by piece; nothing if nothing is. `deep` as above.
+  /// pieces of its result that lie contiguously in memory, so that the values
+  /// computed for it (by a convolution or product, or it is not worth it) exist
+  /// piece by piece; nothing if there are none. `deep` as above.
   std::optional<StructuredSplit> kernelStreamSplit(const Structured &op,
                                                    int64_t pieces, bool deep);
 
@@ -193,10 +193,11 @@ private:
   /// The operands of `op` that are no constants and where each is cut (-1: not
   /// at all) when its result is cut along `dim`; nothing if it cannot be.
   std::optional<CutValues> computedSources(MlirOperation op, int64_t dim);
-  /// What can be computed piece by piece for `consumer`, which takes `cut` in
-  /// pieces, without more work than computing it at once (activations and pads
-  /// aside, which are cheap): what stands before it in its own block. What a
-  /// loop reads is not moved into it.
+  /// The values that can be computed piece by piece for `consumer`, which takes
+  /// `cut` in pieces, without more work than computing them at once
+  /// (activations and pads aside, which are cheap). They are defined before it
+  /// in its own block: operands that a loop reads from outside are not moved
+  /// into it.
   Region regionOf(MlirOperation consumer, const CutValues &cut, bool deep);
   std::optional<StructuredSplit> pieceSplit(const Structured &op, int64_t loop,
                                             int64_t extent, int64_t pieces,

@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// What is computed piece by piece: which values before an operation can be, in
+// Streams: which values before an operation can be computed piece by piece, in
 // how many pieces, and the pieces.
 
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
@@ -19,8 +19,8 @@ static bool isTensor(MlirValue value) {
   return mlirTypeIsARankedTensor(mlirValueGetType(value));
 }
 
-/// Whether `op` puts its source, whole along `dim`, between constant elements:
-/// what the import of a transposed convolution does.
+/// Whether `op` inserts its source, whole along `dim`, between constant
+/// elements, as the import of a transposed convolution does.
 static bool spreads(MlirOperation op, int64_t dim) {
   if (!isa(op, "tensor.insert_slice") || mlirOperationGetNumOperands(op) != 2) {
     return false;
@@ -141,9 +141,9 @@ static void keepWhole(Region &region, const CutValues &cut) {
 using Leaves = std::map<const void *, MlirValue>;
 
 /// The values that must live until the last piece of `value`. An elementwise
-/// operation (a sum) that needs more of them than it has bytes itself had
-/// better be there as a whole, and is taken out of `region`. `known` has the
-/// answers so far. With `sharedAreKept`, what others read too counts as kept
+/// operation (a sum) whose values take more bytes than its result is better
+/// computed as a whole, and is taken out of `region`. `known` has the answers
+/// so far. With `sharedAreKept`, values with other readers count as kept
 /// anyway.
 static const Leaves &leavesOf(Region &region, MlirValue value,
                               bool sharedAreKept,

@@ -17,8 +17,9 @@ namespace serenity::rewrite {
 
 using namespace ir;
 
-/// Of a site whose operands are but padded or activated: the operation before
-/// it needs what they are made of, too, and that is kept until the last piece.
+/// For a site whose operands are only padded or activated: the operation before
+/// it also needs the sources of the pads and activations, and these are kept
+/// until the last piece.
 static void estimatePadded(const Structured &op, const StructuredSplit &split,
                            RewriteSite &site) {
   int64_t produced = bytesOf(result(op.op));
