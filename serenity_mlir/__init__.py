@@ -72,7 +72,7 @@ __all__ = [
 check_environment()
 
 # Python started in the root of a source tree finds the sources there before the installed package.
-# What was built is in the latter only.
+# Built files are in the latter only.
 if not any(os.path.isdir(os.path.join(entry, "bin")) for entry in __path__):
     from pkgutil import extend_path
 

@@ -16,12 +16,12 @@ def write_whole(path: str | os.PathLike[str], data: str | bytes) -> None:
     """Writes a file such that no reader, and no failure, ever leaves half of it.
 
     Args:
-      path: The file; what a symbolic link names is replaced, not the link. A device or a pipe is
-        written to.
+      path: The file; the target of a symbolic link is replaced, not the link. A device or a pipe
+        is written to.
       data: Its content; text becomes UTF-8.
 
     Raises:
-      OSError: It cannot be written; ``filename`` is `path`, and what stood there still does.
+      OSError: It cannot be written; ``filename`` is `path`, and the old content is kept.
     """
     content = data.encode() if isinstance(data, str) else data
     target = os.path.realpath(path)

@@ -27,7 +27,7 @@ def native_tool(name: str) -> str:
     import serenity_mlir
 
     # In an editable installation the package's path has two entries: the source tree, and the site
-    # directory with what was built.
+    # directory with the built files.
     places = [Path(entry) / "bin" / name for entry in serenity_mlir.__path__]
     for place in places:
         if place.is_file() and os.access(place, os.X_OK):

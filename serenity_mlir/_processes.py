@@ -14,7 +14,7 @@ from types import FrameType
 
 __all__ = ["interrupt_on_termination", "processor_seconds", "run_command"]
 
-#: Seconds that a program and its children have to remove what they were writing.
+#: Seconds that a program and its children have to remove the files they were writing.
 _SECONDS_TO_END = 2.0
 
 
@@ -28,7 +28,7 @@ def run_command(
     """Run a command to its end, with its output captured.
 
     It gets a process group of its own. If this process is interrupted, or the time is over, the
-    whole group is ended: what the command has started too.
+    whole group is ended, with the processes that the command has started.
 
     Args:
       command: the program first.
@@ -81,7 +81,7 @@ def interrupt_on_termination() -> None:
         raise KeyboardInterrupt
 
     for one in signals:
-        # What ignores hang-ups (nohup) goes on ignoring them.
+        # A process that ignores hang-ups (nohup) goes on ignoring them.
         if signal.getsignal(one) == signal.SIG_DFL:
             signal.signal(one, interrupt)
 

@@ -16,7 +16,7 @@ __all__ = ["serenity_compile", "serenity_opt"]
 
 def _become(name: str) -> NoReturn:
     tool = native_tool(name)
-    # What Python has buffered would be lost.
+    # Output that Python has buffered would be lost.
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(tool, [tool, *sys.argv[1:]], tool_environment(tool))

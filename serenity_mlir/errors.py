@@ -57,7 +57,7 @@ class SerenityError(RuntimeError):
     """A tool of serenity_mlir, or the IREE compiler under it, failed.
 
     Attributes:
-      diagnostics: The messages found in what the tool printed, in order; notes are attached to the
+      diagnostics: The messages found in the tool's output, in order; notes are attached to the
         message before them. May be empty, for instance after a crash.
       exit_code: The exit status: 1 compilation failed, 2 wrong usage, 3 memory budget missed, 4
         check failed; negative if a signal ended the process.
@@ -190,9 +190,9 @@ def compilation_error(command: Sequence[str], code: int, errors: str) -> Serenit
     """Returns the error for a compilation that failed.
 
     Args:
-      command: What was run.
+      command: The command that was run.
       code: Its exit code; negative if a signal ended it.
-      errors: What it printed on standard error.
+      errors: Its output on standard error.
     """
     quoted = shlex.join(command)
     how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"

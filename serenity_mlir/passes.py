@@ -12,9 +12,9 @@
         passes.add(manager, "serenity-schedule")
         manager.run(module.operation)
 
-Diagnostics arrive as ``iree.compiler.ir.MLIRError``. ``docs/passes.md`` says
-what each pass does and where it belongs in IREE's pipeline; a whole
-compilation is what `serenity_mlir.compile_str` is for.
+Diagnostics arrive as ``iree.compiler.ir.MLIRError``. ``docs/passes.md``
+describes each pass and its place in IREE's pipeline; use
+`serenity_mlir.compile_str` for a whole compilation.
 """
 
 from __future__ import annotations

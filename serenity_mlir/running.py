@@ -4,8 +4,8 @@
 """One piece of work over many models: in parallel, resumable, and none stops the others.
 
 `run_many` calls a function for every model, in processes of its own or on a Dask cluster, and
-appends what it returns to a file of JSON lines as soon as it is there. Started again with the same
-file it does only what is missing: a record holds as long as the model's content, the settings and
+appends its result to a file of JSON lines as soon as it is there. Started again with the same
+file it does only the missing work: a record holds as long as the model's content, the settings and
 the versions of serenity_mlir and IREE are the same.
 
 ::
@@ -44,7 +44,7 @@ from serenity_mlir.errors import SerenityError
 
 __all__ = ["Record", "content_digest", "find_models", "run_many"]
 
-#: The work: takes a model as it stands in the list, returns what JSON can hold. Must be picklable:
+#: The work: takes a model as it stands in the list, returns JSON data. Must be picklable:
 #: a function of a module, or a `functools.partial` of one.
 Work = Callable[[str], Mapping[str, Any]]
 
@@ -57,7 +57,7 @@ class Record:
       model: as it was given.
       fingerprint: of the model's content, the settings and the versions.
       seconds: the work took, wall clock.
-      result: what the work returned; None if it failed.
+      result: the value that the work returned; None if it failed.
       error: why it failed; None if it did not.
       exit_code: 0, or the exit code that `serenity` documents for the failure.
       resumed: read from the file, not done now.
@@ -217,7 +217,7 @@ def _read_results(path: Path, stream: IO[bytes]) -> dict[tuple[str, str], Record
 
 # --- the work ------------------------------------------------------------------
 
-#: A worker whose parent is gone has this long to end what it started.
+#: A worker whose parent is gone has this long to end the processes it started.
 _SECONDS_TO_UNWIND = 5.0
 
 
@@ -289,7 +289,7 @@ def _interrupt(processes: Iterable[BaseProcess]) -> None:
 def _in_processes(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[Record]:
     """Run the tasks, as many at a time as there are jobs."""
     waiting = list(reversed(tasks))
-    # What ran when a worker died. Each gets a worker of its own, to find the culprit.
+    # Tasks that ran when a worker died. Each gets a worker of its own, to find the culprit.
     suspects: list[Task] = []
     while waiting or suspects:
         alone = bool(suspects)
@@ -397,8 +397,8 @@ def run_many(
       jobs: processes at a time; the processors that this process may use if None.
       dask: address of a Dask scheduler, ``tcp://HOST:8786``, that runs the work instead. Its
         workers have this package, and find the models under the same paths.
-      identify: returns what the result for a model depends on beside `settings`, as JSON data,
-        instead of its content and the versions of serenity_mlir and IREE.
+      identify: returns the data that the result for a model depends on beside `settings`, as JSON
+        data, instead of its content and the versions of serenity_mlir and IREE.
 
     Raises:
       SerenityError: `results` cannot be written, or is the file of something else, or there is no

@@ -51,7 +51,7 @@ RunTool = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A variable that the developer has set for himself would change what is tested.
+    # A variable in the developer's environment would change the configuration under test.
     for name in ("SERENITY_DISABLE", "SERENITY_IREE_LIBS", "IREE_TOOL_PATH", "IREE_SAVE_TEMPS"):
         os.environ.pop(name, None)
 

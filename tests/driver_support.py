@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The stock compiler and ours side by side, for the tests of the compile driver."""
+"""The stock compiler and serenity-compile side by side, for the tests of the compile driver."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _TRANSIENT_ALLOCA = re.compile(
 
 
 class Run(NamedTuple):
-    """What a compiler did: exit code, standard output, and standard error without its own path."""
+    """The result of a compiler: exit code, standard output, standard error without its own path."""
 
     code: int
     out: bytes
@@ -61,7 +61,7 @@ class Run(NamedTuple):
 
 
 class Compilers:
-    """Runs the stock compiler and ours with the same arguments."""
+    """Runs the stock compiler and serenity-compile with the same arguments."""
 
     def __init__(self, stock: str, ours: str) -> None:
         self.stock_path = stock
@@ -73,20 +73,20 @@ class Compilers:
         return self._run(self.stock_path, tuple(map(str, args)), input, cwd)
 
     def stock_output(self, *args: str | Path) -> bytes:
-        """Returns what the stock compiler writes for these arguments; compiles only once."""
+        """Returns the stock compiler's output for these arguments; compiles only once."""
         run = self._stock_once(self.stock_path, (*map(str, args), "-o", "-"), b"", None)
         assert run.code == 0, run.err
         return run.out
 
     def ours(self, *args: str | Path, input: bytes = b"", cwd: Path | None = None) -> Run:
-        """Runs our compiler without rewriting, to save time, unless the arguments speak of it."""
+        """Runs serenity-compile without rewriting, to save time, unless the arguments set it."""
         arguments = tuple(map(str, args))
         if not any(a.startswith(("--serenity-schedule", "--serenity-rewrite")) for a in arguments):
             arguments = ("--serenity-rewrite=off", *arguments)
         return self._run(self.ours_path, arguments, input, cwd)
 
     def ours_output(self, *args: str | Path) -> bytes:
-        """Returns what our compiler writes for these arguments."""
+        """Returns the output of serenity-compile for these arguments."""
         run = self.ours(*args, "-o", "-")
         assert run.code == 0, run.err
         return run.out

@@ -8,7 +8,7 @@
     python ir_worker.py leaks ROUNDS FILE                 bytes that the process grows by
 
 A file may hold several modules with lines of ``// -----`` between them. One line of JSON is printed
-for each module: its file, its number, and what became of it under each pass: ``unchanged``,
+for each module: its file, its number, and its state after each pass: ``unchanged``,
 ``changed`` or ``error: ...``. Before a module is touched its text goes to the file that
 ``$IR_WORKER_LAST`` names, so that whoever looks at a crash has the cause.
 """
@@ -125,7 +125,7 @@ def limits(name: str) -> dict[str, float]:
 
 
 def run(text: str) -> dict[str, str] | None:
-    """Returns what each pipeline does to the module, None if it is no valid one."""
+    """Returns the effect of each pipeline on the module, None if it is no valid one."""
     last = os.environ.get("IR_WORKER_LAST")
     if last:
         Path(last).write_text(text, encoding="utf-8")
@@ -163,7 +163,7 @@ def resident_bytes() -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Does what the module's documentation says."""
+    """Runs the worker as the module's docstring describes."""
     mode, *rest = arguments
     if mode == "leaks":
         rounds, path = int(rest[0]), rest[1]

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""``serenity bench``: records, resuming, failures, other systems, and what reports say."""
+"""``serenity bench``: records, resuming, failures, other systems, and the text of reports."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def answer(**figures: tuple[int | None, int]) -> dict:
 
 
 def run(stock: int, ours: int, *, faster: float = 2.0, timing: bool = True) -> dict:
-    """A run in which ours is slower in one thread and faster in two."""
+    """A run in which serenity is slower in one thread and faster in two."""
     one = {"minimum": 4.0, "median": 9.0, "processor": 2.0, "calls": 15}
     two = {"minimum": 3.0, "median": 9.0, "processor": 6.0, "calls": 15}
     return {
@@ -142,7 +142,7 @@ def test_whoever_is_smaller_is_listed(measured):
 
 
 class Page(html.parser.HTMLParser):
-    """Collects what a page would load, its identifiers and references to them."""
+    """Collects the resources a page would load, its identifiers and references to them."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -340,7 +340,7 @@ def test_text_is_escaped_in_pages():
 
 
 def fake_work(model: str, *, folder: str) -> dict[str, str]:
-    """Leaves a mark for every call; what happens is in the model's name."""
+    """Leaves a mark for every call; the model's name gives the outcome."""
     with open(Path(folder) / "calls", "a") as stream:
         stream.write(f"{model}\n")
     if model == "failing" and not (Path(folder) / "fixed").exists():

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The memory budget: no more is done than is needed, and a miss says what is in the way."""
+"""The memory budget: no more is done than is needed, and a miss names the cause."""
 
 from __future__ import annotations
 

@@ -423,7 +423,7 @@ def test_other_outputs_exit_with_4(pretend, tmp_path):
 
 
 def test_state_is_compared_over_two_calls(pretend, tmp_path):
-    # The first call's result does not depend on what the call stores.
+    # The first call's result does not depend on the value that the call stores.
     text = """
     util.global private mutable @s = dense<0.0> : tensor<4xf32>
     func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
@@ -570,7 +570,7 @@ LARGEST_SLABS = {
     "swiftnet": 1_505_280,
 }
 
-#: What IREE's own pipeline needs: the same in 3.12 and 3.13.
+#: Bytes that IREE's own pipeline needs: the same in 3.12 and 3.13.
 STOCK_SLABS = {
     "swiftnet_a": 1_936_384,
     "swiftnet_b": 749_568,

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What all commands of `serenity` have in common, whichever there are."""
+"""Properties that all commands of `serenity` have in common."""
 
 from __future__ import annotations
 

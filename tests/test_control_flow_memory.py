@@ -64,7 +64,7 @@ def programs(
 def call_bytes(
     module: Path, function: str, number: int, server: MeasurementServer
 ) -> tuple[int, int, int]:
-    """The measured transient peak, external bytes, and peak without what the module holds."""
+    """The measured transient peak, external bytes, and peak without the module's own memory."""
     tensor = np.ones((16, 16), np.float32)
     call = measure(module, [tensor, number], function, server=server).call
     return call.transient_peak_bytes, call.external_bytes, call.peak_bytes - call.before_bytes

@@ -1,10 +1,10 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What must hold for every graph and every set of buffers, on examples that hypothesis looks for.
+"""Invariants of every graph and every set of buffers, on examples that hypothesis looks for.
 
-The optimum itself is compared with brute force by tests/core/DifferentialTest.cpp; here it is what
-the exact solvers and the paper's algorithm agree on, seen through Python.
+tests/core/DifferentialTest.cpp compares the optimum itself with brute force; here it is the value
+that the exact solvers and the paper's algorithm agree on, seen through Python.
 """
 
 from __future__ import annotations

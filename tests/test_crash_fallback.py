@@ -259,7 +259,7 @@ def test_a_folder_that_cannot_be_written(crash: Crash) -> None:
 
 
 def test_a_crash_of_iree_looks_like_iree(crash: Crash) -> None:
-    # The phases before ours, on the user's module.
+    # The phases before the serenity passes, on the user's module.
     result = crash("iree:SEGV", "-o", "out.vmfb")
     assert result.returncode == -signal.SIGSEGV
     assert b"include the crash backtrace" in result.stderr

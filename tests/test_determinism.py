@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The same input and flags give the same bytes, whatever else is different.
 
-Addresses, what lies in fresh memory, threads, hash seeds, the environment and the folder: none of
-them may reach a module or a report. The wall clock may reach the report's times, which are left
+Addresses, the contents of fresh memory, threads, hash seeds, the environment and the folder: none
+of them may reach a module or a report. The wall clock may reach the report's times, which are left
 out.
 """
 

@@ -1,9 +1,9 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The commands of the tutorial and of how-to pages are run as written, and print what they say.
+"""The commands of the tutorial and of how-to pages are run as written; their output is as shown.
 
-A block of ``console`` holds lines that begin with ``$``, each followed by what it prints. A line of
+A block of ``console`` holds lines that begin with ``$``, each followed by its output. A line of
 ``...`` alone stands for any lines, ``...`` within a line for any text. A command may go on behind a
 backslash; one that fails is followed by ``echo $?``.
 """
@@ -74,7 +74,7 @@ def blocks(page: str) -> list[tuple[str, list[Command]]]:
 
 
 def matches(expected: tuple[str, ...], printed: list[str]) -> bool:
-    """Whether what was printed is what was expected, blank lines at the ends aside."""
+    """Whether the output is the expected one, blank lines at the ends aside."""
     pattern = ""
     for line in expected:
         if line == "...":

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """Returns the cells of tables by the first cell, without what stands in brackets there."""
+    """Returns the cells of tables by the first cell, without the text in brackets there."""
     found = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]

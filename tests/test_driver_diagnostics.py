@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""`serenity-compile` prints what `iree-compile` prints: IR, times, statistics, diagnostics."""
+"""`serenity-compile` prints the same as `iree-compile`: IR, times, statistics, diagnostics."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_printing_of_all_passes(
         "serenity-pack",
         "serenity-clone-callees",
     ]
-    # Every pass of the stock tool's; nothing but ours besides. How often depends on the number
+    # Every pass of the stock tool's; only serenity's besides. How often depends on the number
     # of dispatches.
     assert {name for _, name in ours} ^ {name for _, name in stock} == set(serenity)
-    # What is shown is what is compiled, in the order of the pipeline.
+    # The printed passes are those that ran, in the order of the pipeline.
     order = [name for _, name in ours if name.startswith("serenity-") or "Schedule" in name]
     assert order.index("serenity-schedule") < order.index("ScheduleExecutionPass")
     assert order.index("ScheduleConcurrencyPass") < order.index("serenity-schedule-regions")
@@ -359,7 +359,7 @@ def _stopped_in_the_middle(
 ) -> int:
     """Sends a signal to a compilation that is between two serenity passes; returns its exit code.
 
-    It prints the module, which has more bytes than a pipe holds, to a pipe that nobody reads on.
+    It prints the module, which has more bytes than a pipe holds, to a pipe without a reader.
     """
     process = subprocess.Popen(
         [

@@ -53,7 +53,7 @@ from serenity_mlir import _core
         ["-serenity-schedule", "--serenity-rewrite=auto", "-serenity-nothing=1"],
     ],
 )
-def test_bad_flags_of_ours(
+def test_bad_serenity_flags(
     flags: list[str], compilers: Compilers, small: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
@@ -143,7 +143,7 @@ def test_response_files(compilers: Compilers, cell: Path, cell_slab: int, tmp_pa
     assert slabs((tmp_path / "out file").read_text()) == [cell_slab]
     report = json.loads((tmp_path / "re port.json").read_text())
     assert report["functions"][0]["transient_peak_bytes"] == cell_slab
-    # LLVM's parser leaves what is no file as it is: an input of that name.
+    # LLVM's parser leaves an argument that is no file unchanged: an input of that name.
     missing = compilers.ours("@missing.rsp", *TARGET, cwd=tmp_path)
     assert missing == compilers.stock("@missing.rsp", *TARGET, cwd=tmp_path)
     assert missing.code == 1
@@ -229,7 +229,7 @@ def test_launcher_switched_off(launcher: str, small: Path, tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-# --- flags of the user that concern what we do --------------------------------
+# --- flags of the user that concern the serenity passes -----------------------
 
 
 #: The fusion that IREE chooses by itself, asked for by the user: not ours to vary.
@@ -426,7 +426,7 @@ def test_transients_of_the_caller(compilers: Compilers, tmp_path: Path) -> None:
     assert len(sizes) == 2 and 0 < sizes[1] < sizes[0]
     assert compilers.ours_output(*to_stream, "--serenity-schedule=off") == stock
     assert compilers.ours(*flags, "-o", "/dev/null").code == 0
-    # The predicted size is what the caller is told.
+    # The caller is told the predicted size.
     report = compilers.report(tmp_path / "report.json", *flags)
     (region,) = report["functions"][0]["regions"]
     assert region["slab_bytes"] == sizes[1]

@@ -500,13 +500,13 @@ def test_the_command_writes_a_folder_that_make_builds(model: Path, tmp_path: Pat
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "arena" in result.output and "network.h" in result.output
-    # What make's own rules would compile from network.c is not touched.
+    # The file that make's own rules would compile from network.c is not touched.
     before = (folder / "network.o").read_bytes()
     (folder / "network.c").touch()
     run = subprocess.run(["make", "run"], cwd=folder, capture_output=True, text=True, check=True)
     assert "network: done" in run.stdout
     assert (folder / "network.o").read_bytes() == before
-    # Over what was written before, but not over what was changed since.
+    # Over files written before, but not over files changed since.
     (folder / "Makefile").unlink()
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert (folder / "Makefile").exists()
@@ -627,7 +627,7 @@ def test_libraries_with_imports_or_of_another_version_are_refused(model: Path, t
 
 # --- mathematical functions ---------------------------------------------------
 
-#: Every boundary between the cases of the definitions, and what the format has beyond numbers.
+#: Every boundary between the cases of the definitions, and the format's values beyond numbers.
 NUMBERS = [0.0, -0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 3.5, 1e-40, 8388607.5, 8388608.0, 1e30,
            4503599627370495.5, 1e300, float("inf"), float("nan")]  # fmt: skip
 

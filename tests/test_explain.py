@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What ``serenity explain`` says is what the report means."""
+"""The text of ``serenity explain`` agrees with the report."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from serenity_mlir.measuring.checking import CheckResult, check
 SQUARE = "tensor<64x64xf32>"
 BYTES = 64 * 64 * 4
 
-#: Every test overwrites what it may.
+#: Every test overwrites all memory that it may.
 OVERWRITE = ("--serenity-rewrite=off", "--serenity-inputs=overwrite")
 
 

@@ -1,9 +1,9 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What goes wrong outside the compiler: disks, limits, signals, names, damaged files.
+"""Faults outside the compiler: disks, limits, signals, names, damaged files.
 
-The list of them, with what happens, is in docs/reliability.md.
+The list of them, with the outcomes, is in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def run(
     def limit() -> None:
         for number, value in (limits or {}).items():
             resource.setrlimit(number, (value, value))
-        # Nobody wants the core of what a limit ends.
+        # No core file of a process that a limit ends.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     return subprocess.run(
@@ -100,7 +100,7 @@ def compile_command(serenity_compile: str, source: Path, output: Path) -> list[s
 class Paused:
     """A compilation that waits between two serenity passes.
 
-    It prints the module, which has more bytes than a pipe holds, to a pipe that nobody reads on.
+    It prints the module, which has more bytes than a pipe holds, to a pipe without a reader.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Paused:
         source.unlink()
 
     def finish(self) -> tuple[int, bytes]:
-        """Lets it go on; returns exit code and what it printed after the module."""
+        """Lets it go on; returns exit code and the output after the module."""
         _, errors = self.process.communicate(timeout=600)
         return self.process.returncode, errors[-2000:]
 
@@ -252,7 +252,7 @@ SHIM(open64)
 def test_named_temporary_files(
     serenity_compile: str, add_module: Path, tmp_path: Path, old_file_system: dict[str, str]
 ) -> None:
-    """Where a temporary file needs a name, what kill -9 leaves goes with the next compilation."""
+    """A named temporary file that kill -9 leaves is removed by the next compilation."""
     output = tmp_path / "out.vmfb"
     command = compile_command(serenity_compile, add_module, output)
     assert run(*command, environment=old_file_system).returncode == 0

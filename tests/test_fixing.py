@@ -116,7 +116,7 @@ def test_peak_says_what_to_fix_and_takes_it():
         serenity_mlir.peak(BATCH, effort="fast")
     assert caught.value.exit_code == 2
     fixed = serenity_mlir.peak(BATCH, effort="fast", fix_dims={"N": 1})
-    # x: 3x32x32 floats; what is returned: 28,672 - 12,288.
+    # x: 3x32x32 floats; the results: 28,672 - 12,288.
     assert fixed.external_bytes == 28_672
     assert fixed.transient_bytes < fixed.stock_transient_bytes
 

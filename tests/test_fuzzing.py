@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The fuzzer: what it generates, that it finds what is wrong, and a share of its work."""
+"""The fuzzer: the programs it generates, the defects it must find, and a share of its work."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _kinds(program: Program) -> list[str]:
     return [op.kind for function in program.functions for op in function.body.walk()]
 
 
-# --- what is generated ----------------------------------------------------------
+# --- generated programs ---------------------------------------------------------
 
 
 def test_programs_depend_on_seed_and_number_alone() -> None:
@@ -100,7 +100,7 @@ def _nested(operation: Operation) -> bool:
 
 
 def _features(program: Program) -> set[str]:
-    """What the generator's second version draws."""
+    """Programs of the generator's second version."""
     found = set()
     operations = [op for function in program.functions for op in function.body.walk()]
     makers = {value: op.kind for op in operations for value in op.results}
@@ -195,7 +195,7 @@ def test_backends_that_forget_the_sign_of_bytes_get_nothing_that_asks_for_it() -
     assert bytes_seen >= 30
 
 
-# --- what reads the stream phase -------------------------------------------------
+# --- the reader of the stream phase ----------------------------------------------
 
 _STREAM = """
 module {
@@ -258,7 +258,7 @@ def test_reads_transient_memory() -> None:
     }
 
 
-# --- that it finds what is wrong ---------------------------------------------------
+# --- defects it must find ----------------------------------------------------------
 
 
 def _entry(**changes: object) -> dict[str, object]:

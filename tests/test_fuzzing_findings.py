@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Defects that the fuzzer has found: what they were reduced to, and the programs themselves."""
+"""Defects that the fuzzer has found: the reduced modules, and the programs themselves."""
 
 from __future__ import annotations
 
@@ -213,8 +213,8 @@ def _read_with_the_whole(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 @pytest.mark.parametrize(
     ("source", "x", "expected"),
     [
-        # The convolution reads what the depthwise one may overwrite in place, and IREE's
-        # emplacement of both in the result sorts it behind.
+        # The convolution reads a value that the depthwise one may overwrite in place, and
+        # IREE's emplacement of both in the result sorts it behind.
         (
             _READ_AND_OVERWRITTEN,
             np.random.default_rng(1).integers(-8, 9, (1, 4, 5, 5)).astype(np.float32),
@@ -253,7 +253,7 @@ def _find(seed: int, number: int, mode: str, key: str = "0", version: int = 1) -
     [
         # Rounding of terms that cancel: 3e-06 apart in a result of 2e-02, made of terms of 10.
         (2002, 802, "auto", 1),
-        # The stock compiler cuts the function in two at a barrier, and ours does not. Its second
+        # The stock compiler cuts the function in two at a barrier, serenity does not. Its second
         # result is allocated after its transient memory is gone, and the runtime shows none.
         (2002, 731, "always", 1),
         # Memory that calls leave to their caller: results of functions that are not inlined, and
@@ -295,7 +295,7 @@ def test_calls_that_repeat_different_arguments_compile() -> None:
 
 
 @pytest.mark.parametrize(("number", "mode"), [(492, "always"), (713, "off")])
-def test_the_program_kept_apart_judges_where_stock_is_wrong(number: int, mode: str) -> None:
+def test_the_program_with_barriers_judges_where_stock_is_wrong(number: int, mode: str) -> None:
     """Overlapping slices in place, and a producer computed where a strided window reads it."""
     program = generate(3002, number, vmvx=True, version=1)
     text = program.text()
@@ -304,14 +304,15 @@ def test_the_program_kept_apart_judges_where_stock_is_wrong(number: int, mode: s
     assert _find(3002, number, mode, str(number)) == {REFUSED}
 
 
-def test_the_program_kept_apart_judges_calls() -> None:
+def test_the_program_with_barriers_judges_calls() -> None:
     """With f(a, b) = a - b, the stock compiler takes a for b in f(a, b) where f(b, b) follows."""
     of = Type((4, 4), "f32")
     a, b, x, y = (Value(of) for _ in range(4))
     minus = Operation("elementwise", [x, y], [Value(of)], {"function": "sub", "style": "generic"})
     helper = Function("helper", Block([x, y], [minus], minus.results), public=False, noinline=True)
 
-    # Ours compiles the program with its functions inlined, and adds instead of subtracting.
+    # serenity-compile gets the program with its functions inlined, and an addition instead of the
+    # subtraction.
     tools = Deceived("ours", (" attributes {noinline}", ""), ("arith.subf", "arith.addf"))
 
     def kinds(*operands: list[Value]) -> set[str]:
@@ -323,7 +324,7 @@ def test_the_program_kept_apart_judges_calls() -> None:
         return {problem.kind for problem in found}
 
     assert kinds([a, b], [b, b]) == {REFUSED}
-    # The other way round the stock compiler is right, and what ours does is wrong.
+    # The other way round the stock compiler is right, and serenity's result is wrong.
     assert "results" in kinds([b, b], [a, b])
 
 

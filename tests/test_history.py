@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The history of bytes: what counts as worse, which line is the last, and the committed file."""
+"""The history of bytes: the test for worse, the choice of the last line, the committed file."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ sys.path[:] = [{str(site)!r}] + [p for p in sys.path if p != {str(site)!r}] + {s
 
 @pytest.fixture
 def copied_site(tmp_path: Path, launcher: str) -> Path:
-    """A site directory with what pip installs for the hook, and the launcher, without IREE."""
+    """A site directory with the files of the hook as installed by pip and the launcher, no IREE."""
     site = tmp_path / "site"
     (site / "serenity_mlir/bin").mkdir(parents=True)
     for name in ("serenity_mlir.pth", "serenity_mlir_hook.py"):

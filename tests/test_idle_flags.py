@@ -72,7 +72,7 @@ def test_a_budget_that_cannot_be_checked(
         ),
         ("start", ["--compile-to=flow", "--serenity-offsets=iree"], "--serenity-offsets has"),
         ("flow", ["--compile-from=flow", "--serenity-rewrite=always"], "--serenity-rewrite has"),
-        # What is off is off.
+        # A step that is switched off does not run.
         ("stream", ["--compile-from=stream", "--serenity-schedule=off"], ""),
         ("flow", ["--compile-from=flow", "--serenity-rewrite=off"], ""),
         ("start", ["--compile-to=stream", "--serenity-rewrite=auto"], ""),

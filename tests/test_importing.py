@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The kinds of models, and what is said when one cannot be imported."""
+"""The kinds of models, and the message when one cannot be imported."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_pytorch_modules_programs_and_files(torch, tmp_path, caplog):
     assert "training mode" in caplog.text
     assert refusal(model, tmp_path).exit_code == 2
     assert "example arguments" in str(refusal(model, tmp_path))
-    # What torch.export says is ours to pass on: the shapes do not fit.
+    # The message of torch.export is passed on: the shapes do not fit.
     error = refusal(model, tmp_path, [(2, 4)])
     assert error.exit_code == 1 and str(error).startswith("torch.export failed: ")
 

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Inputs of `serenity check`: random ones, valid for what reads them, and the user's own."""
+"""Inputs of `serenity check`: random ones, valid for their readers, and the user's own."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ ONNX = {
         0,
         5,
     ),
-    # Coordinates of two dimensions: what both have.
+    # Coordinates of two dimensions: valid in both.
     "coordinates": (
         [("GatherND", ["x", "i"], ["y"])],
         [("x", F32, [3, 6, 2]), ("i", I64, [40, 2])],

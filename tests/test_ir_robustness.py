@@ -28,7 +28,7 @@ WORKER = Path(__file__).resolve().parent / "ir_worker.py"
 LIT_FILES = sorted(
     str(path)
     for path in (REPOSITORY / "lit_tests").rglob("*.mlir")
-    # What is no module by intention has a test of its own.
+    # Files that are no module by intention have a test of their own.
     if path.name != "verify_diagnostics_invalid.mlir"
 )
 

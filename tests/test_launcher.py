@@ -75,8 +75,8 @@ def test_ours_with_a_flag_of_ours(site: Site, flag: str) -> None:
     assert site.run(*args) == ["ours", "", *args]
 
 
-def test_flags_of_ours_in_odd_places(site: Site) -> None:
-    # The value of a flag that takes one from the next argument, and what follows `--`, are no
+def test_serenity_flags_in_odd_places(site: Site) -> None:
+    # The value of a flag that takes one from the next argument, and arguments after `--`, are no
     # flags.
     assert site.run("-o", "--serenity-x")[0] == "stock"
     assert site.run("--compile-to", "--serenity-x", "in")[0] == "stock"

@@ -23,7 +23,7 @@ FILES = sorted(
 def results(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """What lit says about the files that this pytest run has selected."""
+    """The results of lit for the files that this pytest run has selected."""
     selected = [
         item.callspec.params["name"]
         for item in request.session.items

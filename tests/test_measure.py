@@ -315,7 +315,7 @@ def test_dynamic_extents_are_known_to_be_dynamic(module):
     assert str(signature.arguments[0]) == "tensor<?x32xf32>"
 
 
-def test_arguments_that_nobody_uses_have_their_type(tmp_path):
+def test_unused_arguments_have_their_type(tmp_path):
     """The caller makes a buffer for them all the same, and the prediction counts it."""
     source = tmp_path / "unused.mlir"
     source.write_text(

@@ -271,7 +271,7 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_other_weights():
 
 
 def test_no_bias_is_zero():
-    # A zero bias folds away and changes what IREE allocates.
+    # A zero bias folds away and changes the bytes that IREE allocates.
     for key, array in weights(networks.build("darts_normal")).items():
         if key.endswith("_bias"):
             assert np.all(array != 0)

@@ -26,8 +26,8 @@ _ROWS = 16
 def random_module(seed: int, operations: int = 9) -> str:
     """Returns a function of random matrix products, sums and concatenations of random sizes.
 
-    Operands are drawn from all values so far, so that lifetimes overlap in many ways. What nobody
-    uses is a result.
+    Operands are drawn from all values so far, so that lifetimes overlap in many ways. A value
+    without users is a result.
     """
     rng = random.Random(seed)
     shape = {"%x": 24}
@@ -159,7 +159,7 @@ def test_never_worse(name: str, compilers: Compilers, tmp_path: Path) -> None:
             if region["live_bytes"]:
                 assert max(region["live_bytes"]) == region["predicted_bytes"]
             slabs_of_regions.append(region["slab_bytes"])
-    # What is reported is what is allocated.
+    # The reported bytes are the allocated bytes.
     left = sorted(own_slabs)
     for size in slabs_of_regions:
         if size:

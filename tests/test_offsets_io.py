@@ -111,7 +111,7 @@ def test_pack_command(tmp_path: Path) -> None:
     assert answer["optimal"] is True
     assert verify(read_csv(path), answer["offsets"], capacity=12) is None
     assert list(read_csv(output).fixed_offset) == answer["offsets"]
-    # What was written is a valid instance with fixed offsets.
+    # The written file is a valid instance with fixed offsets.
     assert (
         json.loads(serenity("pack", str(output), "--json").stdout)["offsets"] == answer["offsets"]
     )

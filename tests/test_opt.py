@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """serenity-opt as a program: exit codes, input and output files, and input that is wrong.
 
-What its passes and flags do to modules is tested in lit_tests/.
+The effects of its passes and flags on modules are tested in lit_tests/.
 """
 
 from __future__ import annotations
@@ -338,7 +338,7 @@ STALE_READ = "error: reads what was overwritten in place before"
 def test_mutated_modules_never_crash_a_pass(seed: int) -> None:
     """Mutants fail to verify, or all passes leave a module that does, or one refuses with a reason.
 
-    The one reason there is: what this project has marked as computed in place is read afterwards.
+    The only reason: an operand that serenity_mlir has marked as overwritten in place is read later.
     """
     rng = random.Random(seed)
     words = re.compile(r"%\w+(?:#\d)?|-?\b\d+\b|![\w.]+<[^>]*>|tensor<[^>]*>")

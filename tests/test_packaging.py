@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What is installed: nothing bundled, everything relocatable, typed, with its licence."""
+"""Installed files: nothing bundled, everything relocatable, typed, with its licence."""
 
 from __future__ import annotations
 

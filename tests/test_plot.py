@@ -186,7 +186,7 @@ REFERENCE = re.compile(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)|url\(([^)]+)\)"""
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     text = page(tmp_path).read_text(encoding="utf-8")
     references = REFERENCE.findall(text)
-    # What is referenced lies in the page itself; an SVG without a reference is fine too.
+    # Referenced elements lie in the page itself; an SVG without a reference is fine too.
     assert [one or two for one, two in references if not (one or two).startswith("#")] == []
     # The pattern does find references to other places.
     assert REFERENCE.findall('<img src="https://a.example/b.png">') == [
@@ -198,7 +198,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert "stock IREE" in text and "peak after each step" in text
 
 
-#: Points at elements as a mouse does, and notes what the page shows.
+#: Points at elements as a mouse does, and records the text that the page shows.
 PROBE = """
 <script>
 window.addEventListener("load", () => {

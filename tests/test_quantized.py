@@ -35,7 +35,7 @@ def _assert_equal(result: CheckResult) -> None:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> FunctionReport:
-    """What the report says of `pooled`."""
+    """The report on `pooled`."""
     folder = tmp_path_factory.mktemp("pooled")
     source = load_model(pooled(folder / "pooled.onnx"), folder)
     path = folder / "report.json"

@@ -5,11 +5,11 @@
 
 A region is interpreted on memory: every value that is not tied to an operand is an array of
 symbols, one per 64 bytes, and a tied value is the array of its operand. A dispatch is an unknown
-function: what it writes is a symbol made of its name and of all symbols that it reads. Two regions
+function: its output is a symbol made of its name and of all symbols that it reads. Two regions
 are equal if the arrays that they yield are. The interpreter shares nothing with the pass and reads
 its output in MLIR's generic form.
 
-By its name a dispatch says what it does: ``pure_I_R_*`` reads its first I resources and writes R
+The name of a dispatch gives its effect: ``pure_I_R_*`` reads its first I resources and writes R
 results, into new memory or into the last R resources; ``accumulate_*`` reads all resources and
 writes the last one.
 """
@@ -54,7 +54,7 @@ class Value:
 
 @dataclass
 class Generator:
-    """Writes a random region in which, as IREE guarantees, nobody reads what was overwritten."""
+    """Writes a random region in which, as IREE guarantees, no overwritten value is read."""
 
     rng: random.Random
     lines: list[str] = field(default_factory=list)
@@ -368,7 +368,7 @@ class Interpreter:
                 held: dict[str, Memory] = {}
                 for i, name in enumerate(re.findall(r"(%\w+): !stream", line)):
                     fresh = [("argument", i, k) for k in range(self.units(sizes[i]))]
-                    # What is captured twice is one memory.
+                    # A resource that is captured twice is one memory.
                     self.memory[name] = held.setdefault(captures[i], fresh)
                 continue
             match = OPERATION.match(line)
@@ -578,7 +578,7 @@ def test_slabs_of_random_regions_are_as_predicted_and_never_larger_than_stock(
     assert len(ours) == len(stock) == REGIONS_PER_SEED
     smaller = 0
     for region, reference in zip(ours, stock, strict=True):
-        # What the pass predicts of its own model is what IREE makes of it.
+        # The prediction from the pass's own model equals IREE's result.
         assert region.predicted_bytes == max(region.live_bytes, default=0)
         assert region.lower_bound_bytes <= region.predicted_bytes <= region.slab_bytes
         assert region.slab_bytes <= reference.slab_bytes

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The report: what the native tools write, its schema, documentation and typed reader agree."""
+"""The report: the native tools' output, its schema, documentation and typed reader agree."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What rewriting does to numbers: nothing to integers, rounding to floats. Run on the runtime."""
+"""Effect of rewriting on numbers: none on integers, rounding on floats. Run on the runtime."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ module {{
 
 
 def _bottlenecks(element: str) -> str:
-    """Depthwise convolutions of what is computed for them alone: one consumed, one kept whole."""
+    """Depthwise convolutions of values computed for them alone: one consumed, one kept whole."""
     text = _Text(element)
     suffix = "i" if element.startswith("i") else "f"
 

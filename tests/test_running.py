@@ -24,7 +24,7 @@ pytestmark = pytest.mark.without_iree
 
 
 def length(path: str, factor: int = 1) -> dict[str, int]:
-    """Work for the tests: what the file's name begins with decides what happens."""
+    """Work for the tests: the prefix of the file's name decides the outcome."""
     name = Path(path).name
     if name.startswith("killed"):
         os.kill(os.getpid(), signal.SIGKILL)

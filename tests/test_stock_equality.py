@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The pipeline that we cut in pieces equals the stock compiler's when our passes are off.
 
-This is the guard for every new release of IREE: if a release changes what its stream phase does,
+This is the guard for every new release of IREE: if a release changes its stream phase,
 or which of its options a textual pipeline has to be given, these tests say so. `off` measures and
 reports like any other compilation, so the whole driver is in play.
 """
@@ -21,7 +21,7 @@ from serenity_mlir.networks import build
 
 OFF = "--serenity-schedule=off"
 
-#: What a user may ask of the phases that we cut or that lie around them.
+#: User options for the phases that the driver splits, and for those around them.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "default": (),
     "O0": ("--iree-opt-level=O0",),
@@ -94,7 +94,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-#: Rows that the stock compiler refuses, by model and option, and what it says.
+#: Rows that the stock compiler refuses, by model and option, and its message.
 REFUSED = {
     ("mixed_types", "async-external"): "'util.return' op has 5 operands, but enclosing",
     # VMVX compiles no half floats; the other rows of this model end at the stream phase.

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What `serenity` has started ends with it, however it is ended, and leaves nothing behind."""
+"""Processes that `serenity` has started end with it, however it is ended, and leave no files."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_a_tiny_sigmoid_is_judged_by_its_sensitivity():
     assert found.tolerable
     assert found.tolerance == pytest.approx(SENSITIVITY_FACTOR * 4e-10, rel=0.01)
     assert "change of the stock module's result 0" in found.source
-    # What is wrong stays wrong.
+    # A wrong result stays wrong.
     wrong = compare_outputs([stock], [f32(5.9e-5 + 1e-8)], [[moved]])
     assert not wrong.tolerable
     (told,) = output_problems(wrong, rewritten=True)

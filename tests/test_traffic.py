@@ -35,7 +35,7 @@ def trace(accesses, sizes, given=(), kept=()):
 
 
 def next_read(accesses, kept, position, block):
-    """The position of the next access that reads what `block` holds after `position`."""
+    """The position of the next access that reads the contents that `block` has after `position`."""
     for later in range(position + 1, len(accesses)):
         if accesses[later][0] == block:
             return None if accesses[later][1] else later
@@ -72,7 +72,7 @@ def plainly(accesses, sizes, capacity, given, kept):
 
 
 def optimum(accesses, sizes, capacity, given, kept):
-    """The least traffic over all choices of what leaves, by trying all of them."""
+    """The least traffic over all choices of the block that leaves, by trying all of them."""
 
     @functools.cache
     def best(position, on_chip, off_chip):
@@ -155,7 +155,7 @@ def test_by_hand():
     accesses = [(0, True), (1, True), (2, True), (0, False), (1, False)]
     assert simulate(trace(accesses, [8, 8, 8]), 16) == Traffic(8, 8)
     assert simulate(trace(accesses, [8, 8, 8]), 24) == Traffic(0, 0)
-    # What is overwritten before it is read need not be saved.
+    # Contents that are overwritten before they are read need not be saved.
     accesses = [(0, True), (1, True), (0, True), (0, False), (1, False)]
     assert simulate(trace(accesses, [8, 8]), 8) == Traffic(8, 8)
     # Inputs come in, results go out, once.
@@ -187,7 +187,7 @@ def operation(name, step, uses=(), defs=(), external_uses=(), external_defs=()):
 
 
 def region(buffers, operations, externals=()):
-    """A region from the sizes of its buffers; only what the simulation reads is meant."""
+    """A region from the sizes of its buffers; only fields that the simulation reads are valid."""
     return {
         **make_region(predicted_bytes=sum(buffers), slab_bytes=sum(buffers)),
         "buffers": [

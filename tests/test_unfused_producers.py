@@ -84,7 +84,7 @@ func.func @main(%x: {_image(CHANNELS)}) -> {_image(CHANNELS)} {{
 
 
 def _compiled(tmp_path: Path, *flags: str) -> FunctionReport:
-    """What the report says of the model, compiled without rewriting."""
+    """The report on the model, compiled without rewriting."""
     report = tmp_path / "report.json"
     options = SerenityOptions(rewrite="off", report=report)
     compile_str(
@@ -94,7 +94,7 @@ def _compiled(tmp_path: Path, *flags: str) -> FunctionReport:
     return function
 
 
-def test_peak_falls_by_keeping_a_producer_apart(tmp_path: Path) -> None:
+def test_an_unfused_producer_lowers_the_peak(tmp_path: Path) -> None:
     function = _compiled(tmp_path)
     assert function.stock_transient_peak_bytes == 17 * NARROW_BYTES
     assert function.transient_peak_bytes == (10 - 1) * NARROW_BYTES

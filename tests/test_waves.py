@@ -86,7 +86,7 @@ def test_waves_are_free_and_safe(name: str, compilers: Compilers, tmp_path: Path
             for wave in formed:
                 for a, b in itertools.combinations(wave, 2):
                     assert not conflicts(region, a, b), (a.name, b.name)
-            # The order is the same, but for what runs together.
+            # The order is the same, but for the commands that run together.
             names = [operation.name for operation in region.operations]
             assert names == [operation.name for operation in alone.operations]
             if "order" in function.used:

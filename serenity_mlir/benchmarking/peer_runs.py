@@ -4,8 +4,8 @@
 """Other systems, asked about the same ONNX file.
 
 Each runs as a worker of its own (`peers`), in an interpreter that has its packages: this one, or
-another where the packages of several systems exclude each other. What is not installed is skipped
-with the reason. What each figure is, and how it is read, stands in `PEERS` and in
+another where the packages of several systems exclude each other. A system that is not installed is
+skipped with the reason. The meaning of each figure, and how it is read, stands in `PEERS` and in
 ``docs/peers.md``.
 """
 
@@ -67,7 +67,7 @@ class PeerMissingError(SerenityError):
 
 
 class UnsupportedModelError(SerenityError):
-    """A peer, or our way of reading it, cannot take a model, however often it is asked."""
+    """A peer, or its worker, cannot take a model, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Figure:
       title: as it stands in tables.
       settings: names of the worker's figures that it is the least of.
       kind: slab, or which sum.
-      meaning: what it counts and how it is read.
+      meaning: the bytes it counts and how it is read.
     """
 
     title: str
@@ -96,7 +96,7 @@ class Peer:
       title: as it stands in texts.
       module: of the worker.
       packages: distributions without which it cannot run.
-      figures: what is reported.
+      figures: those that are reported.
     """
 
     name: str

@@ -21,7 +21,7 @@ def write(results: Results, output: Path) -> list[Path]:
     """Writes ``results.json``, ``results.md``, ``results.html`` and the pictures.
 
     Args:
-      results: what was measured.
+      results: the measurements.
       output: the folder of the session, where ``reports/`` of the networks are.
 
     Returns:

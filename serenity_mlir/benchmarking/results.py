@@ -36,7 +36,7 @@ class Failure:
     Attributes:
       step: name of the step.
       title: the same for people.
-      network: what it was of.
+      network: the one that was measured.
       reason: why.
     """
 
@@ -59,7 +59,7 @@ class Results:
       runs: of `work.measure_run`.
       schedulers: of `work.measure_scheduling`.
       peers: of `work.measure_peer`, by peer and network.
-      failures: what gave no result.
+      failures: the work that gave no result.
       skipped: why peers were not asked.
     """
 
@@ -194,7 +194,7 @@ def collect(
     """Puts the records of all steps together, under the date of today.
 
     Args:
-      options: what was asked for.
+      options: of the run.
       records: by step and network, from `session.run`.
       skipped: from `session.plan`.
     """

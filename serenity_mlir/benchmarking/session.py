@@ -43,7 +43,7 @@ class Options:
       peer_python: interpreters by peer; the key ``""`` is for all that have no key of their own.
       runs: models that are compiled to the end and run, too.
       timing: measure the latency of these.
-      scheduling: time the paper's scheduler and ours.
+      scheduling: time the paper's scheduler and the default one.
       seconds: time limit per network and step.
       jobs: networks at a time. More than one disturbs latencies.
     """
@@ -65,9 +65,9 @@ class Step:
     Attributes:
       name: of its file of records.
       title: for people.
-      work: what is done for each model.
+      work: the function that is called for each model.
       models: which.
-      settings: what results depend on beside model and work.
+      settings: values that results depend on beside model and work.
       versions: whether they depend on the versions of serenity_mlir and IREE, too.
     """
 
@@ -242,7 +242,7 @@ def run(
 
     Args:
       steps: from `plan`.
-      output: folder; ``records/STEP.jsonl`` in it hold what was done before.
+      output: folder; ``records/STEP.jsonl`` in it hold the work done before.
       jobs: models at a time.
       progress: called with every record, as it comes.
 

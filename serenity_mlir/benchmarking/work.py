@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The measurements of one network. Each function is work for `running.run_many`.
 
-They take the name of a network of the package or the path of an ONNX file, return what JSON can
-hold, and raise `SerenityError` with the reason where something cannot be measured. All sizes are
+They take the name of a network of the package or the path of an ONNX file, return JSON data,
+and raise `SerenityError` with the reason where something cannot be measured. All sizes are
 in bytes.
 """
 
@@ -45,7 +45,7 @@ __all__ = [
     "model_name",
 ]
 
-#: The paper's scheduler in its three steps, and ours: options of `scheduling.schedule`.
+#: The paper's scheduler in its three steps, and the default: options of `scheduling.schedule`.
 ABLATION: dict[str, dict[str, Any]] = {
     "dynamic programming": {"scheduler": "serenity", "disable": ("cut_points", "soft_budget")},
     "+ divide and conquer": {"scheduler": "serenity", "disable": ("soft_budget",)},
@@ -177,7 +177,7 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
       seconds: time limit.
 
     Returns:
-      What the network is, and the transient peak (slab) of IREE's default, of ordering alone
+      The network's properties, and the transient peak (slab) of IREE's default, of ordering alone
       (``--serenity-rewrite=off``) and of serenity's default.
     """
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):

@@ -79,7 +79,7 @@ class _LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Turn our exceptions and Ctrl-C into the documented exit codes."""
+        """Turn the package's exceptions and Ctrl-C into the documented exit codes."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The output of the commands on standard error: log messages, and progress on a terminal.
 
-The package reports through the standard module `logging`: what it is doing at INFO, the commands it
+The package reports through the standard module `logging`: its steps at INFO, the commands it
 runs at DEBUG. ``serenity --verbose`` prints that; without it, a terminal shows the step under way
 once a second has passed, and anything else shows nothing.
 """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from serenity_mlir.benchmarking.session import Step
     from serenity_mlir.running import Record
 
-#: Exit code where our own measurement failed or disagreed with a prediction.
+#: Exit code where a measurement of serenity failed or disagreed with a prediction.
 DISAGREES = 4
 
 app = typer.Typer(add_completion=False)
@@ -88,9 +88,9 @@ def bench(
 ) -> None:
     """Measure memory, schedulers, latency and other systems on many networks, and write a report.
 
-    Writes results.json, results.md and results.html with pictures into the folder. What is there
-    already, from the same versions, is not done again; failures are. A failure is a row of the
-    report and stops nothing; exits with 4 if one is ours.
+    Writes results.json, results.md and results.html with pictures into the folder. Results that
+    are there already, from the same versions, are not made again; failures are. A failure is
+    a row of the report and stops nothing; exits with 4 if one is serenity's.
     """
     from serenity_mlir.benchmarking import session
     from serenity_mlir.benchmarking.peer_runs import PEERS

@@ -118,7 +118,7 @@ def explain_command(
     """Explain a report: the buffers live at the peak, and the peak after each step.
 
     All sizes are in bytes. Of every buffer that is live at the peak, the operation that still needs
-    it is named; of every step between the stock compiler and the result, what it saved.
+    it is named; of every step between the stock compiler and the result, the bytes saved.
     """
     try:
         explanations = explain(load_report(source))

@@ -76,8 +76,8 @@ def fuzz(
     """Compile random programs stock and with serenity, and compare.
 
     Without --run, the modules of the stream phase: slabs as predicted, never larger than stock's.
-    With it, runs both: outputs and the runtime's allocations. What the stock compiler does not take
-    is counted, and no failure.
+    With it, runs both: outputs and the runtime's allocations. Programs that the stock compiler
+    refuses are counted, and no failure.
     """
     from serenity_mlir.cli._many import follow
     from serenity_mlir.fuzzing import GENERATOR_VERSION, Settings, Totals, batches, run_batch

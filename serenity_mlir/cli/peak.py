@@ -55,8 +55,8 @@ def peak_command(
 ) -> None:
     """Say how much memory models will need, without making code for them.
 
-    In bytes: the slab of one call, with serenity and without; inputs and results; what is alive
-    after loading.
+    In bytes: the slab of one call, with serenity and without; inputs and results; the memory
+    that is live after loading.
     """
     from serenity_mlir.running import find_models
 

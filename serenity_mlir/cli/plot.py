@@ -44,8 +44,8 @@ def plot(
 
     Of a report: for each region, the stock compiler's order and layout beside those that were
     compiled, with the buffers of the peak by name. Of a CSV file: greedy offsets in the order of
-    the file, as IREE assigns them, beside those of the exact search. A page of HTML tells what is
-    under the pointer; it is one file and needs no network.
+    the file, as IREE assigns them, beside those of the exact search. A page of HTML describes the
+    element under the pointer; it is one file and needs no network.
     """
     if output.suffix.lower() not in plotting.FORMATS:
         raise SerenityError(

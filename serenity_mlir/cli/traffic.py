@@ -54,7 +54,7 @@ def count(
         bool, typer.Option("--external", help="Also count inputs and results.")
     ] = False,
 ) -> None:
-    """Count what crosses the edge of the chip under Belady's replacement, before and after.
+    """Count the bytes that cross the edge of the chip under Belady's replacement, before and after.
 
     Activations lie off the chip and pass through a small memory on it; weights are not counted.
     "IREE" is the stock order, "serenity" the order compiled.

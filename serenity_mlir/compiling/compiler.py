@@ -73,7 +73,8 @@ def build_command_line(
       temp_files: An ``iree.compiler.tools.debugging.TempFileSaver``.
 
     Returns:
-      The arguments, the program first: IREE's own, then ours, then ``options.extra_args``.
+      The arguments, the program first: IREE's own, then those of serenity_mlir, then
+      ``options.extra_args``.
     """
     from iree.compiler.tools import core
 
@@ -162,7 +163,7 @@ def compile_str(
 
     Args:
       input_str: The module, as text or as the bytes of text or bytecode.
-      serenity: What serenity_mlir does; None leaves everything to the stock compiler.
+      serenity: Options of serenity_mlir; None leaves everything to the stock compiler.
       **options: The fields of ``iree.compiler.tools.CompilerOptions`` (``target_backends``,
         ``input_type``, ``output_file``, ``extra_args`` and the rest), with the same meaning and
         defaults as in ``iree.compiler.tools.compile_str``.
@@ -189,7 +190,7 @@ def compile_file(
 
     Args:
       input_file: The file's path.
-      serenity: What serenity_mlir does; None leaves everything to the stock compiler.
+      serenity: Options of serenity_mlir; None leaves everything to the stock compiler.
       **options: The fields of ``iree.compiler.tools.CompilerOptions``, as for `compile_str`.
 
     Returns:
@@ -222,7 +223,7 @@ def compile(
       args: Example arguments, by position, for exporting a ``torch.nn.Module`` or a function of
         JAX: tensors or arrays, or the shape alone as a tuple of integers, for float32. Their values
         do not matter.
-      serenity: What serenity_mlir does; None leaves everything to the stock compiler.
+      serenity: Options of serenity_mlir; None leaves everything to the stock compiler.
       fix_dims: Extents for dynamic dimensions of the inputs: in ONNX by the dimension's own name or
         by ``INPUT:AXIS``; in all models by ``argI:axisJ``, counted from 0.
       consume: Arguments, counted from 0, whose buffers the compiled function may overwrite once it

@@ -42,7 +42,7 @@ class DynamicDimension:
     Attributes:
       argument: position of the argument.
       axis: position of the dimension.
-      name: what ``--fix-dim`` calls it: the dimension's own name, or ``INPUT:AXIS``, or
+      name: its name in ``--fix-dim``: the dimension's own name, or ``INPUT:AXIS``, or
         ``argI:axisJ``.
       input: name of the argument, where it has one.
     """
@@ -183,7 +183,7 @@ def fix_mlir(
 
     Args:
       source: MLIR text or bytecode of any dialect that iree-compile reads.
-      target: what to write.
+      target: the file to write.
       fix_dims: extents by ``argI:axisJ`` or ``I.J``, with ``FUNCTION:`` before it for one entry
         point; without, of every entry point where that dimension is dynamic.
       flags: further flags of iree-compile, of which those about inputs matter.

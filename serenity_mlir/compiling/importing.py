@@ -4,7 +4,7 @@
 """From a model, as its framework has it, to a file that iree-compile reads.
 
 Each framework's own exporter does the work: ``iree-import-onnx``, ``torch.export`` with
-iree-turbine, ``jax.export``. They are optional, loaded when they are needed, and what is missing is
+iree-turbine, ``jax.export``. They are optional, loaded when they are needed, and a missing one is
 named with the command that installs it. Weights come along as constants: rewriting splits
 convolutions, and for that it has to split their weights.
 """
@@ -225,7 +225,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _exporting(what: str) -> Iterator[None]:
-    """Turn whatever an exporter raises into our error, with its own as the cause."""
+    """Turn the exception of an exporter into a SerenityError with that exception as its cause."""
     try:
         with _quiet():
             yield
@@ -375,7 +375,7 @@ def _import_large_onnx(source: Path, target: Path, upgrade: bool) -> Path:
     _log.debug("running %s", shlex.join(command))
     process = run_command(command)
     if process.returncode != 0:
-        # A traceback; its last line says what is wrong.
+        # A traceback; its last line has the error.
         errors = process.stderr.decode("utf-8", "replace")
         lines = errors.strip().splitlines() or ["no message"]
         raise SerenityError(

@@ -30,7 +30,7 @@ CALL_DEPTH = 8
 #: A value without a limit may be an index or a count: it is at most this much above the least.
 DEFAULT_SPAN = 3
 
-#: An interval that can grow beyond this is not limited by what reads it.
+#: An interval that can grow beyond this is not limited by its readers.
 _UNLIMITED = 1 << 31
 
 Number = float  # or int: exact where the value is an integer
@@ -115,8 +115,8 @@ class IndexUses:
     ) -> dict[int, Domain]:
         """Return the domain of every integer argument that a use limits, by position.
 
-        An argument of a single element, an offset or a count, is given its value at once: what the
-        others may be depends on it. Its domain is that value.
+        An argument of a single element, an offset or a count, is given its value at once: the
+        domains of the others depend on it. Its domain is that value.
 
         Args:
           shapes: the tensor arguments' shapes by position.
@@ -202,7 +202,7 @@ class IndexUses:
             step(environment)
         return self._found
 
-    # --- what the builder adds -----------------------------------------------
+    # --- additions of the builder --------------------------------------------
 
     def add_step(self, step: Step) -> None:
         """Append a step."""
@@ -390,7 +390,7 @@ ROUNDINGS: dict[str, Callable[[float], int]] = {
     "arith.fptosi": math.trunc,
     "arith.fptoui": math.trunc,
 }
-#: Casts of what is read as unsigned: exact on what is not negative.
+#: Casts of values that are read as unsigned: exact on values that are not negative.
 UNSIGNED_CASTS = {"arith.extui", "arith.index_castui", "arith.uitofp"}
 
 #: The elements of the result are those of the first operand.

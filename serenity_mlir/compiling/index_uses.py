@@ -185,7 +185,7 @@ class _Builder:
     def _mixed(self, result: Any, operands: Sequence[Any]) -> None:
         """Let a result have the origin of its operands, if they have a single one.
 
-        What is made of one operand that runs over a dimension does so too.
+        A value made of one operand that runs over a dimension does so too.
         """
         found: set[int] = set().union(*(self.origins.get(hash(v), set()) for v in operands))
         if len(found) == 1:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Messages of the compiler in the user's terms: their file, their names of dimensions.
 
-The compiler reads an import, a temporary file that the user has never seen. Within `shown_as`, what
-the package prints or keeps of its messages names the model instead, and flags may name dimensions
+The compiler reads an import, a temporary file that the user has never seen. Within `shown_as`, the
+messages that the package prints or keeps name the model instead, and flags may name dimensions
 as the model does.
 """
 

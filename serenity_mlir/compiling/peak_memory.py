@@ -42,7 +42,7 @@ class Peak:
     Of several functions, each number is the largest of any.
 
     Attributes:
-      transient_bytes: the slab, what one call needs beside inputs and results.
+      transient_bytes: the slab, the memory that one call needs beside inputs and results.
       stock_transient_bytes: the same without serenity.
       external_bytes: inputs and results of one call.
       persistent_bytes: constants and variables that the module allocates when it is loaded; 0 where
@@ -101,7 +101,7 @@ def peak(
     may decide about layouts.
 
     Args:
-      model: what `serenity_mlir.compile` takes.
+      model: as `serenity_mlir.compile` takes it.
       args: example arguments, where `serenity_mlir.compile` needs them.
       effort: ``"full"`` gives the bytes that a compilation with serenity's defaults gives, unless a
         search is cut off; ``"fast"`` leaves out rewriting, by far the most expensive choice: the

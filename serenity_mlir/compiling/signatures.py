@@ -58,7 +58,7 @@ class Signature:
     Attributes:
       name: as exported.
       arguments: types in order, without the fences of asynchronous functions.
-      index_uses: what is indexed with the integer arguments; None where there are none.
+      index_uses: the uses of the integer arguments as indices; None where there are none.
     """
 
     name: str

@@ -278,8 +278,8 @@ def pack(
       alignment: Each offset is a multiple of it; one integer or shape (n,).
       fixed_offset: Offsets that are given, -1 where free; one integer or shape (n,).
       gaps: Parts of the lifetimes in which a buffer is not wholly in use.
-      algorithm: ``"exact"``; ``"greedy"``, the best of several first-fit orders; ``"iree"``, what
-        IREE's LayoutSlices pass does with the buffers in the order given.
+      algorithm: ``"exact"``; ``"greedy"``, the best of several first-fit orders; ``"iree"``, the
+        packing of IREE's LayoutSlices pass for the buffers in the order given.
       capacity: Stop at the first packing that is at most so high, or when it is proved that there
         is none.
       offset_alignment: Every offset is a multiple of it as well.
@@ -440,7 +440,7 @@ def parse_csv(text: str, *, source: str = "<string>", fixed: bool = True) -> Buf
 
     Args:
       text: The contents.
-      source: What messages call it.
+      source: Its name in messages.
       fixed: Take the ``offset`` column as fixed offsets; otherwise it is ignored.
 
     Raises:

@@ -60,7 +60,8 @@ def count_orders(graph: GraphMasks, state_limit: int) -> tuple[dict[int, int], i
       TooManyStatesError: there are more.
     """
     operations = range(len(graph.before))
-    # Live before anything runs: what the caller counts. Buffers that nobody uses stay to the end.
+    # Live before anything runs: the buffers that the caller counts. Buffers without a user stay to
+    # the end.
     start = sum(
         size
         for size, users, live_in, live_out in zip(

@@ -83,8 +83,8 @@ class Operation:
     Attributes:
       name: Unique among the operations of a problem.
       uses: Names of the buffers that it reads, writes or updates in place.
-      after: Names of the operations that must precede it: the producers of what it reads and, where
-        it writes in place, the other readers of the value that it overwrites.
+      after: Names of the operations that must precede it: the producers of the values it reads and,
+        where it writes in place, the other readers of the value that it overwrites.
       workspace_bytes: Bytes that are live only while it runs.
     """
 
@@ -138,8 +138,8 @@ class Schedule:
       peak_bytes: Peak of ``order``.
       lower_bound_bytes: No order has a smaller peak; proved.
       optimal: True only if ``peak_bytes`` is proved to be the least.
-      proved_by: What proved it: ``"search"``, ``"operation-footprint"``, ``"live-cut"`` ...; empty
-        if nothing did.
+      proved_by: The method that proved it: ``"search"``, ``"operation-footprint"``,
+        ``"live-cut"`` ...; empty if none did.
       states: States expanded by the searches.
       seconds: Time in the solver.
       interrupted: Stopped by ``progress`` or Ctrl-C.

@@ -28,7 +28,7 @@ from serenity_mlir.errors import SerenityError
 
 __all__ = ["ALIGNMENT", "Layout", "template", "write_header", "write_source"]
 
-#: Of every memory, in bytes: what IREE's offsets are multiples of.
+#: Of every memory, in bytes: IREE's offsets are multiples of it.
 ALIGNMENT = 64
 
 _C_TYPES = {
@@ -81,7 +81,7 @@ class Layout:
 
     Attributes:
       name: prefix of every symbol, a C identifier.
-      program: what it does.
+      program: the commands it runs.
       kernels: by name; the objects' symbols are NAME_kernel_I, I by `Program.kernels`.
       arrays: of inputs and results.
       weights_bytes: of NAME_weights: the constants, each aligned.
@@ -222,7 +222,7 @@ def write_header(layout: Layout, title: str, overwritten: Sequence[int] = ()) ->
     """Return NAME.h.
 
     Args:
-      layout: what to declare.
+      layout: the program to declare.
       title: the model's name, for the comment.
       overwritten: the inputs that do not keep their values.
     """
@@ -410,7 +410,7 @@ def write_source(layout: Layout, title: str, math_functions: Sequence[str]) -> s
     """Return NAME.c.
 
     Args:
-      layout: what it runs.
+      layout: the program it runs.
       title: the model's name, for the comment.
       math_functions: those that the kernels call (`math_functions.MATH_FUNCTIONS`).
     """

@@ -51,7 +51,7 @@ class TargetCheck:
     Attributes:
       model: its name.
       target: where it ran.
-      serenity: as emitted; `serenity_run` is what its run showed.
+      serenity: as emitted; `serenity_run` has the results of its run.
       stock: the stock compiler's; None, with a reason in `stock_problem`, where it cannot be
         emitted, linked into the board's memory or run.
       difference: of the outputs of both on the target; None without stock.
@@ -174,7 +174,7 @@ def check_target(
     """Emit a model for a target, run it there, and compare bytes and outputs.
 
     Args:
-      model: what `serenity_mlir.compile` takes, example arguments aside.
+      model: as `serenity_mlir.compile` takes it, example arguments aside.
       target: one of `targets.TARGETS`; all but ``host`` are emulated.
       seed: of the random inputs.
       function: the entry point, where there are several.

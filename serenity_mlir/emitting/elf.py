@@ -7,8 +7,8 @@ The compiler's object holds the kernels, the tables through which IREE's runtime
 helper functions that no kernel may use. A firmware wants the kernels and the weights, under names
 that do not clash with another model's. No tool of the target's toolchain is needed for that.
 
-Only what LLVM writes for little-endian targets is read: ELF32 and ELF64, one symbol table, REL or
-RELA relocations, fewer than 65,280 sections.
+Only the objects that LLVM writes for little-endian targets are read: ELF32 and ELF64, one symbol
+table, REL or RELA relocations, fewer than 65,280 sections.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class ElfObject:
 
     Args:
       content: the file.
-      name: what to call it in messages.
+      name: its name in messages.
 
     Raises:
       SerenityError: it is not an object of the kinds in the module's description.

@@ -5,8 +5,8 @@
 
 At that phase a function whose sizes are static allocates its slab and its results, and submits one
 command buffer that an initializer has recorded. `read_program` runs the host code on symbols:
-integers are known, devices and fences are nothing, buffers are places. What remains unknown where a
-size or a branch needs it cannot become static code, and is refused.
+integers are known, devices and fences are nothing, buffers are places. A value that remains unknown
+where a size or a branch needs it cannot become static code, and is refused.
 """
 
 from __future__ import annotations

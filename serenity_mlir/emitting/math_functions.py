@@ -38,7 +38,7 @@ _MINIMUM = """\
 }}
 """
 
-# The fraction's bits are cleared; what was cut off decides about the correction.
+# The fraction's bits are cleared; the part cut off decides about the correction.
 _TRUNCATED = """\
 static {type} {prefix}cut{f}({type} x) {{
   {word} bits;
@@ -139,7 +139,7 @@ def define_math_function(name: str, prefix: str, helpers: set[str]) -> str:
     Args:
       name: one of `MATH_FUNCTIONS`.
       prefix: of its name.
-      helpers: the static functions that were defined before; what this one adds is added.
+      helpers: the static functions that were defined before; those of this one are added.
     """
     body = _BODIES[name.removesuffix("f")]
     text = ""

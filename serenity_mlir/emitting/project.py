@@ -143,7 +143,7 @@ def load_source(
     """Import a model and choose its entry point.
 
     Args:
-      model: what `serenity_mlir.compile` takes, example arguments aside.
+      model: as `serenity_mlir.compile` takes it, example arguments aside.
       directory: where an import goes.
       function: the entry point; None for the only one.
       flags: of iree-compile.
@@ -255,7 +255,7 @@ def emit(
       target: for which.
       flags: of iree-compile, after the target's.
       serenity: options; None compiles with the stock compiler.
-      directory: an empty folder for what the compilers write.
+      directory: an empty folder for the compilers' output.
 
     Raises:
       SerenityError: the model does not compile, or cannot run without a host.
@@ -575,7 +575,7 @@ def emit_c(
     """Compile a model for a processor without an operating system, as C and an object.
 
     Args:
-      model: what `serenity_mlir.compile` takes, example arguments aside.
+      model: as `serenity_mlir.compile` takes it, example arguments aside.
       directory: the folder to write; made if it is not there.
       target: one of `targets.TARGETS`.
       name: prefix of all symbols and of the files; by default from the model's name.
@@ -586,7 +586,7 @@ def emit_c(
       fix_dims: extents of dynamic dimensions, as in `serenity_mlir.compile`.
 
     Returns:
-      What was written, with the bytes of the stock compiler's result beside.
+      The written project, with the bytes of the stock compiler's result beside.
 
     Raises:
       SerenityError: the model does not compile or needs a host (exit code 1), or the folder has

@@ -39,8 +39,8 @@ class Target:
       title: in documentation.
       compile_flags: of iree-compile, without those that all targets share.
       compiler: the C compiler.
-      compiler_flags: what selects the processor and its ABI in the C compiler.
-      link_flags: what the linker needs beside.
+      compiler_flags: of the C compiler; they select the processor and its ABI.
+      link_flags: further flags that the linker needs.
       packages: of Debian and Ubuntu, which have the compiler.
       emulator: the emulator's command; empty on the host.
       emulator_packages: of Debian and Ubuntu.

@@ -158,8 +158,8 @@ def link(
 def smallest_ram(target: Target, directory: Path, objects: Sequence[str], stack_bytes: int) -> int:
     """Return the least ``ram_bytes`` with which objects link.
 
-    It is what the linker says is missing from much too little, and is tried: with one byte less,
-    linking fails.
+    It is computed from the overflow that the linker reports for a size much too small, and is
+    tried: with one byte less, linking fails.
 
     Raises:
       SerenityError: the linker's answers make no sense.

@@ -110,7 +110,7 @@ def compare_execution(
     """Compile and run a program both ways.
 
     Args:
-      program: what to run.
+      program: the program to run.
       mode: of ``--serenity-rewrite``.
       backend: a key of `TARGETS`.
       tools: the compilers.
@@ -119,7 +119,7 @@ def compare_execution(
       flags: more flags for both compilers.
 
     Returns:
-      What is not as promised.
+      The promises that are not kept.
     """
     with tempfile.TemporaryDirectory(prefix="serenity-fuzz-") as name:
         directory = Path(name)

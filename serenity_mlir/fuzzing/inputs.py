@@ -56,7 +56,7 @@ def draw_inputs(function: Function, data: str, key: str, extent: int | None = No
     Args:
       function: an entry point.
       data: one of `DATA`.
-      key: what the numbers depend on, beside function and data.
+      key: a seed of the numbers, beside function and data.
       extent: of all dynamic dimensions; None draws one from 1 to 7.
 
     Returns:

@@ -4,8 +4,8 @@
 """Programs of the fuzzer as data: functions of typed values, and their text in MLIR.
 
 A program is a graph of Python objects that the generator builds and the reducer takes apart. One
-`Operation` here may be several lines of MLIR (`tensor.empty`, `linalg.fill`, the operation); what
-is printed depends on the program alone.
+`Operation` here may be several lines of MLIR (`tensor.empty`, `linalg.fill`, the operation);
+the printed text depends on the program alone.
 
 Dynamic dimensions (None in a shape) all have one extent per function: that of the first dynamic
 dimension among its arguments.
@@ -79,8 +79,8 @@ class Operation:
 
     Attributes:
       kind: a key of `emitters.EMITTERS`.
-      operands: what it reads, regions aside.
-      results: what it defines.
+      operands: the values it reads, regions aside.
+      results: the values it defines.
       attributes: numbers and names that the kind needs.
       blocks: the regions of control flow, one block each.
     """

@@ -53,7 +53,7 @@ def find_broken_bounds(
         expect(f"call {number}, external", entry["external_bytes"], call.external_bytes)
         peak = entry["transient_peak_bytes"] if formula is None else formula
         expect(f"call {number}, transient", peak, call.transient_peak_bytes)
-    # Not what the runtime keeps after every call: that is in no prediction.
+    # Without the bytes that the runtime keeps after every call: no prediction has them.
     kept = max(min(call.retained_bytes for call in stock.calls), 0)
     transient = stock.call.transient_peak_bytes
     formula = _value(entry["stock_bytes_formula"], extents)
@@ -80,7 +80,7 @@ def draw_budget(report: Mapping[str, Any], key: str) -> tuple[int, int] | None:
 
     Args:
       report: of a compilation without a budget.
-      key: what the draw depends on.
+      key: a seed of the draw.
 
     Returns:
       The budget, and the least that is known to suffice; None where a function's memory is not

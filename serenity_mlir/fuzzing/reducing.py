@@ -166,7 +166,7 @@ def _hoisted(position: int, which: int) -> _Step:
                     nested.operands.remove(index)
             for inner, initial in zip(carried, operation.operands, strict=False):
                 _replace(program, inner, initial)
-                # A loop may hand on what it was given.
+                # A loop may yield its own iteration arguments.
                 values = [initial if value is inner else value for value in values]
         for result, value in zip(operation.results, values, strict=True):
             _replace(program, result, value)

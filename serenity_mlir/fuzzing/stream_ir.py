@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Transient memory read from the text of modules in the stream phase.
 
-A second opinion on the compiler's report: it shares no code with the passes, reads what is printed,
+A second opinion on the compiler's report: it shares no code with the passes, reads the printed IR,
 and knows no more than that allocations and releases happen in program order.
 """
 
@@ -47,7 +47,7 @@ def read_stream_ir(text: str) -> dict[str, FunctionMemory]:
     """Read all functions of a module, or of several modules in one file.
 
     Args:
-      text: what ``--compile-to=stream`` writes.
+      text: the output of ``--compile-to=stream``.
 
     Returns:
       By name, initializers left out.

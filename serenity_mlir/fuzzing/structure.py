@@ -61,7 +61,7 @@ class Problem:
 
     Attributes:
       kind: a short name; a reproducer is reduced as long as this stays the same.
-      text: what was found, with figures.
+      text: the finding, with figures.
     """
 
     kind: str
@@ -247,7 +247,7 @@ def find_complaints(code: int | None, said: str, stock_said: str) -> list[Proble
     """Return the problems of a compilation that succeeds with the stock compiler.
 
     A warning that the stock compiler does not give is a failure too: the driver falls back to the
-    stock pipeline with a warning if it has crashed, or if IREE refuses what the passes made.
+    stock pipeline with a warning if it has crashed, or if IREE refuses the passes' output.
 
     Args:
       code: exit code; None for a compilation that takes too long.

@@ -248,7 +248,7 @@ def check(
     Every measurement runs in a process of its own.
 
     Args:
-      model: what `serenity_mlir.compile` takes: a path, a network's name, or an object of a
+      model: as `serenity_mlir.compile` takes it: a path, a network's name, or an object of a
         framework.
       args: example arguments, where `serenity_mlir.compile` needs them.
       seed: of the random inputs.
@@ -267,7 +267,7 @@ def check(
       fix_dims: as in `serenity_mlir.compile`.
 
     Returns:
-      What was predicted and measured; `CheckResult.ok` is the verdict.
+      The predictions and the measurements; `CheckResult.ok` is the verdict.
 
     Raises:
       SerenityError: the model does not compile or run, or the arguments do

@@ -5,7 +5,7 @@
 
 `frontier` compiles a model under settings that allow the compiler more and more, and under memory
 budgets between them. Each becomes a `Point` with the flags that give it, so that a user picks a
-point and copies its flags. The point of a budget is what ``--serenity-memory-budget`` gives.
+point and copies its flags. ``--serenity-memory-budget`` gives the point of a budget.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Point:
     """One way to compile a model.
 
     Attributes:
-      name: what is allowed, in words.
+      name: the techniques that the setting allows, in words.
       flags: the ``--serenity-*`` flags of iree-compile that give this point; none for stock.
       peak_bytes: transient memory of a call, as the runtime allocates it; of several functions the
         largest.
@@ -233,7 +233,7 @@ def frontier(
     """Compile a model under several settings and budgets, and say which are worth choosing from.
 
     Args:
-      model: what `serenity_mlir.compile` takes.
+      model: as `serenity_mlir.compile` takes it.
       args: example arguments, where `serenity_mlir.compile` needs them.
       flags: flags of iree-compile for all compilations, without ``--serenity-*``. Without a target
         among them, it is this machine's CPU.

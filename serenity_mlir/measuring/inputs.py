@@ -193,7 +193,7 @@ def random_inputs(
     uses = signature.index_uses
     domains: dict[int, Domain] = {}
     if uses is not None:
-        # Of its own: what the other arguments are does not depend on it.
+        # Of its own: the values of the other arguments do not depend on it.
         chooser = np.random.default_rng([seed, 1])
 
         def pick(domain: Domain) -> int:

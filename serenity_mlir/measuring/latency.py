@@ -5,8 +5,8 @@
 
 Modules that are to be compared are run in turn, in several rounds, so that a machine that slows
 down or is busy for a while meets all of them. Every repetition is a single call, so the minimum is
-that of calls and says what the module needs when nothing disturbs it; the median says what to
-expect.
+that of calls and is the time that the module needs when nothing disturbs it; the median is the
+time to expect.
 """
 
 from __future__ import annotations

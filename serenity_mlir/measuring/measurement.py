@@ -46,7 +46,7 @@ class Arena:
     argument ``!hal.buffer {iree.abi.transients}``, take one from the caller.
 
     Attributes:
-      bytes: its size; None for what the module asks for.
+      bytes: its size; None for the size that the module asks for.
     """
 
     bytes: int | None = None
@@ -100,14 +100,14 @@ class CallMemory:
     """Device memory of one call, in bytes.
 
     Attributes:
-      before_bytes: live before the inputs were made: what the module holds.
+      before_bytes: live before the inputs were made: the module's own memory.
       input_bytes: allocated for the inputs, without an arena.
       result_bytes: freed when the results were dropped. A result that lives
         in an input's buffer or in a variable of the module counts 0.
       peak_bytes: largest sum alive at one time during the call, with all that
         was alive before it.
-      retained_bytes: what the call left behind in the module (a variable that
-        got its first buffer); may be negative.
+      retained_bytes: memory that the call left behind in the module (a variable
+        that got its first buffer); may be negative.
       arena_bytes: the buffer that the caller provides for transient memory, 0
         if the function allocates by itself. It is part of the transient peak.
       changed_inputs: numbers of the arguments whose buffers held something else
@@ -134,7 +134,7 @@ class CallMemory:
         A result is allocated together with the slab of its region, and a
         variable's new value too, so both count as alive at the peak.
         """
-        # What the call gives back in the end (a variable's larger old buffer) was alive too.
+        # Memory that the call frees in the end (a variable's larger old buffer) was alive too.
         kept = max(self.retained_bytes, 0)
         return self.peak_bytes - self.before_bytes - self.external_bytes - kept
 
@@ -281,9 +281,9 @@ def measure(
       driver: the runtime's HAL driver. The memory model of this package was
         established on `local-sync`; others may allocate more.
       calls: number of calls, each with buffers of its own; more than one
-        shows what state does.
+        shows the effect of state.
       timeout: seconds after which the process is ended; None waits.
-      server: where many measurements are made: what starts the process.
+      server: starts the process, where many measurements are made.
 
     Returns:
       Outputs and bytes by class of memory.
@@ -345,7 +345,7 @@ def _too_long(timeout: float | None) -> MeasurementError:
 class MeasurementServer:
     """Processes for many measurements without the time that Python and numpy take to start.
 
-    One process imports what a measurement needs and makes no device; it is forked for every
+    One process imports the modules of a measurement and makes no device; it is forked for every
     measurement, so that each has a process, and statistics, of its own. Use it as a context
     manager and hand it to `measure`. Not for several threads at a time.
     """

@@ -88,7 +88,7 @@ def read_prediction(
       report: of the compilation.
       function: the name that users call.
       extents: of the dynamic dimensions of the arguments, by the names that the report has for
-        them; what depends on them is None without.
+        them; sizes that depend on them are None without.
 
     Returns:
       None without a report, or if it has no such function.
@@ -164,14 +164,14 @@ def _compare_class(
 def runtime_retained_bytes(stock: Measurement, serenity: Measurement) -> int:
     """Return the bytes that every call leaves behind for good, of the stock module too.
 
-    A variable that gets its first buffer grows once; what grows with every call of both modules is
-    kept by the runtime, and in no prediction (docs/memory_model.md, rule 15).
+    A variable that gets its first buffer grows once; memory that grows with every call of both
+    modules is kept by the runtime, and in no prediction (docs/memory_model.md, rule 15).
     """
     return max(min(call.retained_bytes for call in (*stock.calls, *serenity.calls)), 0)
 
 
 def _nearest(predicted: int | None, least: int, most: int) -> int:
-    """Return the number from `least` to `most` that is next to what was predicted."""
+    """Return the number from `least` to `most` that is nearest to the prediction."""
     return most if predicted is None else min(max(predicted, least), most)
 
 
@@ -201,8 +201,8 @@ def find_disagreements(
 
 def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measurement) -> list[str]:
     """Check the prediction for the stock compiler, and that serenity is never worse."""
-    # With several regions the stock module's classes need not add up, whatever
-    # ours do: what its runtime shows of the transient memory is a lower bound.
+    # With several regions the stock module's classes need not add up, even if those
+    # of serenity do: its measured transient memory is a lower bound then.
     classes = (prediction.external_bytes, prediction.stock_transient_peak_bytes)
     known = [value for value in classes if value is not None]
     whole = prediction.stock_call_peak_bytes

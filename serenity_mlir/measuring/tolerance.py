@@ -11,8 +11,8 @@ formed otherwise, may round otherwise: each result is judged by the larger of
   up to `PERTURBATION_ULPS` units in the last place, at most `LARGEST_RELATIVE_TOLERANCE` times the
   result's largest magnitude.
 
-The second is what a result that is tiny beside the values it is computed from needs (the sigmoid of
-a large negative number): its rounding errors are relative to those values, not to itself.
+A result that is tiny beside the values it is computed from needs the second (the sigmoid of a large
+negative number): its rounding errors are relative to those values, not to itself.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Difference:
       bitwise: whether all bytes are equal.
       tolerable: whether all integers are equal, and all floats within the tolerance for rewritten
         functions.
-      problem: what cannot be compared: numbers, types or shapes of results.
+      problem: the mismatch that prevents comparison: numbers, types or shapes of results.
       tolerance: of the same result, absolute.
-      source: what the tolerance is derived from, in words.
+      source: the derivation of the tolerance, in words.
     """
 
     largest: float

@@ -53,8 +53,8 @@ def _raise_live_to_peak(device: Any) -> tuple[Any, int]:
     """Allocate a filler such that the next growth shows in the peak.
 
     The peak is a maximum since the process began and cannot be reset. Where an
-    earlier phase peaked above what is live now, the next phase would hide
-    below it; with the filler, peak - filler is the peak of the next phase.
+    earlier phase peaked above the bytes that are live now, the next phase would
+    hide below it; with the filler, peak - filler is the peak of the next phase.
     """
     now = _snapshot(device)
     missing = now["peak"] - now["live"]
@@ -104,7 +104,7 @@ def _ask_arena_size(context: Any, module: Any, function: str, inputs: list[Any])
             f"{function} was given an arena, but the module does not tell its size "
             "(iree.abi.transients.size)"
         )
-    # It takes what the function takes, of which it reads shapes at most.
+    # It takes the arguments of the function, and reads their shapes at most.
     arguments = rt.VmVariantList(len(inputs) + 2)
     _push_all(arguments, inputs)
     if f"{function}$async" in module.function_names:
@@ -146,7 +146,7 @@ def _make_inputs(
 def _changed_inputs(
     directory: Path, requests: list[dict[str, Any]], inputs: list[Any]
 ) -> list[int]:
-    """Return the numbers of the inputs that do not hold what was put there."""
+    """Return the numbers of the inputs whose contents have changed."""
     changed = []
     for index, (request, view) in enumerate(zip(requests, inputs, strict=True)):
         if request["kind"] in ("int", "float", "arena", "storage"):
@@ -202,7 +202,7 @@ def _run(directory: Path) -> dict[str, Any]:
     answer["loaded"] = _snapshot(device)
 
     exported = [name for name in module.function_names if not name.startswith("__")]
-    # NAME$async takes fences; its wrapper NAME is what a caller uses. Those that
+    # NAME$async takes fences; a caller uses its wrapper NAME. Those that
     # tell the size of an arena are not entry points of the model.
     queries = {
         module.lookup_function(name).reflection.get("iree.abi.transients.size") for name in exported
@@ -247,8 +247,8 @@ def _run(directory: Path) -> dict[str, Any]:
         called = _snapshot(device)
         del filler
         answers = _write_results(directory, call, results)
-        # In this order: what goes with the results is theirs, and a result
-        # that is an argument's own buffer counts as input.
+        # In this order: memory that is freed with the results is theirs, and a
+        # result that is an argument's own buffer counts as input.
         with_results = _snapshot(device)
         del results
         released = _snapshot(device)
@@ -294,7 +294,7 @@ def _serve() -> int:
             try:
                 with open(Path(name) / "stderr.txt", "wb") as errors:
                     os.dup2(errors.fileno(), 2)
-                os.dup2(2, 1)  # the answers' pipe is not for what a module prints
+                os.dup2(2, 1)  # the answers' pipe is not for a module's output
                 if timeout is not None:
                     signal.setitimer(signal.ITIMER_REAL, timeout)
                 _serve_one(Path(name))

@@ -82,7 +82,7 @@ class Graph:
 
     Attributes:
       name: of the network; with the seed it decides the weights.
-      note: the source and what was chosen where the source leaves a choice.
+      note: the source, and the choice made where the source leaves one.
       inputs: names of the inputs.
       outputs: names of the results.
       nodes: operators, each after the producers of its operands.

@@ -7,8 +7,8 @@ Ahn et al., "Ordering Chaos: Memory-Aware Scheduling of Irregularly Wired Neural
 Devices", MLSys 2020, section 3.3. The rewriting is that of the ``serenity-rewrite`` pass, but the
 memory model is the paper's, which no compiler has: a concatenation is a view of its inputs that
 costs nothing, an activation runs with its neighbour, and a partial convolution accumulates in place
-in one byte per element. These instances reproduce the paper's optima; for what a compiled module
-needs, compile it.
+in one byte per element. These instances reproduce the paper's optima; for the bytes that a
+compiled module needs, compile it.
 
 * channel-wise: ``conv(concat(x_1, ..., x_n))`` becomes n operations that touch one ``x_i`` and the
   result each, in any order;

@@ -4,7 +4,7 @@
 """HRNet: Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition".
 
 TPAMI 2020 (Sun et al., CVPR 2019). Branches of several resolutions run side by side and exchange
-what they have found at the end of every module.
+their features at the end of every module.
 """
 
 from __future__ import annotations

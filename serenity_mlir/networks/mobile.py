@@ -74,8 +74,8 @@ def _inverted_residual(
     return value
 
 
-#: Table 2 of MobileNetV3: kernel, expanded, channels, squeezed, hard swish, stride. What is
-#: squeezed is a quarter of what is expanded, to a multiple of eight.
+#: Table 2 of MobileNetV3: kernel, expanded, channels, squeezed, hard swish, stride. The
+#: squeezed channels are a quarter of the expanded ones, to a multiple of eight.
 _SMALL = (
     (3, 16, 16, 8, False, 2),
     (3, 72, 24, 0, False, 2),

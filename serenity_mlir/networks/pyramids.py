@@ -92,7 +92,7 @@ def bifpn(graph: Graph, levels: Sequence[str], channels: int) -> list[str]:
     for level in reversed(levels[:-1]):
         inner.append(_fuse(graph, [level, graph.upsample(inner[-1], 2)], channels))
     inner.reverse()
-    # ... and up again; middle levels also see what came in.
+    # ... and up again; middle levels also see the level's input.
     outer = [inner[0]]
     for index in range(1, len(levels)):
         smaller = graph.max_pool(outer[-1], 3, stride=2)

@@ -8,8 +8,8 @@ The sets:
 * ``paper``: the networks of the SERENITY paper's evaluation, on which the project was developed;
 * ``more``: networks of other families that may be looked at while the compiler is worked on;
 * ``held-out``: networks that are not looked at. They were chosen, by family and before the compiler
-  had been run on any of them, to test that what was found on the others holds elsewhere. Moving
-  one out of this set because of its figures would defeat it;
+  had been run on any of them, to test that findings on the others hold elsewhere. Moving one out
+  of this set because of its figures would defeat it;
 * ``microcontroller``: networks that run on microcontrollers, mostly quantized.
 """
 
@@ -49,7 +49,7 @@ class Entry:
     Attributes:
       name: unique.
       family: the architecture it is of.
-      set: what it may be used for.
+      set: the purposes it may be used for.
       make: builds it, without weights.
     """
 

@@ -136,7 +136,7 @@ class LiveBuffer:
       bytes: Its size.
       first: The step at which it begins.
       last: The last step at which it is live.
-      role: What the peak's step does with it: ``"reads"``, ``"writes"``, ``"updates"`` or
+      role: The access of the peak's step to it: ``"reads"``, ``"writes"``, ``"updates"`` or
         ``"holds"`` (nothing: it waits for a later operation).
       next_use: Label of the next operation after the peak that touches it, None if there is none.
       next_step: The step of that operation.
@@ -167,7 +167,7 @@ class Peak:
       bytes: The live bytes, sizes rounded up to the alignment of the slab.
       operations: Labels of the operations of that step: several of a concurrent dispatch group,
         none where a buffer begins that is written in parts later.
-      buffers: What is live, the largest first.
+      buffers: The live buffers, the largest first.
     """
 
     step: int
@@ -203,17 +203,17 @@ class Explanation:
     Attributes:
       function: The function that does the work.
       exported_as: The name that users call, None if it is not exported.
-      transient_peak_bytes: What it needs, None if that depends on run-time sizes.
-      stock_transient_peak_bytes: What the stock compiler needs, None likewise.
+      transient_peak_bytes: Its transient peak, None if that depends on run-time sizes.
+      stock_transient_peak_bytes: The same for the stock compiler's module, None likewise.
       chosen: Index of the candidate that was compiled, None if none was compared.
-      used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
+      used: Techniques used beyond the stock compiler's, of ``"offsets"``, ``"order"``,
         ``"recomputation"``, ``"fusion"``, ``"rewriting"`` and ``"bands"``.
       gains: From the stock compiler to the candidate chosen; empty without numbers.
       peaks: The peak of every region with a slab, None for regions without one.
       stock_peaks: The same for the stock compiler's regions.
-      notes: What limits the result, in sentences.
-      bytes_formula: What it needs where that depends on run-time sizes, None if it does not. The
-        peaks are those at the hints then.
+      notes: The limits of the result, in sentences.
+      bytes_formula: Its transient peak where that depends on run-time sizes, None if it does not.
+        The peaks are those at the hints then.
       stock_bytes_formula: The same for the stock compiler.
     """
 
@@ -255,7 +255,7 @@ def dataflow(region: RegionReport) -> list[tuple[int, int, int]]:
     Returns:
       Triples (writer, reader, buffer): indices of operations and of a buffer, sorted by reader. A
       reader of a concatenation has an edge from every operation that wrote a part that it reads;
-      what was overwritten in between has none.
+      a part that was overwritten in between has none.
     """
     edges: dict[tuple[int, int, int], None] = {}
     for reader, operation in enumerate(region.operations):

@@ -75,7 +75,7 @@ class BytesFormula:
 
 
 def describe_symbol(symbol: FormulaSymbol) -> str:
-    """Return the words for what a symbol stands for."""
+    """Return the words for the size that a symbol stands for."""
     return symbol.dimension or "a size that is computed during the call"
 
 
@@ -114,7 +114,7 @@ def evaluate(text: str, values: Mapping[str, int]) -> int:
 
     Args:
       text: As of a `BytesFormula`.
-      values: What the names stand for.
+      values: The values of the names.
 
     Raises:
       ValueError: For any other text, or a name without a value.

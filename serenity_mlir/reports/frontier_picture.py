@@ -191,7 +191,7 @@ def write_frontier(frontier: Frontier, output: str | os.PathLike[str]) -> None:
 
     Raises:
       ValueError: the ending is none of `FORMATS`.
-      OSError: the file cannot be written; what stood there still does.
+      OSError: the file cannot be written; its old content is kept.
     """
     ending = Path(output).suffix.lower()
     if ending not in FORMATS:

@@ -42,7 +42,7 @@ def with_places(labels: Sequence[str], locations: Sequence[str | None]) -> tuple
     behind labels that occur at several lines.
 
     Args:
-      labels: What to call the operations, one each.
+      labels: Labels of the operations, one each.
       locations: The MLIR location of each operation, None if it has none.
     """
     places = [short_place(location) for location in locations]

@@ -10,7 +10,7 @@ are dark blue, all others light, the peak itself is orange: hues and lightness t
 few colours can tell apart, and that survive a black and white printer.
 
 `plot` writes SVG, PNG, or a page of HTML with the same SVG inside, where pointing at a buffer, an
-operation or a step tells what it is. The page needs no network and no other file.
+operation or a step shows its description. The page needs no network and no other file.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Panel:
     """One layout of n buffers.
 
     Attributes:
-      title: What it shows.
+      title: The panel's title.
       names: Names of the buffers, n of them.
       lower: First moment at which each is live, shape (n,).
       upper: First moment at which it is not any more, shape (n,).
@@ -98,10 +98,10 @@ class Panel:
         bytes of the window are in use; n tuples, or empty for none at all.
       live: Live bytes at every step from 0 where they are known (they may count padding); otherwise
         they are added up.
-      operations: What runs, in order of execution; empty where that is not known.
-      edges: Which operation reads what which other wrote: (writer, reader, buffer).
-      labels: What to call the buffers, n of them, or empty for their names.
-      operation_labels: What to call the operations, one each, or empty for their names.
+      operations: The operations, in order of execution; empty where that is not known.
+      edges: Reads of buffers that another operation wrote: (writer, reader, buffer).
+      labels: Labels of the buffers, n of them, or empty for their names.
+      operation_labels: Labels of the operations, one each, or empty for their names.
     """
 
     title: str
@@ -359,7 +359,7 @@ def _draw_live(axes: Axes, panel: Panel, number: int) -> None:
         fontsize=9,
         loc="left",
     )
-    # What the page asks about; invisible.
+    # The areas that the page queries; invisible.
     for begin, end in itertools.pairwise(times):
         span = axes.axvspan(int(begin), int(end), alpha=0.0, lw=0, zorder=3)
         span.set_gid(f"s-{number}-{int(begin)}")

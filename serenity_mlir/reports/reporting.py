@@ -120,10 +120,10 @@ class OperationReport:
         command, such as ``"stream.cmd.copy"``.
       location: Where it stands in the source; the first place of a fused location; None if unknown.
       step: When it runs. Commands of one concurrent dispatch group share a step.
-      uses: What it reads of the slab.
-      defs: What it writes of the slab; what it updates in place is in both.
-      external_uses: What it reads outside of the slab.
-      external_defs: What it writes outside of the slab.
+      uses: The buffers of the slab that it reads.
+      defs: The buffers of the slab that it writes; those that it updates in place are in both.
+      external_uses: The memory outside of the slab that it reads.
+      external_defs: The memory outside of the slab that it writes.
     """
 
     name: str
@@ -182,11 +182,11 @@ class RegionReport:
       location: The MLIR location of the region, the first place of a fused one; None if it has
         none.
       predicted_bytes: The maximum of live bytes of the order chosen.
-      slab_bytes: The height of the layout, what IREE allocates.
+      slab_bytes: The height of the layout, the bytes that IREE allocates.
       lower_bound_bytes: No order of this region's commands needs a smaller slab, memory of
         results and of consumed inputs counted in.
       optimal: The order is proved to be of least peak.
-      proved_by: What proved it, empty if nothing did.
+      proved_by: The method that proved it, empty if none did.
       offsets_optimal: The layout is proved to be of least height for the order.
       states: States that the search has expanded.
       seconds: Wall-clock time of the search, None if it was not measured.
@@ -197,7 +197,7 @@ class RegionReport:
       buffers: The buffers of the slab.
       reused_memory: The buffers in results and inputs.
       operations: Its commands in order of execution.
-      externals: What they touch outside of the slab.
+      externals: The memory outside of the slab that they access.
       concurrent_groups: Concurrent dispatch groups: commands that may run at the same time.
       concurrent_operations: The commands in them.
     """
@@ -291,7 +291,7 @@ class RewriteReport:
     Attributes:
       location: The MLIR location of the operation, None if it has none.
       function: The function that it was in, None if not known.
-      kind: What was done.
+      kind: The rewrite kind.
       parts: Operations that took the place of the one.
       bytes_before: Bytes of the operation's cut operands and of its result without it.
       bytes_after: Bytes of them that are alive together with it.
@@ -348,7 +348,7 @@ class FunctionBudget:
 
     Attributes:
       met: Whether it keeps to it; None where its peak is not known.
-      over_bytes: What it needs beyond the budget.
+      over_bytes: The bytes that it needs beyond the budget.
       region: Where it is missed: the index of the region with the largest slab.
       step: The step of that region at which most is live.
       operations: Indices of the region's operations that run there.
@@ -369,9 +369,9 @@ class BudgetReport:
 
     Attributes:
       bytes: The most transient memory that a function may take.
-      policy: What a missed budget is: ``"error"`` or ``"warn"``.
+      policy: The severity of a missed budget: ``"error"`` or ``"warn"``.
       met: Whether all functions keep to it; None where a peak is not known and none is too large.
-      used: What the functions use together (`FunctionReport.used`).
+      used: The techniques that the functions use together (`FunctionReport.used`).
     """
 
     bytes: int
@@ -390,30 +390,30 @@ class FunctionReport:
       initializer: It runs once when the module is loaded; never scheduled.
       transient_peak_bytes: The most that the call allocates at a time beyond its results, None if
         not static.
-      stock_transient_peak_bytes: The same for what the stock compiler makes, None if not static.
+      stock_transient_peak_bytes: The same for the stock compiler's module, None if not static.
       bytes_formula: The transient peak where it depends on run-time sizes; None if it does not, or
         if more than one slab makes it up.
-      stock_bytes_formula: The same for what the stock compiler makes.
+      stock_bytes_formula: The same for the stock compiler's module.
       external_bytes: Inputs and results, None if not static.
       peak_bytes: Everything at the worst moment: persistent, external and transient; None if not
         static.
       peak_is_exact: False where it depends on a branch or a trip count: an upper bound then.
-      candidates: What was compared, the stock candidate first.
+      candidates: The candidates compared, the stock candidate first.
       regions: The execution regions in program order.
-      rewrites: What was rewritten in this function.
+      rewrites: The rewrites in this function.
       stock_regions: The regions with a slab as the stock compiler orders and lays them out; empty
         where the passes ran alone.
-      used: What was done beyond the stock compiler's result, of ``"offsets"``, ``"order"``,
+      used: Techniques used beyond the stock compiler's, of ``"offsets"``, ``"order"``,
         ``"recomputation"``, ``"fusion"``, ``"rewriting"`` and ``"bands"``.
       budget: How it stands to the memory budget, None without one.
-      caller_arena_bytes: What of the transient peak lies in an arena that the caller provides;
+      caller_arena_bytes: The bytes of the transient peak in an arena that the caller provides;
         None if the function allocates by itself.
       stock_call_peak_bytes: Inputs, results and transient memory at the worst moment of a call of
         the stock compiler's module, None if not static or not exact.
-      peak_allocations: What is alive at the transient peak, which is the sum of these bytes less
-        all results.
+      peak_allocations: The allocations alive at the transient peak, which is the sum of these bytes
+        less all results.
       overwritten_inputs: Numbers of the arguments whose memory the function writes to.
-      stock_overwritten_inputs: The same for what the stock compiler makes.
+      stock_overwritten_inputs: The same for the stock compiler's module.
     """
 
     name: str
@@ -445,11 +445,11 @@ class Report:
 
     Attributes:
       schema: The version of the format, `REPORT_SCHEMA`.
-      versions: What compiled, by component.
+      versions: The versions of the compiler, by component.
       functions: The functions, in module order.
       rewrites: Rewrites in functions that are not reported (they were inlined, for instance).
       persistent_bytes: Constants, globals and variables after loading, None if not static.
-      remarks: What was left alone, and why.
+      remarks: Everything that was left alone or overridden, and why.
       seconds: Wall-clock time by step; None where it was not measured.
       budget: The memory budget, None without one.
     """
@@ -831,7 +831,7 @@ def parse_report(data: Any) -> Report:
     """Checks a decoded report.
 
     Args:
-      data: What ``json.load`` gave.
+      data: The value that ``json.load`` gave.
 
     Raises:
       ReportError: If the version of the format is another one, or a field is missing or of the

@@ -5,7 +5,7 @@
 
 The question is that of Ahn et al., "Ordering Chaos: Memory-Aware Scheduling of Irregularly Wired
 Neural Networks for Edge Devices", MLSys 2020, section 4 (off-chip traffic): activations lie in a
-memory off the chip; 32 to 256 KB on the chip hold what is being worked on, under Belady's
+memory off the chip; 32 to 256 KB on the chip hold the working set, under Belady's
 clairvoyant replacement ("A study of replacement algorithms for a virtual-storage computer", IBM
 Systems Journal 1966), so that the figures speak of the schedule and not of a cache. The paper does
 not publish the granularity nor the treatment of written data; this is the model here.
@@ -17,16 +17,17 @@ The model:
   the chip, results must be there at the end.
 * Buffers are cut into blocks of at most ``block_bytes``, and at every boundary of a range that a
   command touches, so that an access always covers whole blocks.
-* A command touches the blocks of what it reads, then of what it writes, each in the order of the
-  report and upwards in addresses. Commands run in the order of the report. What a command updates
-  in place is read and then written.
+* A command touches the blocks that it reads, then those that it writes, each in the order of the
+  report and upwards in addresses. Commands run in the order of the report. Blocks that a command
+  updates in place are read and then written.
 * A block must be on the chip when it is touched (there is no bypass), alone: the operands of a
-  command need not fit together, and its results may take the room of what it was the last to read.
+  command need not fit together, and its results may take the room of blocks that only it still
+  reads.
 * Reading a block that is not on the chip fetches it: its bytes count as read. A block that was
   never written has no contents, and reading it costs nothing.
 * Writing a block never fetches it, since the whole of it is overwritten.
 * When room is needed, blocks leave whose next access lies furthest ahead; first those whose
-  contents nobody reads again (they leave for free), then, among equals, those that need no
+  contents are not read again (they leave for free), then, among equals, those that need no
   write-back, then the one of the smaller number.
 * A block that leaves with contents that are read later and that are not off the chip already is
   written back: its bytes count as written.
@@ -155,8 +156,8 @@ def simulate(trace: Trace, capacity_bytes: int) -> Traffic:
     writes = trace.write.tolist()
     count = len(blocks)
 
-    # When each access's contents are read next: never if they are overwritten before. What must
-    # be kept is read at the end.
+    # When each access's contents are read next: never if they are overwritten before. Contents
+    # that must be kept are read at the end.
     upcoming = [count if kept else _NEVER for kept in trace.kept.tolist()]
     next_read = [0] * count
     for position in range(count - 1, -1, -1):

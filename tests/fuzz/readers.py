@@ -9,7 +9,7 @@ runs under Atheris (libFuzzer for Python; all its flags work) where that is inst
 call `run_mutants`, which needs nothing and does not look at coverage.
 
 A reader returns an instance, or raises its own error with a message; anything else is a defect.
-What it returns must survive being written and read again, and the solver must take it.
+The instance must survive being written and read again, and the solver must take it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Workers that read the memory of other systems, one module each.
 
-They run in interpreters of their own (`protocol`). What they measure is described in
+They run in interpreters of their own (`protocol`). Their figures are described in
 ``docs/peers.md``; `serenity_mlir.benchmarking.peer_runs` starts them.
 """

@@ -105,7 +105,7 @@ def measure(request: protocol.Request) -> protocol.Answer:
     exported, inputs = _export(request)
 
     def plan(io_in_arena: bool) -> Any:
-        # Canonical dimension order is asserted for models that are not in it: not ours to judge.
+        # Canonical dimension order is asserted for models that are not in it.
         edge = to_edge(exported, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         return edge.to_executorch(_config(io_in_arena))
 

@@ -8,7 +8,7 @@
   included. The memory of an input is not used again after its last reader.
 * ``xnnpack``: LiteRT's default on CPUs. XNNPACK plans a workspace of its own, read as the
   allocation that memray sees below ``xnn_plan_memory`` (``without_io``); inputs and outputs, and
-  what lies between parts that XNNPACK does not take, are in LiteRT's arena, allocated below
+  tensors between parts that XNNPACK does not take, are in LiteRT's arena, allocated below
   ``SimpleMemoryArena::Commit`` (``with_io`` is both together).
 """
 
@@ -83,7 +83,7 @@ def _xnnpack(content: bytes, request: protocol.Request) -> tuple[protocol.Figure
     notes = [] if delegated == 1 else [f"XNNPACK took {delegated} parts of the graph"]
     external = interpreter.get_input_details() + interpreter.get_output_details()
     io = sum(int(np.prod(detail["shape"])) * detail["dtype"]().nbytes for detail in external)
-    # The arena rounds to 64 bytes per tensor; what is more than that lies between parts.
+    # The arena rounds to 64 bytes per tensor; the excess lies between parts.
     between = max(0, arena - io - 64 * len(external))
     return protocol.Figure(workspace + between, workspace + between + io), notes
 

@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 
 
 class Unsupported(Exception):
-    """The peer, or our way of reading it, cannot take this model."""
+    """The peer, or its worker, cannot take this model."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def serve(packages: Sequence[str], measure: Callable[[Request], Answer]) -> None
 
     Args:
       packages: distributions whose versions belong to the answer.
-      measure: the worker's own part. What it raises becomes the answer's ``unsupported`` if it is
+      measure: the worker's own part. Its exception becomes the answer's ``unsupported`` if it is
         `Unsupported` or NotImplementedError, otherwise its ``error``.
     """
     directory = Path(sys.argv[1])

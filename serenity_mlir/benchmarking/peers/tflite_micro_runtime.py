@@ -24,7 +24,7 @@ from tflite_micro.python.tflite_micro import runtime
 
 from . import onnx_to_tflite, protocol
 
-#: Bytes of the arena that the interpreter is given; what it uses of it is recorded.
+#: Bytes of the arena that the interpreter is given; the bytes that it uses are recorded.
 _ARENA_BYTES = 256 << 20
 
 

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Apache TVM, Relax: the storages that its static planner allocates.
 
-After ``StaticPlanBlockMemory`` every storage is an explicit allocation; their sum is what one run
-of the virtual machine holds, because storages live as long as it does. The graph's outputs are
-allocated apart, inputs are the caller's.
+After ``StaticPlanBlockMemory`` every storage is an explicit allocation; one run of the
+virtual machine holds their sum, because storages live as long as it does. The graph's outputs are
+allocated separately, inputs are the caller's.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 """XLA for the CPU, through JAX: the temporaries of the compiled executable.
 
 jaxonnxruntime translates the ONNX graph; weights are constants of the computation, as they are in
-the other systems' modules. ``temp_size_in_bytes`` counts what XLA's buffer assignment sets aside
-beside arguments and results.
+the other systems' modules. ``temp_size_in_bytes`` counts the bytes that XLA's buffer assignment
+sets aside beside arguments and results.
 """
 
 from __future__ import annotations

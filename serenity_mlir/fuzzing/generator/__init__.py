@@ -36,8 +36,8 @@ def generate(
     Args:
       seed: of a series of programs.
       index: of the program.
-      vmvx: leave out what the VMVX backend does not compile (floats of 16 bits, negation and
-        absolute value of floats), and what it gets wrong: its registers have 32 bits, and bytes
+      vmvx: leave out operations that the VMVX backend does not compile (floats of 16 bits, negation
+        and absolute value of floats) or gets wrong: its registers have 32 bits, and bytes
         computed in them (not loaded) are not extended by their sign before they are compared,
         shifted or made positive.
       version: of the generator, at most `GENERATOR_VERSION`; the programs of a version stay.

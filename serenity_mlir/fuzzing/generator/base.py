@@ -242,7 +242,7 @@ class Builder:
     def inside(self, arguments: list[Value], build: Callable[[], list[Value]]) -> Block:
         """Build a nested block, whose operations see the values outside."""
         outer = self.scope
-        # Copied: what is made inside is not seen outside.
+        # Copied: values made inside are not visible outside.
         self.scope = Scope(Block(arguments, [], []), [*outer.pool, *arguments])
         self.depth += 1
         self.scope.block.results = build()

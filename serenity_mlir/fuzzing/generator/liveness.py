@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Removal of operations, functions, globals and arguments that nobody uses."""
+"""Removal of unused operations, functions, globals and arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["remove_dead"]
 
 
 def remove_dead(program: Program) -> None:
-    """Remove operations, functions and globals that nobody uses, and arguments of no use."""
+    """Remove unused operations, functions, globals and arguments."""
     for function in program.functions:
         _remove_dead_operations(function.body)
         used = _used(function.body)

@@ -25,7 +25,7 @@ class Programs(Storage):
             self.callable.append(self.functions[-1])
         counts = [1, 1, 2, 2, 3] if self.theme == "dynamic" else [1] * 9 + [2, 2, 3]
         names = ["main", "second", "third"][: rng.choice(counts)]
-        # Small, because time goes by operations, and what one finds rarely needs many.
+        # Small, because time goes by operations, and a defect rarely needs many to show.
         for name in names:
             size = rng.choice([1, 1, 1, 1, 2, 2, 2, 3, 4]) if len(names) == 1 else 1
             self.functions.append(self.entry(name, size))
