@@ -50,7 +50,7 @@ class SerenityOptions:
         util.assume.int (none).
       dim_bound: ``--serenity-dim-bound=[argI:axisJ=]N``. Largest extent of dimension J of argument
         I, or of all others, that a memory budget is checked at. A call with a larger one is right,
-        and takes the bytes that the report's formula gives (none).
+        and takes what the report's formula gives (none).
       memory_budget: ``--serenity-memory-budget=BYTES``. Largest transient memory of a function, as
         262144, 256KB (1000) or 256KiB (1024); no more is changed than is needed to fit (none).
       budget_policy: ``--serenity-budget-policy=error|warn``. Report a missed budget as an error,
