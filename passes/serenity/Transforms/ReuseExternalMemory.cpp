@@ -44,6 +44,7 @@
 // clang-format on
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/SlabCommands.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/ExternalMemory.h"
@@ -76,6 +77,7 @@ private:
     return mlirBlockGetArgument(ir::body(region.execute), capture);
   }
   void shrinkPack();
+  void dropPack();
   void removeSlab();
 
   MlirOperation pack;
@@ -149,18 +151,32 @@ void Writer::shrinkPack() {
     mlirValueReplaceAllUsesOfWith(ir::result(pack, kept[i]),
                                   ir::result(smaller, intptr_t(i) + 1));
   }
-  // Sums for parts of buffers that were moved are left behind.
+  dropPack();
+}
+
+/// Removes the pack, whose slices nothing uses but sums for parts of buffers
+/// that were moved, which are left behind.
+void Writer::dropPack() {
   for (intptr_t i = 1; i < mlirOperationGetNumResults(pack); ++i) {
     if (ir::hasUses(ir::result(pack, i))) {
       mlirValueReplaceAllUsesOfWith(ir::result(pack, i), zeros.get(0));
     }
   }
-  mlirOperationDestroy(pack);
+  ir::erase(pack);
+}
+
+/// A timepoint before `op` that is reached at once.
+MlirValue immediateTimepoint(MlirOperation op) {
+  MlirType type = mlirTypeParseGet(mlirOperationGetContext(op),
+                                   ir::strRef("!stream.timepoint"));
+  MlirOperation now = ir::create("stream.timepoint.immediate",
+                                 mlirOperationGetLocation(op), {}, {type});
+  ir::insertBefore(op, now);
+  return ir::result(now);
 }
 
 /// Nothing lies in the slab any more.
 void Writer::removeSlab() {
-  MlirContext context = mlirOperationGetContext(pack);
   MlirOperation execute = region.execute;
   // The capture becomes one that nothing uses, for IREE to drop.
   const ExternalMemory &other = region.memories.front();
@@ -174,31 +190,17 @@ void Writer::removeSlab() {
     const intptr_t count = mlirOperationGetNumOperands(dealloca);
     MlirValue reached = ir::operand(dealloca, count - 1);
     if (count < 3) {
-      MlirOperation now = ir::create("stream.timepoint.immediate",
-                                     mlirOperationGetLocation(dealloca), {},
-                                     {mlirValueGetType(ir::result(dealloca))});
-      ir::insertBefore(dealloca, now);
-      reached = ir::result(now);
+      reached = immediateTimepoint(dealloca);
     }
     mlirValueReplaceAllUsesOfWith(ir::result(dealloca), reached);
-    mlirOperationDestroy(dealloca);
+    ir::erase(dealloca);
   }
   MlirValue ready = ir::result(region.slab, 1);
   if (ir::hasUses(ready)) {
-    MlirType type = mlirTypeParseGet(context, ir::strRef("!stream.timepoint"));
-    MlirOperation now =
-        ir::create("stream.timepoint.immediate",
-                   mlirOperationGetLocation(region.slab), {}, {type});
-    ir::insertBefore(region.slab, now);
-    mlirValueReplaceAllUsesOfWith(ready, ir::result(now));
+    mlirValueReplaceAllUsesOfWith(ready, immediateTimepoint(region.slab));
   }
-  mlirOperationDestroy(region.slab);
-  for (intptr_t i = 1; i < mlirOperationGetNumResults(pack); ++i) {
-    if (ir::hasUses(ir::result(pack, i))) {
-      mlirValueReplaceAllUsesOfWith(ir::result(pack, i), zeros.get(0));
-    }
-  }
-  mlirOperationDestroy(pack);
+  ir::erase(region.slab);
+  dropPack();
 }
 
 void Writer::write() {
