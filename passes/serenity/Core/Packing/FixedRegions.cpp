@@ -4,6 +4,8 @@
 
 #include "serenity/Core/Packing/FixedRegions.h"
 
+#include "serenity/Core/Packing/OffsetsInternal.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -20,9 +22,7 @@ constexpr size_t maxLayouts = 4;
 /// Sums of bytes that `fullestSubset` looks at.
 constexpr int64_t maxSubsetWork = int64_t(1) << 24;
 
-int64_t alignUp(int64_t value, int64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
+using offsets::alignUp;
 
 /// An interval of bytes.
 struct Range {
@@ -343,10 +343,12 @@ BesidePackResult Search::run() {
     }
   }
   Assignment fewer = best;
-  if (best.moved > 0 && putBack(fewer, height) &&
-      layOut(fewer).heightBytes <= height) {
-    best = std::move(fewer);
-    height = layOut(best).heightBytes;
+  if (best.moved > 0 && putBack(fewer, height)) {
+    int64_t slab = layOut(fewer).heightBytes;
+    if (slab <= height) {
+      height = slab;
+      best = std::move(fewer);
+    }
   }
   BesidePackResult result;
   result.placements = std::move(best.placements);
