@@ -343,13 +343,9 @@ bool Reader::readAllocation(MlirOperation op) {
                  "!stream.resource<staging>")) {
     return true;
   }
-  std::optional<int64_t> bytes;
-  for (MlirValue operand : ir::operands(op)) {
-    if (mlirTypeIsAIndex(mlirValueGetType(operand))) {
-      bytes = sizeOf(operand);
-      break;
-    }
-  }
+  std::vector<MlirValue> sizes = ir::indexOperands(op);
+  std::optional<int64_t> bytes =
+      sizes.empty() ? std::nullopt : sizeOf(sizes.front());
   if (!bytes) {
     return false;
   }

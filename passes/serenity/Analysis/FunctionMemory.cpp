@@ -186,12 +186,9 @@ std::optional<int64_t> inputBytes(MlirOperation function) {
     }
     known &= imported.insert(ir::key(ir::operand(op, 0))).second;
     --views;
-    std::optional<int64_t> size;
-    for (MlirValue operand : ir::operands(op)) {
-      if (mlirTypeIsAIndex(mlirValueGetType(operand))) {
-        size = ir::constantInt(operand); // the last one is the size
-      }
-    }
+    std::vector<MlirValue> sizes = ir::indexOperands(op);
+    std::optional<int64_t> size =
+        sizes.empty() ? std::nullopt : ir::constantInt(sizes.back());
     known &= size.has_value();
     bytes += size.value_or(0);
   });

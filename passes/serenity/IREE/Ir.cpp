@@ -80,6 +80,16 @@ std::vector<MlirValue> operands(MlirOperation op) {
   return values;
 }
 
+std::vector<MlirValue> indexOperands(MlirOperation op) {
+  std::vector<MlirValue> found;
+  for (MlirValue value : operands(op)) {
+    if (mlirTypeIsAIndex(mlirValueGetType(value))) {
+      found.push_back(value);
+    }
+  }
+  return found;
+}
+
 std::vector<MlirValue> results(MlirOperation op) {
   std::vector<MlirValue> values;
   intptr_t count = mlirOperationGetNumResults(op);
@@ -132,6 +142,16 @@ std::optional<std::string> stringAttr(MlirOperation op,
     return std::nullopt;
   }
   return std::string(view(mlirStringAttrGetValue(found)));
+}
+
+std::string exportedName(MlirOperation function) {
+  constexpr std::string_view suffix = "$async";
+  std::string name = stringAttr(function, "sym_name").value_or("");
+  if (name.size() > suffix.size() &&
+      name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) {
+    name.resize(name.size() - suffix.size());
+  }
+  return name;
 }
 
 std::optional<int64_t> intAttr(MlirOperation op, std::string_view attrName) {

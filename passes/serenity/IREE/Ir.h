@@ -50,6 +50,9 @@ void walk(MlirOperation op, const std::function<void(MlirOperation)> &visit);
 MlirOperation ancestor(MlirOperation op, std::string_view opName);
 
 std::vector<MlirValue> operands(MlirOperation op);
+/// The operands of type `index`. The first one of an allocation is its size,
+/// the last one of an import, behind dynamic dimensions.
+std::vector<MlirValue> indexOperands(MlirOperation op);
 std::vector<MlirValue> results(MlirOperation op);
 MlirValue operand(MlirOperation op, intptr_t index);
 MlirValue result(MlirOperation op, intptr_t index = 0);
@@ -71,6 +74,8 @@ inline const void *key(MlirValue value) { return value.ptr; }
 // --- attributes and types ---------------------------------------------------
 
 MlirAttribute attr(MlirOperation op, std::string_view attrName);
+/// The name that a function is exported as: `main` of `main$async`.
+std::string exportedName(MlirOperation function);
 std::optional<std::string> stringAttr(MlirOperation op,
                                       std::string_view attrName);
 std::optional<int64_t> intAttr(MlirOperation op, std::string_view attrName);

@@ -479,6 +479,10 @@ void writeFunction(Writer &json, const FunctionReport &function,
 
 } // namespace
 
+std::string bytesText(int64_t bytes) {
+  return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
+}
+
 std::string displayName(const std::string &name, const std::string &location) {
   constexpr std::string_view start = "loc(\"";
   size_t end = location.find('"', start.size());

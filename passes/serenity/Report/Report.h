@@ -132,6 +132,9 @@ struct RegionReport {
   std::optional<BytesFormula> bytesFormula;
 };
 
+/// For messages: `1 byte`, `2 bytes`.
+std::string bytesText(int64_t bytes);
+
 /// For messages: the node of the model that a location names, with `name`
 /// behind it; `name` alone where it names none.
 std::string displayName(const std::string &name, const std::string &location);

@@ -16,16 +16,6 @@ namespace serenity {
 
 namespace {
 
-/// The first operand of type `index`: the size that an operation allocates.
-MlirValue firstIndex(MlirOperation op) {
-  for (MlirValue operand : ir::operands(op)) {
-    if (mlirTypeIsAIndex(mlirValueGetType(operand))) {
-      return operand;
-    }
-  }
-  return {nullptr};
-}
-
 /// An argument of the function that nothing but this region looks at.
 bool isSpareInput(MlirOperation import, MlirOperation execute,
                   InputMode inputs) {
@@ -58,15 +48,10 @@ bool isSpareInput(MlirOperation import, MlirOperation execute,
   return true;
 }
 
-/// The size of an imported resource.
+/// The size of an imported resource; null if there is none.
 MlirValue importedSize(MlirOperation import) {
-  MlirValue size = {nullptr};
-  for (MlirValue operand : ir::operands(import)) {
-    if (mlirTypeIsAIndex(mlirValueGetType(operand))) {
-      size = operand; // the last one, behind dynamic dimensions
-    }
-  }
-  return size;
+  std::vector<MlirValue> sizes = ir::indexOperands(import);
+  return sizes.empty() ? MlirValue{nullptr} : sizes.back();
 }
 
 class Reader {
@@ -177,7 +162,8 @@ bool Reader::describeRoot(MlirValue root, ExternalMemory &memory) const {
   }
   memory.root = root;
   if (isFreshResult(op)) {
-    memory.size = firstIndex(op);
+    std::vector<MlirValue> sizes = ir::indexOperands(op);
+    memory.size = sizes.empty() ? MlirValue{nullptr} : sizes.front();
   } else if (isSpareInput(op, found.execute, inputs)) {
     memory.isInput = true;
     memory.argument = mlirBlockArgumentGetArgNumber(ir::operand(op, 0));

@@ -21,10 +21,6 @@ constexpr int maxTrims = 8;
 /// So many buffers are named in a message; the report has all of them.
 constexpr size_t maxNamed = 8;
 
-std::string bytesText(int64_t bytes) {
-  return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
-}
-
 std::string joined(const std::vector<std::string> &items, const char *none) {
   std::string text;
   for (const std::string &item : items) {

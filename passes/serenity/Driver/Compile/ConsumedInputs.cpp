@@ -37,17 +37,11 @@ ConsumedInputs findDonatedInputs(MlirOperation module) {
 
 void markConsumedInputs(MlirOperation module, const ConsumedInputs &inputs,
                         const std::vector<int64_t> &everywhere) {
-  const std::string suffix = "$async";
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (!ir::isa(function, "util.func")) {
       continue;
     }
-    std::string name = ir::stringAttr(function, "sym_name").value_or("");
-    if (name.size() > suffix.size() &&
-        name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) {
-      name.resize(name.size() - suffix.size());
-    }
-    auto donated = inputs.find(name);
+    auto donated = inputs.find(ir::exportedName(function));
     ir::walk(function, [&](MlirOperation op) {
       if (!ir::isa(op, "hal.tensor.import") ||
           !mlirValueIsABlockArgument(ir::operand(op, 0)) ||

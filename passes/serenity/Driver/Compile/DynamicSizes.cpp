@@ -61,12 +61,6 @@ DynamicSizes findDynamicSizes(MlirOperation function) {
   return found;
 }
 
-/// `main$async` is exported as `main`.
-std::string exportedName(MlirOperation function) {
-  std::string name = ir::stringAttr(function, "sym_name").value_or("");
-  return name.substr(0, name.rfind("$async"));
-}
-
 } // namespace
 
 Options atBounds(const Options &options) {
@@ -113,9 +107,7 @@ FunctionBudget checkBudgetAtBound(const FunctionReport &function,
   message = name +
             (*budget.met ? " is within its memory budget"
                          : " exceeds its memory budget by " +
-                               std::to_string(budget.overBytes) +
-                               (budget.overBytes == 1 ? " byte" : " bytes") +
-                               " at the bound") +
+                               bytesText(budget.overBytes) + " at the bound") +
             " (" + std::to_string(bytes) + (*budget.met ? " <= " : " > ") +
             std::to_string(budgetBytes) + where + "; formula: " + formula.text +
             ")";
@@ -177,7 +169,7 @@ void remarkOnDynamicSizes(MlirOperation module) {
     if (!sizes.computed) {
       continue;
     }
-    std::string text = "'" + exportedName(function) +
+    std::string text = "'" + ir::exportedName(function) +
                        "' is ordered and laid out, not rewritten, where "
                        "tensors have dynamic sizes: ";
     if (sizes.arguments.empty()) {
@@ -204,6 +196,9 @@ void warnOfIdleExtents(MlirOperation module, const Options &options,
                        ModuleReport &report) {
   const std::pair<const char *, const Extents &> given[] = {
       {"hint", options.dimHints}, {"bound", options.dimBounds}};
+  if (options.dimHints.extents.empty() && options.dimBounds.extents.empty()) {
+    return;
+  }
   std::set<std::string> read;
   ir::walk(module, [&](MlirOperation op) {
     if (std::string name = dimensionOf(op); !name.empty()) {
