@@ -40,7 +40,9 @@ def _entries(name: str, value: object) -> list[object]:
         return [] if value is None else [value]
     if isinstance(value, (str, int)):
         what = {"passes": "pass names", "extents": "dimensions with extents"}.get(kind, "numbers")
-        raise ValueError(f"{_field(name)} must be a sequence of {what}, not one {type(value)}")
+        raise ValueError(
+            f"{_field(name)} must be a sequence of {what}, not one {type(value).__name__}"
+        )
     return list(value)  # type: ignore[call-overload, no-any-return]
 
 
