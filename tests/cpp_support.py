@@ -11,6 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from conftest import REPOSITORY
+
 
 def has_compiler() -> bool:
     """Whether there is a C++ compiler."""
@@ -29,3 +32,11 @@ def run(*command: str | Path) -> str:
     )
     assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
     return process.stdout
+
+
+def build_or_skip(folder: Path, target: str, *options: str) -> None:
+    """Configure the project in `folder` and build a target; skip where no compiler is."""
+    if not has_compiler():
+        pytest.skip("no C++ compiler")
+    run("cmake", "-S", REPOSITORY, "-B", folder, "-G", "Ninja", *options)
+    run("cmake", "--build", folder, "--target", target)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from serenity_mlir.measuring.checking import CheckResult
 from serenity_mlir.reports.reporting import REPORT_SCHEMA
 
 
@@ -125,3 +126,14 @@ def chosen_kind(function: dict[str, Any]) -> str:
     (chosen,) = [candidate for candidate in function["candidates"] if candidate["chosen"]]
     kind: str = chosen["kind"]
     return kind
+
+
+def reused(result: CheckResult) -> set[tuple[str, int | None]]:
+    """Returns the kinds of memory that buffers were placed in, inputs with their argument."""
+    assert result.report is not None
+    return {
+        (item["memory"], item["argument"])
+        for function in result.report["functions"]
+        for region in function["regions"]
+        for item in region["reused_memory"]
+    }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from cpp_support import has_compiler, run
+from cpp_support import build_or_skip, run
 
 # Compiling the core takes most of a minute.
 pytestmark = [pytest.mark.without_iree, pytest.mark.slow]
@@ -17,15 +17,12 @@ pytestmark = [pytest.mark.without_iree, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not has_compiler():
-        pytest.skip("no C++ compiler")
     folder = tmp_path_factory.mktemp("core")
-    run(
-        *("cmake", "-S", REPOSITORY, "-B", folder, "-G", "Ninja"),
+    build_or_skip(
+        *(folder, "all"),
         *("-DSERENITY_BUILD_CORE_ONLY=ON", "-DSERENITY_BUILD_CORE_TESTS=ON"),
         *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS=-O1"),
     )
-    run("cmake", "--build", folder)
     return folder / "tests" / "core"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_support import reused
 
 import serenity_mlir
 from serenity_mlir.measuring.checking import CheckResult, check
@@ -69,16 +70,6 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Any:
         return known[key]
 
     return run
-
-
-def reused(found: CheckResult) -> set[tuple[str, int | None]]:
-    assert found.report is not None
-    return {
-        (item["memory"], item["argument"])
-        for function in found.report["functions"]
-        for region in function["regions"]
-        for item in region["reused_memory"]
-    }
 
 
 def test_results_serve_as_memory_and_inputs_are_kept(checked: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_support import reused
 
 import serenity_mlir
 from serenity_mlir.compiling.options import SerenityOptions
@@ -76,16 +77,6 @@ def verified(result: CheckResult) -> Any:
     assert found.disagreements == ()
     assert found.difference.bitwise
     return found
-
-
-def reused(result: CheckResult) -> set[tuple[str, int | None]]:
-    assert result.report is not None
-    return {
-        (item["memory"], item["argument"])
-        for entry in result.report["functions"]
-        for region in entry["regions"]
-        for item in region["reused_memory"]
-    }
 
 
 def test_results_that_are_one_value_are_written_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from cpp_support import has_compiler, run
+from cpp_support import build_or_skip, run
 
 # Compiling the passes takes a minute or two.
 pytestmark = pytest.mark.slow
@@ -25,15 +25,12 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not has_compiler():
-        pytest.skip("no C++ compiler")
     folder = tmp_path_factory.mktemp("ir")
-    run(
-        *("cmake", "-S", REPOSITORY, "-B", folder, "-G", "Ninja"),
+    build_or_skip(
+        *(folder, "ir_tests"),
         *("-DSERENITY_BUILD_IR_TESTS=ON", f"-DPython_EXECUTABLE={sys.executable}"),
         *("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0"),
     )
-    run("cmake", "--build", folder, "--target", "ir_tests")
     return folder / "tests" / "ir"
 
 
