@@ -55,7 +55,7 @@ def schedule(
     state_limit: int = 0,
     memory_limit: int = 1073741824,
     given_order: Sequence[int] = [],
-    variant: int = 0,
+    seed: int = 0,
     disabled: Sequence[str] = [],
     progress: Callable[[int, int, int, float], bool] | None = None,
 ) -> ScheduleResult:

@@ -120,7 +120,7 @@ def test_cells_under_the_papers_model(name, orders, optimum):
     assert given in found.peaks
     # Every order that the solver returns is one of those counted.
     for seed in range(4):
-        assert schedule(problem, scheduler="heuristic", variant=seed).peak_bytes in found.peaks
+        assert schedule(problem, scheduler="heuristic", seed=seed).peak_bytes in found.peaks
 
 
 def test_a_sample_of_orders_agrees():

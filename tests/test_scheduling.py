@@ -172,8 +172,8 @@ def test_agrees_with_brute_force(seed: int) -> None:
         expected = least_peak(problem)
         for options in (
             {},
-            {"variant": 1},
-            {"variant": 2},
+            {"seed": 1},
+            {"seed": 2},
             {"scheduler": "serenity"},
             # Without bounds and incumbents everything is left to the search and the modules.
             {"disable": ["heuristics", "footprint_bound", "live_cut_bound"]},
@@ -237,8 +237,8 @@ def test_agrees_with_cp_sat() -> None:
 
 def test_given_order_stays_if_it_is_optimal() -> None:
     for problem in map(instances.cell, list(CELLS)[:4]):
-        for variant in (1, 2, 3, 4):
-            optimal = schedule(problem, variant=variant)
+        for seed in (1, 2, 3, 4):
+            optimal = schedule(problem, seed=seed)
             again = schedule(problem, given_order=optimal.order)
             np.testing.assert_array_equal(again.order, optimal.order)
             assert again.optimal
@@ -251,12 +251,12 @@ def test_given_order_is_never_made_worse() -> None:
     assert again.peak_bytes <= good.peak_bytes
 
 
-def test_variants_are_other_orders_of_the_same_quality() -> None:
+def test_seeds_lead_to_other_orders_of_the_same_peak() -> None:
     problem = instances.network("randwire_c10_a", in_place=True)
-    results = [schedule(problem, variant=variant) for variant in range(1, 7)]
+    results = [schedule(problem, seed=seed) for seed in range(1, 7)]
     assert {result.peak_bytes for result in results} == {schedule(problem).peak_bytes}
     assert len({result.order.tobytes() for result in results}) > 3
-    again = schedule(problem, variant=4)
+    again = schedule(problem, seed=4)
     np.testing.assert_array_equal(again.order, results[3].order)
     for result in results:
         assert_valid(problem, result)
@@ -269,8 +269,8 @@ def test_some_order_of_the_same_peak_can_be_packed(name: str) -> None:
     peak = schedule(problem).peak_bytes
     size = np.array([buffer.bytes for buffer in problem.buffers])
     heights = set()
-    for variant in range(20):
-        found = schedule(problem, variant=variant)
+    for seed in range(20):
+        found = schedule(problem, seed=seed)
         assert found.peak_bytes == peak
         live = simulate(problem, found.order)
         packing = pack(

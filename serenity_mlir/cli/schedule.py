@@ -108,8 +108,8 @@ def schedule(
         int, typer.Option(help="Deterministic cut-off in expanded states; 0: none.", min=0)
     ] = 0,
     memory_limit: Annotated[int, typer.Option(help="Bytes of the state store.", min=1)] = 1 << 30,
-    variant: Annotated[
-        int, typer.Option(help="Seed for another order of the same quality.", min=0)
+    seed: Annotated[
+        int, typer.Option(help="Seed for another order of the same peak; 0: none.", min=0)
     ] = 0,
     disable: Annotated[
         list[str] | None,
@@ -146,7 +146,7 @@ def schedule(
         time_limit=time_limit,
         state_limit=state_limit,
         memory_limit=memory_limit,
-        variant=variant,
+        seed=seed,
         disable=disable or (),
         progress=_report_progress if show else None,
     )

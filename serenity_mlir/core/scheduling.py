@@ -695,7 +695,7 @@ def schedule(
     state_limit: int = 0,
     memory_limit: int = 1 << 30,
     given_order: Sequence[int | str] | npt.NDArray[Any] = (),
-    variant: int = 0,
+    seed: int = 0,
     disable: Iterable[str] = (),
     progress: Callable[[Progress], bool | None] | None = None,
 ) -> Schedule:
@@ -711,7 +711,7 @@ def schedule(
       memory_limit: Bytes of the state store.
       given_order: Indices or names of all operations in a valid order, by default the order of the
         file. The answer is never worse, and is this order if no better one was found.
-      variant: 0, or a seed that asks for another order of the same quality.
+      seed: 0, or a seed that asks for another order of the same peak.
       disable: Names out of `SWITCHES`.
       progress: Called about every 50 ms; returning False stops the search.
 
@@ -742,7 +742,7 @@ def schedule(
         state_limit=state_limit,
         memory_limit=memory_limit,
         given_order=given,
-        variant=variant,
+        seed=seed,
         disabled=list(disable),
         progress=report if progress is not None else None,
     )

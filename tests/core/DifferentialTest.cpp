@@ -256,12 +256,12 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
     }
   }
 
-  auto solve = [&](const char *name, const Problem &variant,
+  auto solve = [&](const char *name, const Problem &given,
                    const SchedulerOptions &options, int64_t expected,
                    bool mustProve) {
-    ScheduleResult result = schedule(variant, options);
+    ScheduleResult result = schedule(given, options);
     ++coverage.answers;
-    std::string wrong = inspect(variant, result);
+    std::string wrong = inspect(given, result);
     if (wrong.empty() &&
         (result.peakBytes < expected || result.lowerBoundBytes > expected ||
          (mustProve && !result.optimal))) {
@@ -273,10 +273,10 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
     }
     return std::make_pair(wrong.empty(), std::move(result));
   };
-  auto agrees = [&](const char *name, const Problem &variant,
+  auto agrees = [&](const char *name, const Problem &given,
                     const SchedulerOptions &options, int64_t expected,
                     bool mustProve = true) {
-    return solve(name, variant, options, expected, mustProve).first;
+    return solve(name, given, options, expected, mustProve).first;
   };
 
   SchedulerOptions byDefault;
@@ -294,7 +294,7 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
   bare.switches.modules = random() % 2 == 0;
   SchedulerOptions switched;
   switched.switches = randomSwitches(random);
-  switched.variant = random() % 3;
+  switched.seed = random() % 3;
   // With little to help it the search may need long for more operations.
   bare.stateLimit = switched.stateLimit = isLarge ? 2000 : 0;
   if (!agrees("search", problem, bare, optimum, !isLarge) ||
@@ -535,12 +535,12 @@ bool testPacking(uint64_t seed, Coverage &coverage) {
   }
   coverage.aboveLiveBytes += optimum > live;
 
-  auto agrees = [&](const char *name, const Packing &variant,
+  auto agrees = [&](const char *name, const Packing &given,
                     const PackOptions &options, int64_t expected,
                     bool mustProve) {
     ++coverage.answers;
-    PackResult result = pack(variant.slices, options);
-    std::string wrong = inspect({variant.slices, options}, result,
+    PackResult result = pack(given.slices, options);
+    std::string wrong = inspect({given.slices, options}, result,
                                 options.algorithm == PackAlgorithm::Iree);
     if (wrong.empty() &&
         (result.heightBytes < expected || result.lowerBoundBytes > expected ||

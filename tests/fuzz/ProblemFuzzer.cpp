@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   SchedulerOptions options;
   options.algorithm = static_cast<Algorithm>(source.upTo(2));
   options.stateLimit = 300;
-  options.variant = source.upTo(3);
+  options.seed = source.upTo(3);
   int64_t switches = source.byte();
   options.switches.modules = switches & 1;
   options.switches.heuristics = switches & 2;

@@ -85,7 +85,7 @@ using Progress = std::function<bool(int64_t, int64_t, int64_t, double)>;
 
 ScheduleResult run(const Problem &problem, const std::string &scheduler,
                    double timeLimit, int64_t stateLimit, int64_t memoryLimit,
-                   const std::vector<OpId> &givenOrder, uint64_t variant,
+                   const std::vector<OpId> &givenOrder, uint64_t seed,
                    const std::vector<std::string> &disabled,
                    std::optional<Progress> progress) {
   checkOrThrow(problem);
@@ -94,7 +94,7 @@ ScheduleResult run(const Problem &problem, const std::string &scheduler,
   options.timeLimitSeconds = timeLimit;
   options.stateLimit = stateLimit;
   options.memoryLimitBytes = memoryLimit;
-  options.variant = variant;
+  options.seed = seed;
   if (!givenOrder.empty()) {
     verifyOrThrow(problem, givenOrder);
     options.givenOrder = givenOrder;
@@ -194,7 +194,7 @@ void bindScheduling(nb::module_ &m) {
   m.def("schedule", &run, nb::arg("problem"), nb::arg("scheduler") = "exact",
         nb::arg("time_limit") = 10.0, nb::arg("state_limit") = 0,
         nb::arg("memory_limit") = int64_t(1) << 30,
-        nb::arg("given_order") = std::vector<OpId>(), nb::arg("variant") = 0,
+        nb::arg("given_order") = std::vector<OpId>(), nb::arg("seed") = 0,
         nb::arg("disabled") = std::vector<std::string>(),
         nb::arg("progress") = nb::none(),
         "Finds an order of least peak memory.");

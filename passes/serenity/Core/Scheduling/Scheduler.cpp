@@ -123,13 +123,13 @@ public:
       runSerenity();
       break;
     case Algorithm::Exact:
-      if (!isSolved() || options.variant) {
+      if (!isSolved() || options.seed) {
         if (switches.heuristics) {
           considerHeuristics();
         }
         solve();
       }
-      if (options.variant) {
+      if (options.seed) {
         diversify();
       }
       break;
@@ -137,7 +137,7 @@ public:
 
     ScheduleResult result;
     result.order = std::move(bestOrder);
-    if (!options.variant && givenPeak <= maximum(bestPeaks)) {
+    if (!options.seed && givenPeak <= maximum(bestPeaks)) {
       result.order = std::move(given);
     }
     result.peakBytes = simulate(problem, result.order).peakBytes;
@@ -752,12 +752,12 @@ private:
     }
   }
 
-  // --- variants -------------------------------------------------------------
+  // --- other orders of the same peak ---------------------------------------
 
   /// Walks from the order found to others within its peak.
   void diversify() {
     constexpr int kMovesPerOperation = 4;
-    OrderWalk walk(problem, bestOrder, options.variant);
+    OrderWalk walk(problem, bestOrder, options.seed);
     const int operations =
         static_cast<int>(std::min<size_t>(bestOrder.size(), 1000));
     bestOrder = walk.walk(kMovesPerOperation * operations);

@@ -60,10 +60,10 @@ struct SchedulerOptions {
   /// Any valid order, or empty for file order. The answer is never worse; if it
   /// is already of least peak it is returned unchanged.
   std::vector<OpId> givenOrder;
-  /// 0: as above. Otherwise a seed: another order of the same quality may be
-  /// returned, a different one for different seeds where there are several, and
+  /// 0: as above. Otherwise another order of the same peak may be returned, a
+  /// different one for different seeds where there are several, and
   /// `givenOrder` is not preferred.
-  uint64_t variant = 0;
+  uint64_t seed = 0;
   /// Called now and then; returning false interrupts: the incumbent is kept.
   std::function<bool(const ScheduleProgress &)> onProgress;
   /// Everything below is on by default and changes the effort, never the peak
