@@ -232,7 +232,7 @@ def test_latency_and_compile_time_stand_beside_memory():
 def test_what_peers_cannot_take_is_a_row_and_not_asked_again():
     told = "XLA (JAX): NotImplementedError: Resize is not implemented."
     record = Record("net", "f", 1.0, result={"unsupported": told})
-    kept = results.collect(session.Options(["net"]), {"peer-xla": {"net": record}}, {})
+    kept = results.collect(session.Selection(["net"]), {"peer-xla": {"net": record}}, {})
     assert [(f.title, f.reason) for f in kept.failures] == [("XLA (JAX)", told)]
     assert kept.peers == {"xla": {}} and kept.our_failures == {}
     assert kept.systems("net", "without_io") == {}
@@ -381,14 +381,14 @@ def test_a_session_resumes_and_failures_are_rows(tmp_path):
     assert (tmp_path / "calls").read_text().split() == ["one", "two"]
 
     failed = {"killed": second["killed"]}
-    kept = results.collect(session.Options(models), {"peer-tvm": failed, "bytes": {}}, {})
+    kept = results.collect(session.Selection(models), {"peer-tvm": failed, "bytes": {}}, {})
     assert [(f.network, f.step) for f in kept.failures] == [("killed", "peer-tvm")]
     assert kept.our_failures == {}
 
 
 def test_records_of_peers_outlive_a_change_of_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(session, "peer_versions", lambda peer, python: {peer.name: "1.2"})
-    options = session.Options(["swiftnet_c"], runs=["swiftnet_c"], peers=["tvm"])
+    options = session.Selection(["swiftnet_c"], runs=["swiftnet_c"], peers=["tvm"])
 
     def depends() -> dict:
         return {

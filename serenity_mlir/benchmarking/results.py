@@ -17,7 +17,7 @@ from typing import Any, Literal
 from serenity_mlir._versions import iree_version, serenity_version
 from serenity_mlir.benchmarking import work
 from serenity_mlir.benchmarking.peer_runs import PEERS, Figure
-from serenity_mlir.benchmarking.session import Options
+from serenity_mlir.benchmarking.session import Selection
 from serenity_mlir.running import Record
 
 __all__ = ["IREE", "OURS", "Counting", "Failure", "Results", "collect", "geometric_mean"]
@@ -187,14 +187,14 @@ _TITLES = {
 
 
 def collect(
-    options: Options,
+    selection: Selection,
     records: Mapping[str, Mapping[str, Record]],
     skipped: Mapping[str, str],
 ) -> Results:
     """Puts the records of all steps together, under the date of today.
 
     Args:
-      options: of the run.
+      selection: of the run.
       records: by step and network, from `session.run`.
       skipped: from `session.plan`.
     """
@@ -221,7 +221,7 @@ def collect(
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         versions=versions,
         machine=f"{_processor()}, {len(os.sched_getaffinity(0))} processors, {system}",
-        networks=[work.model_name(model) for model in options.models],
+        networks=[work.model_name(model) for model in selection.models],
         sizes=by_step.get("bytes", {}),
         runs=by_step.get("runs", {}),
         schedulers=by_step.get("scheduling", {}),

@@ -30,11 +30,11 @@ from serenity_mlir.running import Record, Work, content_digest, run_many
 #: Limit of one search of the ablation, in expanded states.
 SCHEDULING_STATES = 5_000_000
 
-__all__ = ["Options", "Step", "plan", "run", "select_models", "select_runs"]
+__all__ = ["Selection", "Step", "plan", "run", "select_models", "select_runs"]
 
 
 @dataclass(frozen=True)
-class Options:
+class Selection:
     """The selection of measurements.
 
     Attributes:
@@ -160,7 +160,7 @@ def _identify(model: str, versions: bool) -> dict[str, Any]:
     return found
 
 
-def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
+def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]]:
     """Returns the steps, and why peers are skipped.
 
     Raises:
@@ -172,12 +172,12 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
         Step(
             "bytes",
             "bytes",
-            functools.partial(work.measure_bytes, output=str(output), seconds=options.seconds),
-            options.models,
+            functools.partial(work.measure_bytes, output=str(output), seconds=selection.seconds),
+            selection.models,
             shared,
         )
     ]
-    if options.runs:
+    if selection.runs:
         steps.append(
             Step(
                 "runs",
@@ -185,15 +185,15 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
                 functools.partial(
                     work.measure_run,
                     output=str(output),
-                    timing=options.timing,
-                    seconds=options.seconds,
+                    timing=selection.timing,
+                    seconds=selection.seconds,
                 ),
-                options.runs,
-                {**shared, "timing": options.timing},
+                selection.runs,
+                {**shared, "timing": selection.timing},
             )
         )
-    graphs = [model for model in options.models if model in GRAPHS]
-    if options.scheduling and graphs:
+    graphs = [model for model in selection.models if model in GRAPHS]
+    if selection.scheduling and graphs:
         limit = SCHEDULING_STATES
         steps.append(
             Step(
@@ -205,9 +205,9 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
             )
         )
     skipped = {}
-    for name in options.peers:
+    for name in selection.peers:
         peer = PEERS[name]
-        python = default_python(name, options.peer_python)
+        python = default_python(name, selection.peer_python)
         try:
             versions = peer_versions(peer, python)
         except PeerMissingError as error:
@@ -222,9 +222,9 @@ def plan(options: Options, output: Path) -> tuple[list[Step], dict[str, str]]:
                     peer=name,
                     python=python,
                     output=str(output),
-                    seconds=options.seconds,
+                    seconds=selection.seconds,
                 ),
-                options.models,
+                selection.models,
                 {"peer": name, "worker": worker_digest(peer), "versions": versions},
                 versions=False,
             )

@@ -102,7 +102,7 @@ def bench(
                 f"no peer {name!r}; known are: {', '.join(PEERS)}", param_hint="--peers"
             )
     models = session.select_models(_split(networks), _split(sets), _split(family))
-    options = session.Options(
+    selection = session.Selection(
         models=models,
         runs=[] if quick else session.select_runs(models, _split(run)),
         peers=wanted,
@@ -112,7 +112,7 @@ def bench(
         seconds=time_limit,
         jobs=jobs,
     )
-    steps, skipped = session.plan(options, output)
+    steps, skipped = session.plan(selection, output)
 
     from rich.console import Console
 
@@ -124,7 +124,7 @@ def bench(
     from serenity_mlir.benchmarking import report
     from serenity_mlir.benchmarking.results import collect
 
-    results = collect(options, found, skipped)
+    results = collect(selection, found, skipped)
     paths = report.write(results, output)
     if as_json:
         typer.echo(json.dumps(results.to_dict(), indent=1))
