@@ -8,6 +8,7 @@
 #include "serenity/IREE/Diagnostics.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/IreeC.h"
+#include "serenity/IREE/OwningHandles.h"
 #include "serenity/IREE/OwningOp.h"
 
 #include <cstdio>
@@ -29,10 +30,10 @@ public:
     ireeCompilerGlobalInitialize();
     const char *argv[] = {"test"};
     ireeCompilerSetupGlobalCL(1, argv, "test", /*installSignalHandlers=*/false);
-    session = ireeCompilerSessionCreate();
+    session.reset(ireeCompilerSessionCreate());
   }
   ~Session() {
-    ireeCompilerSessionDestroy(session);
+    session.reset(); // before the compiler that it belongs to
     ireeCompilerGlobalShutdown();
   }
   Session(const Session &) = delete;
@@ -42,7 +43,7 @@ public:
   /// parse.
   ir::OwningOp parse(const std::string &operations) {
     const std::string text = "builtin.module {" + operations + "}";
-    MlirContext context = ireeCompilerSessionBorrowContext(session);
+    MlirContext context = ireeCompilerSessionBorrowContext(session.get());
     ir::DiagnosticPrinter printer(context, "test.mlir", text);
     ir::OwningOp module(mlirOperationCreateParse(context, ir::strRef(text),
                                                  ir::strRef("test.mlir")));
@@ -54,7 +55,7 @@ public:
   }
 
 private:
-  iree_compiler_session_t *session;
+  ir::OwningSession session;
 };
 
 /// All operations called `name` in `module`, in program order.

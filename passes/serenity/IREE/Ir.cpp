@@ -5,6 +5,7 @@
 #include "serenity/IREE/Ir.h"
 
 #include "serenity/IREE/Diagnostics.h"
+#include "serenity/IREE/OwningHandles.h"
 #include "serenity/IREE/OwningPassManager.h"
 
 #include <cstdio>
@@ -235,13 +236,12 @@ std::string toString(MlirLocation location) {
 }
 
 std::string toString(MlirOperation op) {
-  MlirOpPrintingFlags flags = mlirOpPrintingFlagsCreate();
+  OwningPrintingFlags flags;
   constexpr intptr_t elements = 64;
-  mlirOpPrintingFlagsElideLargeElementsAttrs(flags, elements);
-  mlirOpPrintingFlagsElideLargeResourceString(flags, 0);
+  mlirOpPrintingFlagsElideLargeElementsAttrs(flags.get(), elements);
+  mlirOpPrintingFlagsElideLargeResourceString(flags.get(), 0);
   std::string text;
-  mlirOperationPrintWithFlags(op, flags, appendTo, &text);
-  mlirOpPrintingFlagsDestroy(flags);
+  mlirOperationPrintWithFlags(op, flags.get(), appendTo, &text);
   return text;
 }
 

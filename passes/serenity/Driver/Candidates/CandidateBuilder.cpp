@@ -6,6 +6,7 @@
 
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningHandles.h"
 #include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/StoreQuantized.h"
 #include "serenity/Transforms/TensorBuilder.h"
@@ -165,11 +166,7 @@ bool CandidateBuilder::setFlag(const std::string &name,
                                const std::string &value) {
   std::string text = "--" + name + "=" + value;
   const char *argument = text.c_str();
-  iree_compiler_error_t *error =
-      ireeCompilerSessionSetFlags(session, 1, &argument);
-  if (error) {
-    ireeCompilerErrorDestroy(error);
-  }
+  ir::OwningError error(ireeCompilerSessionSetFlags(session, 1, &argument));
   return !error;
 }
 
@@ -292,18 +289,18 @@ bool CandidateBuilder::runToFlow(MlirOperation module,
     override(evaluateFlag, false);
   }
   if (ok) {
-    iree_compiler_invocation_t *inv = real::invocationCreate(session);
-    real::setVerifyIR(inv, false); // once, afterwards
-    ok = ireeCompilerInvocationImportBorrowModule(inv, module);
+    real::OwningInvocation inv(real::invocationCreate(session));
+    real::setVerifyIR(inv.get(), false); // once, afterwards
+    ok = ireeCompilerInvocationImportBorrowModule(inv.get(), module);
     const char *from = "preprocessing";
     for (const char *to :
          {"global-optimization", "dispatch-creation", "flow"}) {
-      real::setCompileFromPhase(inv, from);
-      real::setCompileToPhase(inv, to);
-      ok = ok && !abandons() && real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
+      real::setCompileFromPhase(inv.get(), from);
+      real::setCompileToPhase(inv.get(), to);
+      ok = ok && !abandons() &&
+           real::pipeline(inv.get(), IREE_COMPILER_PIPELINE_STD);
       from = to;
     }
-    real::invocationDestroy(inv);
   }
   for (const std::string &name : changed) {
     auto old = flags.find(name);

@@ -252,23 +252,24 @@ std::optional<PreviousCrash> takePreviousCrash() {
   return read ? std::optional<PreviousCrash>(crash) : std::nullopt;
 }
 
-std::optional<std::string>
-prepareFallback(const std::vector<std::string> &command,
-                const std::vector<std::string> &inputs, FallbackStage stage) {
+Status prepareFallback(const std::vector<std::string> &command,
+                       const std::vector<std::string> &inputs,
+                       FallbackStage stage) {
   Fallback &state = fallback();
   if (stage == FallbackStage::Plain) {
-    return std::nullopt; // no guarded step is left
+    return Status::success(); // no guarded step is left
   }
   for (const std::string &input : inputs) {
     if ((input == "-" || input == "/dev/stdin") && !keepInput()) {
-      return std::string("cannot read standard input: ") + std::strerror(errno);
+      return Status::failure(std::string("cannot read standard input: ") +
+                             std::strerror(errno));
     }
   }
   ssize_t size =
       readlink("/proc/self/exe", state.program, sizeof(state.program) - 1);
   state.standardError = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
   if (size <= 0 || !useHandlerStack()) {
-    return std::nullopt;
+    return Status::success();
   }
   state.stage = stage;
   state.command = command;
@@ -283,7 +284,7 @@ prepareFallback(const std::vector<std::string> &command,
   state.environment.push_back(nullptr);
   pthread_sigmask(SIG_SETMASK, nullptr, &state.mask);
   state.ready = true;
-  return std::nullopt;
+  return Status::success();
 }
 
 void keepAcrossFallback(int inputCopy) { fallback().inputCopy = inputCopy; }

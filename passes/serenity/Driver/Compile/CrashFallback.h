@@ -19,6 +19,8 @@
 #ifndef SERENITY_DRIVER_COMPILE_CRASHFALLBACK_H
 #define SERENITY_DRIVER_COMPILE_CRASHFALLBACK_H
 
+#include "serenity/Core/Status.h"
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,11 +54,10 @@ std::optional<PreviousCrash> takePreviousCrash();
 /// To be called once, at the start of main. `command` is the command to run
 /// again: the arguments with the program, response files expanded where they
 /// were pipes; `inputs` are the files among them. Standard input is copied if
-/// it is one of them and cannot be read twice. Returns an error if that fails,
-/// or nothing.
-std::optional<std::string>
-prepareFallback(const std::vector<std::string> &command,
-                const std::vector<std::string> &inputs, FallbackStage stage);
+/// it is one of them and cannot be read twice; fails if that fails.
+Status prepareFallback(const std::vector<std::string> &command,
+                       const std::vector<std::string> &inputs,
+                       FallbackStage stage);
 
 /// Hands the copy of an input on to the process that takes this one's place.
 void keepAcrossFallback(int inputCopy);

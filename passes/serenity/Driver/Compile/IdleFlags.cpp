@@ -37,7 +37,7 @@ bool acts(const std::string &flag, Reach reach) {
 } // namespace
 
 bool refuseUncheckedBudget(const CompileFlags &flags, const std::string &reason,
-                           Outcome &outcome) {
+                           PipelineEvents &events) {
   if (!flags.memoryBudgetBytes) {
     return true;
   }
@@ -49,13 +49,13 @@ bool refuseUncheckedBudget(const CompileFlags &flags, const std::string &reason,
                flags.budgetIsError()
                    ? "; or go on with --serenity-budget-policy=warn"
                    : "");
-  outcome.budgetMissed |= flags.budgetIsError();
+  events.budgetMissed |= flags.budgetIsError();
   return !flags.budgetIsError();
 }
 
 bool checkIdleFlags(const CompileFlags &flags, Reach reach,
                     const std::string &cause, ModuleReport &report,
-                    Outcome &outcome) {
+                    PipelineEvents &events) {
   std::string reason =
       reach == Reach::Nothing
           ? "with " + cause + " no pass of serenity runs"
@@ -67,7 +67,7 @@ bool checkIdleFlags(const CompileFlags &flags, Reach reach,
       !refuseUncheckedBudget(flags,
                              reason + ". Compile from source or from flow, "
                                       "to stream or later",
-                             outcome)) {
+                             events)) {
     return false;
   }
   std::string idle;

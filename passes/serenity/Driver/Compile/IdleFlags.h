@@ -34,11 +34,11 @@ enum class Reach {
 /// if the compilation must fail.
 bool checkIdleFlags(const CompileFlags &flags, Reach reach,
                     const std::string &cause, ModuleReport &report,
-                    Outcome &outcome);
+                    PipelineEvents &events);
 
 /// The last of it alone, for any `reason` (lower case, no full stop).
 bool refuseUncheckedBudget(const CompileFlags &flags, const std::string &reason,
-                           Outcome &outcome);
+                           PipelineEvents &events);
 
 /// Warns where a slab of a function is larger than the user's
 /// `--iree-stream-resource-max-allocation-size`, which IREE does not enforce

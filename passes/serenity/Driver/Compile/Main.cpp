@@ -60,7 +60,7 @@ struct Driver {
   CompileFlags flags;
   std::vector<std::string> arguments;
   ModuleReport report;
-  Outcome outcome;
+  PipelineEvents events;
   std::map<iree_compiler_invocation_t *, InvocationState> invocations;
   struct PendingOutput {
     std::unique_ptr<AtomicFile> file;
@@ -243,11 +243,7 @@ ireeCompilerInvocationCreate(iree_compiler_session_t *session) {
 
 SERENITY_INTERPOSE void
 ireeCompilerInvocationDestroy(iree_compiler_invocation_t *inv) {
-  auto it = driver().invocations.find(inv);
-  if (it != driver().invocations.end()) {
-    ir::OwningOp module(it->second.module); // goes before its context
-    driver().invocations.erase(it);
-  }
+  driver().invocations.erase(inv); // the module goes before its context
   real::invocationDestroy(inv);
 }
 
@@ -290,12 +286,12 @@ ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
     ++state.modules;
     bool ok = real::pipeline(inv, which);
     return refuseUncheckedBudget(state.flags, "the functions are not described",
-                                 state.outcome) &&
+                                 state.events) &&
            ok;
   }
   ModuleReport report;
   bool ok = runPipeline(inv, state.invocations[inv], state.flags,
-                        state.arguments, report, state.outcome);
+                        state.arguments, report, state.events);
   append(state.report, std::move(report), /*first=*/state.modules++ == 0);
   return ok;
 }
@@ -461,9 +457,9 @@ static bool handleCrashes(Driver &state, const std::vector<std::string> &given,
   if (!state.flags.schedule) {
     stage = std::max(stage, FallbackStage::Off);
   }
-  if (std::optional<std::string> error =
-          prepareFallback(given, inputs, stage)) {
-    std::fprintf(stderr, "serenity-compile: error: %s\n", error->c_str());
+  if (Status status = prepareFallback(given, inputs, stage); !status) {
+    std::fprintf(stderr, "serenity-compile: error: %s\n",
+                 status.message().c_str());
     return false;
   }
   if (!state.crash) {
@@ -544,7 +540,7 @@ int main(int argc, char **argv) {
   }
   pointers.push_back(nullptr);
   int code = ireeCompilerRunMain(int(args.size()), pointers.data());
-  if (state.outcome.budgetMissed) {
+  if (state.events.budgetMissed) {
     code = exitBudget;
   }
   if (code == 0 && state.outputFailed) {
@@ -556,7 +552,7 @@ int main(int argc, char **argv) {
                          "is the stock compiler's\n");
     code = exitFailure;
   }
-  bool complete = code == 0 || state.outcome.budgetMissed;
+  bool complete = code == 0 || state.events.budgetMissed;
   if (complete && !state.flags.reportPath.empty()) {
     Status status =
         writeOutputFile(state.flags.reportPath, toJson(state.report));

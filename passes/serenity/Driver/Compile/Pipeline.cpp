@@ -72,9 +72,9 @@ class Pipeline {
 public:
   Pipeline(iree_compiler_invocation_t *inv, InvocationState &state,
            const CompileFlags &flags, const std::vector<std::string> &arguments,
-           ModuleReport &report, Outcome &outcome)
+           ModuleReport &report, PipelineEvents &events)
       : inv(inv), state(state), flags(flags), options(flags.options),
-        user(state.session, arguments), report(report), outcome(outcome),
+        user(state.session, arguments), report(report), events(events),
         stream(inv, user, state.verify, flags.printIrAfter),
         watched(!flags.printIrAfter.empty() || user.watched()),
         limit(moduleSeconds(flags.options), !watched) {
@@ -137,7 +137,7 @@ private:
   Options options;
   UserFlags user;
   ModuleReport &report;
-  Outcome &outcome;
+  PipelineEvents &events;
   StreamPhase stream;
   /// The chosen candidate is run again where the user can see it; the module of
   /// its trial compilation is not taken over.
@@ -185,11 +185,11 @@ ModuleReport Pipeline::describeStock(MlirOperation stock) const {
 
 /// Moves the contents of `clone` into the invocation's module.
 void Pipeline::adopt(ir::OwningOp owned) {
-  MlirOperation module = state.module;
+  MlirOperation module = state.module.get();
   MlirOperation clone = owned.get();
   std::vector<MlirOperation> old = ir::operations(ir::body(module));
   for (auto it = old.rbegin(); it != old.rend(); ++it) {
-    mlirOperationDestroy(*it);
+    ir::erase(*it);
   }
   for (MlirOperation op : ir::operations(ir::body(clone))) {
     mlirOperationRemoveFromParent(op);
@@ -215,7 +215,7 @@ void Pipeline::adopt(ir::OwningOp owned) {
 void Pipeline::remarkOnLimits() {
   std::string text = limit.remark();
   if (!text.empty()) {
-    ir::emitRemark(mlirOperationGetLocation(state.module), text);
+    ir::emitRemark(mlirOperationGetLocation(state.module.get()), text);
     report.remarks.push_back(text);
   }
 }
@@ -227,7 +227,7 @@ void Pipeline::remarkOnUserFlags() {
       {"iree-dispatch-creation-fuse-multi-use", "fusion of shared producers"}};
   for (const auto &item : known) {
     if (user.has(item.first)) {
-      ir::emitRemark(mlirOperationGetLocation(state.module),
+      ir::emitRemark(mlirOperationGetLocation(state.module.get()),
                      std::string("--") + item.first + " is given: " +
                          item.second + " is not chosen by serenity");
     }
@@ -237,7 +237,7 @@ void Pipeline::remarkOnUserFlags() {
 /// As stock, on a clone; false if IREE refuses the module.
 bool Pipeline::makeStock(StockCandidate &stock) {
   Stopwatch watch(report, "stock_candidate");
-  MlirOperation flow = state.module;
+  MlirOperation flow = state.module.get();
   // IREE's messages about the module are printed once: by the run that the
   // user watches, else by the last of these candidates.
   std::optional<ir::SilenceDiagnostics> silence;
@@ -282,7 +282,7 @@ void takeOverProofs(const FunctionReport &reordered, FunctionReport &chosen) {
 /// unless there is nothing to gain.
 void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
                                CandidateSearch &search) {
-  MlirOperation flow = state.module;
+  MlirOperation flow = state.module.get();
   const bool needsMemory =
       std::any_of(stock.peaks.begin(), stock.peaks.end(), [](const auto &item) {
         return !item.second || *item.second > 0;
@@ -416,7 +416,7 @@ static void markVariants(MlirOperation module, const VariantChoice &choice) {
 /// our order is taken over as a whole or function by function.
 bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
                            const VariantChoice &choice) {
-  MlirOperation flow = state.module;
+  MlirOperation flow = state.module.get();
   const bool anyReordered = choice.any(Variant::Reordered);
   const bool takeOver =
       own.candidate && anyReordered &&
@@ -473,7 +473,7 @@ bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
 /// Chooses the variant of every function and brings the module to laid out
 /// slabs.
 bool Pipeline::scheduleStream(CandidateSearch &search) {
-  MlirOperation flow = state.module;
+  MlirOperation flow = state.module.get();
   StockCandidate stock;
   if (!makeStock(stock)) {
     // IREE refuses the module: let it say so.
@@ -559,8 +559,8 @@ bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
 /// The invocation keeps pointing at the module but no longer owns it, so that
 /// its contents can be replaced.
 void Pipeline::takeModule() {
-  if (!state.module.ptr) {
-    state.module = ireeCompilerInvocationExportStealModule(inv);
+  if (!state.module) {
+    state.module.reset(ireeCompilerInvocationExportStealModule(inv));
   }
 }
 
@@ -580,16 +580,16 @@ bool Pipeline::run() {
                            : to < flowPhase
                                ? "--compile-to=" + state.compileTo
                                : "--compile-from=" + state.compileFrom,
-                           report, outcome)) &&
+                           report, events)) &&
            real::pipeline(inv, IREE_COMPILER_PIPELINE_STD);
   }
   if (to == flowPhase
           ? !checkIdleFlags(flags, Reach::Order, "--compile-to=flow", report,
-                            outcome)
+                            events)
           : from > phaseIndex("preprocessing") &&
                 !checkIdleFlags(flags, Reach::NoRewriting,
                                 "--compile-from=" + state.compileFrom, report,
-                                outcome)) {
+                                events)) {
     return false;
   }
   CandidateSearch search(state.session, user, options, stream, watched, report,
@@ -601,7 +601,7 @@ bool Pipeline::run() {
     ConsumedInputs donated;
     if (flags.schedule && from <= phaseIndex("input")) {
       takeModule(); // the importers drop the marks of frameworks
-      donated = findDonatedInputs(state.module);
+      donated = findDonatedInputs(state.module.get());
     }
     if (flags.schedule && from <= preprocessingPhase) {
       if (!runStock(state.compileFrom, "preprocessing")) {
@@ -609,27 +609,28 @@ bool Pipeline::run() {
       }
       flowFrom = "preprocessing";
       takeModule();
-      markConsumedInputs(state.module, donated, flags.consume);
+      markConsumedInputs(state.module.get(), donated, flags.consume);
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
-      search.startFrom(ir::OwningOp::clone(state.module));
+      search.startFrom(ir::OwningOp::clone(state.module.get()));
     }
     if (!runStock(flowFrom, "flow")) {
       return false;
     }
     takeModule();
     if (flags.schedule && from > preprocessingPhase) {
-      markConsumedInputs(state.module, donated, flags.consume);
+      markConsumedInputs(state.module.get(), donated, flags.consume);
     }
     if (flags.schedule) {
-      removeBarriers(state.module); // of a serenity-rewrite before
+      removeBarriers(state.module.get()); // of a serenity-rewrite before
     }
-    warnOfIdleExtents(state.module, options, report);
+    warnOfIdleExtents(state.module.get(), options, report);
   }
   if (to == flowPhase) {
     CrashGuard guard("serenity-schedule");
-    return !flags.schedule || stream.runOwn("serenity-schedule", state.module,
-                                            options, &report, watched);
+    return !flags.schedule ||
+           stream.runOwn("serenity-schedule", state.module.get(), options,
+                         &report, watched);
   }
   bool ok = false;
   std::vector<std::string> refusals;
@@ -637,7 +638,7 @@ bool Pipeline::run() {
     // Kept while IREE may refuse the module that replaces it.
     ir::OwningOp spare;
     if (freedom != Freedom::None) {
-      spare = ir::OwningOp::clone(state.module);
+      spare = ir::OwningOp::clone(state.module.get());
     }
     std::string error;
     ok = runStream(search, error) &&
@@ -645,7 +646,7 @@ bool Pipeline::run() {
             Stopwatch watch(report, "from_stream");
             return runStock("stream", state.compileTo);
           }));
-    if (ok || !changed || outcome.budgetMissed) {
+    if (ok || !changed || events.budgetMissed) {
       break;
     }
     std::string reason = error.empty() ? "" : " (" + error + ")";
@@ -666,7 +667,7 @@ bool Pipeline::run() {
   if (ok) {
     // Where the stock candidate fails as well, the candidate is not at fault.
     for (const std::string &refusal : refusals) {
-      ir::emitWarning(mlirOperationGetLocation(state.module), refusal);
+      ir::emitWarning(mlirOperationGetLocation(state.module.get()), refusal);
     }
   }
   return ok;
@@ -683,7 +684,7 @@ bool Pipeline::attempt(std::string &error, const std::function<bool()> &step) {
   bool ok;
   std::vector<ir::SilenceDiagnostics::Error> errors;
   {
-    ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module),
+    ir::SilenceDiagnostics silence(mlirOperationGetContext(state.module.get()),
                                    /*errorsOnly=*/true);
     ok = step();
     errors = silence.errors();
@@ -703,19 +704,21 @@ bool Pipeline::attempt(std::string &error, const std::function<bool()> &step) {
 /// functions for the report.
 bool Pipeline::lowerSlabs() {
   Stopwatch watch(report, "stream");
-  return stream.toCommands(state.module) && describe() &&
-         stream.toEnd(state.module);
+  return stream.toCommands(state.module.get()) && describe() &&
+         stream.toEnd(state.module.get());
 }
 
 /// Describes the functions for the report, from their commands.
 bool Pipeline::describe() {
   CrashGuard guard("the description of the functions");
   crashPoint("describe");
-  ir::OwningOp settled = stream.withReuse(state.module);
-  describeFunctions(settled ? settled.get() : state.module, options, report);
+  ir::OwningOp settled = stream.withReuse(state.module.get());
+  describeFunctions(settled ? settled.get() : state.module.get(), options,
+                    report);
   if (flags.schedule) {
     proveOrders(report, options);
-    checkAllocationLimit(mlirOperationGetLocation(state.module), user, report);
+    checkAllocationLimit(mlirOperationGetLocation(state.module.get()), user,
+                         report);
   }
   return true;
 }
@@ -727,16 +730,16 @@ bool Pipeline::runStream(CandidateSearch &search, std::string &error) {
       !attempt(error, [&] { return lowerSlabs(); })) {
     return false;
   }
-  if (!checkBudget(state.module, flags, report)) {
-    outcome.budgetMissed = true;
+  if (!checkBudget(state.module.get(), flags, report)) {
+    events.budgetMissed = true;
     return false;
   }
-  attributes::removeAll(state.module);
+  attributes::removeAll(state.module.get());
   if (!state.dumpPhasesTo.empty()) {
     std::string name =
-        ir::stringAttr(state.module, "sym_name").value_or("module");
+        ir::stringAttr(state.module.get(), "sym_name").value_or("module");
     if (!stream.runIree(
-            state.module,
+            state.module.get(),
             "iree-util-dump-module{path=\"" + state.dumpPhasesTo + "/" + name +
                 "." + std::to_string(phaseIndex("stream")) + ".stream.mlir\"}",
             true)) {
@@ -751,8 +754,8 @@ bool Pipeline::runStream(CandidateSearch &search, std::string &error) {
 bool runPipeline(iree_compiler_invocation_t *inv, InvocationState &state,
                  const CompileFlags &flags,
                  const std::vector<std::string> &arguments,
-                 ModuleReport &report, Outcome &outcome) {
-  return Pipeline(inv, state, flags, arguments, report, outcome).run();
+                 ModuleReport &report, PipelineEvents &events) {
+  return Pipeline(inv, state, flags, arguments, report, events).run();
 }
 
 } // namespace serenity

@@ -7,6 +7,7 @@
 
 #include "serenity/Driver/Compile/Flags.h"
 #include "serenity/IREE/IreeC.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/Report.h"
 
 #include <string>
@@ -21,12 +22,13 @@ struct InvocationState {
   std::string compileTo = "end";
   std::string dumpPhasesTo;
   bool verify = true;
-  /// The module once it was taken out of the invocation; destroyed with it.
-  MlirOperation module = {};
+  /// The module once it was taken out of the invocation. Destroyed before the
+  /// invocation, which has the context.
+  ir::OwningOp module;
 };
 
 /// Events besides success and failure.
-struct Outcome {
+struct PipelineEvents {
   bool budgetMissed = false;
 };
 
@@ -40,7 +42,7 @@ struct Outcome {
 bool runPipeline(iree_compiler_invocation_t *inv, InvocationState &state,
                  const CompileFlags &flags,
                  const std::vector<std::string> &arguments,
-                 ModuleReport &report, Outcome &outcome);
+                 ModuleReport &report, PipelineEvents &events);
 
 } // namespace serenity
 

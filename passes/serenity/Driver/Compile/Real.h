@@ -8,12 +8,17 @@
 #define SERENITY_DRIVER_COMPILE_REAL_H
 
 #include "serenity/IREE/IreeC.h"
+#include "serenity/IREE/OwningHandles.h"
+
+#include <memory>
 
 namespace serenity::real {
 
 // Each forwards to the function of libIREECompiler.so.
 iree_compiler_invocation_t *invocationCreate(iree_compiler_session_t *session);
 void invocationDestroy(iree_compiler_invocation_t *inv);
+using OwningInvocation =
+    std::unique_ptr<iree_compiler_invocation_t, ir::Destroy<invocationDestroy>>;
 void setCompileFromPhase(iree_compiler_invocation_t *inv, const char *phase);
 void setCompileToPhase(iree_compiler_invocation_t *inv, const char *phase);
 void setDumpCompilationPhasesTo(iree_compiler_invocation_t *inv,

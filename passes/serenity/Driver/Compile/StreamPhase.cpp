@@ -6,6 +6,7 @@
 
 #include "serenity/Analysis/FunctionMemory.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningHandles.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/IREE/OwningPassManager.h"
 #include "serenity/Transforms/Attributes.h"
@@ -71,23 +72,22 @@ bool StreamPhase::runOwn(const char *pass, MlirOperation module,
     bool after = user.has("mlir-print-ir-after-all") || printAfter;
     bool before = user.has("mlir-print-ir-before-all");
     if (after || before) {
-      MlirOpPrintingFlags printing = mlirOpPrintingFlagsCreate();
+      ir::OwningPrintingFlags printing;
       std::string limit = user.value("mlir-elide-elementsattrs-if-larger");
       if (!limit.empty()) {
         mlirOpPrintingFlagsElideLargeElementsAttrs(
-            printing, std::strtoll(limit.c_str(), nullptr, 10));
+            printing.get(), std::strtoll(limit.c_str(), nullptr, 10));
       }
       limit = user.value("mlir-elide-resource-strings-if-larger");
       if (!limit.empty()) {
         mlirOpPrintingFlagsElideLargeResourceString(
-            printing, std::strtoll(limit.c_str(), nullptr, 10));
+            printing.get(), std::strtoll(limit.c_str(), nullptr, 10));
       }
       mlirPassManagerEnableIRPrinting(manager, before, after,
                                       /*printModuleScope=*/false,
                                       /*printAfterOnlyOnChange=*/false,
                                       /*printAfterOnlyOnFailure=*/false,
-                                      printing, ir::strRef(""));
-      mlirOpPrintingFlagsDestroy(printing);
+                                      printing.get(), ir::strRef(""));
     }
     if (user.has("mlir-timing")) {
       mlirPassManagerEnableTiming(manager);

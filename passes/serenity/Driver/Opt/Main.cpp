@@ -18,6 +18,7 @@
 #include "serenity/IREE/Diagnostics.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/IreeC.h"
+#include "serenity/IREE/OwningHandles.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/IREE/OwningPassManager.h"
 #include "serenity/Transforms/Passes.h"
@@ -53,9 +54,6 @@ void printAfter(MlirOperation module, const std::string &name) {
 class Tool {
 public:
   explicit Tool(Config config) : config(std::move(config)) {}
-  ~Tool();
-  Tool(const Tool &) = delete;
-  Tool &operator=(const Tool &) = delete;
 
   int run();
 
@@ -73,17 +71,11 @@ private:
   int writeResults();
 
   Config config;
-  iree_compiler_session_t *session = nullptr;
+  ir::OwningSession session;
   MlirContext context = {nullptr};
   std::string output;
   ModuleReport report;
 };
-
-Tool::~Tool() {
-  if (session) {
-    ireeCompilerSessionDestroy(session);
-  }
-}
 
 Status Tool::addPass(MlirPassManager manager, const PassInfo &info,
                      const Element &element, bool print,
@@ -153,25 +145,23 @@ ir::OwningOp Tool::parse(std::string_view source, const std::string &name) {
     return {};
   }
   iree_compiler_source_t *wrapped = nullptr;
-  if (iree_compiler_error_t *error = ireeCompilerSourceWrapBuffer(
-          session, name.c_str(), input.data.get(), input.size + 1,
-          /*isNullTerminated=*/true, &wrapped)) {
+  ir::OwningError error(ireeCompilerSourceWrapBuffer(
+      session.get(), name.c_str(), input.data.get(), input.size + 1,
+      /*isNullTerminated=*/true, &wrapped));
+  ir::OwningSource owner(wrapped);
+  if (error) {
     std::fprintf(stderr, "serenity-opt: %s: %s\n", name.c_str(),
-                 ireeCompilerErrorGetMessage(error));
-    ireeCompilerErrorDestroy(error);
+                 ireeCompilerErrorGetMessage(error.get()));
     return {};
   }
   // An invocation parses under the name given and adds the module around bare
   // operations; MLIR's C API can do only one of the two.
-  iree_compiler_invocation_t *invocation =
-      ireeCompilerInvocationCreate(session);
-  ir::OwningOp module;
-  if (ireeCompilerInvocationParseSource(invocation, wrapped)) {
-    module.reset(ireeCompilerInvocationExportStealModule(invocation));
+  ir::OwningInvocation invocation(ireeCompilerInvocationCreate(session.get()));
+  if (!ireeCompilerInvocationParseSource(invocation.get(), wrapped)) {
+    return {};
   }
-  ireeCompilerInvocationDestroy(invocation);
-  ireeCompilerSourceDestroy(wrapped);
-  return module;
+  return ir::OwningOp(
+      ireeCompilerInvocationExportStealModule(invocation.get()));
 }
 
 bool Tool::runPasses(MlirOperation module, ModuleReport &moduleReport) {
@@ -182,14 +172,13 @@ bool Tool::runPasses(MlirOperation module, ModuleReport &moduleReport) {
   MlirPassManager manager = owner.get();
   mlirPassManagerEnableVerifier(manager, config.verifyEach);
   if (config.printsIr()) {
-    MlirOpPrintingFlags flags = mlirOpPrintingFlagsCreate();
+    ir::OwningPrintingFlags flags;
     mlirPassManagerEnableIRPrinting(
         manager, config.printBeforeAll,
         config.printAfterAll || config.printAfterChange,
         config.printModuleScope, config.printAfterChange,
-        config.printAfterFailure && !config.printAfterAll, flags,
+        config.printAfterFailure && !config.printAfterAll, flags.get(),
         ir::strRef(""));
-    mlirOpPrintingFlagsDestroy(flags);
   }
   if (config.timing) {
     mlirPassManagerEnableTiming(manager);
@@ -239,8 +228,8 @@ bool Tool::process(const std::string &part, const std::string &name) {
 }
 
 int Tool::run() {
-  session = ireeCompilerSessionCreate();
-  context = ireeCompilerSessionBorrowContext(session);
+  session.reset(ireeCompilerSessionCreate());
+  context = ireeCompilerSessionBorrowContext(session.get());
   // The session allows them, as stock compilation does; a tool for tests must
   // not take a misspelt name for an operation.
   mlirContextSetAllowUnregisteredDialects(context, config.allowUnregistered);

@@ -29,11 +29,13 @@ static void runBands(MlirOperation module, const Options &options,
                    " is not computed in bands of rows: " + refusal.reason);
   }
   applyBands(module, plan);
+  if (!report) {
+    return;
+  }
   for (const BandSite &site : plan.sites) {
-    if (report) {
-      report->rewrites.push_back({site.from, site.function, "band", site.count,
-                                  site.bytesBefore, site.bytesAfter});
-    }
+    report->rewrites.push_back({site.from, site.function, "band", site.count,
+                                site.bytesBefore, site.bytesAfter,
+                                /*element=*/""});
   }
 }
 

@@ -105,7 +105,9 @@ const Sum *SumFinder::rootedAt(MlirOperation op) const {
 Chain rewriteSum(const Sum &sum, const std::vector<int64_t> &order) {
   Addition addition = *asAddition(sum.root);
   MlirType type = mlirValueGetType(result(sum.root));
-  Chain chain{{}, addition.left, addition.right};
+  Chain chain;
+  chain.accumulator = addition.left;
+  chain.part = addition.right;
   MlirValue accumulator = sum.leaves[order.front()];
   for (size_t step = 1; step < order.size(); ++step) {
     std::vector<MlirValue> values = operands(sum.root);
