@@ -11,7 +11,7 @@ the time goes.
     python benchmarks/overhead.py --launcher --repeats 200
 
 Without names: the networks of the paper. `--flag=FLAG` replaces the target's flags for both
-compilers, `--serenity='--serenity-rewrite=off'` our own.
+compilers, `--serenity='--serenity-rewrite=off'` those of serenity_mlir.
 """
 
 from __future__ import annotations
@@ -166,7 +166,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="pairs per row (default 5)")
     parser.add_argument("--launcher", action="store_true", help="time start-up instead")
     parser.add_argument(
-        "--serenity", default="--serenity-schedule", help="our flags, separated by blanks"
+        "--serenity",
+        default="--serenity-schedule",
+        help="serenity flags, separated by blanks",
     )
     parser.add_argument(
         "--flag", action="append", default=[], help="a flag for both compilers; repeatable"

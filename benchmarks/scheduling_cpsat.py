@@ -87,7 +87,7 @@ def main() -> None:
         result = schedule(problem)
         peak, proved = least_peak(problem, 20.0)
         if not result.optimal or peak < result.peak_bytes or (proved and peak != result.peak_bytes):
-            print(f"instance {index}: ours {result.peak_bytes}, CP-SAT {peak}, proved {proved}")
+            print(f"instance {index}: serenity {result.peak_bytes}, CP-SAT {peak}, proved {proved}")
             sys.exit(1)
         agreed += proved
         unproved += not proved

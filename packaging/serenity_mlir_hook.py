@@ -38,7 +38,7 @@ def _is_executable(path):
 
 
 def _launcher_for(stock):
-    """Returns the launcher if without our flags it would run ``stock``, else ``stock`` itself."""
+    """Returns the launcher if it would run ``stock`` without serenity flags, else ``stock``."""
     if _disabled() or not _is_executable(_LAUNCHER):
         return stock
     for entry in os.environ.get("IREE_TOOL_PATH", "").split(os.pathsep):
@@ -120,7 +120,7 @@ def _install():
     if _disabled() or any(finder is _Finder for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _Finder)
-    # Another .pth file may have imported IREE before us; whoever copied the name is wrapped as
+    # Another .pth file may have imported IREE before this one; copies of the name are wrapped as
     # well.
     if _TARGET in sys.modules:
         for name, module in list(sys.modules.items()):

@@ -269,7 +269,7 @@ def _attempt(work: Work, model: str, fingerprint: str, path: str | None = None) 
         code = error.exit_code if error.exit_code > 0 else 1
         record = replace(record, error=str(error), exit_code=code)
     except Exception as error:
-        # A defect, ours or the caller's: where it is must not be lost.
+        # A defect, here or in the caller: where it is must not be lost.
         text = "".join(traceback.format_exception(error)).rstrip()
         record = replace(record, error=text, exit_code=1)
     finally:

@@ -54,7 +54,7 @@ def test_compile_to_a_phase_of_ours_and_on_with_the_stock_compiler(
     flags = [*TARGET, f"--compile-from={phase}", STRIP]
     again = compilers.stock_output(ours, *flags)
     if phase == "flow":
-        # Order survives in text, the decision against waves does not: IREE's own choice again.
+        # The order survives in text, the choice of no concurrency does not: IREE chooses again.
         sizes = slabs(
             compilers.stock_output(ours, *TARGET, "--compile-from=flow", "--compile-to=stream")
         )

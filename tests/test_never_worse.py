@@ -134,7 +134,7 @@ def test_never_worse(name: str, compilers: Compilers, tmp_path: Path) -> None:
     source.write_text(CORPUS[name]())
     text, report = _compile(compilers, source, "--compile-to=stream")
     if name == "dynamic_batch":
-        # No sizes are known; IREE's order and waves, then.
+        # No sizes are known; IREE's order and concurrency, then.
         (function,) = report["functions"]
         assert function["transient_peak_bytes"] is None
         stock = compilers.stock_output(source, *TARGET, "--compile-to=stream")

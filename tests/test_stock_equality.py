@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The pipeline that we cut in pieces equals the stock compiler's when our passes are off.
+"""The pipeline cut in pieces equals the stock compiler's when the serenity passes are off.
 
 This is the guard for every new release of IREE: if a release changes its stream phase,
 or which of its options a textual pipeline has to be given, these tests say so. `off` measures and

@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Waves of concurrent commands: formed again where they cost nothing, and safe."""
+"""Concurrent dispatch groups: formed again where they cost nothing, and safe."""
 
 from __future__ import annotations
 

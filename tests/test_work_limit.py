@@ -44,7 +44,7 @@ def test_a_trial_compilation_is_abandoned_between_its_phases(
 
     complete = compilers.report(tmp_path / "r.json", *command)
     assert complete["remarks"] == []
-    # Between the phases of the first trial compilation: the stock configuration in our order, which
+    # Between the phases of the first trial compilation: the stock configuration reordered, which
     # takes none, is the best so far.
     monkeypatch.setenv("SERENITY_TEST_EXPIRE", "2")
     first = compilers.report(tmp_path / "r.json", *command)

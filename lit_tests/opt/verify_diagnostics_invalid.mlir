@@ -15,7 +15,7 @@
 // CHECK: wrong_expectations.mlir:22:4: error: regular expression without its closing '{{[}][}]}}'
 // CHECK: wrong_expectations.mlir:23:4: error: invalid regular expression
 
-// Tests that only-expected says nothing of diagnostics that nobody asked for.
+// Tests that only-expected says nothing of diagnostics that are not expected.
 
 // ONLY: wrong_expectations.mlir:1:4: error: expected error "this does not come" was not produced
 // ONLY-NOT: unexpected

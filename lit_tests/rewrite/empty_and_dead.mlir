@@ -33,8 +33,8 @@ util.func public @no_elements_reshaped(%x: tensor<0xf32>, %y: tensor<0xf32>) -> 
 
 // -----
 
-// Tests that no parts are made of a convolution that nobody uses, or nobody but
-// an operation that nobody uses; it goes.
+// Tests that no parts are made of a convolution without uses, or used only by an
+// operation without uses; it is erased.
 
 // CHECK-LABEL: @dead_sites
 //  CHECK-NEXT: util.return
@@ -60,7 +60,7 @@ util.func public @dead_sites(%x: tensor<1x1x4x4xf32>, %y: tensor<1x2x4x4xf32>) -
 
 // -----
 
-// Tests that an operation that nobody uses goes, with what nobody uses in it.
+// Tests that an operation without uses is erased, with the unused ones in it.
 
 // CHECK-LABEL: @dead_inside
 //   CHECK-NOT: tensor.extract %

@@ -30,9 +30,9 @@ util.func public @independent(%x: !stream.resource<external>) -> (!stream.resour
 
 // -----
 
-// Tests that commands stay apart where a wave would cost memory: @shrink_a and
-// @grow_b do not depend on one another, but together they need both large
-// buffers, 8256 bytes instead of 4224.
+// Tests that commands are not grouped where a concurrent dispatch group would
+// cost memory: @shrink_a and @grow_b do not depend on one another, but together
+// they need both large buffers, 8256 bytes instead of 4224.
 
 // CHECK-LABEL: @too_large_together
 //       CHECK: %[[SLAB:.+]] = arith.constant 4224 : index
@@ -89,7 +89,7 @@ util.func public @parts(%x: !stream.resource<external>, %y: !stream.resource<ext
 
 // -----
 
-// Tests that a command does not join a wave whose member writes what it reads,
+// Tests that a command does not join a group whose member writes what it reads,
 // but may join another reader of the same buffer; the result of the first @use
 // is overwritten in place only after the other one has read it.
 

@@ -322,9 +322,10 @@ def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
         yield Text("It is the smallest on every network where another system has a figure.")
         return
     yield Text(
-        "Reasons are read from the compiler's reports: what is live in our program at its peak. "
-        "Where that is proved to be the least for IREE's dispatches, the other system has other "
-        "operations: fused further, without padded copies, or with an input's memory used again."
+        "Reasons are read from the compiler's reports: what is live in the program of "
+        "serenity_mlir at its peak. Where that is proved to be the least for IREE's dispatches, "
+        "the other system has other operations: fused further, without padded copies, or with an "
+        "input's memory used again."
     )
     yield Table(
         ["network", "counted", "why", "serenity", "least", "serenity / least"], rows, left=3
@@ -337,10 +338,10 @@ def _schedulers(results: Results) -> Iterator[Part]:
     yield Heading(2, "Schedulers")
     yield Text(
         "The paper's algorithm (re-implemented here: `--serenity-scheduler=serenity`) in its three "
-        "steps, and ours, on the graphs of the paper's model: a concatenation is a free view of "
-        "its inputs, activations run with their neighbour, partial convolutions accumulate in "
-        "place; the live sum of tensors, no offsets, the graph's input counted; SwiftNet in one "
-        "byte per element, the others in four. `conv` partitions convolutions over "
+        "steps, and the default one, on the graphs of the paper's model: a concatenation is a "
+        "free view of its inputs, activations run with their neighbour, partial convolutions "
+        "accumulate in place; the live sum of tensors, no offsets, the graph's input counted; "
+        "SwiftNet in one byte per element, the others in four. `conv` partitions convolutions over "
         "concatenations, `all` depthwise ones too. Processor milliseconds of the search alone. The "
         "paper's seconds are those of its own implementation on its own machine. 'no' did not end "
         f"with a proof within {SCHEDULING_STATES:,} states and 1 GiB of them."
@@ -358,7 +359,7 @@ def _schedulers(results: Results) -> Iterator[Part]:
                     name,
                     graph["rewriting"],
                     f"{graph['operations']}",
-                    _bytes(runs["ours"]["peak_bytes"]),
+                    _bytes(runs["default"]["peak_bytes"]),
                     _bytes(graph["published_optimum"]),
                     *(
                         f"{1e3 * runs[step]['seconds']:.2f}" if runs[step]["optimal"] else "no"
@@ -438,12 +439,12 @@ def _times(results: Results) -> Iterator[Part]:
     yield Text(
         "Pairs are wall clock / processor time of all threads together; ratios are serenity / IREE "
         "of both, so that more than 1 is slower. **Latency**: milliseconds of single calls, stock "
-        "module and ours in turn (`serenity check --time`), the least of "
+        "module and serenity's in turn (`serenity check --time`), the least of "
         + (f"{_calls(timed)} calls each. " if timed else "all calls. ")
         + "**Compile time**: seconds of one whole compilation, code generation included. The "
         f"machine's load average was {min(loads):.1f} to {max(loads):.1f}, this session's own work "
         "included. Where it is higher than what ran here, wall clocks say what others did as well, "
-        "and processor times what the programs need. `docs/overhead.md` has the costs of our parts."
+        "and processor times what the programs need. `docs/overhead.md` has the costs of the parts."
     )
     if not timed:
         yield Text("No latency was measured in this session.")

@@ -50,7 +50,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "dynamic programming": {"scheduler": "serenity", "disable": ("cut_points", "soft_budget")},
     "+ divide and conquer": {"scheduler": "serenity", "disable": ("soft_budget",)},
     "+ soft budget": {"scheduler": "serenity"},
-    "ours": {},
+    "default": {},
 }
 
 #: Seconds: the limit of states ends a search long before.

@@ -119,7 +119,7 @@ class _Builder:
 
         def get(environment: Environment) -> Interval:
             found = environment.get(key, top)
-            # An uninitialised tensor holds no value; whoever reads one gets anything.
+            # An uninitialised tensor holds no value: a read may return anything.
             return found if found.low <= found.high else found._replace(low=low, high=high)
 
         return get

@@ -278,7 +278,7 @@ def _compare_functions(
     for name, theirs in stock.items():
         mine = ours.get(name)
         if mine is None:
-            problems.append(Problem("function lost", f"{name} is not in our module"))
+            problems.append(Problem("function lost", f"{name} is not in the module"))
             continue
         entry = reported.get(name)
         if entry is None:

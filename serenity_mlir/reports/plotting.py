@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Pictures: live bytes over time, slabs as rectangles, operations in order, peaks of all orders.
 
-A panel is one layout: the stock compiler's, or ours. The live bytes of panels that belong together
-(before and after) share a scale, so that they can be compared by eye; every slab fills its own.
-Times are those of the input (CSV) or steps of a region (report). Buffers that are live at the peak
-are dark blue, all others light, the peak itself is orange: hues and lightness that people who see
-few colours can tell apart, and that survive a black and white printer.
+A panel is one layout: the stock compiler's, or serenity_mlir's. The live bytes of panels that
+belong together (before and after) share a scale, so that they can be compared by eye; every slab
+fills its own. Times are those of the input (CSV) or steps of a region (report). Buffers that are
+live at the peak are dark blue, all others light, the peak itself is orange: hues and lightness
+that can be told apart without colour vision, and that survive a black and white printer.
 
 `plot` writes SVG, PNG, or a page of HTML with the same SVG inside, where pointing at a buffer, an
 operation or a step shows its description. The page needs no network and no other file.
@@ -283,7 +283,7 @@ def _greedy_panel(title: str, region: RegionReport) -> Panel:
 
 
 def panels_of_report(report: Report) -> list[list[Panel]]:
-    """Returns a row per region with a slab: the stock compiler's on the left, ours on the right.
+    """Returns a row per region with a slab: as stock on the left, as compiled on the right.
 
     Regions are paired in program order where both have as many; otherwise each has a row of its
     own. Where the report has no stock regions (the passes ran alone, an older release), the left
@@ -463,8 +463,8 @@ def _draw_graph(axes: Axes, panel: Panel, number: int) -> None:
     for k, step in enumerate(steps):
         at.setdefault(step, []).append(k)
     low = 0.0
-    for step, wave in at.items():
-        for depth, k in enumerate(wave):  # those of a wave below each other
+    for step, group in at.items():
+        for depth, k in enumerate(group):  # those that run at once below each other
             y = -depth * top * 0.12
             low = min(low, y)
             dispatch = panel.operations[k].name.startswith("@")
@@ -484,8 +484,8 @@ def _draw_graph(axes: Axes, panel: Panel, number: int) -> None:
     if _named(panel):
         labels = []
         for step in sorted(at):
-            wave = sorted(at[step], key=lambda k: not panel.operations[k].name.startswith("@"))
-            names = [short_name(panel.operations[k].name) for k in wave]
+            group = sorted(at[step], key=lambda k: not panel.operations[k].name.startswith("@"))
+            names = [short_name(panel.operations[k].name) for k in group]
             more = f" +{len(names) - 1}" if len(names) > 1 else ""
             labels.append(f"{names[0]}{more}")
         axes.set_xticks([step + 0.5 for step in sorted(at)], labels, rotation=90, fontsize=5)

@@ -320,7 +320,7 @@ def traffic_of_function(
     block_bytes: int = DEFAULT_BLOCK_BYTES,
     external: bool = False,
 ) -> FunctionTraffic:
-    """Simulates the regions of a function, the stock compiler's and ours.
+    """Simulates the regions of a function, the stock compiler's and serenity_mlir's.
 
     Values that pass from one region to the next lie in no slab and are not counted.
 

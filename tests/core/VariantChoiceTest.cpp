@@ -15,8 +15,9 @@ using namespace serenity::test;
 
 namespace {
 
-/// Functions with the peaks 100, 100, 100, 0 and of dynamic size as stock; our
-/// offsets save in the first two, our order more in the second.
+/// Functions with the peaks 100, 100, 100, 0 and of dynamic size as stock;
+/// offsets of serenity-pack save in the first two, reordering more in the
+/// second.
 const Peaks stock = {{"a", 100},
                      {"b", 100},
                      {"c", 100},
@@ -39,7 +40,7 @@ void testLeastPeak() {
          "offsets where sizes are dynamic");
   expect(choice.any(Variant::Reordered) && choice.any(Variant::Offsets),
          "both are used");
-  expect(!choice.allReordered(stock), "not all are in our order");
+  expect(!choice.allReordered(stock), "not all are reordered");
 }
 
 void testWholeCandidate() {
@@ -49,7 +50,7 @@ void testWholeCandidate() {
     expect(item.second == Variant::Reordered,
            "a whole candidate for all functions");
   }
-  expect(choice.allReordered(stock), "all are in our order");
+  expect(choice.allReordered(stock), "all are reordered");
 }
 
 void testNothingMayChange() {
@@ -77,7 +78,7 @@ void testOverride() {
                      });
   expect(choice.variants["b"] == Variant::Offsets, "a budget decides");
   expect(choice.variants["a"] == Variant::Offsets, "else the peaks");
-  expect(!choice.any(Variant::Reordered), "nothing is left in our order");
+  expect(!choice.any(Variant::Reordered), "nothing stays reordered");
 }
 
 } // namespace

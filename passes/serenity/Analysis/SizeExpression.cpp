@@ -16,7 +16,7 @@ namespace {
 /// Chains of arithmetic are followed so far.
 constexpr int maxDepth = 64;
 
-/// A longer text tells nobody anything.
+/// Longer texts are not readable.
 constexpr size_t maxLength = 200;
 
 /// How strongly a text binds; weaker ones get parentheses.

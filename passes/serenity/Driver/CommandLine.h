@@ -11,7 +11,7 @@
 #include <vector>
 
 /// Command lines as LLVM's command line library reads them, as far as one must
-/// know to find our own flags among those of iree-compile: response files,
+/// know to find the serenity flags among those of iree-compile: response files,
 /// one or two dashes, `--flag value` beside `--flag=value`, and `--`.
 /// Depends on POSIX and the C++ library only.
 namespace serenity {
@@ -44,13 +44,13 @@ bool isSerenityFlag(std::string_view arg);
 /// --help-hidden when serenity_mlir is built.
 bool takesSeparateValue(std::string_view arg);
 
-/// The indices in `args` (already expanded) of our flags, in order. The first
-/// argument, values of other flags or of serenity flags (`--serenity-report
-/// FILE`) and all after `--` are not flags.
+/// The indices in `args` (already expanded) of serenity flags, in order. The
+/// first argument, values of other flags or of serenity flags
+/// (`--serenity-report FILE`) and all after `--` are not flags.
 std::vector<size_t> findSerenityFlags(const std::vector<std::string> &args);
 
-/// The arguments (already expanded, without our flags) that are files to read:
-/// neither the program, nor flags or their values. "-" is standard input.
+/// The arguments (already expanded, without serenity flags) that are files to
+/// read: neither the program, nor flags or their values. "-" is standard input.
 std::vector<std::string> inputFiles(const std::vector<std::string> &args);
 
 } // namespace serenity

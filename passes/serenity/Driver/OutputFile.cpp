@@ -97,7 +97,7 @@ static void removeStale(const std::string &directory) {
 }
 
 AtomicFile::~AtomicFile() {
-  // While it is locked, so that nobody else takes it for a stale one.
+  // While it is locked, so that no other process takes it for a stale one.
   if (!temporary.empty()) {
     unlink(temporary.c_str());
   }

@@ -2,8 +2,9 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// The extension `serenity_mlir._passes`: our passes for the pass managers of
-// `iree.compiler.passmanager`. Handles cross as MLIR's `_CAPIPtr` capsules.
+// The extension `serenity_mlir._passes`: the serenity passes for the pass
+// managers of `iree.compiler.passmanager`. Handles cross as MLIR's `_CAPIPtr`
+// capsules.
 
 #include "serenity/Transforms/Passes.h"
 

@@ -94,14 +94,15 @@ private:
   int external(MlirValue argument);
   void assignSteps();
   void nameBuffers();
-  void countWaves();
+  void countGroups();
 
   MlirOperation pack;
   RegionReport &region;
   std::map<size_t, int> bufferOfSlice;
   MlirOperation execute = {};
   std::map<const void *, int> externalOf;
-  /// Top-level command of every operation; waves are one command.
+  /// Top-level command of every operation; a concurrent dispatch group is one
+  /// command.
   std::vector<int64_t> commandOf;
 };
 
@@ -264,7 +265,7 @@ void Reader::readCommand(MlirOperation op, int64_t command) {
   region.operations.push_back(std::move(operation));
 }
 
-/// Every operation of a wave gets the number of the wave.
+/// Every operation of a concurrent group gets the number of the group.
 void Reader::readOperation(MlirOperation op, int64_t command) {
   if (ir::name(op).substr(0, 11) != "stream.cmd.") {
     return; // a constant or a terminator
@@ -366,13 +367,13 @@ void Reader::read(MlirOperation found) {
     readOperation(op, command);
     command += region.operations.size() > before;
   }
-  countWaves();
+  countGroups();
   assignSteps();
   nameBuffers();
 }
 
 /// Commands with the same number run at the same time.
-void Reader::countWaves() {
+void Reader::countGroups() {
   region.concurrentGroups = 0;
   region.concurrentOperations = 0;
   for (size_t i = 0; i < commandOf.size();) {

@@ -22,9 +22,9 @@ namespace serenity {
 ///
 /// `slices[i]` is the position among the slices of `pack` of
 /// `region.buffers[i]`, whose `first` and `last` must be set. To be called
-/// before the results of `pack` are replaced. Works on IREE's regions, waves
-/// included, as on serenity's; leaves the region as it is if no commands are
-/// found.
+/// before the results of `pack` are replaced. Works on regions with
+/// concurrent dispatch groups too; leaves the region as it is if no commands
+/// are found.
 void describeCommands(MlirOperation function, MlirOperation pack,
                       const std::vector<size_t> &slices, RegionReport &region);
 

@@ -15,12 +15,13 @@
 // `rewrite=off` none is.
 //
 // Assumes the IR that iree-stream-async-transformation-pipeline leaves, with
-// waves of concurrency switched off for the functions concerned: regions of
-// `stream.async.*` operations with tied operands. A buffer whose size is known
-// only at run time must be accessed as a whole; it counts as large as it is at
-// the hint (option `dim-hint`, else 64 per dimension). A region with any other
-// operation (waves, calls, collectives, transfers, loads and stores, parts of
-// dynamic offset or size) is left as it is, and a remark says so.
+// concurrent dispatch groups switched off for the functions concerned: regions
+// of `stream.async.*` operations with tied operands. A buffer whose size is
+// known only at run time must be accessed as a whole; it counts as large as it
+// is at the hint (option `dim-hint`, else 64 per dimension). A region with any
+// other operation (concurrent dispatch groups, calls, collectives, transfers,
+// loads and stores, parts of dynamic offset or size) is left as it is, and a
+// remark says so.
 //
 // Afterwards every region holds the same commands in the new order, without the
 // copies that in-place parts save, some twice; allocas stand just before their
@@ -545,13 +546,14 @@ MlirOperation findStaleRead(MlirOperation execute) {
       if (tied < 0 || segments.size() < 2 || tied >= segments[1]) {
         continue;
       }
-      // From a block argument of a wave to the operand that it captures.
+      // From a block argument of a concurrent group to the operand that it
+      // captures.
       MlirValue value = ir::operand(writer, segments[0] + tied);
       while (mlirValueIsABlockArgument(value) &&
              !mlirBlockEqual(mlirBlockArgumentGetOwner(value), block)) {
-        MlirOperation wave =
+        MlirOperation group =
             mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(value));
-        value = ir::operand(wave, mlirBlockArgumentGetArgNumber(value));
+        value = ir::operand(group, mlirBlockArgumentGetArgNumber(value));
       }
       for (const ir::Use &use : ir::uses(value)) {
         MlirOperation reader = inBlock(use.owner);

@@ -54,7 +54,7 @@ namespace serenity {
 
 namespace {
 
-/// Searches for offsets per region; beyond it the waves found so far. Fewer
+/// Searches for offsets per region; beyond it the groups found so far. Fewer
 /// where there are many buffers, each of which every search touches.
 constexpr int64_t maxPackings = 512;
 constexpr int64_t maxPackedBuffers = int64_t(1) << 22;
@@ -115,14 +115,14 @@ private:
   const RegionReport &region;
 };
 
-/// The region of a slab, as far as waves are concerned.
+/// The region of a slab, with its commands.
 struct SlabRegion {
   MlirOperation execute = {};
   std::vector<MlirOperation> commands;
   RegionReport report; // with one operation per command
 };
 
-/// Nothing if waves are not to be formed there.
+/// Nothing if groups are not to be formed there.
 std::optional<SlabRegion> readSlabRegion(MlirOperation function,
                                          MlirOperation pack,
                                          const PackModel &model) {
@@ -178,20 +178,20 @@ std::optional<SlabRegion> readSlabRegion(MlirOperation function,
   return region;
 }
 
-/// Forms the waves of one region.
-class WaveBuilder {
+/// Forms the groups of one region.
+class GroupBuilder {
 public:
-  WaveBuilder(const SlabRegion &region, const PackModel &model,
-              const PackOptions &packing)
+  GroupBuilder(const SlabRegion &region, const PackModel &model,
+               const PackOptions &packing)
       : region(region), slices(model.slices), packing(packing) {}
 
-  /// Per command, the number of its wave; empty if there is no wave of two.
+  /// Per command, the number of its group; empty if there is no group of two.
   std::vector<int> build();
   const std::vector<Slice> &packedSlices() const { return slices; }
 
 private:
-  /// Lifetimes in steps of waves; false if a slice has no command.
-  bool lifetimes(const std::vector<int> &waves,
+  /// Lifetimes in steps of groups; false if a slice has no command.
+  bool lifetimes(const std::vector<int> &groups,
                  std::vector<Slice> &found) const;
 
   const SlabRegion &region;
@@ -199,20 +199,20 @@ private:
   PackOptions packing;
 };
 
-bool WaveBuilder::lifetimes(const std::vector<int> &waves,
-                            std::vector<Slice> &found) const {
+bool GroupBuilder::lifetimes(const std::vector<int> &groups,
+                             std::vector<Slice> &found) const {
   found = slices;
   for (Slice &slice : found) {
     slice.lower = INT64_MAX;
     slice.upper = -1;
   }
-  for (size_t i = 0; i < waves.size(); ++i) {
+  for (size_t i = 0; i < groups.size(); ++i) {
     const OperationReport &operation = region.report.operations[i];
     for (const auto *list : {&operation.uses, &operation.defs}) {
       for (const AccessReport &access : *list) {
         Slice &slice = found[size_t(access.buffer)];
-        slice.lower = std::min<int64_t>(slice.lower, waves[i]);
-        slice.upper = std::max<int64_t>(slice.upper, waves[i] + 1);
+        slice.lower = std::min<int64_t>(slice.lower, groups[i]);
+        slice.upper = std::max<int64_t>(slice.upper, groups[i] + 1);
       }
     }
   }
@@ -220,14 +220,14 @@ bool WaveBuilder::lifetimes(const std::vector<int> &waves,
                      [](const Slice &slice) { return slice.upper > 0; });
 }
 
-std::vector<int> WaveBuilder::build() {
+std::vector<int> GroupBuilder::build() {
   size_t count = region.commands.size();
-  std::vector<int> waves(count);
+  std::vector<int> groups(count);
   for (size_t i = 0; i < count; ++i) {
-    waves[i] = int(i);
+    groups[i] = int(i);
   }
   std::vector<Slice> merged;
-  if (!lifetimes(waves, merged)) {
+  if (!lifetimes(groups, merged)) {
     return {};
   }
   int64_t liveBytes = maximumLiveBytes(slices, packing);
@@ -236,9 +236,9 @@ std::vector<int> WaveBuilder::build() {
   quick.nodeLimit = std::min<int64_t>(
       packing.nodeLimit,
       std::max<int64_t>(packWork / int64_t(slices.size() + 1), 50));
-  // A wave holds the buffers that live at its first command and those that
-  // begin at the others: most waves that do not fit are known without the other
-  // buffers.
+  // A group holds the buffers that live at its first command and those that
+  // begin at the others: most groups that do not fit are known without the
+  // other buffers.
   std::vector<int64_t> begins(count, 0);
   std::vector<int64_t> ends(count + 1, 0);
   for (const Slice &slice : merged) {
@@ -247,12 +247,12 @@ std::vector<int> WaveBuilder::build() {
     ends[size_t(slice.upper)] += bytes;
   }
   int64_t live = begins[0];
-  int64_t held = live; // by the present wave
+  int64_t held = live; // by the present group
   Conflicts conflicts(region.report);
   int64_t packings =
       std::min(maxPackings, maxPackedBuffers / int64_t(slices.size() + 1));
   bool any = false;
-  size_t first = 0; // of the present wave
+  size_t first = 0; // of the present group
   for (size_t i = 1; i < count && packings > 0; ++i) {
     live += begins[i] - ends[i];
     held += begins[i];
@@ -262,7 +262,7 @@ std::vector<int> WaveBuilder::build() {
                                  region.report.operations[i]);
     }
     if (apart) {
-      std::vector<int> joined = waves;
+      std::vector<int> joined = groups;
       for (size_t later = i; later < count; ++later) {
         --joined[later];
       }
@@ -270,7 +270,7 @@ std::vector<int> WaveBuilder::build() {
           maximumLiveBytes(merged, packing) <= liveBytes) {
         --packings;
         if (pack(merged, quick).heightBytes <= slabBytes) {
-          waves = std::move(joined);
+          groups = std::move(joined);
           any = true;
           continue;
         }
@@ -282,17 +282,17 @@ std::vector<int> WaveBuilder::build() {
   if (!any) {
     return {};
   }
-  lifetimes(waves, merged);
+  lifetimes(groups, merged);
   slices = std::move(merged);
-  return waves;
+  return groups;
 }
 
-/// Moves the commands of every wave of two and more into one operation.
-void writeWaves(const SlabRegion &region, const std::vector<int> &waves) {
+/// Moves the commands of every group of two and more into one operation.
+void writeGroups(const SlabRegion &region, const std::vector<int> &groups) {
   MlirLocation location = mlirOperationGetLocation(region.execute);
-  for (size_t first = 0; first < waves.size();) {
+  for (size_t first = 0; first < groups.size();) {
     size_t end = first + 1;
-    while (end < waves.size() && waves[end] == waves[first]) {
+    while (end < groups.size() && groups[end] == groups[first]) {
       ++end;
     }
     if (end - first >= 2) {
@@ -302,8 +302,8 @@ void writeWaves(const SlabRegion &region, const std::vector<int> &waves) {
       MlirBlock block = mlirBlockCreate(0, nullptr, nullptr);
       mlirRegionAppendOwnedBlock(body, block);
       mlirOperationStateAddOwnedRegions(&state, 1, &body);
-      MlirOperation wave = mlirOperationCreate(&state);
-      ir::insertBefore(region.commands[first], wave);
+      MlirOperation group = mlirOperationCreate(&state);
+      ir::insertBefore(region.commands[first], group);
       for (size_t i = first; i < end; ++i) {
         mlirOperationRemoveFromParent(region.commands[i]);
         mlirBlockAppendOwnedOperation(block, region.commands[i]);
@@ -353,11 +353,11 @@ bool runWaves(MlirOperation module, const Options &options, ModuleReport *) {
       if (!region || !verifySlices(model->slices, packing)) {
         continue;
       }
-      WaveBuilder builder(*region, *model, packing);
-      std::vector<int> waves = builder.build();
-      if (!waves.empty()) {
+      GroupBuilder builder(*region, *model, packing);
+      std::vector<int> groups = builder.build();
+      if (!groups.empty()) {
         setLifetimes(op, builder.packedSlices());
-        writeWaves(*region, waves);
+        writeGroups(*region, groups);
       }
     }
   }

@@ -91,7 +91,7 @@ bool Repair::repairOffsets(std::vector<int64_t> &offsets, int64_t target,
       }
     }
   }
-  // Nobody can stay above the target beside those.
+  // No item can stay above the target beside those.
   for (size_t k = 0; k < freeItems.size(); ++k) {
     const int32_t from = freeItems[k];
     for (const int32_t *i = firstFit.neighboursBegin(from);

@@ -40,7 +40,8 @@ Simulation serenity::simulate(const Problem &problem,
       result.peakBytes += buffer.bytes;
       continue;
     }
-    // A buffer that nobody touches has no first or last user to end its life.
+    // A buffer that no operation touches has no first or last user to end its
+    // life.
     if (!isTouched || buffer.liveIn) {
       range.first = 0;
     }

@@ -296,8 +296,9 @@ std::optional<int64_t> CandidateSearch::measure(const Configuration &config) {
                                      : placeCandidate(config);
 }
 
-/// The sum of the functions' peaks in our order at flow level; nothing if a
-/// function with tensors is not modelled. The order is written into the module.
+/// The sum of the functions' peaks at flow level after serenity-schedule;
+/// nothing if a function with tensors is not modelled. The order is written
+/// into the module.
 std::optional<int64_t> CandidateSearch::estimate(MlirOperation flow) {
   Options quick =
       limited(options, scaledStates(statesPerEstimate, countDispatches(flow)));
@@ -341,7 +342,8 @@ bool CandidateSearch::remake(const Configuration &config, Candidate &entry,
   return true;
 }
 
-/// Takes a candidate through our stream prefix to the bytes of its slabs.
+/// Takes a candidate through the stream phase with the serenity passes to the
+/// bytes of its slabs.
 std::optional<int64_t>
 CandidateSearch::placeCandidate(const Configuration &config) {
   if (!compile(config)) {

@@ -4,7 +4,7 @@
 
 /// \file
 /// Looks for the candidate of a module (fusion, rewriting, updates in place)
-/// that needs the least transient memory in our order.
+/// that needs the least transient memory in the order of the serenity passes.
 
 #ifndef SERENITY_DRIVER_CANDIDATES_CANDIDATESEARCH_H
 #define SERENITY_DRIVER_CANDIDATES_CANDIDATESEARCH_H
@@ -63,7 +63,7 @@ public:
   /// phase; without it the stock candidate is all there is.
   void startFrom(ir::OwningOp module);
 
-  /// The stock candidate in our order, first of all. `leastStock` are the peaks
+  /// The stock candidate reordered, first of all. `leastStock` are the peaks
   /// that no function may exceed.
   void placeStock(MlirOperation flow, const Peaks &leastStock);
 
@@ -191,7 +191,7 @@ private:
   mutable std::optional<CandidateBuilder> maker;
   /// Numbers of the band plans, once they are made, by the module they are for.
   std::map<Configuration::Storage, std::vector<size_t>> bandPlans;
-  /// Per function, the least peak without our order.
+  /// Per function, the least peak in the stock order.
   Peaks bestStock;
   std::map<Configuration, Candidate> candidates;
   /// Candidates with laid out slabs, by the text of their module at the flow

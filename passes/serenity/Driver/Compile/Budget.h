@@ -38,10 +38,10 @@ public:
   /// Whether IREE's order is good enough everywhere.
   bool fitsInStockOrder() const;
 
-  /// The candidate that changes least and fits: the stock candidate in our
-  /// order, then fusion, then rewriting with as few sites as a bounded search
-  /// finds. Where none fits, the candidate of least cost. The stock candidate
-  /// must have been placed.
+  /// The candidate that changes least and fits: the stock candidate
+  /// reordered, then fusion, then rewriting with as few sites as a bounded
+  /// search finds. Where none fits, the candidate of least cost. The stock
+  /// candidate must have been placed.
   Configuration chooseCandidate(CandidateSearch &search, bool refine);
 
   /// The least change of the stock candidate by which the function fits;

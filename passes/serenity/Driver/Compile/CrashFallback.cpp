@@ -115,7 +115,7 @@ void runAgain() {
   execve(state.program, state.arguments.data(), state.environment.data());
 }
 
-/// As if nobody had caught it.
+/// As if the signal had not been caught.
 [[noreturn]] void dieOf(int signal) {
   std::signal(signal, SIG_DFL);
   sigset_t unblocked;

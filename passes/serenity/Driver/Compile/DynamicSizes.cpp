@@ -142,10 +142,11 @@ std::set<std::string> findLargerElsewhere(MlirOperation stock,
                         atBounds(options));
   }
   for (const auto &[place, there] : places) {
-    Peaks theirs = transientPeaks(stock, there, PackAlgorithm::Iree, nullptr);
-    Peaks ours = transientPeaks(own, there, options.offsets, nullptr);
-    for (const auto &[name, bytes] : theirs) {
-      std::optional<int64_t> needed = ours[name];
+    Peaks inStockOrder =
+        transientPeaks(stock, there, PackAlgorithm::Iree, nullptr);
+    Peaks reordered = transientPeaks(own, there, options.offsets, nullptr);
+    for (const auto &[name, bytes] : inStockOrder) {
+      std::optional<int64_t> needed = reordered[name];
       if (bytes && needed && *needed > *bytes && larger.insert(name).second) {
         ir::emitRemark(mlirOperationGetLocation(stock),
                        "'" + name + "' keeps the stock order: " + place +

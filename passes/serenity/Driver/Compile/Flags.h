@@ -25,7 +25,7 @@ struct CompileFlags : DriverOptions {
 /// is the program). The message of a failure names the known flags.
 Status parseFlags(std::vector<std::string> &args, CompileFlags &flags);
 
-/// The section on our flags for `--help`.
+/// The section on the serenity flags for `--help`.
 std::string flagsHelp();
 
 } // namespace serenity

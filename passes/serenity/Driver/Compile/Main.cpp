@@ -2,7 +2,7 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// serenity-compile: iree-compile with our passes in its pipeline.
+// serenity-compile: iree-compile with the serenity passes in its pipeline.
 //
 // This program *is* iree-compile: it calls IREE's main function
 // (`ireeCompilerRunMain`), which parses every flag, opens files and writes the

@@ -106,7 +106,7 @@ private:
     ModuleReport slabs;
   };
   bool makeStock(StockCandidate &stock);
-  /// The module in our order, if there is one.
+  /// The reordered module, if there is one.
   struct OwnCandidate {
     bool mayChange = false; // otherwise the module is compiled as stock
     bool searched = false;
@@ -220,7 +220,7 @@ void Pipeline::remarkOnLimits() {
   }
 }
 
-/// A flag of the user's own wins over our choice, and they are told so.
+/// A flag of the user's own wins over the choice of serenity; a remark says so.
 void Pipeline::remarkOnUserFlags() {
   const std::pair<const char *, const char *> known[] = {
       {"iree-stream-partitioning-favor", "concurrency"},
@@ -259,7 +259,7 @@ bool Pipeline::makeStock(StockCandidate &stock) {
   return true;
 }
 
-/// Proofs about the regions of the candidate in our order hold for
+/// Proofs about the regions of the reordered candidate hold for
 /// the same commands in IREE's: no order of them needs less.
 void takeOverProofs(const FunctionReport &reordered, FunctionReport &chosen) {
   if (reordered.regions.size() != chosen.regions.size()) {
@@ -278,7 +278,7 @@ void takeOverProofs(const FunctionReport &reordered, FunctionReport &chosen) {
   }
 }
 
-/// Looks for the candidate in our order: the stock configuration, then others,
+/// Looks for the candidate to reorder: the stock configuration, then others,
 /// unless there is nothing to gain.
 void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
                                CandidateSearch &search) {
@@ -412,8 +412,8 @@ static void markVariants(MlirOperation module, const VariantChoice &choice) {
   }
 }
 
-/// Brings the module to laid out slabs in the chosen variants. The candidate in
-/// our order is taken over as a whole or function by function.
+/// Brings the module to laid out slabs in the chosen variants. The
+/// reordered candidate is taken over as a whole or function by function.
 bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
                            const VariantChoice &choice) {
   MlirOperation flow = state.module.get();
@@ -530,7 +530,7 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
 }
 
 /// From slabs in the order that was chosen to offsets. Functions in IREE's
-/// order are marked, and keep IREE's waves.
+/// order are marked, and keep IREE's concurrent dispatch groups.
 bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
   std::vector<MlirOperation> functions = ir::operations(ir::body(module));
   const bool reused = std::any_of(functions.begin(), functions.end(),
@@ -542,9 +542,9 @@ bool Pipeline::finishSlabs(MlirOperation module, bool visible) {
       return false;
     }
   }
-  bool waves = flags.waves == WaveMode::Auto &&
-               !user.has("iree-stream-partitioning-favor");
-  if (waves && flags.schedule) {
+  bool groups = flags.waves == WaveMode::Auto &&
+                !user.has("iree-stream-partitioning-favor");
+  if (groups && flags.schedule) {
     Stopwatch watch(report, "concurrency");
     if (!stream.runOwn("serenity-waves", module, options, &report, visible)) {
       return false;
@@ -723,8 +723,8 @@ bool Pipeline::describe() {
   return true;
 }
 
-/// The stream phase, with the budget checked and our annotations gone at its
-/// end.
+/// The stream phase, with the budget checked and the serenity attributes
+/// removed at its end.
 bool Pipeline::runStream(CandidateSearch &search, std::string &error) {
   if (!scheduleStream(search) ||
       !attempt(error, [&] { return lowerSlabs(); })) {

@@ -32,13 +32,13 @@ struct PipelineEvents {
   bool budgetMissed = false;
 };
 
-/// Runs the standard pipeline with our passes between IREE's phases.
+/// Runs the standard pipeline with the serenity passes between IREE's phases.
 ///
-/// Every variant of a function (as stock, stock order with exact offsets, our
-/// order) is made on a clone of the module and measured; the function is
+/// Every variant of a function (as stock, stock order with exact offsets,
+/// reordered) is made on a clone of the module and measured; the function is
 /// compiled in the variant of least transient peak, the stock one among equals.
-/// A variant that fails is dropped. `arguments` is the command line without our
-/// flags, to read IREE's global flags.
+/// A variant that fails is dropped. `arguments` is the command line without
+/// serenity flags, to read IREE's global flags.
 bool runPipeline(iree_compiler_invocation_t *inv, InvocationState &state,
                  const CompileFlags &flags,
                  const std::vector<std::string> &arguments,

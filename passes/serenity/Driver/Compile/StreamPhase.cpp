@@ -25,7 +25,7 @@ constexpr const char *partitioningAttr = "stream.partitioning";
 /// allocation of the same size, and stays allocated in between.
 constexpr const char *reuse = "any(iree-stream-reuse-allocations)";
 
-/// Forms no waves of concurrent dispatches in functions that serenity orders.
+/// Switches concurrent dispatch groups off in functions that serenity orders.
 void setPartitioning(MlirOperation module, bool on) {
   MlirContext context = mlirOperationGetContext(module);
   mlirContextGetOrLoadDialect(context, ir::strRef("stream"));
@@ -138,7 +138,7 @@ bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
       !runOwn("serenity-schedule", module, *scheduled, into, visible)) {
     return false;
   }
-  // A partitioning flag is the user's choice about waves.
+  // A partitioning flag is the user's choice about concurrency.
   bool partition =
       scheduled != nullptr && !user.has("iree-stream-partitioning-favor");
   if (!runIree(module, "iree-util-verify-initialization-order", visible) ||

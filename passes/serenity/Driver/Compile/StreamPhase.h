@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// IREE's stream phase in pieces, with our passes between them.
+/// IREE's stream phase in pieces, with the serenity passes between them.
 
 #ifndef SERENITY_DRIVER_COMPILE_STREAMPHASE_H
 #define SERENITY_DRIVER_COMPILE_STREAMPHASE_H

@@ -125,8 +125,8 @@ static void rewriteOverwrite(const Structured &op, const StructuredSplit &plan,
     MlirValue part = result(
         clonePart(op.op, values, withDim(type, plan.resultDim, size), op.op));
     if (inPlace) {
-      // The next piece is read from here, so that nobody reads the old value
-      // any more.
+      // The next piece is read from here, so that no operation reads the old
+      // value any more.
       whole = insertSlice(part, whole, plan.resultDim, offset, op.op);
     }
     parts.push_back(part);

@@ -130,8 +130,8 @@ static std::vector<MlirOperation> functions(MlirOperation module) {
   return found;
 }
 
-/// The operations of `function` that nobody uses, or nobody but one of them:
-/// barriers would keep their parts.
+/// The operations of `function` without a user other than operations of this
+/// set: barriers would keep their parts.
 static std::set<const void *> deadOperations(MlirOperation function) {
   std::vector<MlirOperation> ops;
   walk(function, [&](MlirOperation op) { ops.push_back(op); });

@@ -54,7 +54,7 @@ static void listRefusals(const FunctionGraph &graph, const bands::Plan &plan,
                        mlirOperationGetLocation(graph.operations[i]), reason});
   };
   for (size_t i = 0; i < graph.operations.size(); ++i) {
-    // Only of operations that read rows: nobody asks about the others.
+    // Only operations that read rows could be computed in bands.
     bool readsRows = false;
     for (const Read &read : graph.graph.operations[i].reads) {
       readsRows |= graph.graph.values[read.value].rows > 0;
