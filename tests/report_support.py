@@ -66,6 +66,21 @@ def make_function(**changes: Any) -> dict[str, Any]:
     }
 
 
+def make_formula(text: str, **dimensions: str) -> dict[str, Any]:
+    """Returns a formula of bytes, with the dimension of an argument per symbol."""
+    symbols = [
+        {"name": name, "dimension": dimension, "hint": 64, "bound": None}
+        for name, dimension in dimensions.items()
+    ]
+    return {
+        "text": text,
+        "symbols": symbols,
+        "hint_bytes": 0,
+        "bound_bytes": None,
+        "unbounded_because": None,
+    }
+
+
 def make_candidate(kind: str, peak: int | None, **changes: Any) -> dict[str, Any]:
     """Returns a candidate of the stock configuration, not chosen."""
     return {

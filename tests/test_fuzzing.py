@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzzing_support import Deceived
-from report_support import make_candidate
+from report_support import make_candidate, make_formula, make_function, make_region, make_report
 from typer.testing import CliRunner
 
 from serenity_mlir._native import iree_library_directory
@@ -48,6 +48,7 @@ from serenity_mlir.measuring.measurement import (
     MeasurementServer,
     Storage,
 )
+from serenity_mlir.reports.reporting import FunctionReport, Report, parse_report
 
 
 def _kinds(program: Program) -> list[str]:
@@ -261,28 +262,30 @@ def test_reads_transient_memory() -> None:
 # --- defects it must find ----------------------------------------------------------
 
 
-def _entry(**changes: object) -> dict[str, object]:
-    region = {
-        "location": None,
-        "predicted_bytes": 128,
-        "slab_bytes": 128,
-        "lower_bound_bytes": 128,
-        "optimal": True,
-        "live_bytes": [64, 128],
-        "buffers": [
+def _report(*functions: dict[str, Any]) -> Report:
+    return parse_report(make_report(functions))
+
+
+def _entry(**changes: object) -> FunctionReport:
+    region = make_region(
+        predicted_bytes=128,
+        slab_bytes=128,
+        lower_bound_bytes=128,
+        live_bytes=[64, 128],
+        buffers=[
             {"name": "a", "first": 0, "last": 1, "bytes": 60, "offset": 0},
             {"name": "b", "first": 1, "last": 1, "bytes": 64, "offset": 64},
         ],
-    }
-    entry = {
-        "transient_peak_bytes": 128,
-        "stock_transient_peak_bytes": 192,
-        "candidates": [make_candidate("stock", 192, chosen=True)],
-        "regions": [region],
-    }
+    )
+    entry = make_function(
+        transient_peak_bytes=128,
+        stock_transient_peak_bytes=192,
+        candidates=[make_candidate("stock", 192, chosen=True)],
+        regions=[region],
+    )
     for key, value in changes.items():
         (region if key in region else entry)[key] = value
-    return entry
+    return _report(entry).functions[0]
 
 
 @pytest.mark.parametrize(
@@ -361,45 +364,44 @@ def _measured(*calls: CallMemory) -> Measurement:
     ],
 )
 def test_finds_broken_bounds(transient: int, external: int, stock: int, broken: list[str]) -> None:
-    entry = {"initializer": False, "exported_as": "main", "name": "main$async"}
-    entry |= {"external_bytes": 192, "transient_peak_bytes": 128, "peak_is_exact": False}
-    entry |= {"stock_transient_peak_bytes": 256, "stock_call_peak_bytes": None}
-    entry |= {"bytes_formula": None, "stock_bytes_formula": None}
+    entry = make_function(
+        external_bytes=192,
+        transient_peak_bytes=128,
+        peak_is_exact=False,
+        stock_transient_peak_bytes=256,
+    )
     ours = _measured(_call(0), _call(transient, external))
     theirs = _measured(_call(stock))
-    found = find_broken_bounds({"functions": [entry]}, "main", theirs, ours, {})
+    found = find_broken_bounds(_report(entry).function("main"), theirs, ours, {})
     assert [text.partition(":")[0] for text in found] == broken
     # The same bytes as formulas, at extent 2.
-    symbols = [{"name": "d0", "dimension": "arg0:axis0"}]
     entry |= {"transient_peak_bytes": None, "stock_transient_peak_bytes": None}
-    entry["bytes_formula"] = {"text": "align(33*d0, 128)", "symbols": symbols}
-    entry["stock_bytes_formula"] = {"text": "128*d0", "symbols": symbols}
+    entry["bytes_formula"] = make_formula("align(33*d0, 128)", d0="arg0:axis0")
+    entry["stock_bytes_formula"] = make_formula("128*d0", d0="arg0:axis0")
     extents = {"arg0:axis0": 2}
-    found = find_broken_bounds({"functions": [entry]}, "main", theirs, ours, extents)
+    found = find_broken_bounds(_report(entry).function("main"), theirs, ours, extents)
     assert [text.partition(":")[0] for text in found] == broken
 
 
 def test_budgets_lie_between_the_bound_and_the_stock_peak() -> None:
     def entry(ours: int | None, stock: int) -> dict[str, Any]:
-        regions = [{"lower_bound_bytes": 64}]
-        return {
-            "initializer": False,
-            "transient_peak_bytes": ours,
-            "stock_transient_peak_bytes": stock,
-            "regions": regions,
-        }
+        return make_function(
+            transient_peak_bytes=ours,
+            stock_transient_peak_bytes=stock,
+            regions=[make_region(lower_bound_bytes=64)],
+        )
 
-    report = {"functions": [entry(128, 512), entry(256, 320)]}
+    report = _report(entry(128, 512), entry(256, 320))
     drawn = [draw_budget(report, str(key)) for key in range(100)]
     budgets = {found[0] for found in drawn if found is not None}
     assert {found[1] for found in drawn if found is not None} == {256}
     assert {255, 256, 512} <= budgets
     assert all(64 <= budget <= 512 for budget in budgets)
     # The compiler refuses a budget of 0.
-    none = [draw_budget({"functions": [entry(0, 64)]}, str(key)) for key in range(20)]
+    none = [draw_budget(_report(entry(0, 64)), str(key)) for key in range(20)]
     assert (1, 0) in none and min(found[0] for found in none if found is not None) == 1
-    assert draw_budget({"functions": [entry(None, 512)]}, "0") is None
-    assert draw_budget({"functions": [entry(0, 0)]}, "0") is None
+    assert draw_budget(_report(entry(None, 512)), "0") is None
+    assert draw_budget(_report(entry(0, 0)), "0") is None
 
 
 class _OtherBudget(Tools):
@@ -420,16 +422,13 @@ class _OtherBudget(Tools):
 def test_finds_budgets_that_do_not_hold() -> None:
     """The doubled tensor takes 64 bytes: the one result is written while it is read."""
     program = _sum_program(beside=False)
-    report = {
-        "functions": [
-            {
-                "initializer": False,
-                "transient_peak_bytes": 64,
-                "stock_transient_peak_bytes": 64,
-                "regions": [{"lower_bound_bytes": 64}],
-            }
-        ]
-    }
+    report = _report(
+        make_function(
+            transient_peak_bytes=64,
+            stock_transient_peak_bytes=64,
+            regions=[make_region(lower_bound_bytes=64)],
+        )
+    )
     keys = [str(key) for key in range(40)]
     tight = next(key for key in keys if draw_budget(report, key) == (63, 64))
     enough = next(key for key in keys if draw_budget(report, key) == (64, 64))

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from serenity_mlir.fuzzing.inputs import DATA, draw_extents, draw_inputs, extents_of
 from serenity_mlir.fuzzing.judging import is_stock_wrong, results_of
@@ -34,7 +32,7 @@ from serenity_mlir.measuring.measurement import (
 )
 from serenity_mlir.measuring.predictions import find_disagreements, read_prediction
 from serenity_mlir.measuring.tolerance import compare_outputs, output_problems, perturb
-from serenity_mlir.reports.reporting import parse_report
+from serenity_mlir.reports.reporting import Report, load_report
 
 __all__ = ["compare_execution"]
 
@@ -53,7 +51,7 @@ class _Built:
     """A module compiled with serenity flags, with its report and its memory budget."""
 
     module: Path
-    report: Mapping[str, Any]
+    report: Report
     budget: int | None = None
 
 
@@ -77,14 +75,14 @@ class _Case:
         flags = [str(source), *TARGETS[self.backend], *self.flags, *more, "-o", str(module)]
         return self.tools.run(tool, flags)
 
-    def compile_ours(self, module: Path, *more: str) -> tuple[int | None, str, dict[str, Any]]:
-        """Compile with serenity; return exit code, standard error and report."""
+    def compile_ours(self, module: Path, *more: str) -> tuple[int | None, str, Report | None]:
+        """Compile with serenity; return exit code, standard error and report, None if it failed."""
         report = module.with_suffix(".json")
         mode = f"--serenity-rewrite={self.mode}"
         code, said = self.compile(
             self.tools.ours, module, mode, f"--serenity-report={report}", *more
         )
-        return code, said, json.loads(report.read_text("utf-8")) if code == 0 else {}
+        return code, said, load_report(report) if code == 0 else None
 
     def runner(self, function: Function) -> _Run:
         """Return a function that runs an entry point."""
@@ -130,12 +128,12 @@ def compare_execution(
             return [Problem(REFUSED, diagnose_failure(code, stock_said).text)]
         code, said, report = case.compile_ours(ours)
         complaints = find_complaints(code, said, stock_said)
-        if complaints:
+        if complaints or report is None:
             return complaints
-        if ours.read_bytes() == stock.read_bytes() and not report["functions"]:
+        if ours.read_bytes() == stock.read_bytes() and not report.functions:
             return []  # Nothing to schedule, and nothing done.
         problems: list[Problem] = []
-        rewrites = report["rewrites"] or any(f["rewrites"] for f in report["functions"])
+        rewrites = report.rewrites or any(entry.rewrites for entry in report.functions)
         if mode == "off" and rewrites:
             problems.append(Problem("rewritten", "rewrites are reported though they are off"))
         modules = [_Built(ours, report)]
@@ -172,7 +170,7 @@ def _compile_within_budget(case: _Case, modules: list[_Built], stock_said: str) 
             return [Problem("budget refused", text)]
         return []
     complaints = find_complaints(code, said, stock_said)
-    if not complaints:
+    if not complaints and report is not None:
         modules.append(_Built(module, report, budget))
     return [Problem(f"budget {problem.kind}", problem.text) for problem in complaints]
 
@@ -203,7 +201,7 @@ def _compare_calls(
         except MeasurementError as error:
             return [Problem("run", f"{where}: {error}")]
         extents = extents_of(inputs)
-        prediction = read_prediction(parse_report(built.report), function.name, extents)
+        prediction = read_prediction(built.report, function.name, extents)
         # Sums in another order, or other dispatches, whose kernels may round differently.
         rounded = prediction is not None and prediction.rewritten
         wrong = _compare_results(where, theirs, mine, rounded)
@@ -214,8 +212,9 @@ def _compare_calls(
         if wrong and rounded and kind == "reals":
             perturbed = _perturbed(stock, run, inputs)
             wrong = _compare_results(where, theirs, mine, rounded, perturbed)
+        entry = built.report.find_function(function.name)
         memory = find_disagreements(prediction, theirs, mine)
-        memory += find_broken_bounds(built.report, function.name, theirs, mine, extents)
+        memory += find_broken_bounds(entry, theirs, mine, extents)
         problems += [Problem("memory", f"{where}: {text}") for text in dict.fromkeys(memory)]
         if built.budget is not None:
             exceeded = find_exceeded_budget(built.budget, function.name, mine)

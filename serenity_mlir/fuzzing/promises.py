@@ -11,35 +11,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any
 
 from serenity_mlir.measuring.measurement import Measurement
-from serenity_mlir.reports.formulas import evaluate
+from serenity_mlir.reports.formulas import BytesFormula
+from serenity_mlir.reports.reporting import FunctionReport, Report
 
-__all__ = ["draw_budget", "find_broken_bounds", "find_exceeded_budget", "find_function"]
-
-
-def find_function(report: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    """Return the entry of a report on an entry point."""
-    for entry in report["functions"]:
-        if not entry["initializer"] and name in (entry["exported_as"], entry["name"]):
-            found: Mapping[str, Any] = entry
-            return found
-    return None
+__all__ = ["draw_budget", "find_broken_bounds", "find_exceeded_budget"]
 
 
 def find_broken_bounds(
-    report: Mapping[str, Any],
-    function: str,
+    entry: FunctionReport | None,
     stock: Measurement,
     serenity: Measurement,
     extents: Mapping[str, int],
 ) -> list[str]:
     """Return a sentence for every reported number of bytes that a call exceeded.
 
-    `extents` are those of the call's inputs, by ``argI:axisJ``: formulas are held at them.
+    `entry` is the report on the function, None where there is none. `extents` are those of the
+    call's inputs, by ``argI:axisJ``: formulas are held at them.
     """
-    entry = find_function(report, function)
     if entry is None:
         return []
     problems: list[str] = []
@@ -48,34 +38,32 @@ def find_broken_bounds(
         if bound is not None and measured > bound:
             problems.append(f"{what}: {measured:,} bytes measured, the bound is {bound:,}")
 
-    formula = _value(entry["bytes_formula"], extents)
+    peak = _bytes(entry.bytes_formula, extents, entry.transient_peak_bytes)
     for number, call in enumerate(serenity.calls, 1):
-        expect(f"call {number}, external", entry["external_bytes"], call.external_bytes)
-        peak = entry["transient_peak_bytes"] if formula is None else formula
+        expect(f"call {number}, external", entry.external_bytes, call.external_bytes)
         expect(f"call {number}, transient", peak, call.transient_peak_bytes)
     # Without the bytes that the runtime keeps after every call: no prediction has them.
     kept = max(min(call.retained_bytes for call in stock.calls), 0)
     transient = stock.call.transient_peak_bytes
-    formula = _value(entry["stock_bytes_formula"], extents)
-    peak = entry["stock_transient_peak_bytes"] if formula is None else formula
+    peak = _bytes(entry.stock_bytes_formula, extents, entry.stock_transient_peak_bytes)
     expect("stock, transient", peak, transient)
     expect(
         "stock, inputs, results and transient",
-        entry["stock_call_peak_bytes"],
+        entry.stock_call_peak_bytes,
         stock.call.peak_bytes - stock.call.before_bytes - kept,
     )
     return problems
 
 
-def _value(formula: Mapping[str, Any] | None, extents: Mapping[str, int]) -> int | None:
-    """Return a formula's bytes at the given extents; None where it has other symbols."""
-    if formula is None or any(item["dimension"] not in extents for item in formula["symbols"]):
-        return None
-    values = {item["name"]: extents[item["dimension"]] for item in formula["symbols"]}
-    return evaluate(formula["text"], values)
+def _bytes(
+    formula: BytesFormula | None, extents: Mapping[str, int], peak: int | None
+) -> int | None:
+    """Return a formula's bytes at the given extents; `peak` where it has other symbols."""
+    found = None if formula is None else formula.bytes(extents)
+    return peak if found is None else found
 
 
-def draw_budget(report: Mapping[str, Any], key: str) -> tuple[int, int] | None:
+def draw_budget(report: Report, key: str) -> tuple[int, int] | None:
     """Draw a memory budget between the module's lower bound and the stock compiler's peak.
 
     Args:
@@ -86,12 +74,16 @@ def draw_budget(report: Mapping[str, Any], key: str) -> tuple[int, int] | None:
       The budget, and the least that is known to suffice; None where a function's memory is not
       known, or no function needs any.
     """
-    entries = [entry for entry in report["functions"] if not entry["initializer"]]
-    peaks = [entry["transient_peak_bytes"] for entry in entries]
-    stock = [entry["stock_transient_peak_bytes"] for entry in entries]
-    if None in peaks or None in stock or not max(stock, default=0):
+    peaks: list[int] = []
+    stock: list[int] = []
+    for entry in report.called:
+        if entry.transient_peak_bytes is None or entry.stock_transient_peak_bytes is None:
+            return None
+        peaks.append(entry.transient_peak_bytes)
+        stock.append(entry.stock_transient_peak_bytes)
+    if not max(stock, default=0):
         return None
-    bounds = [region["lower_bound_bytes"] for entry in entries for region in entry["regions"]]
+    bounds = [region.lower_bound_bytes for entry in report.called for region in entry.regions]
     least, most, enough = max(bounds, default=0), max(stock), max(peaks)
     rng = random.Random(f"budget {key}")
     draws = [enough, most, rng.randrange(min(least, most), most + 1), enough - 1]

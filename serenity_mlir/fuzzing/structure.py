@@ -11,18 +11,17 @@ by one, so that a crash is laid to the program that causes it.
 from __future__ import annotations
 
 import bisect
-import json
 import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from serenity_mlir._native import iree_library_directory, native_tool, tool_environment
 from serenity_mlir.fuzzing.program import Program
 from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
+from serenity_mlir.reports.reporting import FunctionReport, RegionReport, load_report
 
 __all__ = [
     "REFUSED",
@@ -178,7 +177,6 @@ def _compile_and_compare(
             return None
         text = ours.read_text("utf-8")
         theirs, mine = read_stream_ir(stock.read_text("utf-8")), read_stream_ir(text)
-        data = json.loads(report.read_text("utf-8"))
         answers: dict[int, list[Problem]] = {number: [] for number in programs}
         if "serenity." in text:
             if len(programs) > 1:
@@ -186,15 +184,15 @@ def _compile_and_compare(
             answers[next(iter(programs))].append(
                 Problem("marks left", "attributes of serenity are left in the module")
             )
-        entries: dict[str, list[Mapping[str, Any]]] = {}
-        for entry in data["functions"]:
-            entries.setdefault(entry["name"].partition("_")[0], []).append(entry)
+        entries: dict[str, list[FunctionReport]] = {}
+        for entry in load_report(report).called:
+            entries.setdefault(entry.name.partition("_")[0], []).append(entry)
         for number in programs:
             prefix = _prefix(number)
             answers[number] += _compare_functions(
                 {name: m for name, m in theirs.items() if name.startswith(prefix)},
                 {name: m for name, m in mine.items() if name.startswith(prefix)},
-                [e for e in entries.get(prefix[:-1], []) if not e["initializer"]],
+                entries.get(prefix[:-1], []),
             )
         return answers
 
@@ -271,10 +269,10 @@ def _first_error(said: str, code: int | None) -> str:
 def _compare_functions(
     stock: Mapping[str, FunctionMemory],
     ours: Mapping[str, FunctionMemory],
-    entries: Sequence[Mapping[str, Any]],
+    entries: Sequence[FunctionReport],
 ) -> list[Problem]:
     problems: list[Problem] = []
-    reported = {entry["name"]: entry for entry in entries}
+    reported = {entry.name: entry for entry in entries}
     for name, theirs in stock.items():
         mine = ours.get(name)
         if mine is None:
@@ -292,7 +290,7 @@ def _compare_functions(
 
 
 def _compare_function(
-    stock: FunctionMemory, ours: FunctionMemory, entry: Mapping[str, Any]
+    stock: FunctionMemory, ours: FunctionMemory, entry: FunctionReport
 ) -> list[Problem]:
     problems: list[Problem] = []
 
@@ -300,7 +298,7 @@ def _compare_function(
         if not holds:
             problems.append(Problem(kind, text))
 
-    peak, before = entry["transient_peak_bytes"], entry["stock_transient_peak_bytes"]
+    peak, before = entry.transient_peak_bytes, entry.stock_transient_peak_bytes
     if ours.peak_bytes is not None:
         expect(
             peak == ours.peak_bytes, "peak", f"reported {peak}, the module has {ours.peak_bytes}"
@@ -319,12 +317,12 @@ def _compare_function(
         )
     if peak is not None and before is not None:
         expect(peak <= before, "worse", f"reported {peak} bytes, the stock compiler {before}")
-    chosen = [c for c in entry["candidates"] if c["chosen"]]
-    if entry["candidates"]:
+    chosen = [c for c in entry.candidates if c.chosen]
+    if entry.candidates:
         expect(len(chosen) == 1, "candidates", f"{len(chosen)} candidates are chosen")
 
-    for region in entry["regions"]:
-        slab = region["slab_bytes"]
+    for region in entry.regions:
+        slab = region.slab_bytes
         # Slabs of one size may share an allocation.
         if slab and slab not in ours.slabs and None not in ours.slabs:
             expect(False, "slab", f"a slab of {slab} bytes is reported, the module has none")
@@ -332,39 +330,37 @@ def _compare_function(
     return problems
 
 
-def _check_region(region: Mapping[str, Any]) -> list[Problem]:
+def _check_region(region: RegionReport) -> list[Problem]:
     """Check that a region's figures agree with each other, and its buffers with them."""
     problems: list[Problem] = []
 
     def expect(holds: bool, text: str) -> None:
         if not holds:
-            problems.append(Problem("region", f"{text} ({region['location']})"))
+            problems.append(Problem("region", f"{text} ({region.location})"))
 
-    predicted, slab, bound = (
-        region[key] for key in ("predicted_bytes", "slab_bytes", "lower_bound_bytes")
-    )
+    predicted, slab, bound = region.predicted_bytes, region.slab_bytes, region.lower_bound_bytes
     expect(bound <= predicted, f"bound {bound} is above the order's {predicted}")
     expect(predicted <= slab, f"{predicted} bytes are predicted, the slab has {slab}")
-    if region["optimal"]:
+    if region.optimal:
         expect(bound == predicted, f"optimal, but bound {bound} is not {predicted}")
-    buffers = region["buffers"]
-    steps = max([len(region["live_bytes"]), *(b["last"] + 1 for b in buffers)], default=0)
+    buffers = region.buffers
+    steps = max([len(region.live_bytes), *(b.last + 1 for b in buffers)], default=0)
     live = [0] * steps
     for number, buffer in enumerate(buffers):
-        size = -(-buffer["bytes"] // 64) * 64
-        for step in range(buffer["first"], buffer["last"] + 1):
+        size = -(-buffer.bytes // 64) * 64
+        for step in range(buffer.first, buffer.last + 1):
             live[step] += size
-        end = buffer["offset"] + buffer["bytes"]
-        expect(end <= slab, f"buffer {buffer['name']} ends at {end} of {slab}")
+        end = buffer.offset + buffer.bytes
+        expect(end <= slab, f"buffer {buffer.name} ends at {end} of {slab}")
         for other in buffers[:number]:
             overlap = (
-                buffer["first"] <= other["last"]
-                and other["first"] <= buffer["last"]
-                and buffer["offset"] < other["offset"] + other["bytes"]
-                and other["offset"] < end
+                buffer.first <= other.last
+                and other.first <= buffer.last
+                and buffer.offset < other.offset + other.bytes
+                and other.offset < end
             )
-            expect(not overlap, f"buffers {buffer['name']} and {other['name']} overlap")
-    if region["live_bytes"] and buffers:
-        expect(live == region["live_bytes"], "live bytes are not those of the buffers")
+            expect(not overlap, f"buffers {buffer.name} and {other.name} overlap")
+    if region.live_bytes and buffers:
+        expect(live == list(region.live_bytes), "live bytes are not those of the buffers")
         expect(max(live) == predicted, f"{predicted} predicted, {max(live)} bytes are live")
     return problems

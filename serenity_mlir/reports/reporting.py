@@ -468,15 +468,21 @@ class Report:
         """The functions but initializers, in module order."""
         return tuple(function for function in self.functions if not function.initializer)
 
+    def find_function(self, name: str) -> FunctionReport | None:
+        """Returns the function that is called or exported as `name`, None if there is none."""
+        for function in self.called:
+            if name in (function.exported_as, function.name):
+                return function
+        return None
+
     def function(self, name: str) -> FunctionReport:
         """Returns the function that is called or exported as `name`.
 
         Raises:
           KeyError: If there is none; the message names those there are.
         """
-        for function in self.called:
-            if name in (function.exported_as, function.name):
-                return function
+        if (found := self.find_function(name)) is not None:
+            return found
         known = ", ".join(function.exported_as or function.name for function in self.called)
         raise KeyError(f"no function {name!r} in the report; it has {known or 'none'}")
 
