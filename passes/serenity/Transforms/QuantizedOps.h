@@ -98,11 +98,16 @@ bool isNeverNaN(MlirValue value);
 std::map<std::string, int64_t> raisedContractions(MlirOperation module);
 
 /// Lowers `module` as IREE's global optimization will, so far that
-/// contractions over dequantized values are integer contractions with their
-/// corrections and float epilogues, all of them linalg.generic. Returns false,
-/// without a diagnostic, if this IREE release has no such passes; the module is
-/// to be dropped then.
+/// contractions over dequantized values are integer contractions (i8 x i8 ->
+/// i32), each with one elementwise operation behind it that corrects, scales
+/// and quantizes. Returns false, without a diagnostic, if this IREE release has
+/// no such passes; the module is to be dropped then.
 bool raiseQuantized(MlirOperation module);
+
+/// Replaces sums over constants of 8-bit integers, accumulated in i32 from
+/// zeros, by constants: the sums of weights that a zero point is multiplied by.
+/// Returns how many.
+int64_t foldWeightSums(MlirOperation module);
 
 } // namespace serenity::quantized
 

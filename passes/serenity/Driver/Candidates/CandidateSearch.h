@@ -177,6 +177,8 @@ private:
   Configuration unfuseAtPeak(Configuration best);
   Configuration tryBands(Configuration best);
   const std::vector<size_t> &planBands(Configuration::Storage storage);
+  void addBanded(const Configuration &best, Configuration::Storage storage,
+                 std::vector<Configuration> &configs);
   Configuration dropSites(Configuration best);
   Configuration joinParts(Configuration best);
 

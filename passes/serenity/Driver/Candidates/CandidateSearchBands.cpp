@@ -11,6 +11,7 @@
 #include "serenity/Driver/Compile/Stopwatch.h"
 
 #include <algorithm>
+#include <set>
 
 namespace serenity {
 
@@ -35,6 +36,8 @@ CandidateSearch::planBands(Configuration::Storage storage) {
     BandOptions planning;
     planning.maxRecompute = options.maxRecompute;
     planning.streamed = streamed;
+    // Quantized networks keep their results bit for bit.
+    planning.reorderSums = storage == Configuration::AsGiven;
     BandPlan plan = maker->planBands(storage, planning);
     auto same = [&](size_t number) {
       const BandPlan &other = maker->bandPlan(number);
@@ -53,19 +56,17 @@ CandidateSearch::planBands(Configuration::Storage storage) {
   return numbers;
 }
 
-/// Candidates in bands where a plan promises less than `best` needs; the best
-/// of them is refined as `best` was.
-Configuration CandidateSearch::tryBands(Configuration best) {
-  if (costOf(best) == INT64_MAX) {
-    return best;
-  }
-  std::vector<Configuration> configs;
-  for (size_t number : planBands(best.storage)) {
+/// Adds the candidates of one storage whose plan promises less than `best`
+/// needs: in bands alone, and with streams in all bands.
+void CandidateSearch::addBanded(const Configuration &best,
+                                Configuration::Storage storage,
+                                std::vector<Configuration> &configs) {
+  for (size_t number : planBands(storage)) {
     if (maker->bandPlan(number).predictedBytes >= costOf(best)) {
       continue;
     }
     Configuration config;
-    config.storage = best.storage;
+    config.storage = storage;
     config.bands = number;
     config.inPlace = Configuration::LastUse;
     const std::vector<RewriteSite> &sites = maker->sites(config);
@@ -84,6 +85,21 @@ Configuration CandidateSearch::tryBands(Configuration best) {
         configs.push_back(variant);
       }
     }
+  }
+}
+
+/// Candidates in bands where a plan promises less than `best` needs; the best
+/// of them is refined as `best` was.
+Configuration CandidateSearch::tryBands(Configuration best) {
+  if (costOf(best) == INT64_MAX) {
+    return best;
+  }
+  std::vector<Configuration> configs;
+  // Bands of integer arithmetic need no wide accumulator, so they may pay where
+  // the other rewrites of it do not.
+  std::set<Configuration::Storage> storages = {best.storage, furthest};
+  for (Configuration::Storage storage : storages) {
+    addBanded(best, storage, configs);
   }
   Configuration least = leastOf(best, std::move(configs), maxPlacedBands);
   return least.bands == best.bands ? best : unfuseAtPeak(rewriteAtPeak(least));

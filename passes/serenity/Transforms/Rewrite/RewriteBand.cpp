@@ -150,15 +150,17 @@ MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
   const Value &entry = graph.graph.values[read.value];
   Rows need = rowsRead(read, entry.rows, own);
   int64_t dim = graph.rowDim(value);
-  // Views of stored values are made anew of the rows that are needed.
+  auto inside = made.find(read.value);
+  // Views of stored values are made anew of the rows that are needed; barriers
+  // of values that a band computes too.
   MlirOperation view = definingOp(value);
   if (!isNull(view) && keepsRows(view, graph) &&
+      (inside != made.end() || !isa(view, "util.optimization_barrier")) &&
       graph.numbers.count(key(operand(view, 0)))) {
     return cloneView(view, rowsOf(operand(view, 0), read, own),
                      withDim(mlirValueGetType(value), dim, need.size()),
                      before);
   }
-  auto inside = made.find(read.value);
   if (inside != made.end() && need == rows[read.value]) {
     return inside->second;
   }

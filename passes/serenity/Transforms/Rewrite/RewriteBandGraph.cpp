@@ -4,6 +4,8 @@
 
 #include "serenity/Transforms/Rewrite/RewriteBandGraph.h"
 
+#include "serenity/Transforms/Attributes.h"
+
 #include <algorithm>
 #include <set>
 
@@ -185,10 +187,20 @@ static bool isReshape(MlirOperation op) {
          isStatic(mlirValueGetType(result(op)));
 }
 
-/// The dimension on the other side of a reshape that has the same rows as
-/// dimension `dim` of its operand, or of its result.
+/// A barrier that keeps fusion away, between values of static shape.
+static bool isOwnBarrier(MlirOperation op) {
+  return !isNull(op) && isa(op, "util.optimization_barrier") &&
+         attributes::isBarrier(op) && mlirOperationGetNumResults(op) == 1 &&
+         isStatic(mlirValueGetType(result(op)));
+}
+
+/// The dimension on the other side of a reshape or barrier that has the same
+/// rows as dimension `dim` of its operand, or of its result.
 static std::optional<int64_t> sameRows(MlirOperation reshape, int64_t dim,
                                        bool ofOperand) {
+  if (isOwnBarrier(reshape)) {
+    return dim;
+  }
   std::optional<ReshapedDim> other = reshapedDim(
       reshape, dim,
       /*fromExpanded=*/isa(reshape, "tensor.expand_shape") != ofOperand);
@@ -198,7 +210,7 @@ static std::optional<int64_t> sameRows(MlirOperation reshape, int64_t dim,
 }
 
 bool keepsRows(MlirOperation op, const FunctionGraph &graph) {
-  if (!isReshape(op)) {
+  if (!isReshape(op) && !isOwnBarrier(op)) {
     return false;
   }
   int64_t from = graph.rowDim(operand(op, 0));
@@ -255,8 +267,6 @@ void Reader::findConstants() {
       for (MlirValue value : operands(op)) {
         made = made && isConstant(value);
       }
-      std::optional<Structured> loops = structured(op);
-      made = made && !(loops && loops->hasReduction());
     }
     if (made) {
       constants.insert(key(result(op)));
@@ -293,7 +303,7 @@ bool Reader::spreadRows(MlirOperation op) {
     }
     return any;
   }
-  if (isReshape(op)) {
+  if (isReshape(op) || isOwnBarrier(op)) {
     int64_t from = found.rowDim(operand(op, 0));
     int64_t to = found.rowDim(result(op));
     if (from >= 0) {
@@ -611,6 +621,18 @@ BandRefusal Reader::band(MlirOperation op, Operation &operation) {
   return loops ? bandLoops(*loops, operation) : bandTensor(op, operation);
 }
 
+/// Nothing if the shape is not static.
+static std::optional<int64_t> numElements(MlirType type) {
+  if (!isStatic(type)) {
+    return std::nullopt;
+  }
+  int64_t count = 1;
+  for (int64_t extent : shape(type)) {
+    count *= extent;
+  }
+  return count;
+}
+
 /// How many operations read `value`, one that reads it twice once.
 static size_t numReaders(MlirValue value) {
   std::set<const void *> readers;
@@ -639,8 +661,10 @@ void Reader::joinGroup(MlirOperation op, Operation &operation) {
           numReaders(value) != 1 || mlirOperationGetNumResults(from) != 1) {
         continue;
       }
-      bool sameSize = tensorBytes(mlirValueGetType(value)) ==
-                      tensorBytes(mlirValueGetType(result(op)));
+      // Of other elements too: an accumulator of 32 bits is quantized in the
+      // dispatch that computes it.
+      bool sameSize = numElements(mlirValueGetType(value)) ==
+                      numElements(mlirValueGetType(result(op)));
       joins |=
           elementwise ? before && sameSize : before && !before->hasReduction();
     }

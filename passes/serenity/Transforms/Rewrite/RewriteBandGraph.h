@@ -79,7 +79,8 @@ struct GraphOptions {
 FunctionGraph readFunction(MlirOperation module, MlirOperation function,
                            const GraphOptions &options = {});
 
-/// Whether `op` is a reshape by which rows stay rows.
+/// Whether `op` is a reshape by which rows stay rows, or a barrier between
+/// values that have rows.
 bool keepsRows(MlirOperation op, const FunctionGraph &graph);
 
 /// How `op` reads operand `index` of rows `dim`, where its result has rows

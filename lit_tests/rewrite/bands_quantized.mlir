@@ -1,0 +1,85 @@
+// RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-rewrite{rewrite=off bands=2})' --split-input-file | FileCheck %s
+
+// Tests that a chain of integer contractions is computed in two bands of rows.
+// The accumulator of 32 bits never is stored, and neither is the whole of the
+// value of 8 bits behind it: a band of 4 rows has 8 x 4 x 8 = 256 bytes, the
+// whole has 512. The barrier, which keeps the second contraction from pulling
+// the quantization over, is made again in each band. The sum of the weights is
+// a constant: it does not end the segment.
+
+// CHECK-LABEL: @barrier_between
+//       CHECK: %[[SUM:.+]] = linalg.generic {{.+}} ins(%{{.+}} : tensor<8x1x1x1xi8>)
+//       CHECK: tensor.extract_slice %arg0{{.+}} [1, 1, 4, 8]
+//       CHECK: %[[A:.+]] = linalg.conv_2d_nchw_fchw {{.+}} -> tensor<1x8x4x8xi32>
+//       CHECK: %[[Q:.+]] = linalg.generic {{.+}} ins(%[[A]], %[[SUM]] : tensor<1x8x4x8xi32>, tensor<8xi32>)
+//       CHECK: %[[B:.+]] = util.optimization_barrier {serenity.barrier} %[[Q]] : tensor<1x8x4x8xi8>
+//       CHECK: linalg.conv_2d_nchw_fchw {{.+}} ins(%[[B]], %{{.+}} -> tensor<1x1x4x8xi32>
+//       CHECK: tensor.insert_slice
+//       CHECK: tensor.extract_slice %arg0{{.+}} [1, 1, 4, 8]
+//       CHECK: %[[Q2:.+]] = linalg.generic {{.+}} ins(%{{.+}}, %[[SUM]] : tensor<1x8x4x8xi32>, tensor<8xi32>)
+//       CHECK: %[[B2:.+]] = util.optimization_barrier {serenity.barrier} %[[Q2]] : tensor<1x8x4x8xi8>
+//       CHECK: linalg.conv_2d_nchw_fchw {{.+}} ins(%[[B2]], %{{.+}} -> tensor<1x1x4x8xi32>
+//       CHECK: tensor.insert_slice
+//       CHECK: util.return
+#all = affine_map<(n, f, h, w) -> (n, f, h, w)>
+#channel = affine_map<(n, f, h, w) -> (f)>
+util.func public @barrier_between(%x: tensor<1x1x8x8xi8>) -> tensor<1x1x8x8xi32> {
+  %zero = arith.constant 0 : i32
+  %w = arith.constant dense<3> : tensor<8x1x1x1xi8>
+  %v = arith.constant dense<2> : tensor<1x8x1x1xi8>
+  %h = tensor.empty() : tensor<1x1x8x8xi32>
+  %o = linalg.fill ins(%zero : i32) outs(%h : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
+  %e = tensor.empty() : tensor<1x8x8x8xi32>
+  %z = linalg.fill ins(%zero : i32) outs(%e : tensor<1x8x8x8xi32>) -> tensor<1x8x8x8xi32>
+  %a = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%x, %w : tensor<1x1x8x8xi8>, tensor<8x1x1x1xi8>) outs(%z : tensor<1x8x8x8xi32>) -> tensor<1x8x8x8xi32>
+  %f = tensor.empty() : tensor<8xi32>
+  %y = linalg.fill ins(%zero : i32) outs(%f : tensor<8xi32>) -> tensor<8xi32>
+  %sum = linalg.generic {indexing_maps = [affine_map<(f, c, h, w) -> (f, c, h, w)>, affine_map<(f, c, h, w) -> (f)>], iterator_types = ["parallel", "reduction", "reduction", "reduction"]}
+      ins(%w : tensor<8x1x1x1xi8>) outs(%y : tensor<8xi32>) {
+  ^bb0(%in: i8, %out: i32):
+    %wide = arith.extsi %in : i8 to i32
+    %s = arith.addi %out, %wide : i32
+    linalg.yield %s : i32
+  } -> tensor<8xi32>
+  %g = tensor.empty() : tensor<1x8x8x8xi8>
+  %q = linalg.generic {indexing_maps = [#all, #channel, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%a, %sum : tensor<1x8x8x8xi32>, tensor<8xi32>) outs(%g : tensor<1x8x8x8xi8>) {
+  ^bb0(%in: i32, %share: i32, %out: i8):
+    %d = arith.subi %in, %share : i32
+    %t = arith.trunci %d : i32 to i8
+    linalg.yield %t : i8
+  } -> tensor<1x8x8x8xi8>
+  %b = util.optimization_barrier {serenity.barrier} %q : tensor<1x8x8x8xi8>
+  %c = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%b, %v : tensor<1x8x8x8xi8>, tensor<1x8x1x1xi8>) outs(%o : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
+  util.return %c : tensor<1x1x8x8xi32>
+}
+
+// -----
+
+// Tests that a barrier that is not of serenity ends the segment: the barrier of
+// a user holds a value as a whole.
+
+// CHECK-LABEL: @barrier_of_the_user
+//       CHECK: util.optimization_barrier %{{.+}} : tensor<1x8x8x8xi8>
+//   CHECK-NOT: tensor.insert_slice
+//       CHECK: util.return
+util.func public @barrier_of_the_user(%x: tensor<1x1x8x8xi8>) -> tensor<1x1x8x8xi32> {
+  %zero = arith.constant 0 : i32
+  %w = arith.constant dense<3> : tensor<8x1x1x1xi8>
+  %v = arith.constant dense<2> : tensor<1x8x1x1xi8>
+  %h = tensor.empty() : tensor<1x1x8x8xi32>
+  %o = linalg.fill ins(%zero : i32) outs(%h : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
+  %e = tensor.empty() : tensor<1x8x8x8xi32>
+  %z = linalg.fill ins(%zero : i32) outs(%e : tensor<1x8x8x8xi32>) -> tensor<1x8x8x8xi32>
+  %a = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%x, %w : tensor<1x1x8x8xi8>, tensor<8x1x1x1xi8>) outs(%z : tensor<1x8x8x8xi32>) -> tensor<1x8x8x8xi32>
+  %g = tensor.empty() : tensor<1x8x8x8xi8>
+  %q = linalg.generic {indexing_maps = [affine_map<(n, f, h, w) -> (n, f, h, w)>, affine_map<(n, f, h, w) -> (n, f, h, w)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%a : tensor<1x8x8x8xi32>) outs(%g : tensor<1x8x8x8xi8>) {
+  ^bb0(%in: i32, %out: i8):
+    %t = arith.trunci %in : i32 to i8
+    linalg.yield %t : i8
+  } -> tensor<1x8x8x8xi8>
+  %b = util.optimization_barrier %q : tensor<1x8x8x8xi8>
+  %c = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%b, %v : tensor<1x8x8x8xi8>, tensor<1x8x1x1xi8>) outs(%o : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
+  util.return %c : tensor<1x1x8x8xi32>
+}
