@@ -54,6 +54,7 @@ def check_on_target(
                 serenity_flags=settings["serenity_flags"],
                 fix_dims=settings.get("fix_dims"),
                 inputs=settings.get("inputs"),
+                arena_holds_io=settings["arena_holds_io"],
             )
         results.append(result)
         if not as_json:

@@ -130,6 +130,10 @@ def check_command(
     emulate: Annotated[
         bool, typer.Option("--emulate", help="Run the target's code on an emulated board.")
     ] = False,
+    arena_holds_io: Annotated[
+        bool,
+        typer.Option("--arena-holds-io", help="With --target: as emit-c with this option."),
+    ] = False,
     results: _many.ResultsOption = None,
     jobs: _many.JobsOption = None,
     dask: _many.DaskOption = None,
@@ -171,8 +175,12 @@ def check_command(
                 param_hint="--inputs",
             )
         settings["inputs"] = str(inputs)
+    if arena_holds_io and target is None:
+        raise typer.BadParameter("an arena needs --target", param_hint="--arena-holds-io")
     if target is not None:
         from serenity_mlir.cli._check_target import check_on_target
+
+        settings["arena_holds_io"] = arena_holds_io
 
         if not check_on_target(found, target, emulate, settings, as_json):
             raise typer.Exit(DISAGREES)

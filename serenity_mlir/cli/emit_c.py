@@ -46,6 +46,14 @@ def emit_c_command(
         str | None, typer.Option(help="The entry point, where the model has several.")
     ] = None,
     fix_dim: FixDimOption = None,
+    arena_holds_io: Annotated[
+        bool,
+        typer.Option(
+            "--arena-holds-io",
+            help="Place inputs and outputs in the arena, where they share bytes with it. Write all "
+            "inputs before each call.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a model as C: one static array for all transient memory, no heap, no runtime system.
@@ -69,6 +77,7 @@ def emit_c_command(
             flags=compiler,
             serenity_flags=ours,
             fix_dims=parse_fixed(fix_dim),
+            arena_holds_io=arena_holds_io,
         )
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
@@ -85,7 +94,7 @@ def size_rows(stock: Emission | None, ours: Emission) -> list[tuple[str, str, st
 
     return [
         both("arena", lambda one: one.arena_bytes),
-        both("inputs and outputs", lambda one: one.layout.external_bytes),
+        both("inputs and outputs beside it", lambda one: one.layout.separate_bytes),
         both("weights", lambda one: one.layout.weights_bytes),
         both(".text", lambda one: one.sizes.text),
         both(".rodata", lambda one: one.sizes.rodata),

@@ -83,7 +83,8 @@ class Layout:
       name: prefix of every symbol, a C identifier.
       program: the commands it runs.
       kernels: by name; the objects' symbols are NAME_kernel_I, I by `Program.kernels`.
-      arrays: of inputs and results.
+      arrays: of inputs and results, those in the arena aside.
+      held: inputs and results in the arena, as C names.
       weights_bytes: of NAME_weights: the constants, each aligned.
     """
 
@@ -91,6 +92,7 @@ class Layout:
     program: Program
     kernels: dict[str, Kernel]
     arrays: tuple[_Array, ...] = field(init=False)
+    held: tuple[tuple[str, Tensor], ...] = field(init=False)
     weights_offsets: tuple[int, ...] = field(init=False)
     weights_bytes: int = field(init=False)
 
@@ -103,12 +105,13 @@ class Layout:
         object.__setattr__(self, "weights_offsets", tuple(offsets))
         object.__setattr__(self, "weights_bytes", end)
         object.__setattr__(self, "arrays", tuple(self._arrays()))
+        object.__setattr__(self, "held", tuple(self._held()))
 
     def _arrays(self) -> list[_Array]:
         program = self.program
         arrays = []
         for i, tensor in enumerate(program.inputs):
-            if tensor is not None:
+            if tensor is not None and tensor.span.place.memory is not Memory.ARENA:
                 name = f"{self.name}_input_{i}"
                 arrays.append(
                     _Array(name, tensor.span.place, ((name, tensor),), program.input_bytes[i])
@@ -125,6 +128,13 @@ class Layout:
             arrays.append(_Array(name, Place(Memory.RESULT, i), tuple(inside), size))
         return arrays
 
+    def _held(self) -> list[tuple[str, Tensor]]:
+        program = self.program
+        if program.held is None:
+            return []
+        inputs = [(f"{self.name}_input_{i}", one) for i, one in enumerate(program.inputs) if one]
+        return inputs + [(f"{self.name}_output_{i}", one) for i, one in enumerate(program.results)]
+
     @property
     def upper(self) -> str:
         """Prefix of every macro."""
@@ -132,8 +142,18 @@ class Layout:
 
     @property
     def external_bytes(self) -> int:
-        """Bytes of inputs and results, without alignment."""
+        """Bytes of inputs and results, without alignment, in the arena or not."""
+        return self.separate_bytes + sum(tensor.span.length for _, tensor in self.held)
+
+    @property
+    def separate_bytes(self) -> int:
+        """Bytes of inputs and results outside of the arena, without alignment."""
         return sum(array.bytes for array in self.arrays)
+
+    @property
+    def arena(self) -> str:
+        """The C object that is the arena, a pointer if the caller gives it."""
+        return f"{self.name}_memory" if self.held else f"{self.name}_arena"
 
     def weights(self) -> bytes:
         """Return the content of NAME_weights."""
@@ -187,6 +207,20 @@ def _struct(layout: Layout, array: _Array) -> list[str]:
     return [*lines, "};"]
 
 
+def _union(layout: Layout) -> list[str]:
+    """Return the definition of the arena as a union with the inputs and results in it."""
+    lines = [
+        "/* The arena, and the inputs and outputs in it, at their offsets. */",
+        f"union {layout.arena} {{",
+        f"  uint8_t arena[{layout.upper}_ARENA_BYTES];",
+    ]
+    for name, tensor in layout.held:
+        before = f"uint8_t before[{tensor.span.offset}]; " if tensor.span.offset else ""
+        array = f"{_c_type(tensor)} data[{_count(tensor)}];"
+        lines.append(f"  struct {{ {before}{array} }} {_member(layout, name)};")
+    return [*lines, "};"]
+
+
 def _member(layout: Layout, name: str) -> str:
     return name.removeprefix(layout.name + "_")
 
@@ -208,8 +242,18 @@ def _declarations(layout: Layout, pointers: bool) -> list[str]:
                 f"#define {name} ({array.name}{arrow}{_member(layout, name)})"
                 for name, _ in array.tensors
             ]
-    if layout.program.arena_bytes:
-        name = f"{layout.name}_arena"
+    if layout.held:
+        arrow = "->" if pointers else "."
+        lines += [
+            f"extern union {layout.arena} {'*' if pointers else ''}{layout.arena};",
+            f"#define {layout.name}_arena ({layout.arena}{arrow}arena)",
+            *(
+                f"#define {name} ({layout.arena}{arrow}{_member(layout, name)}.data)"
+                for name, _ in layout.held
+            ),
+        ]
+    elif layout.program.arena_bytes:
+        name = layout.arena
         lines.append(
             f"extern uint8_t *{name};"
             if pointers
@@ -227,6 +271,7 @@ def write_header(layout: Layout, title: str, overwritten: Sequence[int] = ()) ->
       overwritten: the inputs that do not keep their values.
     """
     name, upper, program = layout.name, layout.upper, layout.program
+    held = bool(layout.held)
     lines = [
         f"/* {title}: the interface of {name}.c. Written by `serenity emit-c`; do not edit. */",
         f"#ifndef {upper}_H_",
@@ -235,7 +280,8 @@ def write_header(layout: Layout, title: str, overwritten: Sequence[int] = ()) ->
         "#include <stddef.h>",
         "#include <stdint.h>",
         "",
-        "/* Bytes. The arena holds everything transient between the calls of kernels. */",
+        "/* Bytes. The arena holds everything transient between the calls of kernels"
+        + (",\n * and the inputs and outputs. */" if held else ". */"),
         f"#define {upper}_ARENA_BYTES {program.arena_bytes}",
         f"#define {upper}_WEIGHTS_BYTES {layout.weights_bytes}",
         f"#define {upper}_INPUTS_AND_OUTPUTS_BYTES {layout.external_bytes}",
@@ -269,6 +315,8 @@ def write_header(layout: Layout, title: str, overwritten: Sequence[int] = ()) ->
     for array in layout.arrays:
         if not array.plain:
             lines += [*_struct(layout, array), ""]
+    if layout.held:
+        lines += [*_union(layout), ""]
     lines += [
         f"/* With {upper}_CALLER_MEMORY defined, here and where {name}.c is compiled, the caller",
         f" * sets these pointers before {name}_init; otherwise they are static arrays. */",
@@ -281,7 +329,9 @@ def write_header(layout: Layout, title: str, overwritten: Sequence[int] = ()) ->
         "/* Call once, before the first inference. */",
         f"int {name}_init(void);",
         "/* One inference, from the inputs to the outputs.",
-        f" * {_said_of_inputs(overwritten)} */",
+        f" * {_said_of_inputs(overwritten)}",
+        *([" * Read the outputs before you write the next inputs: they may share bytes."] * held),
+        " */",
         f"int {name}_invoke(void);",
         "",
         "#ifdef __cplusplus",
@@ -392,7 +442,11 @@ def _memories(layout: Layout) -> list[str]:
         else:
             pointers.append(f"struct {array.name} *{array.name};")
             arrays.append(f"ALIGNED struct {array.name} {array.name};")
-    if arena:
+    if layout.held:
+        kind = f"union {layout.arena}"
+        pointers.append(f"{kind} *{layout.arena};")
+        arrays.append(f"ALIGNED {upper}_ARENA_ATTRIBUTES {kind} {layout.arena};")
+    elif arena:
         pointers.append(f"uint8_t *{layout.name}_arena;")
         arrays.append(
             f"ALIGNED {upper}_ARENA_ATTRIBUTES uint8_t {layout.name}_arena[{upper}_ARENA_BYTES];"
@@ -508,7 +562,7 @@ def _entry_points(layout: Layout, count: int) -> list[str]:
     pointers = [array.name for array in layout.arrays]
     if program.arena_bytes:
         addresses.append(f"{name}_arena")
-        pointers.append(f"{name}_arena")
+        pointers.append(layout.arena)
     most = max((_bindings(command) for command in program.commands), default=1)
     lines = [f"int {name}_init(void) {{", f"#ifdef {upper}_CALLER_MEMORY"]
     for pointer in pointers:
@@ -564,6 +618,16 @@ def _bindings(command: Command) -> int:
 
 def _layout_checks(layout: Layout) -> list[str]:
     lines = []
+    if layout.held:
+        kind = f"union {layout.arena}"
+        lines.append(
+            f"KERNEL_ABI_CHECK(arena_bytes, sizeof({kind}) == {layout.upper}_ARENA_BYTES);"
+        )
+        lines += [
+            f"KERNEL_ABI_CHECK({_member(layout, name)}_offset, "
+            f"offsetof({kind}, {_member(layout, name)}.data) == {tensor.span.offset});"
+            for name, tensor in layout.held
+        ]
     for array in layout.arrays:
         if array.plain:
             continue

@@ -254,6 +254,7 @@ class _Reader:
                 buffer = table[target.index] if isinstance(target, _Slot) else target
                 spans.append(span(buffer, reference.offset, reference.length))
             commands.append(recorded.make(spans))
+        recorded_commands = len(commands)
         result_bytes = [memory.bytes or 0 for memory in of_results]
         results: list[Tensor] = []
         for view in views:
@@ -285,6 +286,7 @@ class _Reader:
             arena_bytes=_length(arenas[0]) if arenas else 0,
             constants=tuple(evaluate(self.constants)) if self.constants else (),
             commands=tuple(commands),
+            appended_copies=len(commands) - recorded_commands,
         )
 
     def view(self, function: Any, value: Any) -> _View:

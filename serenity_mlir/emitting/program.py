@@ -14,6 +14,7 @@ __all__ = [
     "Copy",
     "Dispatch",
     "Fill",
+    "Held",
     "Memory",
     "Place",
     "Program",
@@ -103,6 +104,19 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Inputs and results that lie in the arena.
+
+    Attributes:
+      slab_bytes: the slab, which begins where the arena begins.
+      overwritten: inputs that do not keep their values, because something else lies there later.
+    """
+
+    slab_bytes: int
+    overwritten: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Program:
     """The steps of one entry point.
 
@@ -112,9 +126,12 @@ class Program:
       results: in order.
       input_bytes: length of each input's memory.
       result_bytes: length of each allocation that holds results.
-      arena_bytes: of the slab; 0 without one.
+      arena_bytes: of the slab, or of what holds the inputs and results too; 0 without one.
       constants: the constant memories.
       commands: in execution order.
+      appended_copies: commands at the end that the compiled function does not have: they copy
+        inputs and constants that it returns as they are.
+      held: set where the arena holds the inputs and results; they have no other memory then.
     """
 
     function: str
@@ -125,6 +142,8 @@ class Program:
     arena_bytes: int
     constants: tuple[bytes, ...]
     commands: tuple[Command, ...]
+    appended_copies: int = 0
+    held: Held | None = None
 
     @property
     def kernels(self) -> list[str]:

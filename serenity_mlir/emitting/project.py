@@ -23,6 +23,7 @@ from serenity_mlir.compiling.compiler import SerenityOptions
 from serenity_mlir.compiling.importing import Imported, import_model, model_name
 from serenity_mlir.compiling.messages import shown_as
 from serenity_mlir.compiling.signatures import Signature, read_signatures
+from serenity_mlir.emitting.arena import hold_inputs_and_results
 from serenity_mlir.emitting.c_writer import Layout, template, write_header, write_source
 from serenity_mlir.emitting.constants import evaluate_constants
 from serenity_mlir.emitting.elf import ElfObject, Symbol
@@ -34,7 +35,7 @@ from serenity_mlir.emitting.targets import Target, target_named
 from serenity_mlir.emitting.toolchain import Sizes, compile_c, measure_objects
 from serenity_mlir.errors import SerenityError, parse_diagnostics
 from serenity_mlir.measuring.predictions import read_prediction
-from serenity_mlir.reports.reporting import Report, parse_report
+from serenity_mlir.reports.reporting import RegionReport, Report, parse_report
 
 __all__ = ["Emission", "Emitted", "Source", "emit", "emit_c", "load_source", "model_identifier"]
 
@@ -80,9 +81,15 @@ class Emission:
 
     @property
     def predicted_bytes(self) -> int | None:
-        """Transient peak that the compiler's report predicts; None without a report."""
+        """Bytes of the arena by the compiler's report; None without a report.
+
+        The transient peak that it predicts; with the inputs and results in the arena, what their
+        layout beside a slab of that size takes.
+        """
         found = read_prediction(self.report, self.layout.program.function)
-        return found.transient_peak_bytes if found else None
+        peak = found.transient_peak_bytes if found else None
+        held = self.layout.program.held
+        return self.arena_bytes if held and peak == held.slab_bytes else peak
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,7 @@ def describe(emission: Emission) -> dict[str, int | None]:
         "arena_bytes": emission.arena_bytes,
         "predicted_bytes": emission.predicted_bytes,
         "inputs_and_outputs_bytes": emission.layout.external_bytes,
+        "inputs_and_outputs_in_arena": emission.layout.program.held is not None,
         "weights_bytes": emission.layout.weights_bytes,
         "text_bytes": sizes.text,
         "rodata_bytes": sizes.rodata,
@@ -246,6 +254,8 @@ def emit(
     flags: Sequence[str],
     serenity: SerenityOptions | None,
     directory: Path,
+    *,
+    arena_holds_io: bool = False,
 ) -> Emission:
     """Compile a model and return it as C.
 
@@ -256,12 +266,17 @@ def emit(
       flags: of iree-compile, after the target's.
       serenity: options; None compiles with the stock compiler.
       directory: an empty folder for the compilers' output.
+      arena_holds_io: place the inputs and results in the arena (`hold_inputs_and_results`). Inputs
+        are overwritten unless a flag ``--serenity-inputs=keep`` keeps them.
 
     Raises:
       SerenityError: the model does not compile, or cannot run without a host.
     """
     from iree.compiler import ir
 
+    keep_inputs = "--serenity-inputs=keep" in flags
+    if arena_holds_io and not any(flag.startswith("--serenity-inputs=") for flag in flags):
+        flags = ["--serenity-inputs=overwrite", *flags]
     directory.mkdir(parents=True, exist_ok=True)
     module_path, library_path, report = _compile(source, target, flags, serenity, directory)
     with ir.Context():
@@ -279,6 +294,8 @@ def emit(
             lambda operations: evaluate_constants(operations, directory),
             types,
         )
+    if arena_holds_io:
+        program = hold_inputs_and_results(program, _slab_region(report, program), keep_inputs)
     content = library_path.read_bytes()
     library = ElfObject(content, f"{name}.o") if content else None
     kernels = read_kernels(library) if library else {}
@@ -291,9 +308,10 @@ def emit(
         own = {f"{name}_{function}" for function in math_functions}
         undefined = tuple(symbol for symbol in library.undefined() if symbol not in own)
     prediction = read_prediction(report, program.function)
-    overwritten = sorted(prediction.overwritten_inputs) if prediction else []
+    overwritten = set(prediction.overwritten_inputs) if prediction else set()
+    overwritten.update(program.held.overwritten if program.held else ())
     files: dict[str, bytes] = {
-        f"{name}.h": write_header(layout, source.title, overwritten).encode(),
+        f"{name}.h": write_header(layout, source.title, sorted(overwritten)).encode(),
         f"{name}.c": write_source(layout, source.title, math_functions).encode(),
     }
     if library is not None:
@@ -302,6 +320,14 @@ def emit(
     files.update(_examples(layout, target, undefined))
     files["README.md"] = _readme(layout, target, source.title, undefined, files, sizes).encode()
     return Emission(layout, target, files, undefined, report, sizes, measured)
+
+
+def _slab_region(report: Report | None, program: Program) -> RegionReport | None:
+    """Return the report on the region whose slab is the arena; None without a single one."""
+    if report is None:
+        return None
+    regions = [one for one in report.function(program.function).regions if one.operations]
+    return regions[0] if len(regions) == 1 else None
 
 
 def _static(shape: Sequence[int | None]) -> tuple[int, ...]:
@@ -331,7 +357,7 @@ def _measure(
     if f"{name}.o" in files:
         objects.append(ElfObject(files[f"{name}.o"], f"{name}.o"))
     if shutil.which(target.compiler) is None:
-        arrays = Sizes(bss=layout.external_bytes + layout.program.arena_bytes)
+        arrays = Sizes(bss=layout.separate_bytes + layout.program.arena_bytes)
         return measure_objects(objects) + arrays, False
     folder = directory / "c"
     folder.mkdir()
@@ -445,6 +471,10 @@ def _readme(
     if layout.program.arena_bytes:
         memory.append(f"| `{name}_arena` | {layout.program.arena_bytes:,} | RAM, `.bss` |")
     memory += [
+        f"| `{array}` | {tensor.span.length:,} | in the arena, from byte {tensor.span.offset:,} |"
+        for array, tensor in layout.held
+    ]
+    memory += [
         f"| weights | {layout.weights_bytes:,} | flash, `.rodata` |",
         f"| kernels' and tables' constants | {sizes.rodata - layout.weights_bytes:,} | "
         "flash, `.rodata` |",
@@ -480,6 +510,8 @@ def _readme(
             "INPUTS": ", ".join(array for array, _ in _inputs(layout)) or "no inputs",
             "OUTPUTS": ", ".join(_outputs(layout)) or "no outputs",
             "MEMORY": "\n".join(memory),
+            "ARENA_SYMBOL": layout.arena,
+            "ARENA_HOLDS": _ARENA_HOLDS_IO if layout.held else _ARENA_HOLDS_TRANSIENTS,
             "LINK": "\n".join(lines),
             "UNDEFINED": needs,
         },
@@ -487,6 +519,15 @@ def _readme(
     sums = [f"{_sum(data)} {file}" for file, data in sorted(files.items())]
     return text + _MANIFEST + "\n".join([*sums, f"{_sum(text.encode())} README.md"]) + "\n-->\n"
 
+
+_ARENA_HOLDS_TRANSIENTS = (
+    "The arena is all transient memory there is: the slab that the compiler predicted and laid out."
+)
+_ARENA_HOLDS_IO = (
+    "The arena is all memory there is but constants: the slab that the compiler predicted and laid "
+    "out, and the inputs and outputs, which share\nbytes with it and with each other. Read the "
+    "outputs before you write the next inputs, and write all inputs before each call."
+)
 
 #: Ends the README: checksums of the written files, by which a later run knows them again.
 _MANIFEST = "\n<!-- serenity emit-c:\n"
@@ -571,6 +612,7 @@ def emit_c(
     serenity: SerenityOptions | None = None,
     serenity_flags: Sequence[str] = (),
     fix_dims: Mapping[str, int] | None = None,
+    arena_holds_io: bool = False,
 ) -> Emitted:
     """Compile a model for a processor without an operating system, as C and an object.
 
@@ -584,6 +626,7 @@ def emit_c(
       serenity: options.
       serenity_flags: ``--serenity-*`` flags.
       fix_dims: extents of dynamic dimensions, as in `serenity_mlir.compile`.
+      arena_holds_io: place the inputs and results in the arena, as in `emit`.
 
     Returns:
       The written project, with the bytes of the stock compiler's result beside.
@@ -601,7 +644,13 @@ def emit_c(
         source = load_source(model, work, function, flags, fix_dims)
         options = serenity or SerenityOptions()
         emission = emit(
-            source, prefix, chosen, [*flags, *serenity_flags], options, work / "serenity"
+            source,
+            prefix,
+            chosen,
+            [*flags, *serenity_flags],
+            options,
+            work / "serenity",
+            arena_holds_io=arena_holds_io,
         )
         stock, problem = None, ""
         try:
