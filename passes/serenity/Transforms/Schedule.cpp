@@ -116,6 +116,7 @@ private:
   bool define(MlirOperation op, OpId node, MlirValue value);
   bool overwrite(MlirOperation op, OpId node, MlirValue target,
                  MlirValue result);
+  OpId readsOwnTarget(MlirOperation update, MlirValue base) const;
   void addHazards();
   bool escapes(MlirValue value) const;
   /// Whether `to` can be reached from `from` along the dependences known so
@@ -136,6 +137,7 @@ private:
   struct Write {
     OpId node;
     MlirValue target;
+    OpId selfReader = -1; // see `readsOwnTarget`
   };
   std::vector<Write> writes;
   /// The last operation so far that brings tensors in from the host, and the
@@ -330,6 +332,10 @@ bool FlowModel::readOperand(MlirOperation op, OpId node, MlirValue value) {
 bool FlowModel::overwrite(MlirOperation op, OpId node, MlirValue target,
                           MlirValue result) {
   MlirValue base = baseOf(aliasOf, target);
+  const OpId selfReader = readsOwnTarget(op, base);
+  if (selfReader >= 0) {
+    writes.push_back({node, base, selfReader});
+  }
   auto it = bufferOf.find(ir::key(base));
   // Of nothing, of memory outside of the slab, or of a value that was
   // overwritten before: fresh memory (for the last IREE makes a copy).
@@ -345,8 +351,33 @@ bool FlowModel::overwrite(MlirOperation op, OpId node, MlirValue target,
     return false;
   }
   bufferOf[ir::key(result)] = it->second;
-  writes.push_back({node, base});
+  if (selfReader < 0) {
+    writes.push_back({node, base});
+  }
   return true;
+}
+
+/// The dispatch whose result `update` inserts into `base`, if the dispatch
+/// reads `base` as well; else -1. IREE lets it write to the place of insertion,
+/// over elements it may still have to read, unless a later reader forces a
+/// copy.
+OpId FlowModel::readsOwnTarget(MlirOperation update, MlirValue base) const {
+  if (!ir::isa(update, "flow.tensor.update")) {
+    return -1;
+  }
+  for (MlirValue operand : ir::operands(update)) {
+    MlirOperation producer = ir::definingOp(baseOf(aliasOf, operand));
+    if (ir::isNull(producer) || !ir::isa(producer, "flow.dispatch") ||
+        mlirValueEqual(baseOf(aliasOf, operand), base)) {
+      continue;
+    }
+    for (MlirValue read : ir::operands(producer)) {
+      if (mlirValueEqual(baseOf(aliasOf, read), base)) {
+        return nodeOf.at(producer.ptr);
+      }
+    }
+  }
+  return -1;
 }
 
 bool FlowModel::readNode(MlirOperation op) {
@@ -525,7 +556,9 @@ bool FlowModel::reaches(OpId from, OpId to) const {
 }
 
 /// Readers of a value come before the operation that overwrites it; where a
-/// reader depends on the writer IREE copies, whatever the order.
+/// reader depends on the writer IREE copies, whatever the order. Where a
+/// dispatch reads what its result is inserted into, later readers stay later,
+/// so that IREE goes on copying.
 void FlowModel::addHazards() {
   for (const Write &write : writes) {
     std::vector<MlirValue> open = {write.target};
@@ -546,7 +579,12 @@ void FlowModel::addHazards() {
           }
           continue;
         }
-        if (it->second != write.node && !reaches(write.node, it->second)) {
+        if (it->second == write.node || reaches(write.node, it->second)) {
+          continue;
+        }
+        if (write.selfReader >= 0 && it->second > write.selfReader) {
+          problem.operations[it->second].after.push_back(write.node);
+        } else {
           problem.operations[write.node].after.push_back(it->second);
         }
       }
