@@ -454,6 +454,9 @@ bool Reader::readDispatchResult(MlirOperation op, const DispatchOperands &parts,
                         model.buffers[access.buffer].size)) {
       return failDynamic(op);
     }
+    if (access.writes) {
+      return fail(op, "two results of a dispatch tied to one operand");
+    }
     access.writes = true;
     access.result = int(i);
     reading.made.emplace_back(value, access.buffer);
@@ -502,10 +505,13 @@ bool Reader::readDispatch(MlirOperation op) {
   for (const auto &item : reading.made) {
     bind(item.first, item.second, *at);
   }
-  for (size_t i = 0; i < reading.copies.size(); ++i) {
+  for (const auto &[write, target] : reading.copies) {
     stockCopies.push_back(nextCommand());
-    bind(reading.copied[i].first, reading.copied[i].second, nextCommand());
-    addCopy(op, reading.copies[i].first, reading.copies[i].second);
+    addCopy(op, write, target);
+  }
+  // Results may lie in one buffer; a reader of one of them reads all of it.
+  for (const auto &[value, buffer] : reading.copied) {
+    bind(value, buffer, nextCommand() - 1);
   }
   return true;
 }
