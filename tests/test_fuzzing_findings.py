@@ -265,6 +265,12 @@ def _find(seed: int, number: int, mode: str, key: str = "0", version: int = 1) -
         # and a budget of 64 that was reported as met.
         (101, 36, "auto", 2),
         (102, 36, "auto", 2),
+        # A dispatch that reads a tensor and is inserted into it at a dynamic offset: the order
+        # chosen left no later reader, for which IREE copies, and it overwrote its own operand.
+        (31102, 102, "auto", 2),
+        # Two results of a dispatch in one buffer, of which a reader of the first came before the
+        # second was copied to its place.
+        (31102, 617, "off", 2),
     ],
 )
 def test_programs_that_were_reported_hold(seed: int, number: int, mode: str, version: int) -> None:
