@@ -304,6 +304,16 @@ def test_never_worse_is_judged_by_what_the_runtime_can_show():
     assert any("more than" in text for text in problems(measurement(transient=400), lost))
 
 
+def test_where_memory_depends_on_the_run_the_worst_run_counts():
+    # Inputs and results take 300 bytes (`measurement`), so that no call of the stock module needs
+    # more than 800 with 500 transient. A call without a step of its loop may need less than that,
+    # and less than ours.
+    bounds = changed(transient_peak_bytes=450, stock_transient_peak_bytes=500, peak_is_exact=False)
+    assert problems(measurement(transient=450), bounds, measurement(transient=100)) == []
+    loose = changed(transient_peak_bytes=501, stock_transient_peak_bytes=500, peak_is_exact=False)
+    assert any("more than" in text for text in problems(measurement(transient=501), loose))
+
+
 def test_a_function_missing_in_the_report_must_not_allocate():
     empty = make_report([])
     assert problems(measurement(), empty)

@@ -238,6 +238,9 @@ def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measur
             f"transient peak: {ours:,} bytes are more than the stock compiler's {theirs:,}"
         )
     ours, theirs = (found.call.peak_bytes - found.call.before_bytes for found in (serenity, stock))
+    if not prediction.exact and len(known) == len(classes):
+        # Memory depends on the run: less in the worst run may be more in another.
+        theirs = max(theirs, sum(known))
     if ours > theirs:
         problems.append(
             "peak of a call with inputs and results: "
