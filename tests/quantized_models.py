@@ -176,3 +176,25 @@ def pooled(path: Path) -> Path:
     net = Qdq(seed=1)
     x = net.input((1, 1, 48, 48))
     return net.save(path, net.conv(net.max_pool(net.conv(x, 16, 3, 0.05)), 2, 1, 0.04))
+
+
+def qlinear_convolutions(path: Path) -> Path:
+    """Two convolutions in QOperator form: 3 channels of 24x24 to 16, then to 4."""
+    net = Qdq(seed=2)
+    net.inputs.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 24, 24)))
+    before = [net._constant(0.03, np.float32), net._constant(3, np.int8)]
+    after = [net._constant(0.05, np.float32), net._constant(-128, np.int8)]
+    value = net._node("QuantizeLinear", ["x", *before])
+    for channels, own, kernel in ((16, 3, 3), (4, 16, 1)):
+        weight = [
+            net._constant(net.rng.integers(-127, 128, (channels, own, kernel, kernel)), np.int8),
+            net._constant(0.01, np.float32),
+            net._constant(0, np.int8),
+        ]
+        pads = [kernel // 2] * 4
+        operands = [value, *before, *weight, *after]
+        value = net._node("QLinearConv", operands, kernel_shape=[kernel] * 2, pads=pads)
+        before = after
+    result = net._node("DequantizeLinear", [value, *after])
+    net.shapes[result] = (1, 4, 24, 24)
+    return net.save(path, result)
