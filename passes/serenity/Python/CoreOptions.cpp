@@ -44,6 +44,8 @@ std::vector<RewriteKindDeclaration> rewriteKindDeclarations() {
 #define SERENITY_REWRITE_KIND(enumerator, name, anchor, inPieces, stage,       \
                               finder, splitter, summary, limits)               \
   {name, anchor, summary, limits},
+#define SERENITY_PLANNED_REWRITE(name, anchor, summary, limits)                \
+  {name, anchor, summary, limits},
 #include "serenity/Transforms/Rewrite/RewriteKinds.def"
   };
 }
