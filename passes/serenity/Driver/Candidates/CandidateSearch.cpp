@@ -393,7 +393,8 @@ void CandidateSearch::layOut(Candidate &entry) {
                               statesPerEstimate, statesPerPlacedCandidate),
                    entry.numDispatches));
   entry.report = ModuleReport();
-  bool ok = stream.toSlabs(placed, &quick, &entry.report, false);
+  bool ok = stream.toSlabs(placed, &quick, &entry.report, false,
+                           [this] { return limit.abandonsTrial(); });
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {
       placedStates += region.states;
@@ -403,6 +404,8 @@ void CandidateSearch::layOut(Candidate &entry) {
   if (ok) {
     entry.peaks = stream.peaks(placed, quick, options.offsets);
     entry.cost = cost(entry.peaks);
+  } else if (limit.expired()) {
+    entry.placed.reset(); // abandoned between two pieces of the stream phase
   }
 }
 
@@ -424,7 +427,8 @@ void CandidateSearch::refine(Candidate &entry) {
   again.placed = ir::OwningOp::clone(entry.flow.get());
   Options thorough = limited(
       options, scaledStates(statesOfChosenCandidate, entry.numDispatches));
-  if (!stream.toSlabs(again.placed.get(), &thorough, &again.report, false)) {
+  if (!stream.toSlabs(again.placed.get(), &thorough, &again.report, false,
+                      [this] { return limit.abandonsTrial(); })) {
     return;
   }
   again.peaks = stream.peaks(again.placed.get(), thorough, options.offsets);

@@ -132,7 +132,9 @@ std::string StreamPhase::streamOptions(bool visible) const {
 }
 
 bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
-                          ModuleReport *into, bool visible) {
+                          ModuleReport *into, bool visible,
+                          const std::function<bool()> &abandons) {
+  auto ends = [&] { return abandons && abandons(); };
   std::string pipelineOptions = streamOptions(visible);
   if (scheduled &&
       !runOwn("serenity-schedule", module, *scheduled, into, visible)) {
@@ -144,7 +146,8 @@ bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
   if (!runIree(module, "iree-util-verify-initialization-order", visible) ||
       !runIree(module,
                "iree-stream-tensor-transformation-pipeline" + pipelineOptions,
-               visible)) {
+               visible) ||
+      ends()) {
     return false;
   }
   if (partition) {
@@ -154,8 +157,10 @@ bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
       module, "iree-stream-async-transformation-pipeline" + pipelineOptions,
       visible);
   setPartitioning(module, false);
-  if (!ok || (scheduled && !runOwn("serenity-schedule-regions", module,
-                                   *scheduled, into, visible))) {
+  if (!ok || ends() ||
+      (scheduled && !runOwn("serenity-schedule-regions", module, *scheduled,
+                            into, visible)) ||
+      ends()) {
     return false;
   }
   return runIree(module, "iree-stream-schedule-allocation", visible) &&

@@ -16,6 +16,7 @@
 #include "serenity/Transforms/Options.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,11 @@ public:
 
   /// From the flow phase to laid out slabs, with the serenity passes if there
   /// are options `scheduled` for them. `visible` runs are those that the user
-  /// may watch; the others are tries.
+  /// may watch; the others are tries. A run for which `abandons` holds between
+  /// two pieces ends there, as if the next one had failed.
   bool toSlabs(MlirOperation module, const Options *scheduled,
-               ModuleReport *into, bool visible);
+               ModuleReport *into, bool visible,
+               const std::function<bool()> &abandons = nullptr);
   /// From laid out and packed slabs to commands, where reference counting has
   /// placed the releases.
   bool toCommands(MlirOperation module);

@@ -20,7 +20,8 @@ namespace serenity {
 /// same on every machine. The clock is the last resort: seconds of the
 /// processor, so that a busy machine does not find less, and on any machine no
 /// more than four times as many in all. It is read between the phases of a
-/// trial compilation too, so that the limit is exceeded by one phase at most.
+/// trial compilation and between the pieces of its stream phase too, so that
+/// the limit is exceeded by one of them at most.
 class WorkLimit {
 public:
   /// With `showProgress`, a line on standard error is rewritten once two
