@@ -79,11 +79,21 @@ def describe_symbol(symbol: FormulaSymbol) -> str:
     return symbol.dimension or "a size that is computed during the call"
 
 
+def _bound_advice(formula: BytesFormula) -> str:
+    """Return how to give an upper bound to a formula that has none."""
+    unbounded = [symbol for symbol in formula.symbols if symbol.bound is None]
+    if any(symbol.dimension is not None for symbol in unbounded):
+        return "--serenity-dim-bound=N gives the dimensions a bound"
+    if unbounded:
+        return "util.assume.int in the module bounds the size that is computed"
+    return "--fix-dim gives the dimensions an extent"
+
+
 def describe_bound(formula: BytesFormula, stock: BytesFormula | None = None) -> str:
     """Return a sentence on the value at the bounds of the dimensions, or why there is none."""
     if formula.bound_bytes is None:
         reason = formula.unbounded_because or "no bound is known"
-        return f"no upper bound: {reason} (--serenity-dim-bound=N gives it one)"
+        return f"no upper bound: {reason}; {_bound_advice(formula)}"
     where = " and ".join(
         f"{symbol.dimension or symbol.name} <= {symbol.bound}"
         for symbol in formula.symbols

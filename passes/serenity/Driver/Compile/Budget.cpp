@@ -111,15 +111,19 @@ FunctionBudget explainMiss(const FunctionReport &function, int64_t neededBytes,
   return miss;
 }
 
-std::string sayMissed(const FunctionReport &function, int64_t budgetBytes) {
-  return "'" + function.exportedAs + "' exceeds its memory budget by " +
-         bytesText(function.budget->overBytes) + " (" +
-         std::to_string(*function.transientPeakBytes) + " > " +
-         std::to_string(budgetBytes) +
-         (function.peakIsExact ? ")"
-                               : "; the least upper bound over all branches "
-                                 "and trip counts)") +
-         ", used: " + joined(function.used, "nothing, as the stock compiler");
+/// Whether the bytes that `function` needs meet the budget. `place` and `note`
+/// say of which calls and why, where that is not every call.
+std::string sayBudget(const FunctionReport &function, int64_t neededBytes,
+                      int64_t budgetBytes, const std::string &place,
+                      const std::string &note) {
+  const bool met = neededBytes <= budgetBytes;
+  return "'" + function.exportedAs + "'" +
+         (met ? " is within its memory budget"
+              : " exceeds its memory budget by " +
+                    bytesText(neededBytes - budgetBytes) + place) +
+         " (" + std::to_string(neededBytes) + (met ? " <= " : " > ") +
+         std::to_string(budgetBytes) + note +
+         "), used: " + joined(function.used, "nothing, as the stock compiler");
 }
 
 /// Whether more than one slab counts at the peak.
@@ -473,49 +477,44 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
         budget.used.push_back(means);
       }
     }
-    if (!function.transientPeakBytes) {
-      const std::optional<BytesFormula> &formula = function.bytesFormula;
-      std::string message;
-      function.budget = checkBudgetAtBound(function, bytes, message);
-      missed |= function.budget->met == false;
-      unknown |= !function.budget->met;
-      if (function.budget->met == true) {
-        ir::emitRemark(location, message + ", used: " +
-                                     joined(function.used,
-                                            "nothing, as the stock compiler"));
-      } else {
-        complain(message + (!function.budget->met && flags.budgetIsError()
-                                ? ", or go on with --serenity-budget-policy="
-                                  "warn"
-                                : ""));
-      }
-      // The numbers of its regions are those at the hints.
-      if (function.budget->met == false &&
-          formula->bytesAtBound == formula->bytesAtHint) {
-        function.budget = explainMiss(function, formula->bytesAtHint, bytes);
-        remarkOnRegion(function);
-      }
+    const bool dynamic = !function.transientPeakBytes;
+    const BytesNeeded needed =
+        dynamic ? bytesAtBounds(function)
+                : BytesNeeded{function.transientPeakBytes,
+                              function.peakIsExact
+                                  ? ""
+                                  : "; the least upper bound over all branches "
+                                    "and trip counts"};
+    function.budget = FunctionBudget();
+    if (!needed.bytes) {
+      unknown = true;
+      complain("cannot check the memory budget of '" + function.exportedAs +
+               "': " + needed.note +
+               (flags.budgetIsError()
+                    ? ", or go on with --serenity-budget-policy=warn"
+                    : ""));
       continue;
     }
-    if (*function.transientPeakBytes <= bytes) {
-      function.budget = FunctionBudget();
+    const std::string text =
+        sayBudget(function, *needed.bytes, bytes,
+                  dynamic ? " at the bound" : "", needed.note);
+    if (*needed.bytes <= bytes) {
       function.budget->met = true;
-      if (*function.transientPeakBytes > 0) {
-        ir::emitRemark(location,
-                       "'" + function.exportedAs +
-                           "' is within its memory budget (" +
-                           std::to_string(*function.transientPeakBytes) +
-                           " <= " + std::to_string(bytes) + "), used: " +
-                           joined(function.used, "nothing, as the stock "
-                                                 "compiler"));
+      if (*needed.bytes > 0) {
+        ir::emitRemark(location, text);
       }
       continue;
     }
     missed = true;
-    function.budget =
-        explainMiss(function, *function.transientPeakBytes, bytes);
-    complain(sayMissed(function, bytes));
-    if (hasValuesBetweenRegions(function)) {
+    complain(text);
+    // The numbers of dynamic regions are those at the hints.
+    if (dynamic && needed.bytes != function.bytesFormula->bytesAtHint) {
+      function.budget->met = false;
+      function.budget->overBytes = *needed.bytes - bytes;
+      continue;
+    }
+    function.budget = explainMiss(function, *needed.bytes, bytes);
+    if (!dynamic && hasValuesBetweenRegions(function)) {
       ir::emitRemark(location, sayAllocations(function));
     }
     remarkOnRegion(function);

@@ -74,23 +74,30 @@ Options atBounds(const Options &options) {
   return there;
 }
 
-FunctionBudget checkBudgetAtBound(const FunctionReport &function,
-                                  int64_t budgetBytes, std::string &message) {
-  FunctionBudget budget;
-  const std::string name = "'" + function.exportedAs + "'";
-  const std::string cannot = "cannot check the memory budget of " + name + ": ";
+std::string boundAdvice(const BytesFormula &formula) {
+  bool computed = false;
+  for (const BytesFormula::Symbol &symbol : formula.symbols) {
+    if (!symbol.bound && !symbol.dimension.empty()) {
+      return "give every dynamic dimension a bound with "
+             "--serenity-dim-bound=N, or an extent with --fix-dim";
+    }
+    computed |= !symbol.bound;
+  }
+  return computed ? "bound the computed size with util.assume.int, or give its "
+                    "tensors static shapes"
+                  : "give the dimensions an extent with --fix-dim";
+}
+
+BytesNeeded bytesAtBounds(const FunctionReport &function) {
   if (!function.bytesFormula) {
-    message = cannot + "dynamically sized allocation; give its tensors static "
-                       "shapes";
-    return budget;
+    return {std::nullopt,
+            "dynamically sized allocation; give its tensors static shapes"};
   }
   const BytesFormula &formula = *function.bytesFormula;
   if (!formula.bytesAtBound) {
-    message = cannot + "its transient memory of " + formula.text +
-              " bytes is not bounded: " + formula.unbounded +
-              "; give every dynamic dimension a bound with "
-              "--serenity-dim-bound=N, or an extent with --fix-dim";
-    return budget;
+    return {std::nullopt, "its transient memory of " + formula.text +
+                              " bytes is not bounded: " + formula.unbounded +
+                              "; " + boundAdvice(formula)};
   }
   std::string where;
   for (const BytesFormula::Symbol &symbol : formula.symbols) {
@@ -101,17 +108,7 @@ FunctionBudget checkBudgetAtBound(const FunctionReport &function,
                " <= " + std::to_string(*symbol.bound);
     }
   }
-  int64_t bytes = *formula.bytesAtBound;
-  budget.met = bytes <= budgetBytes;
-  budget.overBytes = std::max<int64_t>(bytes - budgetBytes, 0);
-  message = name +
-            (*budget.met ? " is within its memory budget"
-                         : " exceeds its memory budget by " +
-                               bytesText(budget.overBytes) + " at the bound") +
-            " (" + std::to_string(bytes) + (*budget.met ? " <= " : " > ") +
-            std::to_string(budgetBytes) + where + "; formula: " + formula.text +
-            ")";
-  return budget;
+  return {formula.bytesAtBound, where + "; formula: " + formula.text};
 }
 
 std::set<std::string> findLargerElsewhere(MlirOperation stock,

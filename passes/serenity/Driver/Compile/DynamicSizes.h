@@ -9,6 +9,7 @@
 #include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -29,11 +30,19 @@ void warnOfIdleExtents(MlirOperation module, const Options &options,
 /// Options whose hints are the bounds, where there are any.
 Options atBounds(const Options &options);
 
-/// How a function whose transient peak is not static stands to the budget: by
-/// the upper bound of its formula. `message` receives the answer in words. A
-/// call with a larger extent than the bounds may need more.
-FunctionBudget checkBudgetAtBound(const FunctionReport &function,
-                                  int64_t budgetBytes, std::string &message);
+/// Transient bytes that a function needs, with a note for messages.
+struct BytesNeeded {
+  /// Nothing if no number is known; the note says why, and the remedy.
+  std::optional<int64_t> bytes;
+  std::string note;
+};
+
+/// The upper bound of the formula of a function whose transient peak is not
+/// static. A call with a larger extent than the bounds may need more.
+BytesNeeded bytesAtBounds(const FunctionReport &function);
+
+/// How to give an upper bound to a formula that has none.
+std::string boundAdvice(const BytesFormula &formula);
 
 /// Functions with slabs of dynamic size that need more in `own`, laid out by
 /// serenity-pack, than in `stock`, laid out by IREE, where all dimensions are
