@@ -163,7 +163,8 @@ static bool canShare(MlirOperation function, intptr_t source, intptr_t target,
   return true;
 }
 
-/// The value behind reshapes, as long as nothing else uses the values between.
+/// The value behind reshapes. `diesAt` tells whether the values between have
+/// other uses.
 static MlirValue behindReshapes(MlirValue value) {
   for (MlirOperation op = definingOp(value);
        !isNull(op) && isa(op, "flow.tensor.reshape"); op = definingOp(value)) {
