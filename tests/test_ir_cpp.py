@@ -1,7 +1,7 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Tests that the C++ tests of functions on IR pass: memory, regions, sites."""
+"""Tests that the C++ tests of functions on IR pass: fusion, memory, regions, sites."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 #: Each program and its output, where everything is as worked out by hand.
 PROGRAMS = {
     "FunctionMemoryTest": "memory is counted as by hand\n",
+    "FusionModelTest": "fusion is modelled as by hand\n",
     "QuantizedRaiseTest": "sums of weights are as by hand\n",
     "RegionReaderTest": "regions are read as by hand\n",
     "RegionWriterTest": "regions are written as by hand\n",

@@ -44,8 +44,8 @@ def test_a_trial_compilation_is_abandoned_between_its_phases(
 
     complete = compilers.report(tmp_path / "r.json", *command)
     assert complete["remarks"] == []
-    # Every trial compilation has three phases and then three pieces of the stream phase. Between the
-    # phases of the first one: the stock configuration reordered, which takes none, is the best.
+    # Every trial compilation has three phases and then three pieces of the stream phase. Between
+    # the phases of the first one: the stock configuration reordered, which takes none, is the best.
     monkeypatch.setenv("SERENITY_TEST_EXPIRE", "2")
     first = compilers.report(tmp_path / "r.json", *command)
     (remark,) = first["remarks"]
