@@ -9,8 +9,8 @@ Every network is quantized by ONNX Runtime (`pip install 'serenity-mlir[quantize
 compiled to the stream phase for a generic CPU. Columns, in bytes of the slab of a call (inputs and
 results not counted): IREE's default, ``--serenity-schedule``, and ``--serenity-schedule`` of the
 same network in float32. A row is printed as soon as it is known, the geometric means at the end.
-Exits with 1 if a network needs more than stock or does not compile. Nothing is run; `serenity check`
-compares results.
+Exits with 1 if a network needs more than stock or does not compile. Nothing is run:
+`serenity check` compares results.
 """
 
 from __future__ import annotations
