@@ -6,8 +6,9 @@
     python benchmarks/dynamic_sizes.py [--fixed] [MODEL...]
 
 Each model is compiled once with both compilers and run at every size: the table has the bytes that
-the runtime took and those of the report's formula. With ``--fixed``, the last column is the same
-model with its dimension fixed at that size, which rewriting needs; that is a compilation per size.
+the runtime took and those of the report's formula. With ``--fixed``, the last columns are the same
+model with its dimension fixed at that size, and the share of the bytes saved there that is saved
+without fixing it too; that is a compilation per size.
 Exits with 1 if a formula and the runtime differ, an output differs by more than rounding, or a
 model needs more than stock. A model of several regions has no formula.
 """
@@ -172,6 +173,11 @@ MODELS = {
 }
 
 
+def _share(stock: int, needs: int, least: int) -> str:
+    """Return the part of the bytes saved by `least` that `needs` saves, in percent."""
+    return f"{100 * (stock - needs) / (stock - least):.0f} %" if least < stock else "-"
+
+
 def _rows(name: str, directory: Path, fixed: bool) -> tuple[list[str], bool]:
     """Return the rows of a model's table, and whether all is as it should be."""
     model = MODELS[name]
@@ -192,15 +198,15 @@ def _rows(name: str, directory: Path, fixed: bool) -> tuple[list[str], bool]:
         before, after = measure(stock, inputs, function), measure(ours, inputs, function)
         prediction = read_prediction(report, function, {model.dimension: size})
         predicted = prediction.transient_peak_bytes if prediction is not None else None
+        needs = after.transient_peak_bytes
         last = ""
         if fixed:
-            found_fixed = peak(source, fix_dims={model.dimension: size})
-            last = f" {found_fixed.transient_bytes:,} |"
+            least = peak(source, fix_dims={model.dimension: size}).transient_bytes
+            last = f" {least:,} | {_share(before.transient_peak_bytes, needs, least)} |"
         same = all(
             np.allclose(one, other, rtol=1e-5, atol=1e-5)
             for one, other in zip(before.outputs, after.outputs, strict=True)
         )
-        needs = after.transient_peak_bytes
         right &= same and predicted in (None, needs) and needs <= before.transient_peak_bytes
         told = "none" if predicted is None else f"{predicted:,}"
         rows.append(
@@ -217,9 +223,9 @@ def main() -> int:
     parser.add_argument("--fixed", action="store_true", help="compile at every size, too")
     given = parser.parse_args()
     wanted = given.models or list(MODELS)
-    last = " ours, size fixed |" if given.fixed else ""
+    last = " ours, size fixed | share of the gain |" if given.fixed else ""
     print("| model | size | stock | ours | from the formula |" + last)
-    print("|---|---|---:|---:|---:|" + ("---:|" if given.fixed else ""))
+    print("|---|---|---:|---:|---:|" + ("---:|---:|" if given.fixed else ""))
     right = True
     for name in wanted:
         with tempfile.TemporaryDirectory(prefix="serenity-dynamic-") as directory:

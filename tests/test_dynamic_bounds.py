@@ -39,6 +39,7 @@ def compile_to_slabs(
         model,
         *TARGET,
         "--compile-to=stream",
+        "--serenity-rewrite=off",
         f"--serenity-report={report}",
         *flags,
         "-o",

@@ -28,9 +28,10 @@ def test_dynamic_inner_dimension_compiles(
         *TARGET,
     )
     (function,) = report["functions"]
-    # Of two products of 64 floats in a row, only the first is transient.
-    assert function["transient_peak_bytes"] == 256
-    assert report["rewrites"] == []
+    # Of two products of 64 floats in a row, only the first is transient: in four pieces, unless the
+    # budget is met without.
+    assert function["transient_peak_bytes"] == (256 if policy else 64)
+    assert [site["parts"] for site in function["rewrites"]] == ([] if policy else [4])
 
 
 def test_static_function_gains_beside_a_dynamic_one(compilers: Compilers, tmp_path: Path) -> None:
@@ -42,7 +43,8 @@ def test_static_function_gains_beside_a_dynamic_one(compilers: Compilers, tmp_pa
         *TARGET,
     )
     dynamic, static = report["functions"]
-    assert dynamic["transient_peak_bytes"] == 256
+    # Of 64 floats a quarter exists at a time.
+    assert dynamic["transient_peak_bytes"] == 64
     # The hidden layer of 2,048 floats, in four parts one of which exists at a time.
     assert static["stock_transient_peak_bytes"] == 8192
     assert static["transient_peak_bytes"] == 2048
@@ -77,6 +79,7 @@ def test_one_remark_names_the_dynamic_dimension(compilers: Compilers, tmp_path: 
     assert result.code == 0
     remarks = [line for line in result.err.splitlines() if "remark:" in line]
     (remark,) = remarks
-    assert "'main' is ordered and laid out, not rewritten" in remark
+    assert "'main' computes tensors of dynamic sizes" in remark
+    assert "rewritten along static dimensions only" in remark
     assert "dimension 0 of argument 1 is dynamic" in remark
     assert "serenity compile --fix-dim arg1:axis0=SIZE" in remark

@@ -75,16 +75,16 @@ util.func public @unknown(%x: tensor<1x4x8x8xf32>) -> (tensor<1x4x64xf32>, tenso
 
 // -----
 
-// The number of columns is known only when the function is called.
+// The number of rows is known only when the function is called.
 
 #id = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>
-util.func public @dynamic(%x: tensor<1x4x8x8xf32>, %columns: index) -> tensor<1x4x8x?xf32> {
+util.func public @dynamic(%x: tensor<1x4x8x8xf32>, %rows: index) -> tensor<1x4x?x8xf32> {
   %zero = arith.constant 0.0 : f32
   %w = arith.constant dense<1.0> : tensor<4x1x1xf32>
   %e = tensor.empty() : tensor<1x4x8x8xf32>
   %z = linalg.fill ins(%zero : f32) outs(%e : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
   %a = linalg.depthwise_conv_2d_nchw_chw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%x, %w : tensor<1x4x8x8xf32>, tensor<4x1x1xf32>) outs(%z : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
-  // expected-remark @below {{tensor.extract_slice is not computed in bands of rows: a shape is not static}}
-  %s = tensor.extract_slice %a[0, 0, 0, 0] [1, 4, 8, %columns] [1, 1, 1, 1] : tensor<1x4x8x8xf32> to tensor<1x4x8x?xf32>
-  util.return %s : tensor<1x4x8x?xf32>
+  // expected-remark @below {{tensor.extract_slice is not computed in bands of rows: a shape is not static along the rows}}
+  %s = tensor.extract_slice %a[0, 0, 0, 0] [1, 4, %rows, 8] [1, 1, 1, 1] : tensor<1x4x8x8xf32> to tensor<1x4x?x8xf32>
+  util.return %s : tensor<1x4x?x8xf32>
 }

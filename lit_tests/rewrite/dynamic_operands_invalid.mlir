@@ -2,83 +2,37 @@
 // RUN: serenity-opt %s --split-input-file --serenity-rewrite='rewrite=always' --verify-diagnostics > %t.after
 // RUN: diff %t.before %t.after
 
-// Tests that an operation whose operands have a dynamic dimension is not
-// computed in slices, though its result and its user are static: a slice of
-// such an operand would need an operand for the extent.
+// Tests that nothing is cut along a dynamic dimension.
 
-// The product over a dynamic inner dimension would be made in columns, with
-// slices of %p.
+// A hidden layer of dynamic width.
 
-util.func public @columns(%v: tensor<1x?xf32>, %p: tensor<?x64xf32>) -> tensor<1x64xf32> {
-  %w = arith.constant dense<0.01> : tensor<64x64xf32>
-  %f = arith.constant dense<0.0> : tensor<1x64xf32>
-  %a = linalg.matmul ins(%v, %p : tensor<1x?xf32>, tensor<?x64xf32>) outs(%f : tensor<1x64xf32>) -> tensor<1x64xf32>
-  %b = linalg.matmul ins(%a, %w : tensor<1x64xf32>, tensor<64x64xf32>) outs(%f : tensor<1x64xf32>) -> tensor<1x64xf32>
-  util.return %b : tensor<1x64xf32>
+util.func public @width(%x: tensor<4x8xf32>, %up: tensor<8x?xf32>, %down: tensor<?x4xf32>) -> tensor<4x4xf32> {
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant 0.0 : f32
+  %n = tensor.dim %up, %c1 : tensor<8x?xf32>
+  %e = tensor.empty(%n) : tensor<4x?xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<4x?xf32>) -> tensor<4x?xf32>
+  %g = arith.constant dense<0.0> : tensor<4x4xf32>
+  %h = linalg.matmul ins(%x, %up : tensor<4x8xf32>, tensor<8x?xf32>) outs(%f : tensor<4x?xf32>) -> tensor<4x?xf32>
+  %y = linalg.matmul ins(%h, %down : tensor<4x?xf32>, tensor<?x4xf32>) outs(%g : tensor<4x4xf32>) -> tensor<4x4xf32>
+  util.return %y : tensor<4x4xf32>
 }
 
 // -----
 
-// A sum over a dynamic extent, computed before that, read by a product.
+// Channels that are padded by a dynamic number of zeros.
 
-#id = affine_map<(d0, d1, d2) -> (d0, d1, d2)>
-#mean = affine_map<(d0, d1, d2) -> (d0, d2)>
-util.func public @mean(%x: tensor<1x?x64xf32>) -> tensor<1x32xf32> {
-  %w = arith.constant dense<0.01> : tensor<64x32xf32>
-  %f = arith.constant dense<0.0> : tensor<1x64xf32>
-  %g = arith.constant dense<0.0> : tensor<1x32xf32>
-  %one = arith.constant 1 : index
-  %n = tensor.dim %x, %one : tensor<1x?x64xf32>
-  %e = tensor.empty(%n) : tensor<1x?x64xf32>
-  %r = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel"]}
-      ins(%x : tensor<1x?x64xf32>) outs(%e : tensor<1x?x64xf32>) {
-  ^bb0(%i: f32, %o: f32):
-    %s = arith.addf %i, %i : f32
-    linalg.yield %s : f32
-  } -> tensor<1x?x64xf32>
-  %m = linalg.generic {indexing_maps = [#id, #mean], iterator_types = ["parallel", "reduction", "parallel"]}
-      ins(%r : tensor<1x?x64xf32>) outs(%f : tensor<1x64xf32>) {
-  ^bb0(%i: f32, %o: f32):
-    %s = arith.addf %i, %o : f32
-    linalg.yield %s : f32
-  } -> tensor<1x64xf32>
-  %b = linalg.matmul ins(%m, %w : tensor<1x64xf32>, tensor<64x32xf32>) outs(%g : tensor<1x32xf32>) -> tensor<1x32xf32>
-  util.return %b : tensor<1x32xf32>
-}
-
-// -----
-
-// A pooling window over a dynamic number of rows of which one is read.
-
-util.func public @pool(%x: tensor<1x8x?x4xf32>, %window: tensor<3x3xf32>) -> tensor<1x3x1x2xf32> {
-  %w = arith.constant dense<2.0> : tensor<3x8x1x1xf32>
-  %f = arith.constant dense<0.0> : tensor<1x8x1x2xf32>
-  %z = arith.constant dense<0.0> : tensor<1x3x1x2xf32>
-  %p = linalg.pooling_nchw_max {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}
-      ins(%x, %window : tensor<1x8x?x4xf32>, tensor<3x3xf32>) outs(%f : tensor<1x8x1x2xf32>) -> tensor<1x8x1x2xf32>
-  %r = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}
-      ins(%p, %w : tensor<1x8x1x2xf32>, tensor<3x8x1x1xf32>) outs(%z : tensor<1x3x1x2xf32>) -> tensor<1x3x1x2xf32>
-  util.return %r : tensor<1x3x1x2xf32>
-}
-
-// -----
-
-// An operand of unknown extent whose loop another operand makes static.
-
-#m = affine_map<(d0, d1, d2) -> (d0, d2)>
-#n = affine_map<(d0, d1, d2) -> (d2, d1)>
-#o = affine_map<(d0, d1, d2) -> (d0, d1)>
-util.func public @unknown_extent(%x: tensor<4x?xf32>, %y: tensor<16x64xf32>) -> tensor<4x8xf32> {
-  %w = arith.constant dense<0.01> : tensor<64x8xf32>
-  %f = arith.constant dense<0.0> : tensor<4x64xf32>
-  %g = arith.constant dense<0.0> : tensor<4x8xf32>
-  %a = linalg.generic {indexing_maps = [#m, #n, #o], iterator_types = ["parallel", "parallel", "reduction"]}
-      ins(%x, %y : tensor<4x?xf32>, tensor<16x64xf32>) outs(%f : tensor<4x64xf32>) {
-  ^bb0(%i: f32, %j: f32, %k: f32):
-    %p = arith.mulf %i, %j : f32
-    %s = arith.addf %p, %k : f32
-    linalg.yield %s : f32
-  } -> tensor<4x64xf32>
-  %b = linalg.matmul ins(%a, %w : tensor<4x64xf32>, tensor<64x8xf32>) outs(%g : tensor<4x8xf32>) -> tensor<4x8xf32>
-  util.return %b : tensor<4x8xf32>
+util.func public @padded(%x: tensor<?x8xf32>, %k: index) -> tensor<?x4xf32> {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<0.01> : tensor<16x4xf32>
+  %n = tensor.dim %x, %c0 : tensor<?x8xf32>
+  %p = tensor.pad %x low[0, %k] high[0, 0] {
+  ^bb0(%i: index, %j: index):
+    tensor.yield %zero : f32
+  } : tensor<?x8xf32> to tensor<?x16xf32>
+  %e = tensor.empty(%n) : tensor<?x4xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x4xf32>) -> tensor<?x4xf32>
+  %y = linalg.matmul ins(%p, %w : tensor<?x16xf32>, tensor<16x4xf32>) outs(%f : tensor<?x4xf32>) -> tensor<?x4xf32>
+  util.return %y : tensor<?x4xf32>
 }

@@ -22,14 +22,21 @@ bool isTensor(MlirValue value) {
 bool isView(std::string_view opName) {
   return opName == "tensor.expand_shape" || opName == "tensor.collapse_shape" ||
          opName == "tensor.cast" || opName == "tensor.extract_slice" ||
-         opName == "util.optimization_barrier";
+         opName == "util.optimization_barrier" ||
+         opName == "flow.tensor.tie_shape";
+}
+
+/// An operation on extents, which reads no element of a tensor.
+bool isShapeOnly(MlirOperation op) {
+  return isa(op, "tensor.dim") || isa(op, "hal.buffer_view.dim");
 }
 
 /// How many operations but views read `value` or a view of it.
 int64_t readers(MlirValue value) {
   int64_t count = 0;
   for (const Use &use : uses(value)) {
-    count += isView(name(use.owner)) ? readers(result(use.owner)) : 1;
+    count += isView(name(use.owner)) ? readers(result(use.owner))
+                                     : int64_t(!isShapeOnly(use.owner));
   }
   return count;
 }
@@ -39,7 +46,7 @@ void listReaders(MlirValue value, std::vector<MlirOperation> &found) {
   for (const Use &use : uses(value)) {
     if (isView(name(use.owner))) {
       listReaders(result(use.owner), found);
-    } else {
+    } else if (!isShapeOnly(use.owner)) {
       found.push_back(use.owner);
     }
   }
@@ -60,7 +67,7 @@ FusionModel::Origin FusionModel::origin(MlirValue value) const {
 
 /// Bytes of the buffer that `value` takes.
 int64_t FusionModel::bytesOf(MlirValue value) const {
-  int64_t bytes = tensorBytes(mlirValueGetType(value)).value_or(0);
+  int64_t bytes = rules.sizes.bytes(value).value_or(0);
   return (bytes + rules.alignment - 1) / rules.alignment * rules.alignment;
 }
 
@@ -665,7 +672,7 @@ void FusionModel::markExported(MlirOperation op) {
 }
 
 void FusionModel::visit(MlirOperation op) {
-  if (visitStep(op) || isa(op, "hal.tensor.import") ||
+  if (visitStep(op) || isShapeOnly(op) || isa(op, "hal.tensor.import") ||
       isa(op, "tensor.empty") || isa(op, "arith.constant") ||
       isa(op, "util.global.load") || visitPiecewise(op) || visitConcat(op) ||
       visitInsert(op) || visitView(op)) {

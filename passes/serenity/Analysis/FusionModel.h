@@ -9,6 +9,7 @@
 #ifndef SERENITY_ANALYSIS_FUSIONMODEL_H
 #define SERENITY_ANALYSIS_FUSIONMODEL_H
 
+#include "serenity/Analysis/TensorSizes.h"
 #include "serenity/Core/Scheduling/Problem.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Rewrite/RewriteOrder.h"
@@ -45,6 +46,8 @@ struct FusionRules {
   bool placeParts = false;
   /// Buffers take multiples of this.
   int64_t alignment = 1;
+  /// With the hints of dimensions that are known only at run time.
+  TensorSizes sizes;
 };
 
 /// A function of one block as a scheduling problem whose accumulations are

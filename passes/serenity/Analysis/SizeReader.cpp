@@ -6,6 +6,7 @@
 
 #include "serenity/Analysis/SizeExpression.h"
 #include "serenity/Analysis/SizeInterval.h"
+#include "serenity/Analysis/TensorSizes.h"
 #include "serenity/IREE/CmpIPredicate.h"
 #include "serenity/IREE/Ir.h"
 
@@ -120,6 +121,12 @@ int64_t SizeReader::hintFor(MlirValue value, int depth) {
     return unit > 0 && bytes <= std::numeric_limits<int64_t>::max() - unit
                ? (bytes + unit - 1) / unit * unit
                : bytes;
+  }
+  if (name == "tensor.dim") {
+    std::optional<int64_t> dim = ir::constantInt(ir::operand(op, 1));
+    DimSource source = dim ? dimSource(ir::operand(op, 0), *dim) : DimSource();
+    return source.extent.ptr ? hintFor(source.extent, depth + 1)
+                             : options.defaultExtent;
   }
   std::string dimension = dimensionOf(op);
   if (dimension.empty()) {

@@ -284,20 +284,24 @@ std::optional<int64_t> elementBytes(MlirType element) {
   return std::nullopt;
 }
 
-std::optional<int64_t> tensorBytes(MlirType type) {
-  if (!mlirTypeIsARankedTensor(type) || !mlirShapedTypeHasStaticShape(type)) {
-    return std::nullopt;
-  }
+std::optional<int64_t> denseElementBytes(MlirType type) {
   // An encoding may change the layout, hence the size.
-  if (!isNull(mlirRankedTensorTypeGetEncoding(type))) {
+  if (!mlirTypeIsARankedTensor(type) ||
+      !isNull(mlirRankedTensorTypeGetEncoding(type))) {
     return std::nullopt;
   }
   MlirType element = mlirShapedTypeGetElementType(type);
-  std::optional<int64_t> width = elementBytes(element);
   // Sub-byte types are packed by IREE in ways that are not modelled here.
-  if (!width ||
-      (mlirTypeIsAInteger(element) && mlirIntegerTypeGetWidth(element) < 8 &&
-       mlirIntegerTypeGetWidth(element) != 1)) {
+  if (mlirTypeIsAInteger(element) && mlirIntegerTypeGetWidth(element) < 8 &&
+      mlirIntegerTypeGetWidth(element) != 1) {
+    return std::nullopt;
+  }
+  return elementBytes(element);
+}
+
+std::optional<int64_t> tensorBytes(MlirType type) {
+  std::optional<int64_t> width = denseElementBytes(type);
+  if (!width || !mlirShapedTypeHasStaticShape(type)) {
     return std::nullopt;
   }
   int64_t bytes = *width;

@@ -103,6 +103,10 @@ std::string firstPlace(MlirLocation location);
 /// Bytes of one stored element, or nothing if IREE does not store it densely.
 std::optional<int64_t> elementBytes(MlirType element);
 
+/// Bytes of one element of a ranked tensor without an encoding, whose elements
+/// IREE stores densely; nothing for other types.
+std::optional<int64_t> denseElementBytes(MlirType type);
+
 /// Bytes of a ranked tensor of static shape, elements padded to whole bytes as
 /// IREE stores them; nothing for other types.
 std::optional<int64_t> tensorBytes(MlirType type);

@@ -37,6 +37,7 @@ bool runPredictMemory(MlirOperation module, const Options &options,
   rewrite::FusionRules rules;
   rules.inPlace = rules.inPlaceAtLastUse = options.lastUse;
   rules.alignment = options.defaultAlignment;
+  rules.sizes = TensorSizes(options);
   std::optional<rewrite::Prediction> found = rewrite::predictMemory(
       module, rules, options.stateLimit ? options.stateLimit : states);
   if (!found) {

@@ -3,10 +3,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "serenity/Transforms/TensorBuilder.h"
+#include "serenity/Analysis/TensorSizes.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 
 #include "serenity/Transforms/Rewrite/RewriteSum.h"
+
+#include <algorithm>
 
 namespace serenity::rewrite {
 
@@ -43,16 +46,19 @@ std::vector<NamedAttr> sliceAttrs(MlirContext context,
           {"static_strides", array(strides)}};
 }
 
-/// Why a slice of `type` cannot be named by static numbers; empty if it can.
+/// Why no slice of `type` along `dim` can be made; empty if it can.
 std::string sliceProblem(MlirType type, int64_t dim, int64_t offset,
                          int64_t size) {
-  if (!isStatic(type)) {
-    return "a slice of " + toString(type) +
-           ", whose shape is not static, has no operands for its extents";
+  if (!isPlain(type)) {
+    return toString(type) + " is no tensor that can be cut";
   }
   std::vector<int64_t> extents = shape(type);
   if (dim < 0 || dim >= int64_t(extents.size())) {
     return toString(type) + " has no dimension " + std::to_string(dim);
+  }
+  if (!isStaticAlong(type, dim)) {
+    return "dimension " + std::to_string(dim) + " of " + toString(type) +
+           ", along which it would be cut, is dynamic";
   }
   if (offset < 0 || size < 0 || size > extents[dim] - offset) {
     return "elements " + std::to_string(offset) + " to " +
@@ -62,7 +68,48 @@ std::string sliceProblem(MlirType type, int64_t dim, int64_t offset,
   return "";
 }
 
+/// The dynamic extents of `tensor`, in order.
+std::vector<MlirValue> dynamicExtents(MlirValue tensor, MlirOperation before) {
+  std::vector<MlirValue> values;
+  std::vector<int64_t> extents = shape(mlirValueGetType(tensor));
+  for (int64_t dim = 0; dim < int64_t(extents.size()); ++dim) {
+    if (extents[dim] >= 0) {
+      continue;
+    }
+    DimSource source = dimSource(tensor, dim);
+    if (!source.extent.ptr) {
+      MlirValue index = IndexConstants(before).get(source.dim);
+      MlirOperation read =
+          create("tensor.dim", mlirOperationGetLocation(before),
+                 {source.tensor, index}, {mlirValueGetType(index)});
+      insertBefore(before, read);
+      source.extent = result(read);
+    }
+    values.push_back(source.extent);
+  }
+  return values;
+}
+
+/// Whether tensors of both types have their dynamic dimensions at the same
+/// places.
+bool sameDynamicDims(MlirType a, MlirType b) {
+  std::vector<int64_t> first = shape(a);
+  std::vector<int64_t> second = shape(b);
+  return std::equal(first.begin(), first.end(), second.begin(), second.end(),
+                    [](int64_t x, int64_t y) { return (x < 0) == (y < 0); });
+}
+
 } // namespace
+
+bool isPlain(MlirType type) {
+  return mlirTypeIsARankedTensor(type) &&
+         isNull(mlirRankedTensorTypeGetEncoding(type));
+}
+
+bool isStaticAlong(MlirType type, int64_t dim) {
+  return isPlain(type) && dim >= 0 && dim < mlirShapedTypeGetRank(type) &&
+         mlirShapedTypeGetDimSize(type, dim) >= 0;
+}
 
 bool isStatic(MlirType type) {
   return mlirTypeIsARankedTensor(type) && mlirShapedTypeHasStaticShape(type) &&
@@ -100,13 +147,15 @@ MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
         placeholder(problem, {value}, withDim(type, dim, size), before));
   }
   MlirContext context = mlirOperationGetContext(before);
-  const int32_t segments[] = {1, 0, 0, 0};
+  std::vector<MlirValue> values = dynamicExtents(value, before);
+  const int32_t segments[] = {1, 0, int32_t(values.size()), 0};
+  values.insert(values.begin(), value);
   std::vector<NamedAttr> attrs =
       sliceAttrs(context, shape(type), dim, offset, size);
   attrs.push_back(
       {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 4, segments)});
   MlirOperation cut =
-      create("tensor.extract_slice", mlirOperationGetLocation(before), {value},
+      create("tensor.extract_slice", mlirOperationGetLocation(before), values,
              {withDim(type, dim, size)}, attrs);
   insertBefore(before, cut);
   return result(cut);
@@ -126,14 +175,16 @@ MlirValue insertSlice(MlirValue part, MlirValue whole, int64_t dim,
     return result(placeholder(problem, {part, whole}, type, before));
   }
   MlirContext context = mlirOperationGetContext(before);
-  const int32_t segments[] = {1, 1, 0, 0, 0};
+  std::vector<MlirValue> values = dynamicExtents(whole, before);
+  const int32_t segments[] = {1, 1, 0, int32_t(values.size()), 0};
+  values.insert(values.begin(), {part, whole});
   std::vector<NamedAttr> attrs =
       sliceAttrs(context, shape(type), dim, offset, size);
   attrs.push_back(
       {"operandSegmentSizes", mlirDenseI32ArrayGet(context, 5, segments)});
   MlirOperation put =
-      create("tensor.insert_slice", mlirOperationGetLocation(before),
-             {part, whole}, {type}, attrs);
+      create("tensor.insert_slice", mlirOperationGetLocation(before), values,
+             {type}, attrs);
   insertBefore(before, put);
   return result(put);
 }
@@ -149,9 +200,11 @@ static MlirValue hideOffset(MlirValue slice, int64_t dim) {
   MlirValue constant = IndexConstants(op).get(offsets[dim]);
   offsets[dim] = mlirShapedTypeGetDynamicStrideOrOffset();
   std::vector<MlirValue> values = operands(op);
-  std::vector<int64_t> segments = intArray(attr(op, "operandSegmentSizes"));
-  segments[values.size()] = 1;
-  values.push_back(insertBarrier(constant, op));
+  std::vector<int64_t> segments = operandSegments(op);
+  // Offsets stand between the tensors and the extents.
+  const size_t tensors = isa(op, "tensor.insert_slice") ? 2 : 1;
+  segments[tensors] = 1;
+  values.insert(values.begin() + tensors, insertBarrier(constant, op));
   std::vector<int32_t> narrow(segments.begin(), segments.end());
   MlirOperation hidden = create(
       name(op), mlirOperationGetLocation(op), values, {mlirValueGetType(slice)},
@@ -184,7 +237,7 @@ MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
     MlirType partType = mlirValueGetType(part);
     std::vector<int64_t> extents = shape(partType);
     bool fits = dim >= 0 && dim < int64_t(extents.size()) &&
-                isStatic(partType) &&
+                isStaticAlong(partType, dim) &&
                 mlirTypeEqual(partType, withDim(type, dim, extents[dim]));
     if (!fits) {
       problem = toString(partType) + " is no part of " + toString(type) +
@@ -207,6 +260,32 @@ MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
              {{"dim", mlirIntegerAttrGet(i64, dim)}});
   insertBefore(before, concat);
   return concat;
+}
+
+MlirValue tieExtents(MlirValue value, MlirValue like, MlirOperation before) {
+  std::vector<MlirValue> values = dynamicExtents(like, before);
+  if (values.empty()) {
+    return value;
+  }
+  values.insert(values.begin(), value);
+  MlirOperation tied =
+      create("flow.tensor.tie_shape", mlirOperationGetLocation(before), values,
+             {mlirValueGetType(value)});
+  insertBefore(before, tied);
+  return result(tied);
+}
+
+MlirValue emptyLike(MlirValue like, MlirLocation location,
+                    MlirOperation before) {
+  MlirType type = mlirValueGetType(like);
+  if (!isPlain(type)) {
+    return result(
+        placeholder("an empty " + toString(type), {like}, type, before));
+  }
+  MlirOperation empty =
+      create("tensor.empty", location, dynamicExtents(like, before), {type});
+  insertBefore(before, empty);
+  return result(empty);
 }
 
 MlirValue tensorConstant(MlirAttribute value, MlirLocation location,
@@ -233,17 +312,22 @@ static std::string cloneProblem(MlirOperation op,
   if (intptr_t(operands.size()) > mlirOperationGetNumOperands(op)) {
     return std::string(name(op)) + " has fewer operands than it is given";
   }
-  if (!isStatic(resultType) &&
-      !mlirTypeEqual(resultType, mlirValueGetType(result(op)))) {
-    return "a part of " + toString(mlirValueGetType(result(op))) +
-           " would be " + toString(resultType) + ", which is not static";
+  // Operands that give extents are kept, so that they must fit.
+  auto fits = [](MlirType part, MlirType whole) {
+    return mlirTypeEqual(part, whole) ||
+           (isPlain(part) && sameDynamicDims(part, whole));
+  };
+  MlirType whole = mlirValueGetType(result(op));
+  if (!fits(resultType, whole)) {
+    return "a part of " + toString(whole) + " would be " +
+           toString(resultType) + ", which has other dynamic dimensions";
   }
   for (size_t i = 0; i < operands.size(); ++i) {
     MlirType type = mlirValueGetType(operands[i]);
-    bool same = mlirValueEqual(operands[i], operand(op, i));
-    if (!same && mlirTypeIsAShaped(type) && !isStatic(type)) {
-      return "a part of an operand would be " + toString(type) +
-             ", which is not static";
+    MlirType before = mlirValueGetType(operand(op, i));
+    if (mlirTypeIsAShaped(type) && !fits(type, before)) {
+      return "a part of " + toString(before) + " would be " + toString(type) +
+             ", which has other dynamic dimensions";
     }
   }
   return "";

@@ -9,7 +9,10 @@
 /// do not expect one that the verifier would refuse: a dynamic dimension
 /// without the operand for its extent ends the compiler. So every constructor
 /// here checks its operands and the type it makes: ranked, without an encoding,
-/// static, indices in range, extents that add up.
+/// indices in range, extents that add up. Tensors are cut along dimensions of
+/// static extent alone. The other dimensions may be dynamic: their extents are
+/// operands of slices, taken from where the tensor has them (`dimSource`), or a
+/// `tensor.dim` of it.
 ///
 /// A failed check is a mistake of the analysis before it. The constructor then
 /// returns a placeholder of the wanted type (a
@@ -32,6 +35,14 @@ namespace serenity::rewrite {
 /// Whether `type` is a ranked tensor of static shape without an encoding.
 /// Extents may be zero.
 bool isStatic(MlirType type);
+
+/// Whether `type` is a ranked tensor without an encoding; extents may be
+/// dynamic.
+bool isPlain(MlirType type);
+
+/// Whether tensors of `type` can be cut along `dim`: it is plain, and the
+/// extent of `dim` static.
+bool isStaticAlong(MlirType type, int64_t dim);
 
 /// The extents of a shaped type; none of an unranked one. A dynamic extent is
 /// `mlirShapedTypeGetDynamicSize()`.
@@ -60,13 +71,22 @@ MlirValue insertHiddenSlice(MlirValue part, MlirValue whole, int64_t dim,
 MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
                           MlirType type, MlirOperation before);
 
+/// `value` with its extents written beside it, where its type has dynamic ones:
+/// IREE cannot follow those of a barrier's result to where they come from.
+/// `like` has the same extents.
+MlirValue tieExtents(MlirValue value, MlirValue like, MlirOperation before);
+
+/// An uninitialised tensor of the type of `like`, and of its extents.
+MlirValue emptyLike(MlirValue like, MlirLocation location,
+                    MlirOperation before);
+
 /// A constant of `value`, whose type must be a static tensor.
 MlirValue tensorConstant(MlirAttribute value, MlirLocation location,
                          MlirOperation before);
 
 /// Clones `op`, which has one result, before `before` with other operands and
-/// another result type. An operand of dynamic shape is allowed only where `op`
-/// has it already, and only with its type does a result of dynamic shape.
+/// another result type. Both have dynamic dimensions where those of `op` have
+/// them: operands that give extents are cloned with the others.
 MlirOperation clonePart(MlirOperation op,
                         const std::vector<MlirValue> &operands,
                         MlirType resultType, MlirOperation before);

@@ -60,7 +60,7 @@ static bool isOwnInitialValue(const std::vector<Use> &uses) {
 
 static bool isSite(MlirOperation op) {
   std::optional<Structured> loops = structured(op);
-  if (!loops || !tensorBytes(mlirValueGetType(result(op))) ||
+  if (!loops || !denseElementBytes(mlirValueGetType(result(op))) ||
       readsOwnInitialValue(op)) {
     return false;
   }

@@ -89,8 +89,9 @@ bool Configuration::operator<(const Configuration &other) const {
 CandidateBuilder::CandidateBuilder(
     iree_compiler_session_t *session,
     const std::map<std::string, std::string> &flags, ir::OwningOp preprocessed,
-    std::function<bool()> abandons)
-    : session(session), flags(flags), abandons(std::move(abandons)) {
+    const TensorSizes &sizes, std::function<bool()> abandons)
+    : session(session), flags(flags), sizes(sizes),
+      abandons(std::move(abandons)) {
   setBase(Configuration::AsGiven, std::move(preprocessed));
   if (quantized::hasAffine(bases[Configuration::AsGiven].module.get())) {
     makeQuantizedBases();
@@ -103,8 +104,8 @@ size_t CandidateBuilder::addBandPlan(Configuration::Storage storage,
   return banded.size();
 }
 
-CandidateBuilder::Base CandidateBuilder::makeBase(ir::OwningOp module) {
-  std::vector<RewriteSite> sites = findRewriteSites(module.get());
+CandidateBuilder::Base CandidateBuilder::makeBase(ir::OwningOp module) const {
+  std::vector<RewriteSite> sites = findRewriteSites(module.get(), sizes);
   std::set<std::string> producers = findUnfusableProducers(module.get());
   return {std::move(module), std::move(sites), std::move(producers)};
 }
@@ -188,6 +189,7 @@ PartGroups CandidateBuilder::findJoins(const Configuration &config,
                                        int64_t stateLimit) {
   ir::OwningOp module = ir::OwningOp::clone(baseOf(config).module.get());
   RewriteOptions options;
+  options.sizes = sizes;
   options.stateLimit = stateLimit;
   options.deepStreams = config.deepStreams;
   return findPartJoins(module.get(), config.sites, options);
@@ -213,6 +215,7 @@ CandidateBuilder::rewrite(const Configuration &config, int64_t stateLimit) {
   bool ok = true;
   if (numRewrites(config) > 0) {
     RewriteOptions options;
+    options.sizes = sizes;
     options.stateLimit = stateLimit;
     options.joins = config.joins;
     options.deepStreams = config.deepStreams;
@@ -268,6 +271,7 @@ CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
   rules.inPlace = config.inPlace != Configuration::None;
   rules.inPlaceAtLastUse = config.inPlace == Configuration::LastUse;
   rules.alignment = alignment;
+  rules.sizes = sizes;
   forecast.memory = rewrite::predictMemory(
       unfused ? unfused.get() : made.module.get(), rules, orderStates);
   return forecast;

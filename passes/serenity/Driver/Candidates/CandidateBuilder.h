@@ -68,12 +68,14 @@ size_t numJoins(const Configuration &config);
 class CandidateBuilder {
 public:
   /// `preprocessed` is a module at the end of the preprocessing phase. `flags`
-  /// are those of the session, by name, to be restored after each use. A trial
+  /// are those of the session, by name, to be restored after each use; `sizes`
+  /// has the hints of dimensions that are known only at run time. A trial
   /// compilation for which `abandons` holds between two phases ends there, as
   /// if IREE refused the module.
   CandidateBuilder(iree_compiler_session_t *session,
                    const std::map<std::string, std::string> &flags,
-                   ir::OwningOp preprocessed, std::function<bool()> abandons);
+                   ir::OwningOp preprocessed, const TensorSizes &sizes,
+                   std::function<bool()> abandons);
   CandidateBuilder(const CandidateBuilder &) = delete;
   CandidateBuilder &operator=(const CandidateBuilder &) = delete;
 
@@ -161,7 +163,7 @@ private:
     BandPlan plan;
     Base base; // empty until a candidate asks for it
   };
-  static Base makeBase(ir::OwningOp module);
+  Base makeBase(ir::OwningOp module) const;
   Base &baseOf(const Configuration &config);
 
   /// A module with the rewrites of candidates that differ in nothing else.
@@ -182,6 +184,7 @@ private:
 
   iree_compiler_session_t *session;
   const std::map<std::string, std::string> &flags;
+  TensorSizes sizes;
   std::function<bool()> abandons;
   std::array<Base, 3> bases;
   std::vector<Banded> banded;

@@ -121,7 +121,7 @@ void CandidateSearch::forget() {
 }
 
 void CandidateSearch::startFrom(ir::OwningOp module) {
-  maker.emplace(session, user.session, std::move(module),
+  maker.emplace(session, user.session, std::move(module), TensorSizes(options),
                 [this] { return limit.abandonsTrial(); });
 }
 
@@ -150,10 +150,13 @@ CandidateSearch::place(const Configuration &config) {
   return placed(config);
 }
 
-void CandidateSearch::placeStock(MlirOperation flow, const Peaks &leastStock) {
+void CandidateSearch::placeStock(
+    MlirOperation flow, const Peaks &leastStock,
+    const std::vector<OtherExtents> &stockElsewhere) {
   Stopwatch watch(report, "reordered_candidate");
   context = mlirOperationGetContext(flow);
   bestStock = leastStock;
+  elsewhere = &stockElsewhere;
   std::optional<ir::SilenceDiagnostics> quiet;
   if (watched) {
     quiet.emplace(context);
@@ -191,6 +194,32 @@ std::optional<int64_t> CandidateSearch::cost(const Peaks &peaks) const {
     sum += it->second.value_or(0);
   }
   return sum;
+}
+
+/// The cost of a candidate of another configuration, which is taken for all
+/// functions or none: nothing, after a remark for the report, if one of them is
+/// worse off than as stock at other extents of its dynamic dimensions.
+std::optional<int64_t> CandidateSearch::costAnywhere(const Candidate &entry) {
+  std::optional<int64_t> bytes = cost(entry.peaks);
+  if (!bytes || !elsewhere || elsewhere->empty()) {
+    return bytes;
+  }
+  auto larger = findLargerElsewhere(*elsewhere, entry.placed.get());
+  if (larger.empty()) {
+    return bytes;
+  }
+  const auto &[name, found] = *larger.begin();
+  std::string text = "'" + name +
+                     "' is not rewritten by a candidate that needs " +
+                     std::to_string(entry.peaks.at(name).value_or(0)) +
+                     " bytes at the hints: " + found.where + ", it needs " +
+                     std::to_string(found.bytes) + " bytes, more than " +
+                     std::to_string(found.stockBytes);
+  std::vector<std::string> &remarks = report.remarks;
+  if (std::find(remarks.begin(), remarks.end(), text) == remarks.end()) {
+    remarks.push_back(text);
+  }
+  return std::nullopt;
 }
 
 /// The bytes of the best candidate so far.
@@ -403,7 +432,7 @@ void CandidateSearch::layOut(Candidate &entry) {
   entry.cost = std::nullopt;
   if (ok) {
     entry.peaks = stream.peaks(placed, quick, options.offsets);
-    entry.cost = cost(entry.peaks);
+    entry.cost = costAnywhere(entry);
   } else if (limit.expired()) {
     entry.placed.reset(); // abandoned between two pieces of the stream phase
   }
@@ -432,7 +461,7 @@ void CandidateSearch::refine(Candidate &entry) {
     return;
   }
   again.peaks = stream.peaks(again.placed.get(), thorough, options.offsets);
-  again.cost = cost(again.peaks);
+  again.cost = costAnywhere(again);
   if (again.cost && entry.cost && *again.cost <= *entry.cost) {
     entry.placed = std::move(again.placed);
     entry.report = std::move(again.report);

@@ -10,6 +10,7 @@
 #define SERENITY_DRIVER_CANDIDATES_CANDIDATESEARCH_H
 
 #include "serenity/Driver/Candidates/CandidateBuilder.h"
+#include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/UserFlags.h"
 #include "serenity/Driver/Compile/WorkLimit.h"
@@ -64,8 +65,10 @@ public:
   void startFrom(ir::OwningOp module);
 
   /// The stock candidate reordered, first of all. `leastStock` are the peaks
-  /// that no function may exceed.
-  void placeStock(MlirOperation flow, const Peaks &leastStock);
+  /// that no function may exceed, `elsewhere` those at other extents of dynamic
+  /// dimensions; it outlives the search.
+  void placeStock(MlirOperation flow, const Peaks &leastStock,
+                  const std::vector<OtherExtents> &elsewhere);
 
   /// The candidate of least cost. All are judged by the fusion model, and few
   /// are built; where the model does not describe the module, or is wrong about
@@ -144,6 +147,7 @@ private:
   bool isNarrower(const Configuration &config, const Configuration &than);
   Configuration runStrategies(RewriteMode mode);
   std::optional<int64_t> cost(const Peaks &peaks) const;
+  std::optional<int64_t> costAnywhere(const Candidate &entry);
 
   // --- strategies by estimate: they improve on the incumbent ---
   /// In which modes a strategy runs.
@@ -195,6 +199,7 @@ private:
   std::map<Configuration::Storage, std::vector<size_t>> bandPlans;
   /// Per function, the least peak in the stock order.
   Peaks bestStock;
+  const std::vector<OtherExtents> *elsewhere = nullptr;
   std::map<Configuration, Candidate> candidates;
   /// Candidates with laid out slabs, by the text of their module at the flow
   /// phase.

@@ -38,6 +38,7 @@ CandidateSearch::planBands(Configuration::Storage storage) {
     planning.streamed = streamed;
     // Quantized networks keep their results bit for bit.
     planning.reorderSums = storage == Configuration::AsGiven;
+    planning.sizes = TensorSizes(options);
     BandPlan plan = maker->planBands(storage, planning);
     auto same = [&](size_t number) {
       const BandPlan &other = maker->bandPlan(number);

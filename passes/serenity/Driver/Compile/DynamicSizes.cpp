@@ -5,7 +5,6 @@
 #include "serenity/Driver/Compile/DynamicSizes.h"
 
 #include "serenity/Analysis/SizeInterval.h"
-#include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/PackModel.h"
 
@@ -111,9 +110,8 @@ BytesNeeded bytesAtBounds(const FunctionReport &function) {
   return {formula.bytesAtBound, where + "; formula: " + formula.text};
 }
 
-std::set<std::string> findLargerElsewhere(MlirOperation stock,
-                                          MlirOperation own,
-                                          const Options &options) {
+std::vector<OtherExtents> stockElsewhere(MlirOperation stock,
+                                         const Options &options) {
   bool dynamic = false;
   ir::walk(stock, [&](MlirOperation op) {
     if (ir::isa(op, "stream.resource.pack")) {
@@ -121,37 +119,42 @@ std::set<std::string> findLargerElsewhere(MlirOperation stock,
       dynamic |= model && !model->dynamic.empty();
     }
   });
-  std::set<std::string> larger;
+  std::vector<OtherExtents> found;
   if (!dynamic) {
-    return larger;
+    return found;
   }
-  std::vector<std::pair<std::string, Options>> places;
   for (int64_t extent : {smallExtent, largeExtent}) {
     Options there = options;
     there.dimHints = {{}, extent};
     there.dimBounds = {};
     there.defaultExtent = extent;
-    places.emplace_back(
-        "where every dynamic dimension is " + std::to_string(extent), there);
+    found.push_back(
+        {"where every dynamic dimension is " + std::to_string(extent),
+         there,
+         {}});
   }
   if (!options.dimBounds.empty()) {
-    places.emplace_back("where every dynamic dimension is at its bound",
-                        atBounds(options));
+    found.push_back({"where every dynamic dimension is at its bound",
+                     atBounds(options),
+                     {}});
   }
-  for (const auto &[place, there] : places) {
-    Peaks inStockOrder =
-        transientPeaks(stock, there, PackAlgorithm::Iree, nullptr);
-    Peaks reordered = transientPeaks(own, there, options.offsets, nullptr);
-    for (const auto &[name, bytes] : inStockOrder) {
+  for (OtherExtents &place : found) {
+    place.stock =
+        transientPeaks(stock, place.options, PackAlgorithm::Iree, nullptr);
+  }
+  return found;
+}
+
+std::map<std::string, LargerElsewhere>
+findLargerElsewhere(const std::vector<OtherExtents> &places,
+                    MlirOperation own) {
+  std::map<std::string, LargerElsewhere> larger;
+  for (const OtherExtents &place : places) {
+    Peaks reordered = transientPeaks(own, place.options, place.options.offsets);
+    for (const auto &[name, bytes] : place.stock) {
       std::optional<int64_t> needed = reordered[name];
-      if (bytes && needed && *needed > *bytes && larger.insert(name).second) {
-        ir::emitRemark(mlirOperationGetLocation(stock),
-                       "'" + name + "' keeps the stock order: " + place +
-                           ", the order found at the hints needs " +
-                           std::to_string(*needed) + " bytes, more than " +
-                           std::to_string(*bytes) +
-                           "; another --serenity-dim-hint may find one that "
-                           "does not");
+      if (bytes && needed && *needed > *bytes) {
+        larger.emplace(name, LargerElsewhere{place.where, *needed, *bytes});
       }
     }
   }
@@ -168,8 +171,8 @@ void remarkOnDynamicSizes(MlirOperation module) {
       continue;
     }
     std::string text = "'" + ir::exportedName(function) +
-                       "' is ordered and laid out, not rewritten, where "
-                       "tensors have dynamic sizes: ";
+                       "' computes tensors of dynamic sizes, which are "
+                       "rewritten along static dimensions only: ";
     if (sizes.arguments.empty()) {
       text += "their sizes are computed during the call";
     } else {
@@ -183,7 +186,8 @@ void remarkOnDynamicSizes(MlirOperation module) {
         separator = ", ";
       }
       text += (sizes.arguments.size() == 1 ? " is" : " are");
-      text += " dynamic; to rewrite them too, fix it: `serenity compile" +
+      text += " dynamic; if there is one extent alone, fix it: `serenity "
+              "compile" +
               flags + "`";
     }
     ir::emitRemark(mlirOperationGetLocation(function), text);

@@ -5,20 +5,22 @@
 #ifndef SERENITY_DRIVER_COMPILE_DYNAMICSIZES_H
 #define SERENITY_DRIVER_COMPILE_DYNAMICSIZES_H
 
+#include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/IREE/MlirC.h"
 #include "serenity/Report/Report.h"
 #include "serenity/Transforms/Options.h"
 
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
+#include <vector>
 
 namespace serenity {
 
 /// Emits one remark for every function of `module` (at flow) that computes
-/// tensors of dynamic size: they are not rewritten. The remark
-/// names the dynamic dimensions of the arguments as `argI:axisJ` and the flag
-/// that fixes them.
+/// tensors of dynamic size: they are rewritten along static dimensions only.
+/// The remark names the dynamic dimensions of the arguments as `argI:axisJ` and
+/// the flag that fixes them.
 void remarkOnDynamicSizes(MlirOperation module);
 
 /// Warns of every `--serenity-dim-hint` and `-bound` for a dimension on which
@@ -44,14 +46,33 @@ BytesNeeded bytesAtBounds(const FunctionReport &function);
 /// How to give an upper bound to a formula that has none.
 std::string boundAdvice(const BytesFormula &formula);
 
-/// Functions with slabs of dynamic size that need more in `own`, laid out by
-/// serenity-pack, than in `stock`, laid out by IREE, where all dimensions are
-/// small, all are large or all are at their bounds. Both are modules of
-/// allocations; they were compared at the hints only. Emits a remark for each
-/// on `stock`.
-std::set<std::string> findLargerElsewhere(MlirOperation stock,
-                                          MlirOperation own,
-                                          const Options &options);
+/// Extents at which no function may need more than as stock, beside the hints.
+struct OtherExtents {
+  /// In words: "where every dynamic dimension is 1".
+  std::string where;
+  /// With these extents as hints.
+  Options options;
+  /// Transient bytes of the functions as stock.
+  Peaks stock;
+};
+
+/// All of them: where all dimensions are small, all are large, and all are at
+/// their bounds. None if no slab of `stock`, a module of allocations, has a
+/// dynamic size.
+std::vector<OtherExtents> stockElsewhere(MlirOperation stock,
+                                         const Options &options);
+
+/// Bytes that a function needs at other extents, and those as stock.
+struct LargerElsewhere {
+  std::string where;
+  int64_t bytes = 0;
+  int64_t stockBytes = 0;
+};
+
+/// The functions that need more in `own`, a module of allocations laid out by
+/// serenity-pack, than as stock at one of `places`, with the first of these.
+std::map<std::string, LargerElsewhere>
+findLargerElsewhere(const std::vector<OtherExtents> &places, MlirOperation own);
 
 } // namespace serenity
 

@@ -104,6 +104,7 @@ private:
     Peaks withResults;
     Peaks offsetPeaks; // with serenity's offsets
     ModuleReport slabs;
+    std::vector<OtherExtents> elsewhere;
   };
   bool makeStock(StockCandidate &stock);
   /// The reordered module, if there is one.
@@ -256,6 +257,7 @@ bool Pipeline::makeStock(StockCandidate &stock) {
   ir::OwningOp laidOut = stream.withOffsets(module, options);
   stock.offsetPeaks = stream.peaks(laidOut.get(), options, options.offsets);
   stock.slabs = describeStock(module);
+  stock.elsewhere = stockElsewhere(module, options);
   return true;
 }
 
@@ -309,7 +311,7 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
       item.second = std::min(*item.second, *offsets);
     }
   }
-  search.placeStock(flow, leastStock);
+  search.placeStock(flow, leastStock, stock.elsewhere);
   own.config = own.ladder
                    ? own.ladder->chooseCandidate(search, /*refine=*/!watched)
                    : search.search(options.rewrite);
@@ -500,14 +502,19 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   // searches are limited in nodes.
   options.cancelled = nullptr;
 
-  std::set<std::string> larger;
-  if (own.candidate) {
-    larger = findLargerElsewhere(stock.module.get(),
-                                 own.candidate->placed.get(), options);
-    if (!larger.empty() && !own.config.isStock()) {
-      own.candidate = nullptr; // it is taken for all functions or none
-      own.config = Configuration();
-    }
+  // Other configurations are compared when they are built.
+  std::map<std::string, LargerElsewhere> larger;
+  if (own.candidate && own.config.isStock()) {
+    larger = findLargerElsewhere(stock.elsewhere, own.candidate->placed.get());
+  }
+  for (const auto &[name, found] : larger) {
+    ir::emitRemark(mlirOperationGetLocation(flow),
+                   "'" + name + "' keeps the stock order: " + found.where +
+                       ", the order found at the hints needs " +
+                       std::to_string(found.bytes) + " bytes, more than " +
+                       std::to_string(found.stockBytes) +
+                       "; another --serenity-dim-hint may find one that "
+                       "does not");
   }
   VariantPeaks peaks;
   peaks.stock = stock.peaks;

@@ -50,7 +50,8 @@ partOrder(size_t count, const std::vector<int64_t> &given,
 FunctionRewriter::FunctionRewriter(MlirOperation module, MlirOperation function,
                                    const RewriteOptions &options)
     : options(options), position(positions(function)),
-      splitter(module, /*throughReductions=*/false), function(function) {}
+      splitter(module, /*throughReductions=*/false, options.sizes),
+      function(function) {}
 
 const std::vector<int64_t> &FunctionRewriter::givenOrder(size_t index) const {
   static const std::vector<int64_t> none;
@@ -325,14 +326,15 @@ void FunctionRewriter::solveOrder(const std::vector<SiteOp> &sites,
     }
   }
   if (!joins) {
-    bool proved =
-        orderChains(function, free, piecewise, concats, options.stateLimit);
+    bool proved = orderChains(function, free, piecewise, concats, options.sizes,
+                              options.stateLimit);
     if (outcome) {
       outcome->ordersProved &= proved;
     }
     return;
   }
-  auto found = findJoins(function, free, piecewise, options.stateLimit);
+  auto found =
+      findJoins(function, free, piecewise, options.sizes, options.stateLimit);
   for (size_t i = 0; i < found.size(); ++i) {
     if (!found[i].empty()) {
       (*joins)[freeSites[i]] = found[i];

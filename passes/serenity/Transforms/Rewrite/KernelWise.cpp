@@ -20,7 +20,7 @@ bool findKernelWise(const SiteQuery &query, RewriteSite &site) {
     return false;
   }
   site.parts = split->sizes.size();
-  estimate(*query.loops, *split, site);
+  estimate(query.splitter, *query.loops, *split, site);
   return true;
 }
 

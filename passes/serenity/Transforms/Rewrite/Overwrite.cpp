@@ -34,27 +34,29 @@ static bool takesPlace(const Structured &op, MlirOperation pad) {
 }
 
 /// The largest piece of the padded value and of the result.
-static int64_t pieceBytes(const Structured &op, const StructuredSplit &plan) {
+static int64_t pieceBytes(const Splitter &splitter, const Structured &op,
+                          const StructuredSplit &plan) {
   int64_t extent =
       std::accumulate(plan.sizes.begin(), plan.sizes.end(), int64_t(0));
   int64_t widest = *std::max_element(plan.sizes.begin(), plan.sizes.end());
-  return (bytesOf(result(padOf(op, plan))) + bytesOf(result(op.op))) / extent *
-         widest;
+  return (splitter.bytesOf(result(padOf(op, plan))) +
+          splitter.bytesOf(result(op.op))) /
+         extent * widest;
 }
 
 /// Of an overwrite site: the operand of the pad (if it lives on), the padded
 /// value and the result before; that operand, the result (if it is another
 /// tensor) and a piece of both after.
-static void estimateOverwrite(const Structured &op, const StructuredSplit &plan,
-                              RewriteSite &site) {
+static void estimateOverwrite(const Splitter &splitter, const Structured &op,
+                              const StructuredSplit &plan, RewriteSite &site) {
   MlirOperation pad = padOf(op, plan);
   MlirValue source = operand(pad, 0);
-  int64_t produced = bytesOf(result(op.op));
-  int64_t padded = bytesOf(result(pad));
-  int64_t kept = bytesOf(source);
+  int64_t produced = splitter.bytesOf(result(op.op));
+  int64_t padded = splitter.bytesOf(result(pad));
+  int64_t kept = splitter.bytesOf(source);
   site.bytesBefore = (uses(source).size() > 1 ? kept : 0) + padded + produced;
-  site.bytesAfter =
-      kept + (takesPlace(op, pad) ? 0 : produced) + pieceBytes(op, plan);
+  site.bytesAfter = kept + (takesPlace(op, pad) ? 0 : produced) +
+                    pieceBytes(splitter, op, plan);
 }
 
 bool findOverwrite(const SiteQuery &query, RewriteSite &site) {
@@ -67,7 +69,7 @@ bool findOverwrite(const SiteQuery &query, RewriteSite &site) {
     return false;
   }
   site.parts = window->sizes.size();
-  estimateOverwrite(*query.loops, *window, site);
+  estimateOverwrite(query.splitter, *query.loops, *window, site);
   return site.bytesAfter < site.bytesBefore;
 }
 
@@ -92,7 +94,8 @@ std::optional<Piecewise> piecewiseOf(FunctionRewriter &rewriter,
   }
   Structured loops = *structured(site.op);
   MlirOperation pad = padOf(loops, *plan);
-  return Piecewise{pad, takesPlace(loops, pad), pieceBytes(loops, *plan)};
+  return Piecewise{pad, takesPlace(loops, pad),
+                   pieceBytes(rewriter.splitter, loops, *plan)};
 }
 
 static void rewriteOverwrite(const Structured &op, const StructuredSplit &plan,

@@ -70,13 +70,10 @@ const RewritePattern &rewritePattern(RewriteKind kind);
 /// not depend on the options of its application.
 inline constexpr int64_t defaultPieces = 4;
 
-/// Bytes of a value of static shape; 0 for others.
-int64_t bytesOf(MlirValue value);
-
 /// Bytes of the values of `op` that are cut: its parts and its result, all of
 /// them before the rewrite and the largest part after it.
-void estimate(const Structured &op, const StructuredSplit &split,
-              RewriteSite &site);
+void estimate(const Splitter &splitter, const Structured &op,
+              const StructuredSplit &split, RewriteSite &site);
 
 /// The order of `count` parts: the given one, or by the position at which each
 /// becomes available.

@@ -5,12 +5,13 @@
 // serenity-rewrite: splits convolutions, products and pools over
 // concatenations into parts, and sums into accumulations.
 //
-// It assumes linalg on tensors with static shapes, as after IREE's
-// preprocessing phase. Afterwards the module computes the same function:
-// integers bit by bit, floats up to the rounding of reordered sums. Partial
-// results stand behind `util.optimization_barrier`s, without which IREE's
-// dispatch formation would fuse the partial sums again and keep all of them
-// alive at once; `removeBarriers` takes them out at flow level.
+// It assumes linalg on tensors, as after IREE's preprocessing phase. Dimensions
+// of static extent are split; others may be dynamic. Afterwards the module
+// computes the same function: integers bit by bit, floats up to the rounding of
+// reordered sums. Partial results stand behind `util.optimization_barrier`s,
+// without which IREE's dispatch formation would fuse the partial sums again and
+// keep all of them alive at once; `removeBarriers` takes them out at flow
+// level.
 //
 //   %c = tensor.concat dim(1) %x, %y
 //   %r = linalg.conv_2d_nchw_fchw ins(%c, %w) outs(%bias)
@@ -73,12 +74,8 @@ const char *refusalText(RewriteRefusal refusal) {
   return texts[static_cast<size_t>(refusal)];
 }
 
-int64_t rewrite::bytesOf(MlirValue value) {
-  return tensorBytes(mlirValueGetType(value)).value_or(0);
-}
-
-void rewrite::estimate(const Structured &op, const StructuredSplit &split,
-                       RewriteSite &site) {
+void rewrite::estimate(const Splitter &splitter, const Structured &op,
+                       const StructuredSplit &split, RewriteSite &site) {
   int64_t whole = 0;
   int64_t largest = 0;
   int64_t extent =
@@ -87,12 +84,12 @@ void rewrite::estimate(const Structured &op, const StructuredSplit &split,
   for (int64_t i = 0; i < op.numInputs; ++i) {
     if (split.cuts[i] == OperandCut::Parts ||
         split.cuts[i] == OperandCut::Stream) {
-      int64_t bytes = bytesOf(operand(op.op, i));
+      int64_t bytes = splitter.bytesOf(operand(op.op, i));
       whole += bytes;
       largest += bytes / extent * widest;
     }
   }
-  int64_t produced = bytesOf(result(op.op));
+  int64_t produced = splitter.bytesOf(result(op.op));
   site.bytesBefore = whole + produced;
   // The parts of a kernel-wise result are values of their own.
   bool parts = split.resultDim >= 0 && split.region.empty();
@@ -201,10 +198,11 @@ static void findSitesAt(MlirOperation op, const SumFinder &sums,
 }
 
 static std::vector<SiteOp> findSites(MlirOperation module,
+                                     const TensorSizes &sizes,
                                      std::vector<RefusedSite> *refused) {
   std::vector<SiteOp> found;
   for (MlirOperation function : functions(module)) {
-    Splitter splitter(module, /*throughReductions=*/true);
+    Splitter splitter(module, /*throughReductions=*/true, sizes);
     bool fusible = true;
     walk(function, [&](MlirOperation op) {
       fusible = fusible && !readsOwnInitialValue(op);
@@ -224,9 +222,10 @@ static std::vector<SiteOp> findSites(MlirOperation module,
 }
 
 std::vector<RewriteSite> findRewriteSites(MlirOperation module,
+                                          const TensorSizes &sizes,
                                           std::vector<RefusedSite> *refused) {
   std::vector<RewriteSite> sites;
-  for (SiteOp &found : findSites(module, refused)) {
+  for (SiteOp &found : findSites(module, sizes, refused)) {
     sites.push_back(std::move(found.site));
   }
   return sites;
@@ -234,7 +233,7 @@ std::vector<RewriteSite> findRewriteSites(MlirOperation module,
 
 bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
                    const RewriteOptions &options, RewriteOutcome *outcome) {
-  std::vector<SiteOp> sites = findSites(module, nullptr);
+  std::vector<SiteOp> sites = findSites(module, options.sizes, nullptr);
   if (sites.size() != enabled.size()) {
     emitError(mlirOperationGetLocation(module),
               "there are " + std::to_string(sites.size()) +
@@ -266,7 +265,7 @@ bool applyRewrites(MlirOperation module, const std::vector<bool> &enabled,
 PartGroups findPartJoins(MlirOperation module, const std::vector<bool> &enabled,
                          const RewriteOptions &options) {
   PartGroups joins;
-  std::vector<SiteOp> sites = findSites(module, nullptr);
+  std::vector<SiteOp> sites = findSites(module, options.sizes, nullptr);
   if (sites.size() == enabled.size()) {
     for (MlirOperation function : functions(module)) {
       FunctionRewriter(module, function, options)

@@ -32,6 +32,7 @@
 #ifndef SERENITY_TRANSFORMS_REWRITE_REWRITE_H
 #define SERENITY_TRANSFORMS_REWRITE_REWRITE_H
 
+#include "serenity/Analysis/TensorSizes.h"
 #include "serenity/IREE/MlirC.h"
 
 #include <cstdint>
@@ -108,9 +109,10 @@ struct RefusedSite {
 /// The sites of `module`, in program order: deterministic, and the same for the
 /// same module. A site may depend on an earlier one (a convolution over the
 /// result of a kernel-wise site; a stream site that cuts the parts of a
-/// channel-wise one further). `refused`, if not null, receives the others.
+/// channel-wise one further). Bytes are those at the hints in `sizes`.
+/// `refused`, if not null, receives the operations without a site.
 std::vector<RewriteSite>
-findRewriteSites(MlirOperation module,
+findRewriteSites(MlirOperation module, const TensorSizes &sizes = {},
                  std::vector<RefusedSite> *refused = nullptr);
 
 /// By channel-wise site: disjoint groups of its parts, by their place in the
@@ -136,6 +138,8 @@ struct RewriteOptions {
   std::vector<std::vector<int64_t>> orders;
   /// Merged accumulation steps; groups that do not fit are ignored.
   PartGroups joins;
+  /// As for `findRewriteSites`.
+  TensorSizes sizes;
 };
 
 /// The result of `applyRewrites`.

@@ -90,6 +90,7 @@ BandPlan planBands(MlirOperation module, const BandOptions &options,
     GraphOptions graphOptions;
     graphOptions.streamed = options.streamed;
     graphOptions.reorderSums = options.reorderSums;
+    graphOptions.sizes = options.sizes;
     FunctionGraph graph = readFunction(module, function, graphOptions);
     PlanOptions planOptions;
     planOptions.maxRecompute = options.maxRecompute;
@@ -207,7 +208,7 @@ MlirOperation SegmentWriter::clone(MlirOperation op,
 
 MlirValue SegmentWriter::writeOperation(size_t index) {
   MlirOperation op = graph.operations[index];
-  const Operation &operation = graph.graph.operations[index];
+  const bands::Operation &operation = graph.graph.operations[index];
   Rows own = rows[operation.writes[0]];
   Rows read;
   std::optional<Structured> loops = structured(op);
@@ -270,7 +271,7 @@ MlirValue SegmentWriter::writeBand(Rows wanted, size_t end) {
 /// to the result of the one before it.
 MlirValue SegmentWriter::accumulate() {
   MlirOperation op = graph.operations[segment.last - 1];
-  const Operation &operation = graph.graph.operations[segment.last - 1];
+  const bands::Operation &operation = graph.graph.operations[segment.last - 1];
   size_t number = operation.reads[0].value;
   Structured loops = *structured(op);
   int64_t input = 0;
@@ -311,10 +312,7 @@ MlirValue SegmentWriter::write() {
   size_t number = graph.graph.operations[segment.last - 1].writes[0];
   MlirValue old = result(last);
   int64_t dim = graph.rowDim(old);
-  MlirOperation empty = create("tensor.empty", mlirOperationGetLocation(last),
-                               {}, {mlirValueGetType(old)});
-  insertBefore(before, empty);
-  MlirValue whole = result(empty);
+  MlirValue whole = emptyLike(old, mlirOperationGetLocation(last), before);
   for (const Rows &band :
        bandsOf(graph.graph.values[number].rows, segment.height)) {
     whole = insertHiddenSlice(writeBand(band, segment.last), whole, dim,
@@ -347,7 +345,7 @@ void applyBands(MlirOperation module, const BandPlan &plan) {
     GraphOptions reading;
     reading.reorderSums = plan.reorderSums;
     FunctionGraph graph = readFunction(module, function, reading);
-    Splitter splitter(module, /*throughReductions=*/true);
+    Splitter splitter(module, /*throughReductions=*/true, reading.sizes);
     if (own->second.work > 0) {
       attributes::setExtraWork(function, double(own->second.extraWork) /
                                              double(own->second.work));

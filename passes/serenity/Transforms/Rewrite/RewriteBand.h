@@ -37,6 +37,8 @@ struct BandOptions {
   bool reorderSums = true;
   /// The number of bands of every segment; 0: as the planner chooses.
   int64_t count = 0;
+  /// With the hints of dimensions that are known only at run time.
+  TensorSizes sizes;
 };
 
 /// One segment of a plan, as the report has it.

@@ -19,7 +19,7 @@ const char *refusalText(BandRefusal refusal) {
   case BandRefusal::None:
     return "";
   case BandRefusal::ShapeNotStatic:
-    return "a shape is not static";
+    return "a shape is not static along the rows";
   case BandRefusal::UnknownOperation:
     return "it reduces, reorders or reshapes rows, or is not a known operation";
   case BandRefusal::IndexDependent:
@@ -114,7 +114,9 @@ bool isTensor(MlirValue value) {
 bool isView(MlirOperation op) {
   return isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape") ||
          isa(op, "tensor.cast") || isa(op, "tensor.reshape") ||
-         isa(op, "hal.tensor.barrier") || isa(op, "util.optimization_barrier");
+         isa(op, "hal.tensor.barrier") ||
+         isa(op, "util.optimization_barrier") ||
+         isa(op, "flow.tensor.tie_shape");
 }
 
 bool isExport(MlirOperation op) {
@@ -183,8 +185,8 @@ std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
 static bool isReshape(MlirOperation op) {
   return !isNull(op) &&
          (isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape")) &&
-         isStatic(mlirValueGetType(operand(op, 0))) &&
-         isStatic(mlirValueGetType(result(op)));
+         isPlain(mlirValueGetType(operand(op, 0))) &&
+         isPlain(mlirValueGetType(result(op)));
 }
 
 /// A barrier that keeps fusion away, between values of static shape.
@@ -226,7 +228,8 @@ class Reader {
 public:
   Reader(MlirOperation module, MlirOperation function,
          const GraphOptions &options)
-      : splitter(module, /*throughReductions=*/true), options(options) {
+      : splitter(module, /*throughReductions=*/true, options.sizes),
+        options(options) {
     found.function = function;
   }
   FunctionGraph run();
@@ -391,9 +394,9 @@ size_t Reader::number(MlirValue value) {
   }
   Value entry;
   MlirType type = mlirValueGetType(value);
-  entry.bytes = tensorBytes(type).value_or(0);
+  entry.bytes = splitter.bytesOf(value);
   int64_t dim = found.rowDim(value);
-  if (dim >= 0 && isStatic(type)) {
+  if (isStaticAlong(type, dim)) {
     entry.rows = mlirShapedTypeGetDimSize(type, dim);
   }
   MlirOperation op = definingOp(value);
@@ -454,7 +457,7 @@ BandRefusal Reader::bandLoops(const Structured &loops, Operation &operation) {
       }
       continue;
     }
-    if (!isStatic(mlirValueGetType(value))) {
+    if (!isPlain(mlirValueGetType(value))) {
       return BandRefusal::ShapeNotStatic;
     }
     if (!found.numbers.count(key(value))) {
@@ -494,7 +497,7 @@ bool Reader::accumulateRows(const Structured &loops, Operation &operation) {
   MlirOperation op = loops.op;
   int64_t own = found.rowDim(result(op));
   MlirType type = mlirValueGetType(result(op));
-  if (!loops.hasReduction() || !isStatic(type) ||
+  if (!loops.hasReduction() || !isPlain(type) ||
       (own >= 0 && mlirShapedTypeGetDimSize(type, own) != 1)) {
     return false;
   }
@@ -572,7 +575,8 @@ BandRefusal Reader::bandTensor(MlirOperation op, Operation &operation) {
     operation.copies = true;
   } else if (opName == "tensor.extract_slice") {
     std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
-    if (mlirOperationGetNumOperands(op) != 1) {
+    std::vector<int64_t> segments = operandSegments(op);
+    if (segments.size() != 4 || segments[1] != 0 || segments[3] != 0) {
       return BandRefusal::ShapeNotStatic;
     }
     if (std::any_of(strides.begin(), strides.end(),
@@ -597,7 +601,10 @@ BandRefusal Reader::bandTensor(MlirOperation op, Operation &operation) {
       }
       continue;
     }
-    if (!isStatic(mlirValueGetType(value))) {
+    if (!isTensor(value)) {
+      continue; // the extent of another dimension
+    }
+    if (!isPlain(mlirValueGetType(value))) {
       return BandRefusal::ShapeNotStatic;
     }
     read.value = number(value);
@@ -610,25 +617,41 @@ BandRefusal Reader::bandTensor(MlirOperation op, Operation &operation) {
   return BandRefusal::None;
 }
 
+/// Whether `value`, with rows along `dim` if it has some, can be put together
+/// of bands: its other extents outlive the operations that are replaced.
+static bool canBeMadeInBands(MlirValue value, int64_t dim) {
+  MlirType type = mlirValueGetType(value);
+  if (!isPlain(type) || (dim >= 0 && !isStaticAlong(type, dim))) {
+    return false;
+  }
+  for (int64_t i = 0, e = mlirShapedTypeGetRank(type); i < e; ++i) {
+    if (mlirShapedTypeGetDimSize(type, i) < 0) {
+      DimSource source = dimSource(value, i);
+      if (!source.extent.ptr && !isGiven(source.tensor)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 BandRefusal Reader::band(MlirOperation op, Operation &operation) {
   if (mlirOperationGetNumResults(op) != 1) {
     return BandRefusal::UnknownOperation;
   }
-  if (!isStatic(mlirValueGetType(result(op)))) {
+  if (!canBeMadeInBands(result(op), found.rowDim(result(op)))) {
     return BandRefusal::ShapeNotStatic;
   }
   std::optional<Structured> loops = structured(op);
   return loops ? bandLoops(*loops, operation) : bandTensor(op, operation);
 }
 
-/// Nothing if the shape is not static.
-static std::optional<int64_t> numElements(MlirType type) {
-  if (!isStatic(type)) {
-    return std::nullopt;
-  }
+/// Where dimensions are dynamic, at their hints.
+static int64_t numElements(const TensorSizes &sizes, MlirValue tensor) {
   int64_t count = 1;
-  for (int64_t extent : shape(type)) {
-    count *= extent;
+  for (int64_t i = 0, e = mlirShapedTypeGetRank(mlirValueGetType(tensor));
+       i < e; ++i) {
+    count *= sizes.extent(tensor, i);
   }
   return count;
 }
@@ -663,8 +686,8 @@ void Reader::joinGroup(MlirOperation op, Operation &operation) {
       }
       // Of other elements too: an accumulator of 32 bits is quantized in the
       // dispatch that computes it.
-      bool sameSize = numElements(mlirValueGetType(value)) ==
-                      numElements(mlirValueGetType(result(op)));
+      bool sameSize = numElements(options.sizes, value) ==
+                      numElements(options.sizes, result(op));
       joins |=
           elementwise ? before && sameSize : before && !before->hasReduction();
     }

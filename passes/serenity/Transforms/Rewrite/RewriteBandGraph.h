@@ -27,7 +27,8 @@ namespace serenity::bands {
 /// Why an operation is not computed in bands.
 enum class BandRefusal {
   None,
-  /// A shape is dynamic or has an encoding.
+  /// The rows, an offset or the size of a pad is dynamic, or a shape has an
+  /// encoding.
   ShapeNotStatic,
   /// The rows are reduced, reordered or reshaped, or the operation is none that
   /// is known.
@@ -72,6 +73,8 @@ struct GraphOptions {
   /// Reductions over all rows may accumulate band by band, which may take the
   /// terms of a sum in another order.
   bool reorderSums = true;
+  /// With the hints of dimensions that are known only at run time.
+  TensorSizes sizes;
 };
 
 /// Reads `function`, which has one block. Operations that are computed from

@@ -27,7 +27,8 @@
 // needs, like a product that is added to the operand, accumulates elsewhere, in
 // registers or on the stack.
 //
-// Assumes dispatches of static shape with one entry point. Without the option
+// Assumes dispatches with one entry point. Dynamic dimensions of operand and
+// result must have the same extents, value by value. Without the option
 // `last-use` the operand may have no other reader; with it, the dispatch may
 // also be the last reader in program order, which fixes that order. Afterwards
 // the changed dispatches have executables of their own (`..._in_place_N`).
@@ -42,7 +43,9 @@
 #include "serenity/Transforms/Rewrite/Rewrite.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -81,12 +84,63 @@ static std::optional<Code> codeOf(MlirOperation executable) {
              : std::nullopt;
 }
 
+/// The operands of segment number `segment` of `op`.
+static std::vector<MlirValue> segmentOperands(MlirOperation op,
+                                              size_t segment) {
+  std::vector<int64_t> segments = operandSegments(op);
+  std::vector<MlirValue> all = operands(op);
+  if (segment >= segments.size()) {
+    return {};
+  }
+  auto begin = all.begin() +
+               std::accumulate(segments.begin(), segments.begin() + segment, 0);
+  return {begin, begin + segments[segment]};
+}
+
+/// Of `extents`, the dynamic ones of all `values` in order, those of value
+/// `index`.
+static std::vector<MlirValue>
+extentsAmong(const std::vector<MlirValue> &values, size_t index,
+             const std::vector<MlirValue> &extents) {
+  auto countDynamic = [](MlirValue value) {
+    int64_t count = 0;
+    MlirType type = mlirValueGetType(value);
+    int64_t rank =
+        mlirTypeIsARankedTensor(type) ? mlirShapedTypeGetRank(type) : 0;
+    for (int64_t i = 0; i < rank; ++i) {
+      count += mlirShapedTypeGetDimSize(type, i) < 0;
+    }
+    return count;
+  };
+  int64_t first = 0;
+  for (size_t i = 0; i < index; ++i) {
+    first += countDynamic(values[i]);
+  }
+  int64_t last = first + countDynamic(values[index]);
+  return last <= int64_t(extents.size())
+             ? std::vector<MlirValue>(extents.begin() + first,
+                                      extents.begin() + last)
+             : std::vector<MlirValue>();
+}
+
+static bool sameValues(const std::vector<MlirValue> &a,
+                       const std::vector<MlirValue> &b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), mlirValueEqual);
+}
+
 /// Whether `op`, a load or store of a dispatch tensor, covers all of it.
 static bool coversWhole(MlirOperation op, MlirType type) {
+  // Before offsets, sizes and strides stand the extents of the tensor.
+  const size_t extents = isa(op, "iree_tensor_ext.dispatch.tensor.store");
+  if (operandSegments(op).size() != extents + 5 ||
+      !sameValues(segmentOperands(op, extents + 1),
+                  segmentOperands(op, extents + 3))) {
+    return false;
+  }
   std::vector<int64_t> offsets = intArray(attr(op, "static_offsets"));
   std::vector<int64_t> sizes = intArray(attr(op, "static_sizes"));
   std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
-  if (!tensorBytes(type) ||
+  if (!denseElementBytes(type) ||
       int64_t(sizes.size()) != mlirShapedTypeGetRank(type)) {
     return false;
   }
@@ -140,12 +194,30 @@ static bool flowsElementwise(MlirValue value, MlirOperation store) {
   return true;
 }
 
+/// The uses of argument `index` of `block`, through the operations that write
+/// its extents beside it, which are appended to `ties`.
+static std::vector<Use> usesOfArgument(MlirBlock block, intptr_t index,
+                                       std::vector<MlirOperation> &ties) {
+  std::vector<Use> found;
+  for (const Use &use : uses(mlirBlockGetArgument(block, index))) {
+    if (!isa(use.owner, "flow.dispatch.tie_shape")) {
+      found.push_back(use);
+      continue;
+    }
+    ties.push_back(use.owner);
+    std::vector<Use> behind = uses(result(use.owner));
+    found.insert(found.end(), behind.begin(), behind.end());
+  }
+  return found;
+}
+
 /// Whether the function can write the result behind argument `target` where
 /// argument `source` is.
 static bool canShare(MlirOperation function, intptr_t source, intptr_t target,
                      MlirType type) {
   MlirBlock block = body(function);
-  std::vector<Use> stores = uses(mlirBlockGetArgument(block, target));
+  std::vector<MlirOperation> ties;
+  std::vector<Use> stores = usesOfArgument(block, target, ties);
   MlirType element = mlirShapedTypeGetElementType(type);
   if (stores.size() != 1 ||
       !(mlirTypeIsAInteger(element) || mlirTypeIsAFloat(element)) ||
@@ -153,7 +225,7 @@ static bool canShare(MlirOperation function, intptr_t source, intptr_t target,
       stores[0].operandNumber != 1 || !coversWhole(stores[0].owner, type)) {
     return false;
   }
-  for (const Use &use : uses(mlirBlockGetArgument(block, source))) {
+  for (const Use &use : usesOfArgument(block, source, ties)) {
     if (!isa(use.owner, "iree_tensor_ext.dispatch.tensor.load") ||
         !coversWhole(use.owner, type) ||
         !flowsElementwise(result(use.owner), stores[0].owner)) {
@@ -287,6 +359,11 @@ static Code share(const Code &code, intptr_t source, intptr_t target,
   type.replace(access, std::string_view("readonly").size(), "readwrite");
   mlirValueSetType(kept, mlirTypeParseGet(context, strRef(type)));
   mlirValueReplaceAllUsesOfWith(dropped, kept);
+  std::vector<MlirOperation> ties;
+  usesOfArgument(block, source, ties);
+  for (MlirOperation tie : ties) {
+    mlirValueSetType(result(tie), mlirValueGetType(kept));
+  }
   mlirBlockEraseArgument(block, target);
   std::vector<MlirType> inputs;
   for (intptr_t i = 0, e = mlirBlockGetNumArguments(block); i < e; ++i) {
@@ -347,9 +424,8 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
   for (MlirOperation dispatch : dispatches) {
     std::vector<int64_t> segments = operandSegments(dispatch);
     MlirAttribute entries = attr(dispatch, "entry_points");
-    // Dynamic shapes pass dimensions, several entry points are alternatives.
-    if (segments.size() != 4 || segments[2] != 0 || segments[3] != 0 ||
-        mlirArrayAttrGetNumElements(entries) != 1) {
+    // Several entry points are alternatives.
+    if (segments.size() != 4 || mlirArrayAttrGetNumElements(entries) != 1) {
       continue;
     }
     MlirAttribute entry = mlirArrayAttrGetElement(entries, 0);
@@ -387,6 +463,10 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
         if (taken || !isComputed(origin) ||
             !isTransient(origin, mlirOperationGetBlock(dispatch)) ||
             !mlirTypeEqual(mlirValueGetType(value), type) ||
+            !sameValues(extentsAmong(segmentOperands(dispatch, 1), source,
+                                     segmentOperands(dispatch, 2)),
+                        extentsAmong(results(dispatch), r,
+                                     segmentOperands(dispatch, 3))) ||
             readsOf(origin, dispatch) != 1 ||
             !diesAt(origin, dispatch, !onlySingleUse)) {
           continue;

@@ -27,7 +27,9 @@ bool isPure(MlirOperation op) {
   std::string_view opName = name(op);
   return opName.substr(0, 7) == "linalg." || opName.substr(0, 7) == "tensor." ||
          opName.substr(0, 6) == "arith." || opName == "util.global.load" ||
-         opName == "util.optimization_barrier" || opName == "hal.tensor.import";
+         opName == "util.optimization_barrier" ||
+         opName == "flow.tensor.tie_shape" || opName == "hal.buffer_view.dim" ||
+         opName == "hal.tensor.import";
 }
 
 } // namespace
@@ -101,11 +103,10 @@ struct OrderedModel {
 /// The model that has an order of least peak, with the parts of concatenations
 /// copied or made in their place, which is for the planner of regions to
 /// decide; nothing if no model says all about the chains.
-static std::optional<OrderedModel> bestOrder(MlirBlock block,
-                                             const std::vector<Chain> &chains,
-                                             const PiecewiseOps &piecewise,
-                                             const Concats &concats,
-                                             int64_t stateLimit) {
+static std::optional<OrderedModel>
+bestOrder(MlirBlock block, const std::vector<Chain> &chains,
+          const PiecewiseOps &piecewise, const Concats &concats,
+          const TensorSizes &sizes, int64_t stateLimit) {
   std::optional<OrderedModel> best;
   for (bool placeParts : {false, true}) {
     if (placeParts && !hasConcat(block)) {
@@ -114,6 +115,7 @@ static std::optional<OrderedModel> bestOrder(MlirBlock block,
     FusionRules rules;
     rules.addends = concats.empty() ? Addends::TakeSum : Addends::ComeLast;
     rules.placeParts = placeParts;
+    rules.sizes = sizes;
     FusionModel model(block, chains, piecewise, concats, rules);
     if (!isComplete(model)) {
       break;
@@ -128,7 +130,7 @@ static std::optional<OrderedModel> bestOrder(MlirBlock block,
 
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
                  const PiecewiseOps &piecewise, const Concats &concats,
-                 int64_t stateLimit) {
+                 const TensorSizes &sizes, int64_t stateLimit) {
   std::vector<MlirBlock> all = blocks(function);
   if (chains.empty() || all.size() != 1) {
     return true;
@@ -150,7 +152,7 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
   }
 
   std::optional<OrderedModel> best =
-      bestOrder(all.front(), chains, piecewise, concats, stateLimit);
+      bestOrder(all.front(), chains, piecewise, concats, sizes, stateLimit);
   if (!best) {
     return true;
   }
@@ -257,14 +259,17 @@ static constexpr int64_t statesPerJoin = 2000;
 
 std::vector<std::vector<std::vector<int64_t>>>
 findJoins(MlirOperation function, const std::vector<Chain> &chains,
-          const PiecewiseOps &piecewise, int64_t stateLimit) {
+          const PiecewiseOps &piecewise, const TensorSizes &sizes,
+          int64_t stateLimit) {
   std::vector<std::vector<std::vector<int64_t>>> found(chains.size());
   std::vector<MlirBlock> all = blocks(function);
   if (all.size() != 1) {
     return found;
   }
   const Concats none;
-  FusionModel model(all.front(), chains, piecewise, none, FusionRules());
+  FusionRules rules;
+  rules.sizes = sizes;
+  FusionModel model(all.front(), chains, piecewise, none, rules);
   if (!isComplete(model)) {
     return found;
   }
@@ -274,8 +279,7 @@ findJoins(MlirOperation function, const std::vector<Chain> &chains,
   std::vector<size_t> order(chains.size());
   std::iota(order.begin(), order.end(), 0);
   auto resultBytes = [&](size_t chain) {
-    return tensorBytes(mlirValueGetType(result(chains[chain].steps.back())))
-        .value_or(0);
+    return sizes.bytes(result(chains[chain].steps.back())).value_or(0);
   };
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return resultBytes(a) > resultBytes(b);
@@ -288,8 +292,7 @@ findJoins(MlirOperation function, const std::vector<Chain> &chains,
       steps.push_back(
           {links.taken[i], model.accumulates[chain][i],
            model.partBuffers[chain][i],
-           tensorBytes(mlirValueGetType(operand(links.steps[i], links.cut)))
-               .value_or(0)});
+           sizes.bytes(operand(links.steps[i], links.cut)).value_or(0)});
       // It would have to be copied: an argument, a slice, or a part that the
       // join of an earlier chain holds already.
       if (steps.back().buffer < 0 ||

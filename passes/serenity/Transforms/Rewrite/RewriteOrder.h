@@ -8,6 +8,7 @@
 #ifndef SERENITY_TRANSFORMS_REWRITE_REWRITEORDER_H
 #define SERENITY_TRANSFORMS_REWRITE_REWRITEORDER_H
 
+#include "serenity/Analysis/TensorSizes.h"
 #include "serenity/IREE/Ir.h"
 
 #include <cstdint>
@@ -70,7 +71,7 @@ using Concats = std::set<const void *>;
 /// no better one.
 bool orderChains(MlirOperation function, std::vector<Chain> &chains,
                  const PiecewiseOps &piecewise, const Concats &concats,
-                 int64_t stateLimit);
+                 const TensorSizes &sizes, int64_t stateLimit);
 
 /// Parts that may be taken in one step without a higher peak in that model:
 /// per chain, groups of at least two parts. Parts of a step lie side by side
@@ -82,7 +83,8 @@ bool orderChains(MlirOperation function, std::vector<Chain> &chains,
 /// join is kept if the scheduler finds an order of the old peak with it.
 std::vector<std::vector<std::vector<int64_t>>>
 findJoins(MlirOperation function, const std::vector<Chain> &chains,
-          const PiecewiseOps &piecewise, int64_t stateLimit);
+          const PiecewiseOps &piecewise, const TensorSizes &sizes,
+          int64_t stateLimit);
 
 } // namespace serenity::rewrite
 

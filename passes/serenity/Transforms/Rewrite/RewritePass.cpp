@@ -20,6 +20,7 @@ static void runBands(MlirOperation module, const Options &options,
   BandOptions planning;
   planning.maxRecompute = options.maxRecompute;
   planning.reorderSums = options.rewrite != RewriteMode::Off;
+  planning.sizes = TensorSizes(options);
   planning.count = options.bands > 1 ? options.bands : 0;
   std::vector<RefusedBand> refused;
   BandPlan plan = planBands(module, planning, &refused);
@@ -47,8 +48,9 @@ bool runRewrite(MlirOperation module, const Options &options,
   if (options.rewrite == RewriteMode::Off) {
     return true;
   }
+  const TensorSizes sizes(options);
   std::vector<RefusedSite> refused;
-  std::vector<RewriteSite> sites = findRewriteSites(module, &refused);
+  std::vector<RewriteSite> sites = findRewriteSites(module, sizes, &refused);
   std::vector<bool> enabled;
   for (const RewriteSite &site : sites) {
     // Without a prediction of the peak, the site's own numbers decide. Pieces
@@ -59,9 +61,10 @@ bool runRewrite(MlirOperation module, const Options &options,
                       (!pieces && site.bytesAfter < site.bytesBefore));
   }
   RewriteOptions rewriting;
+  rewriting.sizes = sizes;
   if (options.joinParts) {
     OwningOp clone = OwningOp::clone(module);
-    rewriting.joins = findPartJoins(clone.get(), enabled);
+    rewriting.joins = findPartJoins(clone.get(), enabled, rewriting);
   }
   // On a copy first: a refused site leaves the module as it was.
   RewriteOutcome outcome;

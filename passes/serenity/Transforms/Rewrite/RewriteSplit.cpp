@@ -45,7 +45,7 @@ bool readsOwnInitialValue(MlirOperation op) {
   std::optional<Structured> loops = structured(op);
   // IREE removes operations without elements.
   if (!loops || !loops->hasReduction() ||
-      tensorBytes(mlirValueGetType(result(op))) == 0) {
+      TensorSizes().bytes(result(op)) == 0) {
     return false;
   }
   for (int64_t i = 0; i < loops->numInputs; ++i) {
@@ -62,7 +62,8 @@ std::optional<int64_t> Structured::extent(int64_t loop) const {
     for (intptr_t r = 0, e = mlirAffineMapGetNumResults(maps[i]); r < e; ++r) {
       MlirAffineExpr expr = mlirAffineMapGetResult(maps[i], r);
       if (mlirAffineExprIsADim(expr) &&
-          mlirAffineDimExprGetPosition(expr) == loop) {
+          mlirAffineDimExprGetPosition(expr) == loop &&
+          mlirShapedTypeGetDimSize(type, r) >= 0) {
         return mlirShapedTypeGetDimSize(type, r);
       }
     }
@@ -165,16 +166,16 @@ SplitResult Splitter::split(MlirValue value) {
 }
 
 SplitResult Splitter::splitConcat(MlirOperation op) {
-  if (!isStatic(mlirValueGetType(result(op)))) {
-    return refuse(RewriteRefusal::ShapeNotStatic);
-  }
   Split found;
   found.dim = intAttr(op, "dim").value_or(-1);
   if (found.dim < 0) {
     return {};
   }
+  if (!isStaticAlong(mlirValueGetType(result(op)), found.dim)) {
+    return refuse(RewriteRefusal::ShapeNotStatic);
+  }
   for (MlirValue part : operands(op)) {
-    if (!isStatic(mlirValueGetType(part))) {
+    if (!isStaticAlong(mlirValueGetType(part), found.dim)) {
       return refuse(RewriteRefusal::ShapeNotStatic);
     }
     // A concatenation of concatenations is one concatenation.
@@ -325,10 +326,14 @@ std::optional<ReshapedDim> reshapedDim(MlirOperation op, int64_t dim,
     if (!here) {
       continue;
     }
+    auto isDynamic = [&](int64_t d) { return wide[d] < 0; };
     // The outermost dimension that is not of extent one.
     size_t lead = 0;
     while (lead + 1 < groups[g].size() && wide[groups[g][lead]] == 1) {
       ++lead;
+    }
+    if (std::any_of(groups[g].begin() + lead, groups[g].end(), isDynamic)) {
+      return std::nullopt;
     }
     int64_t inner = 1;
     for (size_t i = lead + 1; i < groups[g].size(); ++i) {
@@ -350,7 +355,7 @@ SplitResult Splitter::splitReshape(MlirOperation op, bool expands) {
   if (!source.split) {
     return source;
   }
-  if (!isStatic(mlirValueGetType(result(op)))) {
+  if (!isPlain(mlirValueGetType(result(op)))) {
     return refuse(RewriteRefusal::ShapeNotStatic);
   }
   std::optional<ReshapedDim> where =
@@ -393,7 +398,7 @@ SplitResult Splitter::compute(MlirValue value) {
     if (opName == "tensor.pad") {
       std::vector<int64_t> low = intArray(attr(op, "static_low"));
       std::vector<int64_t> high = intArray(attr(op, "static_high"));
-      if (!isStatic(mlirValueGetType(value)) ||
+      if (!isStaticAlong(mlirValueGetType(value), dim) ||
           mlirOperationGetNumOperands(op) != 1) {
         return refuse(RewriteRefusal::ShapeNotStatic);
       }
@@ -408,8 +413,7 @@ SplitResult Splitter::compute(MlirValue value) {
     }
     std::vector<int64_t> extents = shape(mlirValueGetType(operand(op, 0)));
     std::vector<int64_t> sizes = intArray(attr(op, "static_sizes"));
-    if (!isStatic(mlirValueGetType(value)) ||
-        mlirOperationGetNumOperands(op) != 1) {
+    if (!isPlain(mlirValueGetType(value)) || sizes[dim] < 0) {
       return refuse(RewriteRefusal::ShapeNotStatic);
     }
     if (sizes[dim] != extents[dim] || shape(mlirValueGetType(value)) != sizes) {
@@ -444,7 +448,7 @@ Splitter::OpSplit Splitter::split(const Structured &op) {
     if (!found.split) {
       continue;
     }
-    if (!isStatic(mlirValueGetType(result(op.op)))) {
+    if (!isPlain(mlirValueGetType(result(op.op)))) {
       answer.refusal = RewriteRefusal::ShapeNotStatic;
       return answer;
     }
@@ -702,8 +706,7 @@ RewriteRefusal Splitter::sliceRefusal(MlirValue value, int64_t dim) {
   if (isNull(op)) {
     return RewriteRefusal::OperandNotConstant;
   }
-  MlirType type = mlirValueGetType(value);
-  if (!isStatic(type)) {
+  if (!isStaticAlong(mlirValueGetType(value), dim)) {
     return RewriteRefusal::ShapeNotStatic;
   }
   std::string_view opName = name(op);

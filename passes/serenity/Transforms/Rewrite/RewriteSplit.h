@@ -8,6 +8,7 @@
 #ifndef SERENITY_TRANSFORMS_REWRITE_REWRITESPLIT_H
 #define SERENITY_TRANSFORMS_REWRITE_REWRITESPLIT_H
 
+#include "serenity/Analysis/TensorSizes.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Rewrite/Rewrite.h"
 #include "serenity/Transforms/TensorBuilder.h"
@@ -48,7 +49,8 @@ struct Structured {
   /// The dimension of operand `index` that `loop` alone runs along; -1 if loop
   /// does not occur in its map, nothing if it occurs in any other way.
   std::optional<int64_t> dimOfLoop(int64_t index, int64_t loop) const;
-  /// The extent of `loop`: that of a dimension which it alone runs along.
+  /// The extent of `loop`: that of a dimension which it alone runs along;
+  /// nothing if none is static.
   std::optional<int64_t> extent(int64_t loop) const;
 };
 
@@ -128,8 +130,14 @@ class Splitter {
 public:
   /// With `throughReductions`, values behind kernel-wise sites count as split:
   /// that is the analysis before anything is rewritten.
-  Splitter(MlirOperation module, bool throughReductions)
-      : module(module), throughReductions(throughReductions) {}
+  Splitter(MlirOperation module, bool throughReductions,
+           const TensorSizes &sizes)
+      : module(module), throughReductions(throughReductions), sizes(sizes) {}
+
+  /// Bytes of a tensor; 0 where they are unknown.
+  int64_t bytesOf(MlirValue value) const {
+    return sizes.bytes(value).value_or(0);
+  }
 
   SplitResult split(MlirValue value);
   /// How `op` would be split; a refusal if an operand is split but `op` cannot
@@ -220,6 +228,7 @@ private:
 
   MlirOperation module;
   bool throughReductions;
+  TensorSizes sizes;
   std::map<const void *, SplitResult> splits;
   std::map<const void *, std::vector<MlirValue>> materialised;
   std::map<std::tuple<const void *, int64_t, Ranges>, MlirOperation>

@@ -22,11 +22,14 @@ static bool isTensor(MlirValue value) {
 /// Whether `op` inserts its source, whole along `dim`, between constant
 /// elements, as the import of a transposed convolution does.
 static bool spreads(MlirOperation op, int64_t dim) {
-  if (!isa(op, "tensor.insert_slice") || mlirOperationGetNumOperands(op) != 2) {
+  if (!isa(op, "tensor.insert_slice")) {
     return false;
   }
+  std::vector<int64_t> segments = operandSegments(op);
   std::vector<int64_t> extents = shape(mlirValueGetType(operand(op, 0)));
-  return extents.size() == shape(mlirValueGetType(result(op))).size() &&
+  // Extents may be dynamic, offsets and strides may not.
+  return segments.size() == 5 && segments[2] == 0 && segments[4] == 0 &&
+         extents.size() == shape(mlirValueGetType(result(op))).size() &&
          extents[dim] == shape(mlirValueGetType(result(op)))[dim] &&
          intArray(attr(op, "static_strides"))[dim] == 1;
 }
@@ -42,7 +45,7 @@ static bool padsAround(MlirOperation op, int64_t dim) {
 std::optional<CutValues> Splitter::computedSources(MlirOperation op,
                                                    int64_t dim) {
   if (pinned.count(op.ptr) != 0 || mlirOperationGetNumResults(op) != 1 ||
-      !isStatic(mlirValueGetType(result(op)))) {
+      !isStaticAlong(mlirValueGetType(result(op)), dim)) {
     return std::nullopt;
   }
   if (padsAround(op, dim) ||
@@ -72,8 +75,8 @@ std::optional<CutValues> Splitter::computedSources(MlirOperation op,
     if (!isTensor(source)) {
       continue;
     }
-    // Neither could a slice of it be named, nor its bytes be counted.
-    if (!isStatic(mlirValueGetType(source))) {
+    if (!isPlain(mlirValueGetType(source)) ||
+        (*at >= 0 && !isStaticAlong(mlirValueGetType(source), *at))) {
       return std::nullopt;
     }
     if (*at >= 0 && sliceRefusal(source, *at) == RewriteRefusal::None) {
@@ -145,8 +148,8 @@ using Leaves = std::map<const void *, MlirValue>;
 /// computed as a whole, and is taken out of `region`. `known` has the answers
 /// so far. With `sharedAreKept`, values with other readers count as kept
 /// anyway.
-static const Leaves &leavesOf(Region &region, MlirValue value,
-                              bool sharedAreKept,
+static const Leaves &leavesOf(const Splitter &splitter, Region &region,
+                              MlirValue value, bool sharedAreKept,
                               std::map<const void *, Leaves> &known) {
   auto inserted = known.emplace(value.ptr, Leaves());
   Leaves &leaves = inserted.first->second;
@@ -162,7 +165,8 @@ static const Leaves &leavesOf(Region &region, MlirValue value,
   }
   for (const auto &[source, dim] : it->second.sources) {
     if (dim >= 0) {
-      const Leaves &more = leavesOf(region, source, sharedAreKept, known);
+      const Leaves &more =
+          leavesOf(splitter, region, source, sharedAreKept, known);
       leaves.insert(more.begin(), more.end());
     } else if (!isGiven(source)) {
       leaves.emplace(source.ptr, source);
@@ -171,12 +175,12 @@ static const Leaves &leavesOf(Region &region, MlirValue value,
   int64_t bytes = 0;
   for (const auto &leaf : leaves) {
     if (!sharedAreKept || uses(leaf.second).size() == 1) {
-      bytes += tensorBytes(mlirValueGetType(leaf.second)).value_or(0);
+      bytes += splitter.bytesOf(leaf.second);
     }
   }
   std::optional<Structured> loops = structured(it->second.op);
   bool cheap = !loops || !loops->hasReduction();
-  if (cheap && bytes > tensorBytes(mlirValueGetType(value)).value_or(0)) {
+  if (cheap && bytes > splitter.bytesOf(value)) {
     region.erase(value.ptr);
     leaves = {{value.ptr, value}};
   }
@@ -209,7 +213,7 @@ Region Splitter::regionOf(MlirOperation consumer, const CutValues &cut,
   keepWhole(region, cut);
   std::map<const void *, Leaves> known;
   for (const auto &item : cut) {
-    leavesOf(region, item.first, deep, known);
+    leavesOf(*this, region, item.first, deep, known);
   }
   keepWhole(region, cut);
   return region;
@@ -259,7 +263,11 @@ MlirValue Splitter::stream(const Region &region, MlirValue value, int64_t dim,
     }
   } else {
     for (MlirValue source : operands(op)) {
-      values.push_back(stream(region, source, dim, offset, size, before, made));
+      // The others give extents of dimensions that are not cut.
+      if (isTensor(source)) {
+        values.push_back(
+            stream(region, source, dim, offset, size, before, made));
+      }
     }
   }
   MlirOperation part = clonePart(op, values, type, before);
@@ -317,8 +325,8 @@ std::optional<StructuredSplit> Splitter::pieceSplit(const Structured &op,
       plan.cuts.push_back(OperandCut::Whole);
     } else if (sliceRefusal(value, *at) == RewriteRefusal::None) {
       plan.cuts.push_back(OperandCut::Slice);
-    } else if (i < op.numInputs && isTensor(value) &&
-               isStatic(mlirValueGetType(value))) {
+    } else if (i < op.numInputs &&
+               isStaticAlong(mlirValueGetType(value), *at)) {
       plan.cuts.push_back(OperandCut::Stream);
       computed.emplace_back(value, *at);
     } else {
@@ -336,12 +344,12 @@ std::optional<StructuredSplit> Splitter::pieceSplit(const Structured &op,
 
 std::optional<StructuredSplit>
 Splitter::streamSplit(const Structured &op, int64_t pieces, bool deep) {
-  if (!accumulates(op) || !isStatic(mlirValueGetType(result(op.op)))) {
+  if (!accumulates(op) || !isPlain(mlirValueGetType(result(op.op)))) {
     return std::nullopt;
   }
   for (int64_t i = 0; i < op.numInputs; ++i) {
     MlirValue value = operand(op.op, i);
-    if (!isTensor(value) || !isStatic(mlirValueGetType(value))) {
+    if (!isPlain(mlirValueGetType(value))) {
       continue;
     }
     std::vector<int64_t> extents = shape(mlirValueGetType(value));
@@ -375,7 +383,7 @@ static bool isContiguous(MlirType type, int64_t dim) {
 std::optional<StructuredSplit>
 Splitter::kernelStreamSplit(const Structured &op, int64_t pieces, bool deep) {
   MlirType type = mlirValueGetType(result(op.op));
-  if (!op.hasReduction() || !isStatic(type)) {
+  if (!op.hasReduction() || !isPlain(type)) {
     return std::nullopt;
   }
   std::vector<int64_t> extents = shape(type);
@@ -397,15 +405,15 @@ Splitter::kernelStreamSplit(const Structured &op, int64_t pieces, bool deep) {
 std::optional<StructuredSplit> Splitter::windowSplit(const Structured &op,
                                                      int64_t pieces) {
   MlirType resultType = mlirValueGetType(result(op.op));
-  if (!op.hasReduction() || !isStatic(resultType)) {
+  if (!op.hasReduction() || !isPlain(resultType)) {
     return std::nullopt;
   }
   for (int64_t i = 0; i < op.numInputs; ++i) {
     MlirValue value = operand(op.op, i);
     MlirOperation pad = definingOp(value);
     if (isNull(pad) || !isa(pad, "tensor.pad") || !sameBlock(pad, op.op) ||
-        uses(value).size() != 1 || !isStatic(mlirValueGetType(value)) ||
-        !isStatic(mlirValueGetType(operand(pad, 0)))) {
+        uses(value).size() != 1 || !isPlain(mlirValueGetType(value)) ||
+        !isPlain(mlirValueGetType(operand(pad, 0)))) {
       continue;
     }
     std::vector<int64_t> extents = shape(mlirValueGetType(value));

@@ -7,6 +7,7 @@
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Rewrite/Rewrite.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
+#include "serenity/Transforms/TensorBuilder.h"
 
 namespace serenity::rewrite {
 
@@ -50,7 +51,8 @@ static std::optional<Addition> asAddition(MlirOperation op) {
       return std::nullopt;
     }
   }
-  if (!mlirAffineMapIsIdentity(loops->maps.back()) || !tensorBytes(type)) {
+  if (!mlirAffineMapIsIdentity(loops->maps.back()) ||
+      !denseElementBytes(type)) {
     return std::nullopt;
   }
   return found;
@@ -129,7 +131,7 @@ MlirValue insertBarrier(MlirValue value, MlirOperation before) {
              {value}, {mlirValueGetType(value)});
   attributes::setBarrier(barrier);
   insertBefore(before, barrier);
-  return result(barrier);
+  return tieExtents(result(barrier), value, before);
 }
 
 } // namespace serenity::rewrite

@@ -38,7 +38,8 @@ private:
 /// with a barrier behind every partial sum but the last.
 Chain rewriteSum(const Sum &sum, const std::vector<int64_t> &order);
 
-/// Inserts a barrier on `value` before `before` and returns its result.
+/// Inserts a barrier on `value` before `before` and returns its result, with
+/// the extents of a dynamic shape.
 MlirValue insertBarrier(MlirValue value, MlirOperation before);
 
 } // namespace serenity::rewrite

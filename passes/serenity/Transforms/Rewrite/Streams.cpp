@@ -20,9 +20,9 @@ using namespace ir;
 /// For a site whose operands are only padded or activated: the operation before
 /// it also needs the sources of the pads and activations, and these are kept
 /// until the last piece.
-static void estimatePadded(const Structured &op, const StructuredSplit &split,
-                           RewriteSite &site) {
-  int64_t produced = bytesOf(result(op.op));
+static void estimatePadded(const Splitter &splitter, const Structured &op,
+                           const StructuredSplit &split, RewriteSite &site) {
+  int64_t produced = splitter.bytesOf(result(op.op));
   int64_t made = site.bytesBefore - produced;
   int64_t kept = 0;   // as long as the operation runs, before as after
   int64_t longer = 0; // only after
@@ -33,7 +33,7 @@ static void estimatePadded(const Structured &op, const StructuredSplit &split,
           !seen.insert(source.ptr).second) {
         continue;
       }
-      (uses(source).size() > 1 ? kept : longer) += bytesOf(source);
+      (uses(source).size() > 1 ? kept : longer) += splitter.bytesOf(source);
     }
   }
   site.bytesBefore = std::max(kept + made + produced, kept + longer + made);
@@ -63,12 +63,12 @@ bool findStream(const SiteQuery &query, RewriteSite &site) {
     return false;
   }
   site.parts = pieces->sizes.size();
-  estimate(*query.loops, *pieces, site);
+  estimate(query.splitter, *query.loops, *pieces, site);
   site.padsOnly = onlyPads(pieces->region);
   if (reduces(pieces->region)) {
     return true;
   }
-  estimatePadded(*query.loops, *pieces, site);
+  estimatePadded(query.splitter, *query.loops, *pieces, site);
   return site.bytesAfter < site.bytesBefore;
 }
 
@@ -132,7 +132,7 @@ bool findKernelStream(const SiteQuery &query, RewriteSite &site) {
     return false;
   }
   site.parts = kernels->sizes.size();
-  estimate(*query.loops, *kernels, site);
+  estimate(query.splitter, *query.loops, *kernels, site);
   return true;
 }
 

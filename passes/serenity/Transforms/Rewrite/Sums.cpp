@@ -17,7 +17,7 @@ bool findSum(const SiteQuery &query, RewriteSite &site) {
   if (!sum) {
     return false;
   }
-  int64_t bytes = bytesOf(result(query.op));
+  int64_t bytes = query.splitter.bytesOf(result(query.op));
   site.parts = sum->leaves.size();
   site.bytesBefore = bytes * int64_t(sum->leaves.size() + 1);
   site.bytesAfter = bytes * 2;
