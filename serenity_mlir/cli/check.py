@@ -181,7 +181,6 @@ def check_command(
         from serenity_mlir.cli._check_target import check_on_target
 
         settings["arena_holds_io"] = arena_holds_io
-
         if not check_on_target(found, target, emulate, settings, as_json):
             raise typer.Exit(DISAGREES)
         return
@@ -203,6 +202,11 @@ def check_command(
         jobs=jobs,
         dask=dask,
     )
+    _finish_many(records, as_json)
+
+
+def _finish_many(records: Sequence[Any], as_json: bool) -> None:
+    """Print the records of several models and exit with their code."""
     failed = sum(record.result is not None and not record.result["ok"] for record in records)
     if as_json:
         typer.echo(json.dumps([record.to_dict() for record in records], indent=2))
