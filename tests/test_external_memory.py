@@ -94,8 +94,9 @@ def test_a_consumed_input_is_overwritten_and_named(checked: Any, mark: str) -> N
     assert found.prediction.overwritten_inputs == (0,)
     assert {call.changed_inputs for call in found.serenity.calls} == {(0,)}
     kept = checked(chain()).functions[0].serenity
-    assert found.serenity.transient_peak_bytes < kept.transient_peak_bytes
-    assert found.serenity.external_bytes == kept.external_bytes
+    assert found.serenity.transient_peak_bytes <= kept.transient_peak_bytes
+    assert found.serenity.external_bytes <= kept.external_bytes
+    assert found.serenity.peak_bytes < kept.peak_bytes
     assert ("input", 0) in reused(result)
 
 

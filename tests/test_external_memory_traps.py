@@ -10,50 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from external_memory_support import (
+    BYTES,
+    SQUARE,
+    function,
+    modules,
+    product,
+    run,
+    torch_chain,
+    verified,
+)
 from report_support import reused
 
-import serenity_mlir
-from serenity_mlir.compiling.options import SerenityOptions
-from serenity_mlir.measuring.checking import CheckResult, check
-
-SQUARE = "tensor<64x64xf32>"
-BYTES = 64 * 64 * 4
-
-#: Every test overwrites all memory that it may.
-OVERWRITE = ("--serenity-rewrite=off", "--serenity-inputs=overwrite")
-
-
-def function(
-    arguments: str,
-    body: str,
-    results: str,
-    values: str,
-    *,
-    square: str = SQUARE,
-    sizes: str = "",
-) -> str:
-    """A function `main` with a zero-filled square `%f` and 64 x 64 weights `%w`."""
-    return f"""
-func.func @main({arguments}) -> ({results}) {{
-  %zero = arith.constant 0.0 : f32
-  %w = arith.constant dense<0.015625> : tensor<64x64xf32>
-  %n = arith.constant 64 : index
-  {sizes}
-  %f = linalg.fill ins(%zero : f32) outs(%e : {square}) -> {square}
-{body}
-  return {values} : {results}
-}}
-"""
-
-
-def product(name: str, left: str, right: str, square: str = SQUARE, weight: str = SQUARE) -> str:
-    return (
-        f"  %{name} = linalg.matmul ins(%{left}, %{right} : {square}, {weight})"
-        f" outs(%f : {square}) -> {square}\n"
-    )
-
-
-EMPTY = f"%e = tensor.empty() : {SQUARE}"
 #: x -> a -> b -> c -> d: a is read by c as well, so that two values are alive beside x.
 CHAIN = (
     product("a", "x", "w")
@@ -63,22 +31,6 @@ CHAIN = (
 )
 
 
-def run(
-    tmp_path: Path, text: str, *flags: str, serenity: tuple[str, ...] = OVERWRITE
-) -> CheckResult:
-    path = tmp_path / "main.mlir"
-    path.write_text(text)
-    return check(str(path), flags=list(flags), serenity_flags=list(serenity))
-
-
-def verified(result: CheckResult) -> Any:
-    """The checked function: bitwise stock's, with the memory that the report predicts."""
-    (found,) = result.functions
-    assert found.disagreements == ()
-    assert found.difference.bitwise
-    return found
-
-
 def test_results_that_are_one_value_are_written_once(tmp_path: Path) -> None:
     text = function(
         f"%x: {SQUARE}",
@@ -86,7 +38,6 @@ def test_results_that_are_one_value_are_written_once(tmp_path: Path) -> None:
         " into tensor<8x8x64xf32>\n",
         f"{SQUARE}, {SQUARE}, tensor<8x8x64xf32>",
         "%d, %d, %v",
-        sizes=EMPTY,
     )
     result = run(tmp_path, text)
     found = verified(result)
@@ -101,7 +52,6 @@ def test_the_storage_that_a_caller_gives_for_a_result_is_not_scratch(tmp_path: P
         CHAIN,
         SQUARE,
         "%d",
-        sizes=EMPTY,
     )
     result = run(tmp_path, text, serenity=("--serenity-rewrite=off",))
     verified(result)
@@ -114,7 +64,6 @@ def test_an_arena_of_the_caller_holds_what_lies_in_no_result(tmp_path: Path) -> 
         CHAIN,
         SQUARE,
         "%d",
-        sizes=EMPTY,
     )
     result = run(tmp_path, text, serenity=("--serenity-rewrite=off",))
     found = verified(result)
@@ -143,7 +92,6 @@ def test_values_between_regions_are_kept(tmp_path: Path) -> None:
         + product("g", "d", "w"),
         SQUARE,
         "%g",
-        sizes=EMPTY,
     )
     verified(run(tmp_path, text))
 
@@ -170,23 +118,7 @@ def test_memory_of_run_time_size_is_left_alone(tmp_path: Path) -> None:
     assert reused(result) == set()
 
 
-TWO_INPUTS = function(
-    f"%x: {SQUARE}, %y: {SQUARE}", CHAIN + product("g", "d", "y"), SQUARE, "%g", sizes=EMPTY
-)
-
-
-def modules(
-    tmp_path: Path, text: str, report: str | None = None, **options: Any
-) -> tuple[bytes, bytes]:
-    """The stock module and the one with the given options."""
-    path = tmp_path / "main.mlir"
-    path.write_text(text)
-    stock = serenity_mlir.compile(str(path), serenity=None)
-    ours = serenity_mlir.compile(
-        str(path), serenity=SerenityOptions(rewrite="off", report=report), **options
-    )
-    assert stock is not None and ours is not None
-    return stock, ours
+TWO_INPUTS = function(f"%x: {SQUARE}, %y: {SQUARE}", CHAIN + product("g", "d", "y"), SQUARE, "%g")
 
 
 def test_a_buffer_passed_for_a_kept_and_a_consumed_input_is_the_callers_promise(
@@ -213,25 +145,6 @@ def test_a_buffer_passed_for_a_kept_and_a_consumed_input_is_the_callers_promise(
     np.testing.assert_array_equal(result, expected)
     assert not np.array_equal(buffers[0], array)  # overwritten
     np.testing.assert_array_equal(buffers[1], array)  # not consumed
-
-
-def torch_chain() -> str:
-    """x -> a -> b, then (b a) y, as torch and ONNX models arrive: with fences."""
-    square = "!torch.vtensor<[64,64],f32>"
-
-    def mm(left: str, right: str, result: str) -> str:
-        operands = f"%{left}, %{right} : {square}, {square}"
-        return f"  %{result} = torch.aten.mm {operands} -> {square}"
-
-    steps = [("x", "y", "a"), ("a", "y", "b"), ("b", "a", "c"), ("c", "y", "d")]
-    return "\n".join(
-        [
-            f"func.func @main(%x: {square}, %y: {square}) -> {square} {{",
-            *(mm(*step) for step in steps),
-            f"  return %d : {square}",
-            "}",
-        ]
-    )
 
 
 def test_calls_with_fences_may_overlap(tmp_path: Path) -> None:

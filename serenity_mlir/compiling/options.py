@@ -33,6 +33,9 @@ class SerenityOptions:
       inputs: ``--serenity-inputs=keep|overwrite``. Keep the contents of inputs, or overwrite their
         memory with transient values after their last use; arguments marked `iree.abi.consume` or
         donated by JAX are overwritten in both cases (keep).
+      results_in_inputs: ``--serenity-results-in-inputs=on|off``. Place results in the memory of
+        inputs that may be overwritten, where that lowers the memory of a call; off: results have
+        memory of their own (on).
       consume: ``--serenity-consume=N``. Overwrite the memory of argument N, counted from 0, as if
         it were marked `iree.abi.consume`; may be repeated (none).
       scheduler: ``--serenity-scheduler=exact|serenity|heuristic``. Algorithm that orders
@@ -69,6 +72,7 @@ class SerenityOptions:
     max_recompute: float | None = None
     offsets: str | None = None
     inputs: str | None = None
+    results_in_inputs: bool = True
     consume: Sequence[int] = ()
     scheduler: str | None = None
     waves: str | None = None

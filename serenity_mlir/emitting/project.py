@@ -277,6 +277,9 @@ def emit(
     keep_inputs = "--serenity-inputs=keep" in flags
     if arena_holds_io and not any(flag.startswith("--serenity-inputs=") for flag in flags):
         flags = ["--serenity-inputs=overwrite", *flags]
+    if arena_holds_io and serenity is not None:
+        # The layout of the arena shares bytes among inputs and results itself.
+        flags = ["--serenity-results-in-inputs=off", *flags]
     directory.mkdir(parents=True, exist_ok=True)
     module_path, library_path, report = _compile(source, target, flags, serenity, directory)
     with ir.Context():

@@ -157,12 +157,13 @@ class RecomputedReport:
 
 @dataclass(frozen=True)
 class ReusedMemoryReport:
-    """A transient buffer that lies in the memory of a result or an input.
+    """A transient buffer in the memory of a result or an input, or a result in that of an input.
 
     Attributes:
-      name: The command that writes it first, empty if unknown.
+      name: The command that writes the buffer first, empty if unknown and for results.
       memory: ``"result"`` (before the result is written) or ``"input"`` (after its last read).
-      argument: The number of the input, None for a result.
+      argument: The number of the input, None in the memory of a result.
+      result: The number of the result that lies in the input, None for a transient buffer.
       offset: Its place in that memory, in bytes.
       bytes: Its size.
     """
@@ -170,6 +171,7 @@ class ReusedMemoryReport:
     name: str
     memory: str
     argument: int | None
+    result: int | None
     offset: int
     bytes: int
 
@@ -195,7 +197,7 @@ class RegionReport:
       work: Multiply-accumulates of the region without that, 0 if nothing is computed again.
       live_bytes: Live bytes at every step.
       buffers: The buffers of the slab.
-      reused_memory: The buffers in results and inputs.
+      reused_memory: The buffers in results and inputs, and the results in inputs.
       operations: Its commands in order of execution.
       externals: The memory outside of the slab that they access.
       concurrent_groups: Concurrent dispatch groups: commands that may run at the same time.
@@ -636,6 +638,7 @@ def _reused_memory(value: Any, place: str) -> ReusedMemoryReport:
         name=item.text("name"),
         memory=item.text("memory"),
         argument=item.optional_count("argument"),
+        result=item.optional_count("result"),
         offset=item.count("offset"),
         bytes=item.count("bytes"),
     )

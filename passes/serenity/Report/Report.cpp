@@ -265,6 +265,7 @@ void writeRegion(Writer &json, const RegionReport &region) {
     json.field("name", buffer.name);
     json.field("memory", buffer.memory);
     json.field("argument", buffer.argument);
+    json.field("result", buffer.result);
     json.field("offset", buffer.offset);
     json.field("bytes", buffer.bytes);
     json.close('}');

@@ -84,9 +84,11 @@ struct BytesFormula {
   std::string unbounded;
 };
 
-/// A buffer that lies in the memory of a result or an input.
+/// A buffer that lies in the memory of a result or an input, or a result in
+/// that of an input.
 struct ReusedMemoryReport {
-  std::string name;
+  std::string name;              // of the first command that writes the buffer
+  std::optional<int64_t> result; // number of the result; none: a buffer
   /// "result" or "input"
   std::string memory;
   std::optional<int64_t> argument; // number of the input
@@ -107,6 +109,8 @@ struct RegionReport {
   std::vector<int64_t> reusableBytes;
   /// The sum of these sizes that the lower bound allows for.
   int64_t boundReusableBytes = 0;
+  /// Lower bound of slab and reusable memory together; 0: not known.
+  int64_t boundWithReusableBytes = 0;
   int64_t lowerBoundBytes = 0;
   bool optimal = false;
   std::string provedBy;

@@ -100,6 +100,11 @@ inline constexpr std::string_view kOrderTag = "serenity.order.";
 /// Removes every attribute of serenity from `op` and all within.
 void removeAll(MlirOperation op);
 
+/// Entries of a function's `iree.reflection`, for callers of the compiled
+/// module: numbers of arguments ("0,2"), and results in arguments ("0:2").
+inline constexpr const char *kOverwrittenInputs = "serenity.overwritten_inputs";
+inline constexpr const char *kResultsInInputs = "serenity.results_in_inputs";
+
 } // namespace serenity::attributes
 
 #endif // SERENITY_TRANSFORMS_ATTRIBUTES_H

@@ -67,6 +67,9 @@ struct Options {
   /// packings worth finding are found in hundreds of nodes; proofs that are not
   /// found by then may take for ever.
   int64_t packNodeLimit = 100000;
+  /// Place results in inputs only where the slab does not grow for it, as when
+  /// a budget counts transient memory alone.
+  bool keepSlab = false;
   /// Emit a remark per operation that is not changed because of a dynamic size.
   /// The driver emits one per function instead.
   bool remarkOnDynamicSizes = true;

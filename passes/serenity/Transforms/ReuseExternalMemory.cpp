@@ -10,7 +10,9 @@
 // not use at the time: that of a result before the result is first written, and
 // that of an input after its last read, if the call consumes the input
 // (`iree.abi.consume` on the argument, which arrives here as `consume` on
-// `stream.tensor.import`, or the option `inputs=overwrite`).
+// `stream.tensor.import`, or the option `inputs=overwrite`). A result may lie in
+// a consumed input itself: the function returns a view of the caller's buffer
+// and allocates nothing for it.
 //
 // Assumes slabs as iree-stream-schedule-allocation leaves them, before their
 // offsets are constants. A result's memory is used where it is allocated for
@@ -24,7 +26,12 @@
 // multiple of the target's offset alignment. The slab is smaller; where it is
 // not, nothing changes. A slab that holds nothing any more is not allocated.
 // Lifetimes in the pack are written anew, in commands. The results are bitwise
-// the same; inputs that are not consumed are as before the call.
+// the same; inputs that are not consumed are as before the call. Results are
+// placed in inputs where that lowers the sum of the slab and the allocated
+// results, and where they are no less than a sixteenth of the input, which they
+// keep alive. The function's reflection says so to callers of the module:
+// `serenity.overwritten_inputs` has numbers of arguments ("0,2"), and
+// `serenity.results_in_inputs` a result and its argument each ("0:2").
 //
 // Place in the pipeline: after iree-stream-schedule-allocation, before
 // serenity-waves and serenity-pack.
@@ -49,10 +56,13 @@
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/ExternalMemory.h"
 #include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/ResultsInInputs.h"
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace serenity {
@@ -165,16 +175,6 @@ void Writer::dropPack() {
   ir::erase(pack);
 }
 
-/// A timepoint before `op` that is reached at once.
-MlirValue immediateTimepoint(MlirOperation op) {
-  MlirType type = mlirTypeParseGet(mlirOperationGetContext(op),
-                                   ir::strRef("!stream.timepoint"));
-  MlirOperation now = ir::create("stream.timepoint.immediate",
-                                 mlirOperationGetLocation(op), {}, {type});
-  ir::insertBefore(op, now);
-  return ir::result(now);
-}
-
 /// Nothing lies in the slab any more.
 void Writer::removeSlab() {
   MlirOperation execute = region.execute;
@@ -258,6 +258,10 @@ void layOutResults(MlirOperation function, const Options &options) {
   }
 }
 
+int64_t alignUp(int64_t bytes, int64_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
 /// The first command that writes slice `slice`, by name.
 std::string nameOf(const ExternalMemoryModel &region, int slice) {
   for (const MemoryUse &use : region.uses) {
@@ -268,11 +272,22 @@ std::string nameOf(const ExternalMemoryModel &region, int slice) {
   return "";
 }
 
-void describe(const ExternalMemoryModel &region, const BesidePackResult &answer,
+void describe(const ExternalMemoryModel &region, const ResultsPlan &plan,
               RegionReport &report) {
   report.hasSlab = false;
-  for (size_t i = 0; i < answer.placements.size(); ++i) {
-    const RegionPlacement &place = answer.placements[i];
+  for (const ResultView &view : plan.views) {
+    if (view.input >= 0) {
+      ReusedMemoryReport moved;
+      moved.memory = "input";
+      moved.argument = region.memories[size_t(view.input)].argument;
+      moved.result = view.number;
+      moved.offset = view.offset;
+      moved.bytes = view.bytes;
+      report.reused.push_back(std::move(moved));
+    }
+  }
+  for (size_t i = 0; i < plan.slab.placements.size(); ++i) {
+    const RegionPlacement &place = plan.slab.placements[i];
     if (place.region < 0) {
       report.hasSlab = true;
       continue;
@@ -290,9 +305,95 @@ void describe(const ExternalMemoryModel &region, const BesidePackResult &answer,
   }
 }
 
+/// The lower bound of the slab beside the memory that the region has: `plan`
+/// leaves less of it than the order was proved for.
+void updateLowerBound(const ExternalMemoryModel &region,
+                      const ResultsPlan &plan, const PackOptions &packing,
+                      RegionReport &report) {
+  int64_t reusable = 0;
+  for (const FixedRegion &memory : region.regions) {
+    report.reusableBytes.push_back(memory.bytes);
+    reusable += memory.bytes;
+  }
+  if (reusable > report.boundReusableBytes) {
+    report.lowerBoundBytes = 0; // proved for less memory than there is
+    return;
+  }
+  int64_t left = report.boundReusableBytes;
+  for (const ResultView &view : plan.views) {
+    left -= view.input < 0 ? 0 : alignUp(view.bytes, packing.rangeAlignment);
+  }
+  report.lowerBoundBytes =
+      std::max(report.lowerBoundBytes, report.boundWithReusableBytes - left);
+}
+
+/// What a caller of the module has to know of its function.
+struct InputUse {
+  std::set<int64_t> overwritten;                  // arguments
+  std::set<std::pair<int64_t, int64_t>> resultIn; // result, argument
+};
+
+void noteInputs(const ExternalMemoryModel &region, const ResultsPlan &plan,
+                InputUse &inputs) {
+  for (const RegionPlacement &place : plan.slab.placements) {
+    if (place.region >= 0 && region.memories[size_t(place.region)].isInput) {
+      inputs.overwritten.insert(region.memories[size_t(place.region)].argument);
+    }
+  }
+  for (const ResultView &view : plan.views) {
+    if (view.input >= 0) {
+      const int64_t argument = region.memories[size_t(view.input)].argument;
+      inputs.overwritten.insert(argument);
+      inputs.resultIn.insert({view.number, argument});
+    }
+  }
+}
+
+/// Adds `key` to the reflection dictionary of a function, which the compiled
+/// module carries.
+void addReflection(MlirOperation function, const std::string &key,
+                   const std::string &value) {
+  MlirAttribute known = ir::attr(function, "iree.reflection");
+  std::string text = ir::isNull(known) ? "{}" : ir::toString(known);
+  text.pop_back();
+  text += (text.size() > 1 ? ", " : "") + key + " = \"" + value + "\"}";
+  MlirAttribute more = mlirAttributeParseGet(mlirOperationGetContext(function),
+                                             ir::strRef(text));
+  if (!ir::isNull(more)) {
+    mlirOperationSetDiscardableAttributeByName(
+        function, ir::strRef("iree.reflection"), more);
+  }
+}
+
+/// Says in the module which inputs a call of `function`, or of the function
+/// that wraps it, overwrites.
+void reflectInputs(MlirOperation function, const InputUse &inputs) {
+  std::string overwritten;
+  for (int64_t argument : inputs.overwritten) {
+    overwritten += (overwritten.empty() ? "" : ",") + std::to_string(argument);
+  }
+  std::string resultIn;
+  for (const auto &[result, argument] : inputs.resultIn) {
+    resultIn += (resultIn.empty() ? "" : ",") + std::to_string(result) + ":" +
+                std::to_string(argument);
+  }
+  const std::string name = ir::stringAttr(function, "sym_name").value_or("");
+  const std::string exported = ir::exportedName(function);
+  for (MlirOperation other : ir::operations(mlirOperationGetBlock(function))) {
+    const std::string found = ir::stringAttr(other, "sym_name").value_or("");
+    if (overwritten.empty() || (found != name && found != exported)) {
+      continue;
+    }
+    addReflection(other, attributes::kOverwrittenInputs, overwritten);
+    if (!resultIn.empty()) {
+      addReflection(other, attributes::kResultsInInputs, resultIn);
+    }
+  }
+}
+
 /// Returns the bytes alive together in the slab; nothing if that is not known.
 std::optional<int64_t> reuseInRegion(MlirOperation op, const Options &options,
-                                     RegionReport *report) {
+                                     InputUse &inputs, RegionReport *report) {
   std::optional<PackModel> model = readPack(op);
   PackOptions packing = slabPackOptions(op, options);
   if (!model || !model->dynamic.empty() ||
@@ -305,34 +406,28 @@ std::optional<int64_t> reuseInRegion(MlirOperation op, const Options &options,
   if (!region || !verifySlices(region->slices, packing)) {
     return alone;
   }
-  if (report) {
-    int64_t reusable = 0;
-    for (const FixedRegion &memory : region->regions) {
-      report->reusableBytes.push_back(memory.bytes);
-      reusable += memory.bytes;
-    }
-    if (reusable > report->boundReusableBytes) {
-      report->lowerBoundBytes = 0; // proved for less memory than there is
-    }
-  }
   const int64_t before = pack(model->slices, packing).heightBytes;
-  BesidePackResult answer =
-      packBeside(region->slices, region->regions, packing);
-  if (answer.slabBytes >= before) {
+  ResultsPlan plan = planResults(*region, packing, options);
+  if (report) {
+    updateLowerBound(*region, plan, packing, *report);
+  }
+  if (plan.slab.slabBytes >= before && plan.movedBytes == 0) {
     return alone;
   }
-  if (Status valid = verifyBeside(region->slices, region->regions, packing,
-                                  answer.placements);
+  if (Status valid = verifyBeside(region->slices, plan.regions, packing,
+                                  plan.slab.placements);
       !valid) {
     ir::emitWarning(mlirOperationGetLocation(op),
                     "internal error: invalid placement: " + valid.message());
     return alone;
   }
   if (report) {
-    describe(*region, answer, *report);
+    describe(*region, plan, *report);
   }
-  Writer(op, *model, *region, answer).write();
-  return answer.liveBytes;
+  noteInputs(*region, plan, inputs);
+  moveResults(*region, plan);
+  Writer(op, *model, *region, plan.slab).write();
+  return plan.slab.liveBytes;
 }
 
 void reuseInFunction(MlirOperation function, const Options &options,
@@ -355,9 +450,11 @@ void reuseInFunction(MlirOperation function, const Options &options,
     entry = &functionReport(*report, name);
     regionOf = regionsOfSlabs(*entry, slabs.size());
   }
+  InputUse inputs;
   for (size_t i = 0; i < slabs.size(); ++i) {
     RegionReport *region = entry ? &entry->regions[regionOf[i]] : nullptr;
-    std::optional<int64_t> liveBytes = reuseInRegion(slabs[i], options, region);
+    std::optional<int64_t> liveBytes =
+        reuseInRegion(slabs[i], options, inputs, region);
     if (region && liveBytes && region->leftAlone.empty()) {
       region->predictedBytes = *liveBytes;
       region->optimal = *liveBytes <= region->lowerBoundBytes;
@@ -368,6 +465,7 @@ void reuseInFunction(MlirOperation function, const Options &options,
       }
     }
   }
+  reflectInputs(function, inputs);
 }
 
 } // namespace

@@ -513,6 +513,8 @@ RegionReport scheduleRegion(MlirOperation execute,
   report.predictedBytes = solution.liveBytes;
   report.lowerBoundBytes = solution.lowerBoundBytes;
   report.boundReusableBytes = solution.plan.heldBytes;
+  report.boundWithReusableBytes =
+      solution.countsHeld ? solution.schedule.lowerBoundBytes : 0;
   report.optimal = solution.optimal();
   report.provedBy = report.optimal ? solution.boundProvedBy : "";
   report.states = solution.schedule.states;

@@ -35,7 +35,9 @@ chooseVariants(const VariantPeaks &peaks,
     std::optional<int64_t> least = stock;
     if (peaks.offsets) {
       std::optional<int64_t> offsets = peakOf(*peaks.offsets, name);
-      if (!stock || (offsets && *offsets < *stock)) {
+      const bool equal = stock > 0 && offsets == stock;
+      if (!stock || (offsets && *offsets < *stock) ||
+          (equal && peaks.consuming.count(name))) {
         best = Variant::Offsets;
         least = offsets;
       }

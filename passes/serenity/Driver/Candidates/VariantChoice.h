@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace serenity {
@@ -35,6 +36,9 @@ struct VariantPeaks {
   /// The reordered module is another candidate than the stock one, which is
   /// taken for all functions or none.
   bool reorderedIsWhole = false;
+  /// Functions that may overwrite inputs: where results may lie in them, equal
+  /// transient bytes are not an equal peak of the call.
+  std::set<std::string> consuming;
 };
 
 struct VariantChoice {
@@ -48,7 +52,8 @@ struct VariantChoice {
 };
 
 /// Per function the variant of least peak, the one that changes less among
-/// equals. Without a number offsets can still only gain. `override`, if it is
+/// equals; but a consuming function whose slab can be laid out anew is. Without
+/// a number offsets can still only gain. `override`, if it is
 /// set and returns a variant for a function, decides instead.
 VariantChoice chooseVariants(
     const VariantPeaks &peaks,

@@ -35,30 +35,88 @@ ConsumedInputs findDonatedInputs(MlirOperation module) {
   return found;
 }
 
-void markConsumedInputs(MlirOperation module, const ConsumedInputs &inputs,
-                        const std::vector<int64_t> &everywhere) {
+/// Whether `op` imports an argument of the function as a tensor.
+static bool importsArgument(MlirOperation op) {
+  return ir::isa(op, "hal.tensor.import") &&
+         mlirValueIsABlockArgument(ir::operand(op, 0)) &&
+         ir::toString(mlirValueGetType(ir::operand(op, 0))) ==
+             "!hal.buffer_view";
+}
+
+std::set<int64_t> markConsumedInputs(MlirOperation module,
+                                     const ConsumedInputs &inputs,
+                                     const std::vector<int64_t> &everywhere) {
+  std::set<int64_t> marked;
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (!ir::isa(function, "util.func")) {
       continue;
     }
     auto donated = inputs.find(ir::exportedName(function));
     ir::walk(function, [&](MlirOperation op) {
-      if (!ir::isa(op, "hal.tensor.import") ||
-          !mlirValueIsABlockArgument(ir::operand(op, 0)) ||
-          ir::toString(mlirValueGetType(ir::operand(op, 0))) !=
-              "!hal.buffer_view") {
+      if (!importsArgument(op)) {
         return;
       }
       const int64_t number = mlirBlockArgumentGetArgNumber(ir::operand(op, 0));
-      if ((donated != inputs.end() && donated->second.count(number)) ||
-          std::find(everywhere.begin(), everywhere.end(), number) !=
-              everywhere.end()) {
+      const bool asked = std::find(everywhere.begin(), everywhere.end(),
+                                   number) != everywhere.end();
+      if (asked) {
+        marked.insert(number);
+      }
+      if (asked || (donated != inputs.end() && donated->second.count(number))) {
         mlirOperationSetAttributeByName(
             op, ir::strRef("consume"),
             mlirUnitAttrGet(mlirOperationGetContext(op)));
       }
     });
   }
+  return marked;
+}
+
+void warnOfIdleConsumption(MlirLocation location,
+                           const std::vector<int64_t> &everywhere,
+                           const std::set<int64_t> &marked,
+                           const ModuleReport &report) {
+  for (int64_t number :
+       std::set<int64_t>(everywhere.begin(), everywhere.end())) {
+    const std::string flag = "--serenity-consume=" + std::to_string(number);
+    if (!marked.count(number)) {
+      ir::emitWarning(location,
+                      flag +
+                          " has no effect: no function has a tensor as "
+                          "argument " +
+                          std::to_string(number) +
+                          "; arguments are numbered from 0");
+      continue;
+    }
+    const bool used =
+        std::any_of(report.functions.begin(), report.functions.end(),
+                    [&](const FunctionReport &function) {
+                      const std::vector<int64_t> &inputs =
+                          function.overwrittenInputs;
+                      return std::find(inputs.begin(), inputs.end(), number) !=
+                             inputs.end();
+                    });
+    if (!used) {
+      ir::emitWarning(location, flag +
+                                    " has no effect: no value lies in the "
+                                    "memory of argument " +
+                                    std::to_string(number) + ", which is kept");
+    }
+  }
+}
+
+std::set<std::string> consumingFunctions(MlirOperation module,
+                                         InputMode inputs) {
+  std::set<std::string> found;
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    ir::walk(function, [&](MlirOperation op) {
+      if (importsArgument(op) && (inputs == InputMode::Overwrite ||
+                                  !ir::isNull(ir::attr(op, "consume")))) {
+        found.insert(ir::stringAttr(function, "sym_name").value_or(""));
+      }
+    });
+  }
+  return found;
 }
 
 } // namespace serenity

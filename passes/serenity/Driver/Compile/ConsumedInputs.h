@@ -9,6 +9,8 @@
 #define SERENITY_DRIVER_COMPILE_CONSUMEDINPUTS_H
 
 #include "serenity/IREE/MlirC.h"
+#include "serenity/Report/Report.h"
+#include "serenity/Transforms/Options.h"
 
 #include <cstdint>
 #include <map>
@@ -27,9 +29,23 @@ ConsumedInputs findDonatedInputs(MlirOperation module);
 
 /// Marks the imports of `inputs`, and of the arguments `everywhere` of every
 /// function, as IREE marks consumed ones. The module has been through IREE's
-/// abi phase; importers may have added `$async` to names.
-void markConsumedInputs(MlirOperation module, const ConsumedInputs &inputs,
-                        const std::vector<int64_t> &everywhere);
+/// abi phase; importers may have added `$async` to names. Returns the numbers
+/// in `everywhere` that some function has.
+std::set<int64_t> markConsumedInputs(MlirOperation module,
+                                     const ConsumedInputs &inputs,
+                                     const std::vector<int64_t> &everywhere);
+
+/// Warns of the arguments in `everywhere` that are not in `marked`, or that no
+/// function overwrites.
+void warnOfIdleConsumption(MlirLocation location,
+                           const std::vector<int64_t> &everywhere,
+                           const std::set<int64_t> &marked,
+                           const ModuleReport &report);
+
+/// The functions of a module at flow that import an argument whose memory they
+/// may overwrite.
+std::set<std::string> consumingFunctions(MlirOperation module,
+                                         InputMode inputs);
 
 } // namespace serenity
 

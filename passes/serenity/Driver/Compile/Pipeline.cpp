@@ -81,6 +81,7 @@ public:
     options.cancelled = [this] { return limit.expired(); };
     options.remarkOnDynamicSizes = false;
     options.reuse = true;
+    options.keepSlab = flags.memoryBudgetBytes.has_value();
     std::string alignment =
         user.value("iree-stream-resource-min-offset-alignment");
     if (!alignment.empty()) {
@@ -147,6 +148,7 @@ private:
   /// Which changes the module may undergo; fewer after IREE has refused it.
   enum class Freedom { Candidates, Order, None };
   Freedom freedom = Freedom::None;
+  std::set<int64_t> consumed; // arguments that `flags.consume` marks
   /// The module holds operations or attributes of the serenity passes.
   bool changed = false;
   /// The candidate that the module is in, if it is not the stock one.
@@ -521,6 +523,7 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   peaks.offsets = own.mayChange ? &stock.offsetPeaks : nullptr;
   peaks.reordered = own.candidate ? &own.candidate->peaks : nullptr;
   peaks.reorderedIsWhole = own.candidate && !own.config.isStock();
+  peaks.consuming = consumingFunctions(state.module.get(), options.inputs);
   const VariantChoice choice =
       chooseVariants(peaks, [&](const std::string &name) {
         if (larger.count(name)) {
@@ -616,7 +619,7 @@ bool Pipeline::run() {
       }
       flowFrom = "preprocessing";
       takeModule();
-      markConsumedInputs(state.module.get(), donated, flags.consume);
+      consumed = markConsumedInputs(state.module.get(), donated, flags.consume);
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
       search.startFrom(ir::OwningOp::clone(state.module.get()));
@@ -626,7 +629,7 @@ bool Pipeline::run() {
     }
     takeModule();
     if (flags.schedule && from > preprocessingPhase) {
-      markConsumedInputs(state.module.get(), donated, flags.consume);
+      consumed = markConsumedInputs(state.module.get(), donated, flags.consume);
     }
     if (flags.schedule) {
       removeBarriers(state.module.get()); // of a serenity-rewrite before
@@ -736,6 +739,10 @@ bool Pipeline::runStream(CandidateSearch &search, std::string &error) {
   if (!scheduleStream(search) ||
       !attempt(error, [&] { return lowerSlabs(); })) {
     return false;
+  }
+  if (flags.schedule) {
+    warnOfIdleConsumption(mlirOperationGetLocation(state.module.get()),
+                          flags.consume, consumed, report);
   }
   if (!checkBudget(state.module.get(), flags, report)) {
     events.budgetMissed = true;
