@@ -4,6 +4,7 @@
 
 #include "serenity/Analysis/MemoryPrediction.h"
 
+#include "serenity/Core/Scheduling/LowerBound.h"
 #include "serenity/Core/Scheduling/Scheduler.h"
 
 #include <algorithm>
@@ -122,6 +123,9 @@ std::optional<Prediction> predictMemory(MlirOperation module,
       }
       if (model.problem.buffers.empty()) {
         break; // no tensors
+      }
+      if (least && detail::operationFootprintBound(model.problem) >= *least) {
+        break; // no order of this model needs less
       }
       ScheduleResult found = solve(model.problem, stateLimit);
       if (!least || found.peakBytes < *least) {

@@ -174,6 +174,9 @@ std::vector<CandidateSearch::Ranked> CandidateSearch::rankPredictions() const {
 /// Has IREE build a candidate; its bytes, nothing if a function would be worse
 /// off than stock.
 std::optional<int64_t> CandidateSearch::build(const Configuration &config) {
+  if (!compileToPlace(config)) {
+    return std::nullopt;
+  }
   std::optional<int64_t> cost = placeCandidate(config);
   return cost ? candidates.at(config).builtBytes() : std::nullopt;
 }

@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Candidates/CandidateSearch.h"
 
+#include "serenity/Core/Scheduling/StateLimits.h"
 #include "serenity/Driver/Compile/CrashFallback.h"
 #include "serenity/Driver/Compile/Stopwatch.h"
 #include "serenity/IREE/Ir.h"
@@ -30,10 +31,10 @@ constexpr int64_t statesPerEstimate = 10000;
 constexpr int64_t statesPerPlacedOrder = 200000;
 
 /// States per region while candidates are compared.
-constexpr int64_t statesPerPlacedCandidate = 100000;
+constexpr int64_t statesPerPlacedCandidate = 20000;
 
 /// States per region of the chosen candidate, if its order is not proved yet.
-constexpr int64_t statesOfChosenCandidate = 1000000;
+constexpr int64_t statesOfChosenCandidate = 200000;
 
 /// States of all candidates that are taken to their slabs; after that each has
 /// those of an estimate. Most regions are proved in far fewer.
@@ -44,20 +45,6 @@ int64_t countDispatches(MlirOperation flow) {
   ir::walk(flow,
            [&](MlirOperation op) { count += ir::isa(op, "flow.dispatch"); });
   return count;
-}
-
-/// No limit is scaled below this.
-constexpr int64_t leastStates = 2000;
-
-/// The limit for a module of `dispatches`: a state of a graph of n operations
-/// costs about n steps, and there are more of them to try.
-int64_t scaledStates(int64_t states, int64_t dispatches) {
-  constexpr int64_t fullUpTo = 100;
-  if (dispatches <= fullUpTo) {
-    return states;
-  }
-  return std::max(states * fullUpTo / dispatches * fullUpTo / dispatches,
-                  std::min(states, leastStates));
 }
 
 /// Options for comparing candidates: limited in states, so that the choice does
@@ -267,6 +254,22 @@ bool CandidateSearch::predict(const Configuration &config) {
 /// model of that level, which ignores the bytes that concatenation placement
 /// saves. False if it is not to be used.
 bool CandidateSearch::compile(const Configuration &config) {
+  return compile(config, statesPerOrder, CandidateBuilder::Constants::Symbolic);
+}
+
+/// The same for a candidate that is certain to be taken to its slabs: with the
+/// states and the constants that this needs, in one trial compilation.
+bool CandidateSearch::compileToPlace(const Configuration &config) {
+  const Candidate &known = candidates.at(config);
+  const int64_t orderStates =
+      numRewrites(config) == 0 || known.rewrites.ordersProved
+          ? statesPerOrder
+          : statesPerPlacedOrder;
+  return compile(config, orderStates, CandidateBuilder::Constants::Evaluated);
+}
+
+bool CandidateSearch::compile(const Configuration &config, int64_t orderStates,
+                              CandidateBuilder::Constants constants) {
   auto known = candidates.find(config);
   if (known != candidates.end() &&
       (known->second.tried || known->second.placed)) {
@@ -282,12 +285,13 @@ bool CandidateSearch::compile(const Configuration &config) {
   Stopwatch watch(report, "candidate_flow");
   CrashGuard guard("the trial compilation of '" + config.name() + "'");
   crashPoint("estimate");
-  entry.flow = maker->make(config, statesPerOrder, &entry.rewrites,
-                           CandidateBuilder::Constants::Symbolic);
+  entry.flow = maker->make(config, orderStates, &entry.rewrites, constants);
   if (MlirOperation flow = entry.flow.get(); flow.ptr) {
     entry.numDispatches = countDispatches(flow);
     limit.addDispatches(entry.numDispatches);
-    entry.symbolic = maker->evaluates() && hasInitializer(flow);
+    entry.symbolic = constants == CandidateBuilder::Constants::Symbolic &&
+                     maker->evaluates() && hasInitializer(flow);
+    entry.thorough = constants == CandidateBuilder::Constants::Evaluated;
     entry.estimate = estimate(flow);
   }
   return bool(entry.flow);
@@ -389,9 +393,9 @@ CandidateSearch::placeCandidate(const Configuration &config) {
   CrashGuard guard("the layout of '" + config.name() + "'");
   crashPoint("place");
   // More states, unless they would change nothing.
-  if (numRewrites(config) > 0 && !entry.rewrites.ordersProved) {
-    remake(config, entry,
-           scaledStates(statesPerPlacedOrder, entry.numDispatches));
+  if (numRewrites(config) > 0 && !entry.rewrites.ordersProved &&
+      !entry.thorough) {
+    remake(config, entry, statesPerPlacedOrder);
   }
   if (entry.symbolic && !remake(config, entry, statesPerOrder)) {
     return entry.cost;
@@ -412,18 +416,44 @@ CandidateSearch::placeCandidate(const Configuration &config) {
   return entry.cost;
 }
 
-/// From the flow phase to the slabs.
+/// From the flow phase to the slabs, with the report. The execution regions of
+/// `earlier`, a search of the same module with fewer states, are used again
+/// where the order of the tensors is the same.
+bool CandidateSearch::toSlabs(Candidate &entry, const Options &limits,
+                              const Candidate *earlier) {
+  auto abandons = [this] { return limit.abandonsTrial(); };
+  MlirOperation flow = earlier ? earlier->flow.get() : entry.flow.get();
+  entry.placed = ir::OwningOp::clone(flow);
+  entry.report = ModuleReport();
+  if (!stream.runOwn("serenity-schedule", entry.placed.get(), limits,
+                     &entry.report, false)) {
+    return false;
+  }
+  ir::OwningOp ordered = ir::OwningOp::clone(entry.placed.get());
+  attributes::removeAll(ordered.get()); // what was proved is no difference
+  entry.regionsFrom = ir::toString(ordered.get());
+  if (earlier && earlier->regions &&
+      earlier->regionsFrom == entry.regionsFrom) {
+    entry.placed = ir::OwningOp::clone(earlier->regions.get());
+  } else if (!stream.toRegions(entry.placed.get(), /*scheduled=*/true, false,
+                               abandons)) {
+    return false;
+  }
+  if (!earlier) {
+    entry.regions = ir::OwningOp::clone(entry.placed.get());
+  }
+  return stream.fromRegions(entry.placed.get(), &limits, &entry.report, false,
+                            abandons);
+}
+
+/// Takes a candidate to its slabs for comparison with others.
 void CandidateSearch::layOut(Candidate &entry) {
-  entry.placed = ir::OwningOp::clone(entry.flow.get());
-  MlirOperation placed = entry.placed.get();
   Options quick = limited(
       options,
       scaledStates(std::clamp(statesOfPlacedCandidates - placedStates,
                               statesPerEstimate, statesPerPlacedCandidate),
                    entry.numDispatches));
-  entry.report = ModuleReport();
-  bool ok = stream.toSlabs(placed, &quick, &entry.report, false,
-                           [this] { return limit.abandonsTrial(); });
+  bool ok = toSlabs(entry, quick, /*earlier=*/nullptr);
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {
       placedStates += region.states;
@@ -431,7 +461,7 @@ void CandidateSearch::layOut(Candidate &entry) {
   }
   entry.cost = std::nullopt;
   if (ok) {
-    entry.peaks = stream.peaks(placed, quick, options.offsets);
+    entry.peaks = stream.peaks(entry.placed.get(), quick, options.offsets);
     entry.cost = costAnywhere(entry);
   } else if (limit.expired()) {
     entry.placed.reset(); // abandoned between two pieces of the stream phase
@@ -453,11 +483,9 @@ void CandidateSearch::refine(Candidate &entry) {
   ir::SilenceDiagnostics silence(context);
   Stopwatch watch(report, "refined_candidate");
   Candidate again;
-  again.placed = ir::OwningOp::clone(entry.flow.get());
   Options thorough = limited(
       options, scaledStates(statesOfChosenCandidate, entry.numDispatches));
-  if (!stream.toSlabs(again.placed.get(), &thorough, &again.report, false,
-                      [this] { return limit.abandonsTrial(); })) {
+  if (!toSlabs(again, thorough, &entry)) {
     return;
   }
   again.peaks = stream.peaks(again.placed.get(), thorough, options.offsets);

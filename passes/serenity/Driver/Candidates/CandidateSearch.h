@@ -34,8 +34,13 @@ public:
     bool tried = false;        // IREE was asked
     ir::OwningOp flow;         // empty if not, or if IREE refused the candidate
     bool symbolic = false;     // flow has constants left to evaluate
+    bool thorough = false;     // its accumulations had the states of a layout
     int64_t numDispatches = 0; // in flow
-    ir::OwningOp placed;       // with laid out slabs; empty if not taken so far
+    /// With execution regions, and the text of `flow` in the order that led
+    /// there: another search may start from them.
+    ir::OwningOp regions;
+    std::string regionsFrom;
+    ir::OwningOp placed; // with laid out slabs; empty if not taken so far
     Peaks peaks;
     /// Bytes of all functions: by the fusion model, without IREE; at flow
     /// level; and of the slabs, nothing if a function is worse off than stock.
@@ -112,11 +117,16 @@ private:
 
   bool predict(const Configuration &config);
   bool compile(const Configuration &config);
+  bool compileToPlace(const Configuration &config);
+  bool compile(const Configuration &config, int64_t orderStates,
+               CandidateBuilder::Constants constants);
   std::optional<int64_t> estimateCandidate(const Configuration &config);
   std::optional<int64_t> bytesBefore(const Configuration &config) const;
   std::optional<int64_t> estimate(MlirOperation flow);
   bool remake(const Configuration &config, Candidate &entry,
               int64_t stateLimit);
+  bool toSlabs(Candidate &entry, const Options &limits,
+               const Candidate *earlier);
   void layOut(Candidate &entry);
   std::optional<int64_t> placeCandidate(const Configuration &config);
   std::optional<int64_t> measure(const Configuration &config);

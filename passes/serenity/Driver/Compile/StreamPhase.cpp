@@ -132,17 +132,19 @@ std::string StreamPhase::streamOptions(bool visible) const {
 }
 
 bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
-                          ModuleReport *into, bool visible,
-                          const std::function<bool()> &abandons) {
+                          ModuleReport *into, bool visible) {
+  return (!scheduled ||
+          runOwn("serenity-schedule", module, *scheduled, into, visible)) &&
+         toRegions(module, scheduled != nullptr, visible) &&
+         fromRegions(module, scheduled, into, visible);
+}
+
+bool StreamPhase::toRegions(MlirOperation module, bool scheduled, bool visible,
+                            const std::function<bool()> &abandons) {
   auto ends = [&] { return abandons && abandons(); };
   std::string pipelineOptions = streamOptions(visible);
-  if (scheduled &&
-      !runOwn("serenity-schedule", module, *scheduled, into, visible)) {
-    return false;
-  }
   // A partitioning flag is the user's choice about concurrency.
-  bool partition =
-      scheduled != nullptr && !user.has("iree-stream-partitioning-favor");
+  bool partition = scheduled && !user.has("iree-stream-partitioning-favor");
   if (!runIree(module, "iree-util-verify-initialization-order", visible) ||
       !runIree(module,
                "iree-stream-tensor-transformation-pipeline" + pipelineOptions,
@@ -157,8 +159,14 @@ bool StreamPhase::toSlabs(MlirOperation module, const Options *scheduled,
       module, "iree-stream-async-transformation-pipeline" + pipelineOptions,
       visible);
   setPartitioning(module, false);
-  if (!ok || ends() ||
-      (scheduled && !runOwn("serenity-schedule-regions", module, *scheduled,
+  return ok && !ends();
+}
+
+bool StreamPhase::fromRegions(MlirOperation module, const Options *scheduled,
+                              ModuleReport *into, bool visible,
+                              const std::function<bool()> &abandons) {
+  auto ends = [&] { return abandons && abandons(); };
+  if ((scheduled && !runOwn("serenity-schedule-regions", module, *scheduled,
                             into, visible)) ||
       ends()) {
     return false;

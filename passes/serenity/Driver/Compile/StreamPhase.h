@@ -32,11 +32,17 @@ public:
 
   /// From the flow phase to laid out slabs, with the serenity passes if there
   /// are options `scheduled` for them. `visible` runs are those that the user
-  /// may watch; the others are tries. A run for which `abandons` holds between
-  /// two pieces ends there, as if the next one had failed.
+  /// may watch; the others are tries.
   bool toSlabs(MlirOperation module, const Options *scheduled,
-               ModuleReport *into, bool visible,
-               const std::function<bool()> &abandons = nullptr);
+               ModuleReport *into, bool visible);
+  /// The two halves of that behind `serenity-schedule`: to execution regions,
+  /// and from there. A run for which `abandons` holds between two pieces ends
+  /// there, as if the next one had failed.
+  bool toRegions(MlirOperation module, bool scheduled, bool visible,
+                 const std::function<bool()> &abandons = nullptr);
+  bool fromRegions(MlirOperation module, const Options *scheduled,
+                   ModuleReport *into, bool visible,
+                   const std::function<bool()> &abandons = nullptr);
   /// From laid out and packed slabs to commands, where reference counting has
   /// placed the releases.
   bool toCommands(MlirOperation module);

@@ -5,8 +5,10 @@
 #include "serenity/Transforms/Rewrite/RewriteOrder.h"
 
 #include "serenity/Analysis/FusionModel.h"
+#include "serenity/Core/Scheduling/LowerBound.h"
 #include "serenity/Core/Scheduling/Scheduler.h"
 #include "serenity/Core/Scheduling/Simulator.h"
+#include "serenity/Core/Scheduling/StateLimits.h"
 #include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
@@ -120,7 +122,14 @@ bestOrder(MlirBlock block, const std::vector<Chain> &chains,
     if (!isComplete(model)) {
       break;
     }
-    ScheduleResult found = solve(model.problem, stateLimit);
+    if (best && best->found.optimal &&
+        detail::operationFootprintBound(model.problem) >=
+            best->found.peakBytes) {
+      break; // no order of this model needs less
+    }
+    ScheduleResult found = solve(
+        model.problem,
+        scaledStates(stateLimit, int64_t(model.problem.operations.size())));
     if (!best || found.peakBytes < best->found.peakBytes) {
       best.emplace(OrderedModel{std::move(model), std::move(found)});
     }

@@ -64,7 +64,8 @@ using Concats = std::set<const void *>;
 /// dispatch formation will merge them (elementwise epilogues with their
 /// producer); those in `piecewise` need a piece of their operand at a time. The
 /// solver is the one that orders the flow operations; it stops
-/// after `stateLimit` states, so that the answer is deterministic.
+/// after `stateLimit` states (`scaledStates` of them for models of more than
+/// 100 operations), so that the answer is deterministic.
 ///
 /// Functions of several blocks, or with side effects between their tensor
 /// operations, are left in their order. Returns whether more states would find
