@@ -34,6 +34,7 @@ _FIELDS = {
     "count": ("int | None", "None"),
     "bytes": ("int | str | None", "None"),
     "file": ("str | os.PathLike[str] | None", "None"),
+    "folder": ("bool | str | os.PathLike[str] | None", "None"),
     "counts": ("Sequence[int]", "()"),
     "passes": ("Sequence[str]", "()"),
     "extents": ("Sequence[str]", "()"),

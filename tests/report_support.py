@@ -117,6 +117,12 @@ def make_report(functions: Sequence[dict[str, Any]], **changes: Any) -> dict[str
         "functions": list(functions),
         "rewrites": [],
         "persistent_bytes": 0,
+        "search": {
+            "predictions": 0,
+            "trial_compilations": 0,
+            "cache_hits": 0,
+            "cache_misses": 0,
+        },
         "budget": None,
         "remarks": [],
         "seconds": {},

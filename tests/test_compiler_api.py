@@ -56,6 +56,7 @@ def test_every_option_is_a_flag() -> None:
         "memory_budget": "256KiB",
         "budget_policy": "warn",
         "report": Path("out dir/r.json"),
+        "cache": True,
         "print_ir_after": ["serenity-pack", "serenity-schedule"],
     }
     # A new field without a flag fails here.
@@ -79,6 +80,7 @@ def test_every_option_is_a_flag() -> None:
         "--serenity-memory-budget=256KiB",
         "--serenity-budget-policy=warn",
         "--serenity-report=out dir/r.json",
+        "--serenity-cache=on",
         "--serenity-print-ir-after=serenity-pack",
         "--serenity-print-ir-after=serenity-schedule",
     ]

@@ -60,6 +60,9 @@ class SerenityOptions:
         with exit code 3, or as a warning (error).
       report: ``--serenity-report=FILE.json``. Write the report: predicted bytes, candidates,
         rewrites (none).
+      cache: ``--serenity-cache=DIR``. Keep the configurations that searches choose in DIR, and take
+        them from there when the same module is compiled again; alone, in the user's folder for
+        caches; off: not even in that of SERENITY_CACHE_DIR (none).
       print_ir_after: ``--serenity-print-ir-after=PASS``. Print the module to standard error after a
         serenity pass (none).
 
@@ -83,6 +86,7 @@ class SerenityOptions:
     memory_budget: int | str | None = None
     budget_policy: str | None = None
     report: str | os.PathLike[str] | None = None
+    cache: bool | str | os.PathLike[str] | None = None
     print_ir_after: Sequence[str] = ()
 
     def __post_init__(self) -> None:

@@ -442,6 +442,23 @@ class FunctionReport:
 
 
 @dataclass(frozen=True)
+class SearchReport:
+    """The search among candidates.
+
+    Attributes:
+      predictions: Candidates that the fusion model judged.
+      trial_compilations: The times that IREE compiled a candidate to the flow phase.
+      cache_hits: Modules whose configuration came from the cache.
+      cache_misses: Modules that the cache had no usable entry of.
+    """
+
+    predictions: int
+    trial_compilations: int
+    cache_hits: int
+    cache_misses: int
+
+
+@dataclass(frozen=True)
 class Report:
     """A whole report.
 
@@ -454,6 +471,7 @@ class Report:
       remarks: Everything that was left alone or overridden, and why.
       seconds: Wall-clock time by step; None where it was not measured.
       budget: The memory budget, None without one.
+      search: The search among candidates, None where it is not known.
     """
 
     schema: int
@@ -464,6 +482,7 @@ class Report:
     remarks: tuple[str, ...]
     seconds: Mapping[str, float | None]
     budget: BudgetReport | None = None
+    search: SearchReport | None = None
 
     @property
     def called(self) -> tuple[FunctionReport, ...]:
@@ -776,6 +795,16 @@ def _allocation(value: Any, place: str) -> AllocationReport:
     )
 
 
+def _search(value: Any, place: str) -> SearchReport:
+    item = _Object(value, place)
+    return SearchReport(
+        predictions=item.count("predictions"),
+        trial_compilations=item.count("trial_compilations"),
+        cache_hits=item.count("cache_hits"),
+        cache_misses=item.count("cache_misses"),
+    )
+
+
 def _budget(value: Any, place: str) -> BudgetReport:
     item = _Object(value, place)
     return BudgetReport(
@@ -868,6 +897,7 @@ def parse_report(data: Any) -> Report:
         remarks=item.items("remarks", _text),
         seconds=item.mapping("seconds", _decimal),
         budget=item.optional("budget", _budget),
+        search=item.optional("search", _search),
     )
 
 

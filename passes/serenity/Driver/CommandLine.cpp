@@ -204,12 +204,12 @@ bool takesSeparateValue(std::string_view arg) {
 }
 
 /// Whether the value of a serenity flag, given without one, may be left out:
-/// that of a bool.
+/// that of a bool or a folder.
 static bool mayStandAlone(std::string_view arg) {
-  constexpr std::string_view kBool = "bool";
+  constexpr std::string_view kBool = "bool", kFolder = "Folder";
   std::string_view name = arg.substr(arg.find('s'));
 #define SERENITY_DRIVER_OPTION(type, field, initial, option, value, help)      \
-  if (kBool == #type && name == "serenity-" option) {                          \
+  if ((kBool == #type || kFolder == #type) && name == "serenity-" option) {    \
     return true;                                                               \
   }
 #define SERENITY_OPTION SERENITY_DRIVER_OPTION

@@ -567,6 +567,13 @@ std::string toJson(const ModuleReport &report) {
   } else {
     json.null();
   }
+  json.key("search");
+  json.open('{', /*flatInside=*/true);
+  json.field("predictions", report.search.predictions);
+  json.field("trial_compilations", report.search.trialCompilations);
+  json.field("cache_hits", report.search.cacheHits);
+  json.field("cache_misses", report.search.cacheMisses);
+  json.close('}');
   json.key("remarks");
   json.open('[');
   for (const std::string &remark : report.remarks) {

@@ -287,12 +287,24 @@ struct RewriteReport {
   std::string element;
 };
 
+/// The search among candidates.
+struct SearchReport {
+  /// Candidates judged by the fusion model, and those that IREE has compiled.
+  int64_t predictions = 0;
+  int64_t trialCompilations = 0;
+  /// Modules whose configuration came from the cache, and those that the cache
+  /// had no usable entry of.
+  int64_t cacheHits = 0;
+  int64_t cacheMisses = 0;
+};
+
 struct ModuleReport {
   std::vector<std::pair<std::string, std::string>> versions;
   std::vector<FunctionReport> functions;
   std::vector<RewriteReport> rewrites;
   std::optional<int64_t> persistentBytes;
   std::optional<BudgetReport> budget;
+  SearchReport search;
   std::vector<std::string> remarks;
   std::vector<std::pair<std::string, double>> seconds;
 };

@@ -167,6 +167,16 @@ template <> struct Kind<std::string> : Unlisted {
   static std::string print(const std::string &value) { return value; }
 };
 
+template <> struct Kind<Folder> : Unlisted {
+  static constexpr const char *kName = "folder";
+  static std::string expected() { return "the name of a folder, on or off"; }
+  static bool parse(const std::string &text, Folder &value) {
+    value.text = text;
+    return !text.empty();
+  }
+  static std::string print(const Folder &value) { return value.text; }
+};
+
 template <> struct Kind<std::vector<std::string>> : Unlisted {
   static constexpr const char *kName = "passes";
   static std::string expected() {

@@ -33,6 +33,12 @@ struct Share {
   operator double() const { return value; }
 };
 
+/// A folder by its name, or "on" for the usual one, or "off" for none; empty:
+/// as the environment says.
+struct Folder {
+  std::string text;
+};
+
 /// Extents of dimensions that are known only at run time, by name.
 struct Extents {
   std::map<std::string, int64_t> extents;
@@ -98,8 +104,8 @@ struct OptionInfo {
   const char *help;
   /// The default, spelled as a value; empty: none.
   std::string initial;
-  /// "choice", "bool", "seconds", "count", "counts", "bytes", "file", "passes"
-  /// or "extents".
+  /// "choice", "bool", "seconds", "count", "counts", "bytes", "file", "folder",
+  /// "passes" or "extents".
   const char *kind;
   /// The values of a "choice".
   std::vector<std::string> choices;

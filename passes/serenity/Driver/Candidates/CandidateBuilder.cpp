@@ -280,6 +280,7 @@ CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
 bool CandidateBuilder::runToFlow(MlirOperation module,
                                  const Configuration &config,
                                  Constants constants) {
+  ++compilations;
   std::vector<std::string> changed;
   bool ok = true;
   auto override = [&](const char *name, bool value) {

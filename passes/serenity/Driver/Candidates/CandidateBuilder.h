@@ -145,6 +145,9 @@ public:
   /// none were.
   std::string refusal() const;
 
+  /// The times that IREE has compiled a candidate to the flow phase.
+  int64_t numCompilations() const { return compilations; }
+
   /// Whether IREE evaluates constants in this session.
   bool evaluates() const;
 
@@ -186,6 +189,7 @@ private:
   const std::map<std::string, std::string> &flags;
   TensorSizes sizes;
   std::function<bool()> abandons;
+  int64_t compilations = 0;
   std::array<Base, 3> bases;
   std::vector<Banded> banded;
   /// By configuration, of which only the rewrites count, and state limit.

@@ -242,6 +242,7 @@ bool CandidateSearch::predict(const Configuration &config) {
   if (!forecast.memory) {
     return false;
   }
+  ++report.search.predictions;
   Candidate &entry = candidates[config];
   entry.prediction = std::move(forecast.memory);
   if (!entry.tried) {
@@ -285,6 +286,7 @@ bool CandidateSearch::compile(const Configuration &config, int64_t orderStates,
   Stopwatch watch(report, "candidate_flow");
   CrashGuard guard("the trial compilation of '" + config.name() + "'");
   crashPoint("estimate");
+  entry.orderStates = orderStates;
   entry.flow = maker->make(config, orderStates, &entry.rewrites, constants);
   if (MlirOperation flow = entry.flow.get(); flow.ptr) {
     entry.numDispatches = countDispatches(flow);
@@ -406,6 +408,7 @@ CandidateSearch::placeCandidate(const Configuration &config) {
     const Candidate &twin = candidates.at(same.first->second);
     if (twin.placed) {
       entry.placed = ir::OwningOp::clone(twin.placed.get());
+      entry.layoutStates = twin.layoutStates;
       entry.report = twin.report;
       entry.peaks = twin.peaks;
       entry.cost = twin.cost;
@@ -448,11 +451,11 @@ bool CandidateSearch::toSlabs(Candidate &entry, const Options &limits,
 
 /// Takes a candidate to its slabs for comparison with others.
 void CandidateSearch::layOut(Candidate &entry) {
-  Options quick = limited(
-      options,
+  entry.layoutStates = replayedStates.value_or(
       scaledStates(std::clamp(statesOfPlacedCandidates - placedStates,
                               statesPerEstimate, statesPerPlacedCandidate),
                    entry.numDispatches));
+  Options quick = limited(options, entry.layoutStates);
   bool ok = toSlabs(entry, quick, /*earlier=*/nullptr);
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {

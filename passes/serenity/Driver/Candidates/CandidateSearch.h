@@ -10,6 +10,7 @@
 #define SERENITY_DRIVER_CANDIDATES_CANDIDATESEARCH_H
 
 #include "serenity/Driver/Candidates/CandidateBuilder.h"
+#include "serenity/Driver/Candidates/ConfigurationCache.h"
 #include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/Driver/Compile/StreamPhase.h"
 #include "serenity/Driver/Compile/UserFlags.h"
@@ -35,6 +36,8 @@ public:
     ir::OwningOp flow;         // empty if not, or if IREE refused the candidate
     bool symbolic = false;     // flow has constants left to evaluate
     bool thorough = false;     // its accumulations had the states of a layout
+    int64_t orderStates = 0;   // of their search, in the first trial
+    int64_t layoutStates = 0;  // per region, when the slabs were laid out
     int64_t numDispatches = 0; // in flow
     /// With execution regions, and the text of `flow` in the order that led
     /// there: another search may start from them.
@@ -83,6 +86,14 @@ public:
   /// without rewriting.
   Configuration search(RewriteMode mode);
 
+  /// What a later compilation of the same module needs to build `config` as
+  /// this search did; nothing if it is not built, or time has ended the search.
+  std::optional<CachedChoice> choiceOf(const Configuration &config) const;
+
+  /// Builds the choice of an earlier search in the place of a search; nothing,
+  /// with no trace left, if it is of another module or leads to other peaks.
+  std::optional<Configuration> replay(const CachedChoice &choice);
+
   /// Takes one candidate to its slabs; null if that is not possible.
   Candidate *place(const Configuration &config);
 
@@ -103,6 +114,11 @@ public:
 
   /// The band plan of a candidate that has one.
   const BandPlan *bandPlan(const Configuration &config) const;
+
+  /// The times that IREE has compiled a candidate to the flow phase.
+  int64_t numCompilations() const {
+    return maker ? maker->numCompilations() : 0;
+  }
 
   /// Drops all modules, and the one to make candidates from.
   void forget();
@@ -128,6 +144,8 @@ private:
   bool toSlabs(Candidate &entry, const Options &limits,
                const Candidate *earlier);
   void layOut(Candidate &entry);
+  bool adaptBands(const CachedChoice &choice, Configuration &config);
+  bool fits(const Configuration &config) const;
   std::optional<int64_t> placeCandidate(const Configuration &config);
   std::optional<int64_t> measure(const Configuration &config);
   Configuration placeBest(bool rewritten);
@@ -226,6 +244,8 @@ private:
   bool rewrites = false;
   /// States of the searches for the slabs of candidates so far.
   int64_t placedStates = 0;
+  /// The states per region of a choice that is replayed.
+  std::optional<int64_t> replayedStates;
   /// Candidates whose order of accumulations may improve with more states than
   /// an estimate has: all sites of the paper's kinds and sums in the better
   /// fusion, and with operands overwritten piece by piece too.

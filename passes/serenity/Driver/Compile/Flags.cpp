@@ -23,7 +23,8 @@ std::vector<const OptionInfo *> driverFlags() {
 }
 
 bool mayStandAlone(const OptionInfo &flag) {
-  return std::string(flag.kind) == "bool";
+  const std::string kind = flag.kind;
+  return kind == "bool" || kind == "folder";
 }
 
 std::string spell(const OptionInfo &flag) {
@@ -55,7 +56,7 @@ Status parseFlags(std::vector<std::string> &args, CompileFlags &flags) {
   for (size_t index : indices) {
     taken[index] = true;
     std::string text = args[index].substr(args[index].find_first_not_of('-'));
-    std::string value = "on"; // of a bool that stands alone
+    std::string value = "on"; // of a flag that stands alone
     size_t equals = text.find('=');
     bool hasValue = equals != std::string::npos;
     if (hasValue) {
@@ -79,6 +80,7 @@ Status parseFlags(std::vector<std::string> &args, CompileFlags &flags) {
       value = args[index + 1];
       taken[index + 1] = true;
     }
+    flags.values.emplace_back(found->name, value);
     if (Status status = set(*found, flags, value); !status) {
       return Status::failure("flag '--" + text + "': " + status.message() +
                              "; known flags are" + knownFlags());

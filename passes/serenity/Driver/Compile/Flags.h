@@ -8,6 +8,7 @@
 #include "serenity/Transforms/Options.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace serenity {
@@ -17,6 +18,8 @@ struct CompileFlags : DriverOptions {
   Options options;
   /// The flags on the command line, without `--serenity-`, in their order.
   std::vector<std::string> given;
+  /// The same with their values.
+  std::vector<std::pair<std::string, std::string>> values;
 
   bool budgetIsError() const { return budgetPolicy == BudgetPolicy::Error; }
 };

@@ -23,7 +23,7 @@ bool acts(const std::string &flag, Reach reach) {
   if (reach == Reach::Nothing) {
     return false;
   }
-  if (flag == "rewrite" || flag == "max-recompute") {
+  if (flag == "rewrite" || flag == "max-recompute" || flag == "cache") {
     return false;
   }
   if (reach == Reach::NoRewriting) {

@@ -138,6 +138,10 @@ void append(ModuleReport &all, ModuleReport one, bool first) {
   } else if (one.budget) {
     all.budget = one.budget;
   }
+  all.search.predictions += one.search.predictions;
+  all.search.trialCompilations += one.search.trialCompilations;
+  all.search.cacheHits += one.search.cacheHits;
+  all.search.cacheMisses += one.search.cacheMisses;
   // Modules are not loaded together, so that a sum would say nothing.
   all.persistentBytes = first ? one.persistentBytes : std::nullopt;
   for (const auto &item : one.seconds) {
@@ -290,6 +294,7 @@ ireeCompilerInvocationPipeline(iree_compiler_invocation_t *inv,
            ok;
   }
   ModuleReport report;
+  report.versions = state.report.versions;
   bool ok = runPipeline(inv, state.invocations[inv], state.flags,
                         state.arguments, report, state.events);
   append(state.report, std::move(report), /*first=*/state.modules++ == 0);

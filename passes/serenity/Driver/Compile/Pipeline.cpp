@@ -7,6 +7,7 @@
 #include "serenity/Analysis/OverwrittenInputs.h"
 #include "serenity/Driver/Candidates/CandidateReport.h"
 #include "serenity/Driver/Candidates/CandidateSearch.h"
+#include "serenity/Driver/Candidates/ConfigurationCache.h"
 #include "serenity/Driver/Candidates/VariantChoice.h"
 #include "serenity/Driver/Compile/Budget.h"
 #include "serenity/Driver/Compile/ConsumedInputs.h"
@@ -74,8 +75,8 @@ public:
            const CompileFlags &flags, const std::vector<std::string> &arguments,
            ModuleReport &report, PipelineEvents &events)
       : inv(inv), state(state), flags(flags), options(flags.options),
-        user(state.session, arguments), report(report), events(events),
-        stream(inv, user, state.verify, flags.printIrAfter),
+        user(state.session, arguments), arguments(arguments), report(report),
+        events(events), stream(inv, user, state.verify, flags.printIrAfter),
         watched(!flags.printIrAfter.empty() || user.watched()),
         limit(moduleSeconds(flags.options), !watched) {
     options.cancelled = [this] { return limit.expired(); };
@@ -116,6 +117,9 @@ private:
     Configuration config;
     CandidateSearch::Candidate *candidate = nullptr;
   };
+  void openCache();
+  Configuration searchOrReplay(CandidateSearch &search);
+  void keepChoice();
   void searchCandidate(const StockCandidate &stock, OwnCandidate &own,
                        CandidateSearch &search);
   void describeChoice(const StockCandidate &stock, const OwnCandidate &own,
@@ -138,6 +142,7 @@ private:
   const CompileFlags &flags;
   Options options;
   UserFlags user;
+  const std::vector<std::string> &arguments;
   ModuleReport &report;
   PipelineEvents &events;
   StreamPhase stream;
@@ -151,6 +156,10 @@ private:
   std::set<int64_t> consumed; // arguments that `flags.consume` marks
   /// The module holds operations or attributes of the serenity passes.
   bool changed = false;
+  /// The entry of the module in the cache, if there is a cache, and the choice
+  /// to write there once the module is compiled.
+  std::optional<ConfigurationCache> cache;
+  std::optional<CachedChoice> choiceToKeep;
   /// The candidate that the module is in, if it is not the stock one.
   std::optional<Configuration> chosenConfiguration;
 };
@@ -282,6 +291,48 @@ void takeOverProofs(const FunctionReport &reordered, FunctionReport &chosen) {
   }
 }
 
+/// Looks for the entry of the module at the end of preprocessing. Under a
+/// budget the search ends where the module fits: nothing is kept.
+void Pipeline::openCache() {
+  const std::string folder = cacheFolder(flags.cache.text);
+  if (folder.empty() || flags.memoryBudgetBytes) {
+    return;
+  }
+  Stopwatch watch(report, "cache");
+  cache.emplace(folder, state.module.get(), flags, user, arguments,
+                report.versions);
+}
+
+/// The configuration that the cache has of the module, or that of a search.
+Configuration Pipeline::searchOrReplay(CandidateSearch &search) {
+  if (!cache || freedom != Freedom::Candidates) {
+    return search.search(options.rewrite);
+  }
+  if (std::optional<CachedChoice> known = cache->read()) {
+    if (std::optional<Configuration> config = search.replay(*known)) {
+      ++report.search.cacheHits;
+      return *config;
+    }
+  }
+  ++report.search.cacheMisses;
+  Configuration config = search.search(options.rewrite);
+  choiceToKeep = search.choiceOf(config);
+  return config;
+}
+
+/// Writes the choice into the cache, once IREE has compiled the module in it.
+void Pipeline::keepChoice() {
+  if (!choiceToKeep || freedom != Freedom::Candidates) {
+    return;
+  }
+  if (Status status = cache->write(*choiceToKeep); !status) {
+    const std::string text =
+        "the configuration is not kept in the cache: " + status.message();
+    ir::emitWarning(mlirOperationGetLocation(state.module.get()), text);
+    report.remarks.push_back(text);
+  }
+}
+
 /// Looks for the candidate to reorder: the stock configuration, then others,
 /// unless there is nothing to gain.
 void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
@@ -316,7 +367,7 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
   search.placeStock(flow, leastStock, stock.elsewhere);
   own.config = own.ladder
                    ? own.ladder->chooseCandidate(search, /*refine=*/!watched)
-                   : search.search(options.rewrite);
+                   : searchOrReplay(search);
   own.candidate = search.placed(own.config);
   if (own.candidate && !own.ladder && !watched) {
     search.refine(*own.candidate);
@@ -622,6 +673,7 @@ bool Pipeline::run() {
       consumed = markConsumedInputs(state.module.get(), donated, flags.consume);
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
+      openCache();
       search.startFrom(ir::OwningOp::clone(state.module.get()));
     }
     if (!runStock(flowFrom, "flow")) {
@@ -668,13 +720,16 @@ bool Pipeline::run() {
                   reason +
                   "; falling back to the stock pipeline, please report this");
     freedom = chosenConfiguration ? Freedom::Order : Freedom::None;
+    report.search.trialCompilations += search.numCompilations();
     search.forget();
     chosenConfiguration.reset();
     report.functions.clear();
     report.rewrites.clear();
     adopt(std::move(spare));
   }
+  report.search.trialCompilations += search.numCompilations();
   if (ok) {
+    keepChoice();
     // Where the stock candidate fails as well, the candidate is not at fault.
     for (const std::string &refusal : refusals) {
       ir::emitWarning(mlirOperationGetLocation(state.module.get()), refusal);

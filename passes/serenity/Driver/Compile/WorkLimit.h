@@ -45,6 +45,10 @@ public:
   /// Adds the dispatches of a trial compilation.
   void addDispatches(int64_t count) { dispatches += count; }
 
+  /// Whether the time limit has ended the search, so that its result depends on
+  /// the machine.
+  bool reachedTime() const { return timeReached; }
+
   /// The remark on the limit that ended the search; empty if none did.
   std::string remark() const;
 

@@ -1,0 +1,99 @@
+// Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// The choice of an earlier search, from the cache: it is built as that search
+// has built it, and taken if it has the same peaks.
+
+#include "serenity/Driver/Candidates/CandidateSearch.h"
+
+#include <algorithm>
+
+namespace serenity {
+
+std::optional<CachedChoice>
+CandidateSearch::choiceOf(const Configuration &config) const {
+  auto known = candidates.find(config);
+  if (known == candidates.end() || !known->second.placed ||
+      limit.reachedTime()) {
+    return std::nullopt;
+  }
+  const Candidate &entry = known->second;
+  CachedChoice choice;
+  choice.config = config;
+  choice.orderStates = entry.orderStates;
+  choice.evaluated = entry.thorough;
+  choice.layoutStates = entry.layoutStates;
+  choice.peaks = entry.peaks;
+  if (config.bands > 0) {
+    // The numbers of plans depend on the order in which they were made.
+    const std::vector<size_t> &plans = bandPlans.at(config.storage);
+    auto at = std::find(plans.begin(), plans.end(), config.bands);
+    if (at == plans.end()) {
+      return std::nullopt;
+    }
+    choice.config.bands = size_t(at - plans.begin()) + 1;
+  }
+  return choice;
+}
+
+/// Gives the band plan of `choice` the number that it has in this search; false
+/// if the module has no such plan.
+bool CandidateSearch::adaptBands(const CachedChoice &choice,
+                                 Configuration &config) {
+  if (!maker->has(config.storage)) {
+    return false;
+  }
+  if (config.bands > 0) {
+    const std::vector<size_t> &plans = planBands(config.storage);
+    if (choice.config.bands > plans.size()) {
+      return false;
+    }
+    config.bands = plans[choice.config.bands - 1];
+  }
+  return true;
+}
+
+/// Whether the module has the sites and producers of a configuration.
+bool CandidateSearch::fits(const Configuration &config) const {
+  const size_t numSites = maker->sites(config).size();
+  const std::set<std::string> &producers = maker->unfusableProducers(config);
+  return (config.sites.empty() || config.sites.size() == numSites) &&
+         std::all_of(config.joins.begin(), config.joins.end(),
+                     [&](const auto &item) { return item.first < numSites; }) &&
+         std::all_of(config.unfused.begin(), config.unfused.end(),
+                     [&](const std::string &producer) {
+                       return producers.count(producer) > 0;
+                     });
+}
+
+std::optional<Configuration>
+CandidateSearch::replay(const CachedChoice &choice) {
+  Configuration config = choice.config;
+  if (!maker || !adaptBands(choice, config) || !fits(config)) {
+    return std::nullopt;
+  }
+  if (!config.isStock()) { // that one is placed already
+    predict(config);       // for the report
+    const int64_t statesBefore = placedStates;
+    replayedStates = choice.layoutStates;
+    const bool built =
+        (choice.evaluated ? compile(config, choice.orderStates,
+                                    CandidateBuilder::Constants::Evaluated)
+                          : compile(config)) &&
+        placeCandidate(config).has_value();
+    replayedStates.reset();
+    if (!built || candidates.at(config).peaks != choice.peaks) {
+      candidates.erase(config);
+      placedFrom.clear();
+      placedStates = statesBefore;
+      return std::nullopt;
+    }
+    return config;
+  }
+  Candidate *stock = placed(config);
+  return stock && stock->peaks == choice.peaks ? std::optional(config)
+                                               : std::nullopt;
+}
+
+} // namespace serenity
