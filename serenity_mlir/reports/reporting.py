@@ -11,12 +11,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from serenity_mlir.reports.formulas import BytesFormula, FormulaSymbol
+from serenity_mlir.reports.json_fields import (
+    JsonObject,
+    ReportError,
+    read_count,
+    read_decimal,
+    read_text,
+    wrong_value,
+)
 
 __all__ = [
     "REPORT_SCHEMA",
@@ -42,23 +50,7 @@ __all__ = [
 #: The version of the format that this release writes and reads.
 REPORT_SCHEMA = 2
 
-_T = TypeVar("_T")
-
-
 _WRITTEN_BY = "a report is written by `iree-compile --serenity-report=FILE.json`"
-
-
-class ReportError(ValueError):
-    """A report that cannot be read, or that is not of the form of docs/report.md.
-
-    Attributes:
-      field: The field at fault, such as ``"functions[0].regions[1].slab_bytes"``; empty where the
-        file as a whole is.
-    """
-
-    def __init__(self, message: str, *, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True)
@@ -508,100 +500,8 @@ class Report:
         raise KeyError(f"no function {name!r} in the report; it has {known or 'none'}")
 
 
-class _Object:
-    """A JSON object on the way to a dataclass; knows its place for messages."""
-
-    def __init__(self, value: Any, place: str) -> None:
-        if not isinstance(value, dict):
-            raise _wrong(place, "an object", value)
-        self._value = value
-        self._place = place
-
-    def _field(self, name: str) -> tuple[Any, str]:
-        place = f"{self._place}.{name}" if self._place else name
-        if name not in self._value:
-            raise ReportError(f"{place}: the field is missing", field=place)
-        return self._value[name], place
-
-    def text(self, name: str) -> str:
-        return _text(*self._field(name))
-
-    def optional_text(self, name: str) -> str | None:
-        value, place = self._field(name)
-        return None if value is None else _text(value, place)
-
-    def count(self, name: str) -> int:
-        return _count(*self._field(name))
-
-    def optional_count(self, name: str) -> int | None:
-        value, place = self._field(name)
-        return None if value is None else _count(value, place)
-
-    def flag(self, name: str) -> bool:
-        value, place = self._field(name)
-        if not isinstance(value, bool):
-            raise _wrong(place, "true or false", value)
-        return value
-
-    def optional_flag(self, name: str) -> bool | None:
-        return None if self._field(name)[0] is None else self.flag(name)
-
-    def optional(self, name: str, read: Callable[[Any, str], _T]) -> _T | None:
-        """Reads a field that may be null."""
-        value, place = self._field(name)
-        return None if value is None else read(value, place)
-
-    def choice(self, name: str, known: tuple[str, ...]) -> str:
-        value, place = self._field(name)
-        if value not in known:
-            raise _wrong(place, "one of " + ", ".join(known), value)
-        return _text(value, place)
-
-    def decimal(self, name: str) -> float | None:
-        return _decimal(*self._field(name))
-
-    def items(self, name: str, read: Callable[[Any, str], _T]) -> tuple[_T, ...]:
-        value, place = self._field(name)
-        if not isinstance(value, list):
-            raise _wrong(place, "an array", value)
-        return tuple(read(item, f"{place}[{i}]") for i, item in enumerate(value))
-
-    def mapping(self, name: str, read: Callable[[Any, str], _T]) -> dict[str, _T]:
-        value, place = self._field(name)
-        if not isinstance(value, dict):
-            raise _wrong(place, "an object", value)
-        return {key: read(item, f"{place}.{key}") for key, item in value.items()}
-
-
-def _wrong(place: str, expected: str, found: Any) -> ReportError:
-    text = json.dumps(found)
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    return ReportError(f"{place or 'report'}: expected {expected}, found {shown}", field=place)
-
-
-def _text(value: Any, place: str) -> str:
-    if not isinstance(value, str):
-        raise _wrong(place, "a string", value)
-    return value
-
-
-def _count(value: Any, place: str) -> int:
-    # bool is an int in Python, but not in JSON.
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise _wrong(place, "an integer that is not negative", value)
-    return value
-
-
-def _decimal(value: Any, place: str) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise _wrong(place, "a number or null", value)
-    return float(value)
-
-
 def _buffer(value: Any, place: str) -> BufferReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return BufferReport(
         name=item.text("name"),
         first=item.count("first"),
@@ -612,7 +512,7 @@ def _buffer(value: Any, place: str) -> BufferReport:
 
 
 def _access(value: Any, place: str) -> AccessReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return AccessReport(
         buffer=item.count("buffer"),
         offset=item.optional_count("offset"),
@@ -621,7 +521,7 @@ def _access(value: Any, place: str) -> AccessReport:
 
 
 def _operation(value: Any, place: str) -> OperationReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return OperationReport(
         name=item.text("name"),
         location=item.optional_text("location"),
@@ -634,7 +534,7 @@ def _operation(value: Any, place: str) -> OperationReport:
 
 
 def _external(value: Any, place: str) -> ExternalReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return ExternalReport(
         name=item.optional_text("name"),
         kind=item.text("kind"),
@@ -643,7 +543,7 @@ def _external(value: Any, place: str) -> ExternalReport:
 
 
 def _recomputed(value: Any, place: str) -> RecomputedReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return RecomputedReport(
         location=item.optional_text("location"),
         bytes=item.count("bytes"),
@@ -652,7 +552,7 @@ def _recomputed(value: Any, place: str) -> RecomputedReport:
 
 
 def _reused_memory(value: Any, place: str) -> ReusedMemoryReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return ReusedMemoryReport(
         name=item.text("name"),
         memory=item.text("memory"),
@@ -664,7 +564,7 @@ def _reused_memory(value: Any, place: str) -> ReusedMemoryReport:
 
 
 def _region(value: Any, place: str) -> RegionReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     region = RegionReport(
         location=item.optional_text("location"),
         predicted_bytes=item.count("predicted_bytes"),
@@ -676,7 +576,7 @@ def _region(value: Any, place: str) -> RegionReport:
         states=item.count("states"),
         seconds=item.decimal("seconds"),
         left_alone=item.optional_text("left_alone"),
-        live_bytes=item.items("live_bytes", _count),
+        live_bytes=item.items("live_bytes", read_count),
         buffers=item.items("buffers", _buffer),
         operations=item.items("operations", _operation),
         externals=item.items("externals", _external),
@@ -696,19 +596,19 @@ def _region(value: Any, place: str) -> RegionReport:
             for index, access in enumerate(getattr(operation, field)):
                 if access.buffer >= count:
                     where = f"{place}.operations[{number}].{field}[{index}].buffer"
-                    raise _wrong(where, f"an index below {count}", access.buffer)
+                    raise wrong_value(where, f"an index below {count}", access.buffer)
     return region
 
 
 def _band(value: Any, place: str) -> BandReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return BandReport(
         from_location=item.text("from"), to_location=item.text("to"), count=item.count("count")
     )
 
 
 def _candidate(value: Any, place: str) -> CandidateReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return CandidateReport(
         index=item.count("index"),
         kind=item.choice("kind", ("stock", "stock-order", "serenity")),
@@ -717,7 +617,7 @@ def _candidate(value: Any, place: str) -> CandidateReport:
         in_place=item.choice("in_place", ("none", "single-use", "last-use")),
         unfused_producers=item.count("unfused_producers"),
         deep_streams=item.flag("deep_streams"),
-        rewrites=item.mapping("rewrites", _count),
+        rewrites=item.mapping("rewrites", read_count),
         bands=item.items("bands", _band),
         merged_accumulations=item.count("merged_accumulations"),
         extra_work=item.decimal("extra_work"),
@@ -730,7 +630,7 @@ def _candidate(value: Any, place: str) -> CandidateReport:
 
 
 def _rewrite(value: Any, place: str) -> RewriteReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return RewriteReport(
         location=item.optional_text("location"),
         function=item.optional_text("function"),
@@ -743,7 +643,7 @@ def _rewrite(value: Any, place: str) -> RewriteReport:
 
 
 def _budget_buffer(value: Any, place: str) -> BudgetBuffer:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return BudgetBuffer(
         buffer=item.count("buffer"),
         bytes=item.count("bytes"),
@@ -753,19 +653,19 @@ def _budget_buffer(value: Any, place: str) -> BudgetBuffer:
 
 
 def _function_budget(value: Any, place: str) -> FunctionBudget:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return FunctionBudget(
         met=item.optional_flag("met"),
         over_bytes=item.count("over_bytes"),
         region=item.optional_count("region"),
         step=item.optional_count("step"),
-        operations=item.items("operations", _count),
+        operations=item.items("operations", read_count),
         buffers=item.items("buffers", _budget_buffer),
     )
 
 
 def _symbol(value: Any, place: str) -> FormulaSymbol:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return FormulaSymbol(
         name=item.text("name"),
         dimension=item.optional_text("dimension"),
@@ -775,7 +675,7 @@ def _symbol(value: Any, place: str) -> FormulaSymbol:
 
 
 def _formula(value: Any, place: str) -> BytesFormula:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return BytesFormula(
         text=item.text("text"),
         symbols=item.items("symbols", _symbol),
@@ -786,7 +686,7 @@ def _formula(value: Any, place: str) -> BytesFormula:
 
 
 def _allocation(value: Any, place: str) -> AllocationReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return AllocationReport(
         kind=item.text("kind"),
         name=item.optional_text("name"),
@@ -796,7 +696,7 @@ def _allocation(value: Any, place: str) -> AllocationReport:
 
 
 def _search(value: Any, place: str) -> SearchReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return SearchReport(
         predictions=item.count("predictions"),
         trial_compilations=item.count("trial_compilations"),
@@ -806,12 +706,12 @@ def _search(value: Any, place: str) -> SearchReport:
 
 
 def _budget(value: Any, place: str) -> BudgetReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     return BudgetReport(
         bytes=item.count("bytes"),
         policy=item.text("policy"),
         met=item.optional_flag("met"),
-        used=item.items("used", _text),
+        used=item.items("used", read_text),
     )
 
 
@@ -826,18 +726,18 @@ def _check_budget(function: FunctionReport, place: str) -> None:
         region = function.regions[budget.region]
         sizes = len(region.operations), len(region.buffers)
     else:
-        raise _wrong(f"{place}.budget.region", f"below {len(function.regions)}", budget.region)
+        raise wrong_value(f"{place}.budget.region", f"below {len(function.regions)}", budget.region)
     for name, indices, size in (
         ("operations", budget.operations, sizes[0]),
         ("buffers", tuple(buffer.buffer for buffer in budget.buffers), sizes[1]),
     ):
         for index in indices:
             if index >= size:
-                raise _wrong(f"{place}.budget.{name}", f"indices below {size}", index)
+                raise wrong_value(f"{place}.budget.{name}", f"indices below {size}", index)
 
 
 def _function(value: Any, place: str) -> FunctionReport:
-    item = _Object(value, place)
+    item = JsonObject(value, place)
     function = FunctionReport(
         name=item.text("name"),
         exported_as=item.optional_text("exported_as"),
@@ -851,13 +751,13 @@ def _function(value: Any, place: str) -> FunctionReport:
         regions=item.items("regions", _region),
         rewrites=item.items("rewrites", _rewrite),
         stock_regions=item.items("stock_regions", _region),
-        used=item.items("used", _text),
+        used=item.items("used", read_text),
         budget=item.optional("budget", _function_budget),
-        caller_arena_bytes=item.optional("caller_arena_bytes", _count),
-        stock_call_peak_bytes=item.optional("stock_call_peak_bytes", _count),
+        caller_arena_bytes=item.optional("caller_arena_bytes", read_count),
+        stock_call_peak_bytes=item.optional("stock_call_peak_bytes", read_count),
         peak_allocations=item.items("peak_allocations", _allocation),
-        overwritten_inputs=item.items("overwritten_inputs", _count),
-        stock_overwritten_inputs=item.items("stock_overwritten_inputs", _count),
+        overwritten_inputs=item.items("overwritten_inputs", read_count),
+        stock_overwritten_inputs=item.items("stock_overwritten_inputs", read_count),
         bytes_formula=item.optional("bytes_formula", _formula),
         stock_bytes_formula=item.optional("stock_bytes_formula", _formula),
     )
@@ -875,7 +775,7 @@ def parse_report(data: Any) -> Report:
       ReportError: If the version of the format is another one, or a field is missing or of the
         wrong type; the message and ``field`` name it.
     """
-    item = _Object(data, "")
+    item = JsonObject(data, "")
     if isinstance(data, dict) and not {"schema", "functions"} <= data.keys():
         missing = next(name for name in ("schema", "functions") if name not in data)
         raise ReportError(
@@ -890,12 +790,12 @@ def parse_report(data: Any) -> Report:
         )
     return Report(
         schema=schema,
-        versions=item.mapping("versions", _text),
+        versions=item.mapping("versions", read_text),
         functions=item.items("functions", _function),
         rewrites=item.items("rewrites", _rewrite),
         persistent_bytes=item.optional_count("persistent_bytes"),
-        remarks=item.items("remarks", _text),
-        seconds=item.mapping("seconds", _decimal),
+        remarks=item.items("remarks", read_text),
+        seconds=item.mapping("seconds", read_decimal),
         budget=item.optional("budget", _budget),
         search=item.optional("search", _search),
     )
