@@ -63,7 +63,7 @@ def crash(serenity_compile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         ("sites", "ABRT", "SIGABRT", "the search for rewrite sites"),
         ("predict", "STACK", "SIGSEGV", "the prediction of 'stock'"),
-        ("estimate", "SEGV", "SIGSEGV", "the trial compilation of '1 rewrite'"),
+        ("estimate", "SEGV", "SIGSEGV", "the trial compilation of '2 rewrites'"),
         ("estimate", "STACK:worker", "SIGSEGV", "the trial compilation of"),
         ("place", "FPE:worker", "SIGFPE", "the layout of"),
         ("later", "SEGV", "SIGSEGV", "IREE's passes on the scheduled module"),

@@ -642,7 +642,7 @@ def test_progress_on_a_terminal_alone(terminal: bool) -> None:
     printed, errors = process.communicate()
     os.close(leader)
     assert process.returncode == 0
-    assert printed.startswith(b"seed 27, programs 0 to 0 (generator 2): 1 compared")
+    assert printed.startswith(b"seed 27, programs 0 to 0 (generator 3): 1 compared")
     assert (b"batches" in shown and b"1/1" in shown) if terminal else errors == b""
 
 

@@ -25,7 +25,7 @@ from serenity_mlir.fuzzing.program import Program
 __all__ = ["GENERATOR_VERSION", "generate", "remove_dead"]
 
 #: Version 1 has none of the families `dynamic`, `loops`, `indexing`, `quantised` and `storage`.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 
 
 def generate(

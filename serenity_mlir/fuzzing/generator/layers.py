@@ -75,10 +75,11 @@ class Layers(Elementwise):
         if kernel == 3 and rng.random() < 0.6:  # the same size
             value = self.pad_image(value, (reach + 1) // 2)
             channels, height, width = self.image_dims(value.type)
-        if kernel == 1 or stride >= min(height, width) - reach:
-            # IREE 3.13 does not compile a single window of a larger image, and where windows of one
-            # element leave gaps, it fuses an operand that others read so that only what is between
-            # the gaps is written.
+        if stride >= min(height, width) - reach:
+            stride = 1  # IREE 3.13 does not compile a single window of a larger image.
+        if kernel == 1 and self.version >= 3:
+            # Where windows of one element leave gaps, IREE 3.13 fuses an operand that others read
+            # and writes only what the windows cover.
             stride = 1
         out_height, out_width = (
             (height - reach - 1) // stride + 1,
