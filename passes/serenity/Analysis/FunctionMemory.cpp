@@ -130,39 +130,50 @@ std::optional<CallMemory> callMemory(MlirOperation module,
   return memory;
 }
 
+/// `iree.abi.declaration` of an exported function.
+static std::optional<std::string> declarationOf(MlirOperation function) {
+  MlirAttribute reflection = ir::attr(function, "iree.reflection");
+  if (ir::isNull(reflection) || !mlirAttributeIsADictionary(reflection)) {
+    return std::nullopt;
+  }
+  MlirAttribute declaration = mlirDictionaryAttrGetElementByName(
+      reflection, ir::strRef("iree.abi.declaration"));
+  if (ir::isNull(declaration) || !mlirAttributeIsAString(declaration)) {
+    return std::nullopt;
+  }
+  return std::string(ir::view(mlirStringAttrGetValue(declaration)));
+}
+
+bool declaresInputs(MlirOperation function) {
+  return declarationOf(function).has_value();
+}
+
 std::optional<int64_t> inputBytes(MlirOperation function) {
   MlirContext context = mlirOperationGetContext(function);
-  MlirAttribute reflection = ir::attr(function, "iree.reflection");
-  if (!ir::isNull(reflection) && mlirAttributeIsADictionary(reflection)) {
-    MlirAttribute declaration = mlirDictionaryAttrGetElementByName(
-        reflection, ir::strRef("iree.abi.declaration"));
-    if (!ir::isNull(declaration) && mlirAttributeIsAString(declaration)) {
-      // `sync func @f(%input0: tensor<1x2xf32>, ...) -> (...)`
-      std::string text(ir::view(mlirStringAttrGetValue(declaration)));
-      text = text.substr(0, text.find(") ->"));
-      int64_t bytes = 0;
-      // The declaration says nothing about the storage of a buffer view.
-      bool complete = text.find("!hal.buffer_view") == std::string::npos;
-      for (size_t at = text.find("tensor<");
-           complete && at != std::string::npos;
-           at = text.find("tensor<", at + 1)) {
-        // Element types and encodings may have brackets of their own.
-        size_t end = text.find('<', at) + 1;
-        for (int depth = 1; depth > 0 && end < text.size(); ++end) {
-          depth += text[end] == '<' ? 1 : text[end] == '>' ? -1 : 0;
-        }
-        std::string spelling = text.substr(at, end - at);
-        MlirType type = mlirTypeParseGet(context, ir::strRef(spelling));
-        std::optional<int64_t> size =
-            type.ptr ? ir::tensorBytes(type) : std::nullopt;
-        if (!size) {
-          return std::nullopt;
-        }
-        bytes += *size;
+  if (std::optional<std::string> declaration = declarationOf(function)) {
+    // `sync func @f(%input0: tensor<1x2xf32>, ...) -> (...)`
+    std::string text = declaration->substr(0, declaration->find(") ->"));
+    int64_t bytes = 0;
+    // The declaration says nothing about the storage of a buffer view.
+    bool complete = text.find("!hal.buffer_view") == std::string::npos;
+    for (size_t at = text.find("tensor<"); complete && at != std::string::npos;
+         at = text.find("tensor<", at + 1)) {
+      // Element types and encodings may have brackets of their own.
+      size_t end = text.find('<', at) + 1;
+      for (int depth = 1; depth > 0 && end < text.size(); ++end) {
+        depth += text[end] == '<' ? 1 : text[end] == '>' ? -1 : 0;
       }
-      if (complete) {
-        return bytes;
+      std::string spelling = text.substr(at, end - at);
+      MlirType type = mlirTypeParseGet(context, ir::strRef(spelling));
+      std::optional<int64_t> size =
+          type.ptr ? ir::tensorBytes(type) : std::nullopt;
+      if (!size) {
+        return std::nullopt;
       }
+      bytes += *size;
+    }
+    if (complete) {
+      return bytes;
     }
   }
   // Without a declaration: the imported ones, if these are all buffer views.

@@ -54,6 +54,10 @@ std::optional<CallMemory> callMemory(MlirOperation module,
 /// caller's arena is no input.
 std::optional<int64_t> inputBytes(MlirOperation function);
 
+/// Whether the exported `function` declares its inputs
+/// (`iree.abi.declaration` among its reflection attributes).
+bool declaresInputs(MlirOperation function);
+
 } // namespace serenity
 
 #endif // SERENITY_ANALYSIS_FUNCTIONMEMORY_H

@@ -167,8 +167,7 @@ void describeFunctions(MlirOperation module, const Options &options,
       // The wrapper has the declaration, if there is one.
       auto exported = functions.find(entry.exportedAs);
       bool declared =
-          exported != functions.end() &&
-          !ir::isNull(ir::attr(exported->second, "iree.reflection"));
+          exported != functions.end() && declaresInputs(exported->second);
       std::optional<int64_t> inputs =
           inputBytes(declared ? exported->second : function->second);
       entry.transientPeakBytes = std::nullopt;
