@@ -31,7 +31,7 @@ constexpr int64_t statesPerEstimate = 10000;
 constexpr int64_t statesPerPlacedOrder = 200000;
 
 /// States per region while candidates are compared.
-constexpr int64_t statesPerPlacedCandidate = 20000;
+constexpr int64_t statesPerPlacedCandidate = 100000;
 
 /// States per region of the chosen candidate, if its order is not proved yet.
 constexpr int64_t statesOfChosenCandidate = 200000;
