@@ -4,6 +4,7 @@
 
 #include "serenity/Analysis/FusionModel.h"
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
@@ -68,7 +69,7 @@ FusionModel::Origin FusionModel::origin(MlirValue value) const {
 /// Bytes of the buffer that `value` takes.
 int64_t FusionModel::bytesOf(MlirValue value) const {
   int64_t bytes = rules.sizes.bytes(value).value_or(0);
-  return (bytes + rules.alignment - 1) / rules.alignment * rules.alignment;
+  return alignUp(bytes, rules.alignment);
 }
 
 BufferId FusionModel::addBuffer(MlirValue value) {

@@ -27,22 +27,13 @@ MlirValue listedExtent(MlirOperation op, const std::vector<int64_t> &sizes,
                                                  : MlirValue{nullptr};
 }
 
-std::vector<int64_t> extentsOf(MlirValue tensor) {
-  MlirType type = mlirValueGetType(tensor);
-  std::vector<int64_t> extents;
-  for (int64_t i = 0, e = mlirShapedTypeGetRank(type); i < e; ++i) {
-    extents.push_back(mlirShapedTypeGetDimSize(type, i));
-  }
-  return extents;
-}
-
 /// The dimension of the collapsed side that holds dimension `dim` of the
 /// expanded side alone, all others of its group being of extent one; -1 if
 /// there is none. With `dim` of the collapsed side: the other way round.
 int64_t acrossReshape(MlirOperation op, MlirValue expanded, int64_t dim,
                       bool fromExpanded) {
   MlirAttribute groups = attr(op, "reassociation");
-  std::vector<int64_t> extents = extentsOf(expanded);
+  std::vector<int64_t> extents = shape(mlirValueGetType(expanded));
   for (intptr_t g = 0, e = mlirArrayAttrGetNumElements(groups); g < e; ++g) {
     std::vector<int64_t> group = intArray(mlirArrayAttrGetElement(groups, g));
     if (fromExpanded ? std::find(group.begin(), group.end(), dim) == group.end()
@@ -80,7 +71,7 @@ bool follow(DimSource &source) {
     source.extent = extent;
     return extent.ptr != nullptr;
   };
-  const std::vector<int64_t> own = extentsOf(source.tensor);
+  const std::vector<int64_t> own = shape(mlirValueGetType(source.tensor));
   const int64_t dim = source.dim;
   std::string_view opName = name(op);
   if (opName == "tensor.empty") {

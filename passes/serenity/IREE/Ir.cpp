@@ -8,10 +8,12 @@
 #include "serenity/IREE/OwningHandles.h"
 #include "serenity/IREE/OwningPassManager.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 
 namespace serenity::ir {
 
@@ -191,6 +193,38 @@ std::vector<int64_t> operandSegments(MlirOperation op) {
   return intArray(attr(op, "operandSegmentSizes"));
 }
 
+std::vector<MlirValue> segmentOperands(MlirOperation op, size_t segment) {
+  std::vector<int64_t> segments = operandSegments(op);
+  std::vector<MlirValue> all = operands(op);
+  if (segment >= segments.size()) {
+    return {};
+  }
+  auto begin = all.begin() +
+               std::accumulate(segments.begin(), segments.begin() + segment, 0);
+  return {begin, begin + segments[segment]};
+}
+
+std::vector<MlirValue> extentsAmong(const std::vector<MlirValue> &values,
+                                    size_t index,
+                                    const std::vector<MlirValue> &extents) {
+  auto countDynamic = [](MlirValue value) {
+    MlirType type = mlirValueGetType(value);
+    std::vector<int64_t> sizes =
+        mlirTypeIsARankedTensor(type) ? shape(type) : std::vector<int64_t>();
+    return std::count_if(sizes.begin(), sizes.end(),
+                         [](int64_t size) { return size < 0; });
+  };
+  int64_t first = 0;
+  for (size_t i = 0; i < index; ++i) {
+    first += countDynamic(values[i]);
+  }
+  int64_t last = first + countDynamic(values[index]);
+  return last <= int64_t(extents.size())
+             ? std::vector<MlirValue>(extents.begin() + first,
+                                      extents.begin() + last)
+             : std::vector<MlirValue>();
+}
+
 std::string calledFunction(MlirOperation op) {
   MlirAttribute callee =
       isa(op, "util.call") ? attr(op, "callee") : MlirAttribute{nullptr};
@@ -264,6 +298,17 @@ std::string firstPlace(MlirLocation location) {
   }
   std::string text = toString(location);
   return text == "loc(unknown)" ? std::string() : text;
+}
+
+std::vector<int64_t> shape(MlirType type) {
+  std::vector<int64_t> extents;
+  if (!mlirTypeIsAShaped(type) || !mlirShapedTypeHasRank(type)) {
+    return extents;
+  }
+  for (int64_t i = 0, e = mlirShapedTypeGetRank(type); i < e; ++i) {
+    extents.push_back(mlirShapedTypeGetDimSize(type, i));
+  }
+  return extents;
 }
 
 std::optional<int64_t> elementBytes(MlirType element) {

@@ -83,6 +83,13 @@ std::optional<int64_t> intAttr(MlirOperation op, std::string_view attrName);
 std::vector<int64_t> intArray(MlirAttribute attr);
 /// The sizes of the operand segments of an operation that has them.
 std::vector<int64_t> operandSegments(MlirOperation op);
+/// The operands of segment number `segment`; none if there is no such segment.
+std::vector<MlirValue> segmentOperands(MlirOperation op, size_t segment);
+/// Of `extents`, which lists the dynamic extents of the tensors among `values`
+/// in order, those of value `index`; none if the list is too short.
+std::vector<MlirValue> extentsAmong(const std::vector<MlirValue> &values,
+                                    size_t index,
+                                    const std::vector<MlirValue> &extents);
 /// The name of the function that a `util.call` calls; empty for other
 /// operations.
 std::string calledFunction(MlirOperation op);
@@ -99,6 +106,10 @@ std::string toString(MlirOperation op);
 /// The first place of a fused location, the callee of a call; empty if unknown.
 /// Fusion piles up dozens of places, a region has those of all its operations.
 std::string firstPlace(MlirLocation location);
+
+/// The extents of a shaped type; none of an unranked one. A dynamic extent is
+/// `mlirShapedTypeGetDynamicSize()`.
+std::vector<int64_t> shape(MlirType type);
 
 /// Bytes of one stored element, or nothing if IREE does not store it densely.
 std::optional<int64_t> elementBytes(MlirType element);

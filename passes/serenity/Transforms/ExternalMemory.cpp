@@ -4,6 +4,7 @@
 
 #include "serenity/Transforms/ExternalMemory.h"
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/IREE/Ir.h"
 
 #include <algorithm>
@@ -459,8 +460,7 @@ std::vector<FixedRegion> heldRegions(const RegionModel &model,
     if (!buffer.isReusable) {
       continue;
     }
-    const int64_t bytes =
-        (buffer.bytes + alignment - 1) / alignment * alignment;
+    const int64_t bytes = alignUp(buffer.bytes, alignment);
     if (buffer.isArgument) {
       placeOf[b] = {int(regions.size()), 0};
       regions.emplace_back();
@@ -489,6 +489,15 @@ std::vector<FixedRegion> heldRegions(const RegionModel &model,
     regions[size_t(place.first)].occupied.push_back(own);
   }
   return regions;
+}
+
+void redirect(const MemoryUse &use, MlirOperation execute,
+              const ExternalMemory &memory, MlirValue offset) {
+  mlirOperationSetOperand(
+      use.op, use.resource,
+      mlirBlockGetArgument(ir::body(execute), memory.captures.front()));
+  mlirOperationSetOperand(use.op, use.size, memory.size);
+  mlirOperationSetOperand(use.op, use.offset, offset);
 }
 
 intptr_t captureSize(MlirOperation execute, intptr_t k) {

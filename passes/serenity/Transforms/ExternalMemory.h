@@ -58,6 +58,11 @@ struct ExternalMemoryModel {
   std::vector<FixedRegion> regions; // per memory
 };
 
+/// Lets the command of `use` access `memory`, which `execute` captures as a
+/// whole, from `offset` on.
+void redirect(const MemoryUse &use, MlirOperation execute,
+              const ExternalMemory &memory, MlirValue offset);
+
 /// Reads the region of `pack`. Nothing if the region holds commands other than
 /// dispatches, copies and fills, or if memory is used in a way that is not
 /// understood. Inputs count where `stream.tensor.import` says `consume`, or all

@@ -43,6 +43,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/Analysis/ResourceConfig.h"
+#include "serenity/Core/Alignment.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/SlabCommands.h"
@@ -278,8 +279,7 @@ std::vector<int64_t> liveBytes(const std::vector<Slice> &slices,
   }
   std::vector<int64_t> live(steps + 1, 0);
   for (const Slice &slice : slices) {
-    int64_t bytes =
-        (slice.bytes + rangeAlignment - 1) / rangeAlignment * rangeAlignment;
+    int64_t bytes = alignUp(slice.bytes, rangeAlignment);
     live[std::max<int64_t>(slice.lower, 0)] += bytes;
     live[slice.upper] -= bytes;
   }

@@ -22,7 +22,6 @@ namespace serenity::quantized {
 
 using namespace ir;
 using rewrite::isStatic;
-using rewrite::shape;
 using rewrite::Structured;
 using rewrite::structured;
 

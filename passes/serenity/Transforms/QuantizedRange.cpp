@@ -198,7 +198,7 @@ Maybe Ranges::ofStructured(const Structured &op, int depth) {
   for (MlirValue value : operands(op.op)) {
     arguments.push_back(of(value, depth + 1));
     if (int64_t(arguments.size()) <= op.numInputs) {
-      for (int64_t extent : rewrite::shape(mlirValueGetType(value))) {
+      for (int64_t extent : shape(mlirValueGetType(value))) {
         steps *= double(extent);
       }
     }

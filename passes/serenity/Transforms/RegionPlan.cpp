@@ -6,6 +6,7 @@
 // concatenation placements. Reads no IR, so that it is tested without IREE
 // (tests/core/RegionPlanTest.cpp).
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/Transforms/RegionModel.h"
 
 #include <algorithm>
@@ -233,10 +234,7 @@ void addConflicts(const std::vector<PlacedAccess> &accesses,
 void addHeldPieces(RegionPlan &plan, int buffer, int64_t bytes,
                    const std::vector<PlacedAccess> &accesses,
                    const std::vector<int> &operationOf, int64_t alignment) {
-  auto alignUp = [&](int64_t value) {
-    return (value + alignment - 1) / alignment * alignment;
-  };
-  plan.heldBytes += alignUp(bytes);
+  plan.heldBytes += alignUp(bytes, alignment);
   std::vector<int64_t> cuts;
   for (const PlacedAccess &access : accesses) {
     // An input may be read through an offset that is not constant.
@@ -248,8 +246,8 @@ void addHeldPieces(RegionPlan &plan, int buffer, int64_t bytes,
   for (size_t i = 0; i + 1 < cuts.size(); ++i) {
     HeldPiece piece;
     piece.buffer = buffer;
-    piece.lower = alignUp(cuts[i]);
-    piece.upper = alignUp(cuts[i + 1]);
+    piece.lower = alignUp(cuts[i], alignment);
+    piece.upper = alignUp(cuts[i + 1], alignment);
     for (const PlacedAccess &access : accesses) {
       if (overlap(access.lower, access.upper, cuts[i], cuts[i + 1])) {
         const OpId user = operationOf[access.command];
@@ -300,8 +298,7 @@ RegionPlan planRegion(const RegionModel &model, const std::vector<bool> &wanted,
     }
     const std::vector<PlacedAccess> accesses = choice.takeAccesses(int(b));
     if (model.buffers[b].local() && !accesses.empty()) {
-      int64_t bytes = (model.buffers[b].bytes + rangeAlignment - 1) /
-                      rangeAlignment * rangeAlignment;
+      int64_t bytes = alignUp(model.buffers[b].bytes, rangeAlignment);
       addBuffer(int(b), bytes, accesses, operationOf, problem);
       plan.problemBuffers.push_back(int(b));
     }

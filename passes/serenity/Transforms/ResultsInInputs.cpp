@@ -4,6 +4,7 @@
 
 #include "serenity/Transforms/ResultsInInputs.h"
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 
@@ -22,10 +23,6 @@ namespace {
 constexpr int64_t maxInputPerResult = 16;
 /// Placements of results that are compared, each with a layout of the slab.
 constexpr int maxComparisons = 64;
-
-int64_t alignUp(int64_t bytes, int64_t unit) {
-  return (bytes + unit - 1) / unit * unit;
-}
 
 /// The number of the result that `value` is returned as, if that is all that is
 /// done with it behind `execute`.
@@ -368,14 +365,6 @@ ResultsPlan Planner::run(const Options &options) {
   return best;
 }
 
-/// The command operands of `use` name `size` bytes of `resource` instead.
-void redirect(const MemoryUse &use, MlirValue resource, MlirValue size,
-              MlirValue offset) {
-  mlirOperationSetOperand(use.op, use.resource, resource);
-  mlirOperationSetOperand(use.op, use.size, size);
-  mlirOperationSetOperand(use.op, use.offset, offset);
-}
-
 } // namespace
 
 ResultsPlan planResults(const ExternalMemoryModel &region,
@@ -413,15 +402,13 @@ private:
 
 void Mover::moveToInput(const ResultView &view) {
   const ExternalMemory &input = region.memories[size_t(view.input)];
-  MlirBlock block = ir::body(region.execute);
   const ExternalMemory &old = region.memories[size_t(view.memory)];
   for (MemoryUse &use : region.uses) {
     if (use.memory == view.memory && view.at <= use.at &&
         use.at + use.bytes <= view.at + view.bytes) {
       use.memory = view.input;
       use.at += view.offset - view.at;
-      redirect(use, mlirBlockGetArgument(block, input.captures.front()),
-               input.size, constants.get(use.at));
+      redirect(use, region.execute, input, constants.get(use.at));
     }
   }
   // The captures become ones that nothing uses, for IREE to drop.

@@ -50,6 +50,7 @@
 //===----------------------------------------------------------------------===//
 // clang-format on
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/SlabCommands.h"
@@ -81,8 +82,6 @@ public:
 
 private:
   void captureWhole(const ExternalMemory &memory, int number);
-  void redirect(const MemoryUse &use, MlirValue resource, MlirValue size,
-                int64_t offset);
   MlirValue argument(intptr_t capture) const {
     return mlirBlockGetArgument(ir::body(region.execute), capture);
   }
@@ -97,13 +96,6 @@ private:
   ir::IndexConstants constants;
   ir::IndexConstants zeros; // before the pack, for sums that nothing uses
 };
-
-void Writer::redirect(const MemoryUse &use, MlirValue resource, MlirValue size,
-                      int64_t offset) {
-  mlirOperationSetOperand(use.op, use.resource, resource);
-  mlirOperationSetOperand(use.op, use.size, size);
-  mlirOperationSetOperand(use.op, use.offset, constants.get(offset));
-}
 
 /// Captures an allocation instead of the views of it, so that a buffer may lie
 /// across several results.
@@ -122,7 +114,7 @@ void Writer::captureWhole(const ExternalMemory &memory, int number) {
   }
   for (const MemoryUse &use : region.uses) {
     if (use.memory == number) {
-      redirect(use, argument(first), memory.size, use.at);
+      redirect(use, region.execute, memory, constants.get(use.at));
     }
   }
 }
@@ -222,8 +214,8 @@ void Writer::write() {
     const RegionPlacement &place = answer.placements[size_t(use.slice)];
     if (place.region >= 0) {
       const ExternalMemory &memory = region.memories[size_t(place.region)];
-      redirect(use, argument(memory.captures.front()), memory.size,
-               place.offset + use.at);
+      redirect(use, region.execute, memory,
+               constants.get(place.offset + use.at));
     }
   }
   const bool empty = std::all_of(
@@ -256,10 +248,6 @@ void layOutResults(MlirOperation function, const Options &options) {
       applyPacking(op, *model, laidOut);
     }
   }
-}
-
-int64_t alignUp(int64_t bytes, int64_t unit) {
-  return (bytes + unit - 1) / unit * unit;
 }
 
 /// The first command that writes slice `slice`, by name.
@@ -368,6 +356,9 @@ void addReflection(MlirOperation function, const std::string &key,
 /// Says in the module which inputs a call of `function`, or of the function
 /// that wraps it, overwrites.
 void reflectInputs(MlirOperation function, const InputUse &inputs) {
+  if (inputs.overwritten.empty()) {
+    return;
+  }
   std::string overwritten;
   for (int64_t argument : inputs.overwritten) {
     overwritten += (overwritten.empty() ? "" : ",") + std::to_string(argument);
@@ -381,7 +372,7 @@ void reflectInputs(MlirOperation function, const InputUse &inputs) {
   const std::string exported = ir::exportedName(function);
   for (MlirOperation other : ir::operations(mlirOperationGetBlock(function))) {
     const std::string found = ir::stringAttr(other, "sym_name").value_or("");
-    if (overwritten.empty() || (found != name && found != exported)) {
+    if (found != name && found != exported) {
       continue;
     }
     addReflection(other, attributes::kOverwrittenInputs, overwritten);

@@ -39,6 +39,7 @@
 
 #include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/Analysis/SizeReader.h"
+#include "serenity/Core/Alignment.h"
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
@@ -214,36 +215,15 @@ bool FlowModel::read() {
 /// the operation that defines it does not say.
 std::vector<MlirValue> dynamicExtents(MlirValue value) {
   MlirOperation op = ir::definingOp(value);
-  if (ir::isNull(op) || !ir::isa(op, "flow.dispatch")) {
-    return {};
-  }
-  auto countDynamic = [](MlirValue result) {
-    MlirType type = mlirValueGetType(result);
-    intptr_t count = 0;
-    for (intptr_t i = 0, e = isTensor(result) ? mlirShapedTypeGetRank(type) : 0;
-         i < e; ++i) {
-      count += mlirShapedTypeGetDimSize(type, i) < 0;
-    }
-    return count;
-  };
-  std::vector<int64_t> segments = ir::operandSegments(op);
-  std::vector<MlirValue> operands = ir::operands(op);
+  std::vector<int64_t> segments =
+      !ir::isNull(op) && ir::isa(op, "flow.dispatch") ? ir::operandSegments(op)
+                                                      : std::vector<int64_t>();
   if (segments.empty()) {
     return {};
   }
   // The extents of the results come last.
-  intptr_t at = intptr_t(operands.size()) - intptr_t(segments.back());
-  for (MlirValue result : ir::results(op)) {
-    intptr_t count = countDynamic(result);
-    if (at + count > intptr_t(operands.size())) {
-      return {};
-    }
-    if (mlirValueEqual(result, value)) {
-      return {operands.begin() + at, operands.begin() + at + count};
-    }
-    at += count;
-  }
-  return {};
+  return ir::extentsAmong(ir::results(op), mlirOpResultGetResultNumber(value),
+                          ir::segmentOperands(op, segments.size() - 1));
 }
 
 std::optional<int64_t> FlowModel::bytesOf(MlirValue value) {
@@ -281,7 +261,7 @@ bool FlowModel::define(MlirOperation op, OpId node, MlirValue value) {
   }
   Buffer buffer;
   buffer.name = "t" + std::to_string(problem.buffers.size());
-  buffer.bytes = (*bytes + alignment - 1) / alignment * alignment;
+  buffer.bytes = alignUp(*bytes, alignment);
   int id = int(problem.buffers.size());
   problem.buffers.push_back(buffer);
   bufferOf[ir::key(value)] = id;
@@ -318,8 +298,7 @@ bool FlowModel::readOperand(MlirOperation op, OpId node, MlirValue value) {
     if (!bytes) {
       return failDynamic(op);
     }
-    problem.operations[node].workspaceBytes +=
-        (*bytes + alignment - 1) / alignment * alignment;
+    problem.operations[node].workspaceBytes += alignUp(*bytes, alignment);
     return true;
   }
   auto it = bufferOf.find(ir::key(baseOf(aliasOf, value)));
@@ -332,15 +311,17 @@ bool FlowModel::readOperand(MlirOperation op, OpId node, MlirValue value) {
 bool FlowModel::overwrite(MlirOperation op, OpId node, MlirValue target,
                           MlirValue result) {
   MlirValue base = baseOf(aliasOf, target);
-  const OpId selfReader = readsOwnTarget(op, base);
-  if (selfReader >= 0) {
-    writes.push_back({node, base, selfReader});
-  }
   auto it = bufferOf.find(ir::key(base));
   // Of nothing, of memory outside of the slab, or of a value that was
   // overwritten before: fresh memory (for the last IREE makes a copy).
-  if (undefinedTensors.count(ir::key(target)) || it == bufferOf.end() ||
-      it->second < 0 || !overwritten.insert(ir::key(base)).second) {
+  const bool fresh = undefinedTensors.count(ir::key(target)) ||
+                     it == bufferOf.end() || it->second < 0 ||
+                     !overwritten.insert(ir::key(base)).second;
+  const OpId selfReader = readsOwnTarget(op, base);
+  if (!fresh || selfReader >= 0) {
+    writes.push_back({node, base, selfReader});
+  }
+  if (fresh) {
     if (!undefinedTensors.count(ir::key(target)) &&
         !readOperand(op, node, target)) {
       return false;
@@ -351,9 +332,6 @@ bool FlowModel::overwrite(MlirOperation op, OpId node, MlirValue target,
     return false;
   }
   bufferOf[ir::key(result)] = it->second;
-  if (selfReader < 0) {
-    writes.push_back({node, base});
-  }
   return true;
 }
 

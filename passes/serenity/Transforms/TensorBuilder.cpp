@@ -116,17 +116,6 @@ bool isStatic(MlirType type) {
          isNull(mlirRankedTensorTypeGetEncoding(type));
 }
 
-std::vector<int64_t> shape(MlirType type) {
-  std::vector<int64_t> extents;
-  if (!mlirTypeIsAShaped(type) || !mlirShapedTypeHasRank(type)) {
-    return extents;
-  }
-  for (int64_t i = 0, e = mlirShapedTypeGetRank(type); i < e; ++i) {
-    extents.push_back(mlirShapedTypeGetDimSize(type, i));
-  }
-  return extents;
-}
-
 MlirType withDim(MlirType type, int64_t dim, int64_t size) {
   std::vector<int64_t> extents = shape(type);
   if (dim < 0 || dim >= int64_t(extents.size())) {

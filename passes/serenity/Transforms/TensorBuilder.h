@@ -44,10 +44,6 @@ bool isPlain(MlirType type);
 /// extent of `dim` static.
 bool isStaticAlong(MlirType type, int64_t dim);
 
-/// The extents of a shaped type; none of an unranked one. A dynamic extent is
-/// `mlirShapedTypeGetDynamicSize()`.
-std::vector<int64_t> shape(MlirType type);
-
 /// `type` with dimension `dim` of extent `size`; an encoding is dropped.
 MlirType withDim(MlirType type, int64_t dim, int64_t size);
 

@@ -4,6 +4,8 @@
 
 #include "serenity/Core/Banding/BandPlan.h"
 
+#include "serenity/Core/Alignment.h"
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -19,9 +21,7 @@ constexpr size_t never = std::numeric_limits<size_t>::max();
 /// IREE rounds the sizes of buffers up to multiples of this.
 constexpr int64_t alignment = 64;
 
-int64_t aligned(int64_t bytes) {
-  return (bytes + alignment - 1) / alignment * alignment;
-}
+int64_t aligned(int64_t bytes) { return alignUp(bytes, alignment); }
 
 class Planner {
 public:

@@ -4,7 +4,7 @@
 
 #include "serenity/Core/Packing/FixedRegions.h"
 
-#include "serenity/Core/Packing/OffsetsInternal.h"
+#include "serenity/Core/Alignment.h"
 
 #include <algorithm>
 #include <numeric>
@@ -21,8 +21,6 @@ constexpr int64_t maxWork = int64_t(1) << 25;
 constexpr size_t maxLayouts = 4;
 /// Sums of bytes that `fullestSubset` looks at.
 constexpr int64_t maxSubsetWork = int64_t(1) << 24;
-
-using offsets::alignUp;
 
 /// An interval of bytes.
 struct Range {

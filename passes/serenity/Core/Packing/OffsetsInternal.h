@@ -7,20 +7,13 @@
 #ifndef SERENITY_CORE_PACKING_OFFSETSINTERNAL_H
 #define SERENITY_CORE_PACKING_OFFSETSINTERNAL_H
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/Core/Packing/Offsets.h"
 
 #include <chrono>
 
 namespace serenity {
 namespace offsets {
-
-inline int64_t alignUp(int64_t value, int64_t alignment) {
-  int64_t rest = value % alignment;
-  if (rest == 0) {
-    return value;
-  }
-  return value - rest + (rest > 0 ? alignment : 0);
-}
 
 inline int64_t alignDown(int64_t value, int64_t alignment) {
   int64_t rest = value % alignment;

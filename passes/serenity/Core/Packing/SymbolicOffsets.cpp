@@ -22,7 +22,7 @@ std::optional<int64_t> roundUp(int64_t bytes, int64_t unit) {
   if (__builtin_add_overflow(bytes, unit - 1, &sum)) {
     return std::nullopt;
   }
-  return offsets::alignUp(bytes, unit);
+  return alignUp(bytes, unit);
 }
 
 std::optional<int64_t> valueAt(const SizeMaximum &maximum,

@@ -4,6 +4,7 @@
 
 #include "serenity/Core/Scheduling/SlabBound.h"
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/Core/Packing/FixedRegions.h"
 
 #include <algorithm>
@@ -20,16 +21,13 @@ constexpr int maxThresholds = 6;
 SlabBound slabLowerBound(const Problem &problem, size_t slabBuffers,
                          const std::vector<int64_t> &regionBytes, int64_t unit,
                          const SchedulerOptions &options, int64_t enough) {
-  auto alignUp = [unit](int64_t bytes) {
-    return (bytes + unit - 1) / unit * unit;
-  };
   int64_t largest = 0;
   for (int64_t bytes : regionBytes) {
-    largest = std::max(largest, alignUp(bytes));
+    largest = std::max(largest, alignUp(bytes, unit));
   }
   std::vector<int64_t> fitting;
   for (size_t i = 0; i < slabBuffers; ++i) {
-    const int64_t bytes = alignUp(problem.buffers[i].bytes);
+    const int64_t bytes = alignUp(problem.buffers[i].bytes, unit);
     if (bytes <= largest) {
       fitting.push_back(bytes);
     }
@@ -40,7 +38,7 @@ SlabBound slabLowerBound(const Problem &problem, size_t slabBuffers,
     const int64_t threshold = fitting.empty() ? 0 : fitting.back();
     Problem reduced = problem;
     for (size_t i = 0; i < reduced.buffers.size(); ++i) {
-      const int64_t bytes = alignUp(reduced.buffers[i].bytes);
+      const int64_t bytes = alignUp(reduced.buffers[i].bytes, unit);
       const bool leftOut =
           i >= slabBuffers || (threshold < bytes && bytes <= largest);
       reduced.buffers[i].bytes = leftOut ? 0 : bytes;

@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/OrderProofs.h"
 
+#include "serenity/Core/Alignment.h"
 #include "serenity/Core/Scheduling/SlabBound.h"
 
 #include <algorithm>
@@ -34,8 +35,7 @@ Problem problemOf(const RegionReport &region) {
   Problem problem;
   const int64_t alignment = region.rangeAlignment;
   for (const BufferReport &buffer : region.buffers) {
-    problem.buffers.push_back(
-        {"", (buffer.bytes + alignment - 1) / alignment * alignment});
+    problem.buffers.push_back({"", alignUp(buffer.bytes, alignment)});
   }
   // By kind of resource and its number.
   std::map<std::pair<bool, int64_t>, std::vector<Access>> earlier;

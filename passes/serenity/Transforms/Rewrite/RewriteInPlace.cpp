@@ -45,7 +45,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -82,45 +81,6 @@ static std::optional<Code> codeOf(MlirOperation executable) {
   return exports == 1 && functions == 1 && body(code.function).ptr
              ? std::optional<Code>(code)
              : std::nullopt;
-}
-
-/// The operands of segment number `segment` of `op`.
-static std::vector<MlirValue> segmentOperands(MlirOperation op,
-                                              size_t segment) {
-  std::vector<int64_t> segments = operandSegments(op);
-  std::vector<MlirValue> all = operands(op);
-  if (segment >= segments.size()) {
-    return {};
-  }
-  auto begin = all.begin() +
-               std::accumulate(segments.begin(), segments.begin() + segment, 0);
-  return {begin, begin + segments[segment]};
-}
-
-/// Of `extents`, the dynamic ones of all `values` in order, those of value
-/// `index`.
-static std::vector<MlirValue>
-extentsAmong(const std::vector<MlirValue> &values, size_t index,
-             const std::vector<MlirValue> &extents) {
-  auto countDynamic = [](MlirValue value) {
-    int64_t count = 0;
-    MlirType type = mlirValueGetType(value);
-    int64_t rank =
-        mlirTypeIsARankedTensor(type) ? mlirShapedTypeGetRank(type) : 0;
-    for (int64_t i = 0; i < rank; ++i) {
-      count += mlirShapedTypeGetDimSize(type, i) < 0;
-    }
-    return count;
-  };
-  int64_t first = 0;
-  for (size_t i = 0; i < index; ++i) {
-    first += countDynamic(values[i]);
-  }
-  int64_t last = first + countDynamic(values[index]);
-  return last <= int64_t(extents.size())
-             ? std::vector<MlirValue>(extents.begin() + first,
-                                      extents.begin() + last)
-             : std::vector<MlirValue>();
 }
 
 static bool sameValues(const std::vector<MlirValue> &a,
