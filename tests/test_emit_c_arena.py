@@ -260,7 +260,7 @@ def test_the_caller_gives_the_one_memory(compiler: str, emission: Emission, tmp_
     (folder / "caller.cc").write_text(CALLER)
     language = "c" if compiler == "cc" else "c++"
     files = ["-x", language, "caller.cc", "-x", "none", "chain.o", "code.o", "-o", "caller"]
-    subprocess.run(["mv", "chain.o", "code.o"], cwd=folder, check=True)
+    (folder / "chain.o").rename(folder / "code.o")
     (folder / "chain.o").write_bytes(emission.content["chain.o"])
     subprocess.run([compiler, *flags, *files], cwd=folder, check=True)
     subprocess.run(["./caller"], cwd=folder, check=True)

@@ -110,7 +110,7 @@ def _describes(region: RegionReport, program: Program) -> bool:
     if len(recorded) != len(region.operations):
         return False
     for command, operation in zip(recorded, region.operations, strict=True):
-        memories = {span.place.memory for span in _spans(command)}
+        memories = {span.place.memory for span in command.spans}
         accesses = (*operation.external_uses, *operation.external_defs)
         kinds = {region.externals[access.buffer].kind for access in accesses}
         if (
@@ -128,18 +128,12 @@ def _external_life(program: Program, place: Place, end: int, keep_inputs: bool) 
     touching = [
         number
         for number, command in enumerate(program.commands)
-        if any(span.place == place for span in _spans(command))
+        if any(span.place == place for span in command.spans)
     ]
     if is_input:
         last = touching[-1] + 1 if touching else 0
         return _Life(0, max(end if keep_inputs else last, 1), size)
     return _Life(touching[0] if touching else 0, max(end, 1), size)
-
-
-def _spans(command: Command) -> Sequence[Span]:
-    if isinstance(command, Dispatch):
-        return command.bindings
-    return (command.target,) if isinstance(command, Fill) else (command.source, command.target)
 
 
 def _lay_out(lives: Sequence[_Life], slab_bytes: int) -> list[int]:

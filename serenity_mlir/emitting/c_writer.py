@@ -375,22 +375,21 @@ class _Tables:
     def add(self, command: Command) -> str:
         """Return a command's row."""
         if isinstance(command, Fill):
-            spans: tuple[Span, ...] = (command.target,)
             pattern = int.from_bytes(command.pattern, "little")
             words: tuple[int, ...] = (pattern,)
             kernel, grid, size = "0", (len(command.pattern), 0, 0), (0, 0, 0)
         elif isinstance(command, Copy):
-            spans, words = (command.source, command.target), ()
+            words = ()
             kernel, grid, size = "0", (0, 0, 0), (0, 0, 0)
         else:
             assert isinstance(command, Dispatch)
-            spans, words = command.bindings, command.constants
+            words = command.constants
             index = self.layout.program.kernels.index(command.kernel)
             kernel, grid = f"{self.layout.name}_kernel_{index}", command.workgroups
             size = self.layout.kernels[command.kernel].workgroup_size
-        first_binding = _place(self.bindings, [self.span(span) for span in spans])
+        first_binding = _place(self.bindings, [self.span(span) for span in command.spans])
         first_constant = _place(self.constants, list(words))
-        numbers = (*grid, *size, first_binding, first_constant, len(spans), len(words))
+        numbers = (*grid, *size, first_binding, first_constant, len(command.spans), len(words))
         return f"{{{kernel}, {', '.join(map(str, numbers))}}}"
 
     def definitions(self, rows: Sequence[str]) -> list[str]:
@@ -563,7 +562,7 @@ def _entry_points(layout: Layout, count: int) -> list[str]:
     if program.arena_bytes:
         addresses.append(f"{name}_arena")
         pointers.append(layout.arena)
-    most = max((_bindings(command) for command in program.commands), default=1)
+    most = max([1, *(len(command.spans) for command in program.commands)])
     lines = [f"int {name}_init(void) {{", f"#ifdef {upper}_CALLER_MEMORY"]
     for pointer in pointers:
         lines += [
@@ -608,12 +607,6 @@ def _places(layout: Layout, memories: Sequence[str]) -> list[str]:
         # Kernels take every buffer as `void *`; they do not write to this one.
         return [*memories, f"(void *)(uintptr_t){layout.name}_weights"]
     return list(memories) or ["0"]
-
-
-def _bindings(command: Command) -> int:
-    if isinstance(command, Dispatch):
-        return max(len(command.bindings), 1)
-    return 2 if isinstance(command, Copy) else 1
 
 
 def _layout_checks(layout: Layout) -> list[str]:

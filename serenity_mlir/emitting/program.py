@@ -59,6 +59,11 @@ class Fill:
     target: Span
     pattern: bytes
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The memory that it accesses."""
+        return (self.target,)
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -66,6 +71,11 @@ class Copy:
 
     source: Span
     target: Span
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The memory that it accesses."""
+        return (self.source, self.target)
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,11 @@ class Dispatch:
     workgroups: tuple[int, int, int]
     constants: tuple[int, ...]
     bindings: tuple[Span, ...]
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The memory that it accesses."""
+        return self.bindings
 
 
 Command: TypeAlias = Fill | Copy | Dispatch
