@@ -29,6 +29,7 @@ from serenity_mlir.networks import (
     searched_cells,
     transformer,
     unet,
+    yolo,
 )
 from serenity_mlir.networks.graph import Graph
 from serenity_mlir.networks.quantizing import quantize
@@ -124,6 +125,23 @@ PUBLISHED = {
             resolution=331,
         ),
         86_057_668,
+    ),
+    # Ultralytics' yolov3-tiny for 80 classes.
+    "yolov3_tiny": (lambda: yolo.yolov3_tiny("y", ""), 8_852_366),
+    # The Keras model of MLPerf Tiny, trainable.
+    "autoencoder": (microcontroller.autoencoder, 267_928),
+    # timm's vit_tiny_patch16_224, without the patches' embedding (768 x 192 and a bias), positions,
+    # class token and classifier (192 x 1000 and a bias).
+    "vit_tiny": (
+        lambda: transformer.vit_blocks("v", "", layers=12, width=192, heads=3, tokens=197),
+        5_717_416 - (768 * 192 + 192) - 197 * 192 - 192 - (192 * 1000 + 1000),
+    ),
+    # GPT-2's smallest, without the tables of tokens and positions; its scores share the former.
+    "gpt2": (
+        lambda: transformer.decoder_step(
+            "g", "", layers=12, width=768, heads=12, past=1, vocabulary=1
+        ),
+        124_439_808 - 50_257 * 768 - 1024 * 768 + (768 + 1),
     ),
     # A layer of BERT-Base.
     "bert_layer": (

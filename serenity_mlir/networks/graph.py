@@ -440,10 +440,10 @@ class Graph:
     # --- shapes ---------------------------------------------------------------------------------
 
     def concat(self, values: Sequence[str], output: str | None = None) -> str:
-        """Adds a concatenation of channels.
+        """Adds a concatenation along the second axis, the channels of images.
 
         Raises:
-          ValueError: the images differ in more than their channels.
+          ValueError: the values differ in more than that extent.
         """
         first = self.shapes[values[0]]
         shapes = [self.shapes[value] for value in values]
@@ -513,13 +513,15 @@ class Graph:
         self.multiply_accumulates += math.prod(shape) * a[-1]
         return self.add_node("MatMul", [left, right], shape)
 
-    def linear(self, value: str, width: int, gain: float = 1.0) -> str:
+    def linear(self, value: str, width: int, gain: float = 1.0, *, per_column: int = 1) -> str:
         """Adds a fully connected layer on the last axis, with a bias.
 
         Args:
           value: any shape (..., C).
           width: of the result.
           gain: variance of the weights times fan-in.
+          per_column: parameters of a column of the result in the literature's count, besides its
+            weights: 1 for a bias, 3 if a batch normalisation is folded into it.
         """
         shape = self.shapes[value]
         product = self._take("MatMul")
@@ -529,7 +531,7 @@ class Graph:
         result = (*shape[:-1], width)
         self.multiply_accumulates += math.prod(result) * shape[-1]
         self.add_node("MatMul", [value, weight], result, output=product)
-        bias = self.parameter(f"{product}_bias", (width,), 0.1)
+        bias = self.parameter(f"{product}_bias", (width,), 0.1, counts=width * per_column)
         return self.add_node("Add", [product, bias], result)
 
     def classifier(self, value: str, classes: int) -> str:

@@ -1,23 +1,23 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Networks of the size of microcontrollers: those of MLPerf Tiny, MobileNetV1 and MobileNetV2.
+"""Networks of the size of microcontrollers: MLPerf Tiny, MobileNetV1 and V2, a searched network.
 
 Banbury et al., "MLPerf Tiny Benchmark", NeurIPS Datasets and Benchmarks 2021: keyword spotting
-(DS-CNN, after Zhang et al., "Hello Edge", 2017), image classification (ResNet-8) and visual wake
-words (MobileNetV1 0.25 at 96x96). Howard et al., "MobileNets", 2017, table 1; Sandler et al.,
-"MobileNetV2", CVPR 2018, table 2. Windows of stride 2 pad at the far side, as TensorFlow does,
-where the networks were published.
+(DS-CNN, after Zhang et al., "Hello Edge", 2017), image classification (ResNet-8), visual wake
+words (MobileNetV1 0.25 at 96x96) and anomaly detection (an autoencoder). Howard et al.,
+"MobileNets", 2017, table 1; Sandler et al., "MobileNetV2", CVPR 2018, table 2. Lin et al.,
+"MCUNet: Tiny Deep Learning on IoT Devices", NeurIPS 2020, section 3.1: the space that is searched.
+Windows of stride 2 pad at the far side, as TensorFlow does, where the networks were published.
 """
 
 from __future__ import annotations
 
+import random
+
 from serenity_mlir.networks.graph import Graph
 
-__all__ = ["ds_cnn", "mobilenet_v1", "mobilenet_v2", "resnet8"]
-
-#: Pads of a 3x3 window of stride 2 over even extents: top, left, bottom, right.
-_FAR = (0, 0, 1, 1)
+__all__ = ["autoencoder", "ds_cnn", "mcunet", "mobilenet_v1", "mobilenet_v2", "resnet8"]
 
 
 def _relu6(graph: Graph, value: str) -> str:
@@ -25,10 +25,16 @@ def _relu6(graph: Graph, value: str) -> str:
     return graph.add_node("Clip", [value, *bounds], graph.shapes[value])
 
 
-def _window(graph: Graph, value: str, channels: int, stride: int, groups: int = 1) -> str:
-    """Adds a 3x3 convolution."""
-    pad = _FAR if stride == 2 else None
-    return graph.conv(value, channels, 3, stride=stride, pad=pad, groups=groups)
+def _window(
+    graph: Graph, value: str, channels: int, stride: int, groups: int = 1, kernel: int = 3
+) -> str:
+    """Adds a convolution with square windows, whose stride 2 pads one pixel more at the far side.
+
+    Extents are even where the stride is 2.
+    """
+    near = (kernel - 1) // 2
+    pad = (near - 1, near - 1, near, near) if stride == 2 else None
+    return graph.conv(value, channels, kernel, stride=stride, pad=pad, groups=groups)
 
 
 def _classes(graph: Graph, value: str, classes: int) -> None:
@@ -60,6 +66,16 @@ def resnet8() -> Graph:
             value = graph.conv(value, channels, 1, stride=2)
         value = graph.relu(graph.add(inner, value))
     _classes(graph, value, 10)
+    return graph
+
+
+def autoencoder() -> Graph:
+    """Returns the anomaly detector of MLPerf Tiny: five frames of 128 mel bands, in and out."""
+    graph = Graph("autoencoder", "Banbury et al., 2021: autoencoder, anomaly detection")
+    value = graph.input("bands", (1, 640))
+    for width in (128, 128, 128, 128, 8, 128, 128, 128, 128):
+        value = graph.relu(graph.linear(value, width, 2.0, per_column=3))
+    graph.output(graph.linear(value, 640))
     return graph
 
 
@@ -97,6 +113,26 @@ def mobilenet_v1(name: str, width: float, resolution: int, classes: int) -> Grap
     return graph
 
 
+def _scaled(width: float, channels: int) -> int:
+    """Returns a multiple of eight near the product."""
+    return max(8, int(channels * width + 4) // 8 * 8)
+
+
+def _inverted_residual(
+    graph: Graph, value: str, expansion: int, channels: int, stride: int, kernel: int = 3
+) -> str:
+    """Adds 1x1 up (if it expands), depthwise, 1x1 down, and the shortcut where shapes agree."""
+    shortcut = value
+    inner = expansion * graph.channels(value)
+    if expansion > 1:
+        value = _relu6(graph, graph.conv(value, inner))
+    value = _relu6(graph, _window(graph, value, inner, stride, inner, kernel))
+    value = graph.conv(value, channels)
+    if graph.shapes[value] == graph.shapes[shortcut]:
+        value = graph.add(shortcut, value)
+    return value
+
+
 #: Table 2 of MobileNetV2: expansion, channels, layers, stride.
 _V2 = (
     (1, 16, 1, 1),
@@ -119,23 +155,52 @@ def mobilenet_v2(name: str, width: float, resolution: int, classes: int = 1000) 
       classes: of the head.
     """
 
-    def scaled(channels: int) -> int:
-        return max(8, int(channels * width + 4) // 8 * 8)
-
     graph = Graph(name, f"Sandler et al., CVPR 2018, table 2: MobileNetV2 {width} at {resolution}")
     value = graph.input("image", (1, 3, resolution, resolution))
-    value = _relu6(graph, _window(graph, value, scaled(32), 2))
+    value = _relu6(graph, _window(graph, value, _scaled(width, 32), 2))
     for expansion, channels, layers, stride in _V2:
         for layer in range(layers):
-            shortcut = value
-            inner = expansion * graph.channels(value)
-            if expansion > 1:
-                value = _relu6(graph, graph.conv(value, inner))
             step = 1 if layer else stride
-            value = _relu6(graph, _window(graph, value, inner, step, groups=inner))
-            value = graph.conv(value, scaled(channels))
-            if graph.shapes[value] == graph.shapes[shortcut]:
-                value = graph.add(shortcut, value)
+            value = _inverted_residual(graph, value, expansion, _scaled(width, channels), step)
     value = _relu6(graph, graph.conv(value, 1280))
     _classes(graph, value, classes)
+    return graph
+
+
+#: MCUNet's stages: channels of ProxylessNAS and MnasNet at full width, and strides.
+_SEARCHED = ((24, 2), (40, 2), (80, 2), (96, 1), (192, 2), (320, 1))
+
+
+def mcunet(name: str, width: float, resolution: int, seed: int, classes: int = 1000) -> Graph:
+    """Returns a network drawn from the space that TinyNAS searches (section 3.1 of MCUNet).
+
+    Every inverted residual has a window of 3, 5 or 7 and an expansion of 3, 4 or 6. A stage has
+    two to four of them, the last stage has one. Width and resolution are the space's outer choice.
+
+    Args:
+      name: of the network.
+      width: times the channels of a stage, to multiples of eight.
+      resolution: extent of the square image, a multiple of 32.
+      seed: of the draw.
+      classes: of the head.
+    """
+
+    draw = random.Random(seed)
+    graph = Graph(
+        name,
+        "Lin et al., NeurIPS 2020, section 3.1: a network of MCUNet's search space, drawn with "
+        f"seed {seed}, width {width} at {resolution}",
+    )
+    value = graph.input("image", (1, 3, resolution, resolution))
+    value = _relu6(graph, _window(graph, value, _scaled(width, 32), 2))
+    value = _inverted_residual(graph, value, 1, _scaled(width, 16), 1)
+    for channels, stride in _SEARCHED:
+        layers = 1 if channels == _SEARCHED[-1][0] else draw.choice((2, 3, 4))
+        for layer in range(layers):
+            kernel, expansion = draw.choice((3, 5, 7)), draw.choice((3, 4, 6))
+            step = 1 if layer else stride
+            value = _inverted_residual(
+                graph, value, expansion, _scaled(width, channels), step, kernel
+            )
+    graph.output(graph.classifier(value, classes))
     return graph

@@ -32,6 +32,7 @@ from serenity_mlir.networks import (
     searched_cells,
     transformer,
     unet,
+    yolo,
 )
 from serenity_mlir.networks.graph import Graph
 
@@ -73,6 +74,11 @@ def _mobilenet_v2(percent: int, resolution: int) -> Callable[[], Graph]:
     return functools.partial(microcontroller.mobilenet_v2, name, percent / 100, resolution)
 
 
+def _mcunet(percent: int, resolution: int, seed: int) -> Callable[[], Graph]:
+    name = f"mcunet_{percent:03d}_{resolution}"
+    return functools.partial(microcontroller.mcunet, name, percent / 100, resolution, seed)
+
+
 _OTHERS = (
     Entry("densenet121_block2", "DenseNet", "more", densenet.densenet121_block2),
     Entry("inception_v3_a", "Inception", "more", inception.inception_v3_a),
@@ -94,11 +100,16 @@ _OTHERS = (
     Entry("randwire_er_32", "RandWire", "more", _randwire("er", 32, 11)),
     Entry("randwire_ba_32", "RandWire", "held-out", _randwire("ba", 32, 13)),
     Entry("randwire_ws_48", "RandWire", "held-out", _randwire("ws", 48, 17)),
+    Entry("yolov3_tiny_25", "YOLO", "more", yolo.yolov3_tiny_25),
+    Entry("vit_tiny_blocks", "transformer", "held-out", transformer.vit_tiny_blocks),
+    Entry("gpt2_step", "transformer", "held-out", transformer.gpt2_step),
     Entry("ds_cnn", "DS-CNN", "microcontroller", microcontroller.ds_cnn),
     Entry("resnet8", "ResNet", "microcontroller", microcontroller.resnet8),
     Entry("mobilenet_v1_025_96", "MobileNet", "microcontroller", _mobilenet_v1(25, 96, 2)),
     Entry("mobilenet_v2_035_144", "MobileNet", "microcontroller", _mobilenet_v2(35, 144)),
     Entry("mobilenet_v2_100_224", "MobileNet", "microcontroller", _mobilenet_v2(100, 224)),
+    Entry("autoencoder", "autoencoder", "microcontroller", microcontroller.autoencoder),
+    Entry("mcunet_050_160", "MCUNet", "microcontroller", _mcunet(50, 160, 23)),
 )
 
 
