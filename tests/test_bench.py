@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import html.parser
 import json
@@ -20,6 +21,7 @@ import pytest
 from report_support import make_function, make_region, make_report
 from typer.testing import CliRunner
 
+from serenity_mlir import networks
 from serenity_mlir.benchmarking import content, document, peer_runs, report, results, session, work
 from serenity_mlir.benchmarking.peer_runs import (
     PEERS,
@@ -131,6 +133,18 @@ def test_ratios_are_of_networks_where_both_have_a_figure(measured):
     assert measured.ratios("XLA", names, "with_io") == []
     assert results.geometric_mean([]) is None
     assert results.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+
+
+def test_networks_of_every_set_are_in_the_tables(measured, tmp_path):
+    of_each = {
+        networks.names(of_set)[0]: sizes(800, 400, 200, of_set=of_set) for of_set in networks.SETS
+    }
+    every = dataclasses.replace(measured, networks=list(of_each), sizes=of_each)
+    report.write(every, tmp_path)
+    markdown = (tmp_path / "results.md").read_text("utf-8")
+    for name in of_each:
+        # Slabs; beside others without and with inputs and outputs.
+        assert len(re.findall(rf"^\| {name} \|", markdown, re.M)) >= 3, name
 
 
 def test_whoever_is_smaller_is_listed(measured):

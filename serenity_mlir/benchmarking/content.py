@@ -43,6 +43,7 @@ _SET_TITLES: dict[str | None, str] = {
     "paper": "the paper's networks",
     "more": "other networks",
     "held-out": "networks held out (chosen before the compiler was run on any of them)",
+    "microcontroller": "networks of the size of microcontrollers",
     None: "files",
 }
 
@@ -106,6 +107,7 @@ def _means(results: Results) -> Iterator[Part]:
         ("nine cells", cells),
         ("others", [name for name in every if name not in cells]),
         ("held out", results.in_sets("held-out")),
+        ("microcontrollers", results.in_sets("microcontroller")),
     ]
     groups = [(title, names) for title, names in groups if names]
     titles = [IREE, *(figure.title for figure in results.figures())]
@@ -113,8 +115,8 @@ def _means(results: Results) -> Iterator[Part]:
     yield Text(
         "How many times the bytes of serenity another system needs for the same ONNX files: "
         "geometric means, with the number of networks where both have a figure in brackets. The "
-        "tables behind it follow. 'Others' are all networks but the nine cells; those held out "
-        "are among them."
+        "tables behind it follow. 'Others' are all networks but the nine cells and those of the size "
+        "of microcontrollers; those held out are among them."
     )
     columns = ["system"]
     for counting in _COUNTED:
@@ -190,7 +192,7 @@ def _sizes(results: Results) -> Iterator[Part]:
         published = geometric_mean([of.tflite / of.rewritten for of in paper])
         rows.append([*mean(cells), "", "", "", _ratio(published)])
         yield Table([*columns, "ran", *extra], rows)
-    for of_set in ("paper", "more", "held-out", None):
+    for of_set in _SET_TITLES:
         names = [name for name in results.in_sets(of_set) if name not in cells]
         if names:
             yield Heading(3, _SET_TITLES[of_set].capitalize())
@@ -237,6 +239,7 @@ def _systems(results: Results) -> Iterator[Part]:
             "Other networks",
             [n for n in results.in_sets("paper", "more", "held-out", None) if n not in cells],
         ),
+        (_SET_TITLES["microcontroller"].capitalize(), results.in_sets("microcontroller")),
     ]
     for title, names in groups:
         if not names:
