@@ -115,8 +115,8 @@ def _means(results: Results) -> Iterator[Part]:
     yield Text(
         "How many times the bytes of serenity another system needs for the same ONNX files: "
         "geometric means, with the number of networks where both have a figure in brackets. The "
-        "tables behind it follow. 'Others' are all networks but the nine cells and those of the size "
-        "of microcontrollers; those held out are among them."
+        "tables behind it follow. 'Others' are all networks but the nine cells and those of the "
+        "size of microcontrollers; those held out are among them."
     )
     columns = ["system"]
     for counting in _COUNTED:
