@@ -178,6 +178,14 @@ def pooled(path: Path) -> Path:
     return net.save(path, net.conv(net.max_pool(net.conv(x, 16, 3, 0.05)), 2, 1, 0.04))
 
 
+def concatenated_result(path: Path) -> Path:
+    """Two convolutions of other scales over 4 channels of 8x8, concatenated: 16 channels."""
+    net = Qdq(seed=3)
+    x = net.input((1, 4, 8, 8))
+    parts = [net.conv(x, 8, 1, 0.04), net.conv(x, 8, 3, 0.07, zero=-5)]
+    return net.save(path, net.concat(parts, 0.07, -10))
+
+
 def qlinear_convolutions(path: Path) -> Path:
     """Two convolutions in QOperator form: 3 channels of 24x24 to 16, then to 4."""
     net = Qdq(seed=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from driver_support import TARGET
-from quantized_models import branches, pooled, qlinear_convolutions
+from quantized_models import branches, concatenated_result, pooled, qlinear_convolutions
 from report_support import make_candidate, make_function, make_report
 
 from serenity_mlir._versions import iree_version
@@ -67,6 +67,16 @@ def test_candidates_name_the_storage(report: FunctionReport) -> None:
 
 def test_results_are_those_of_stock(tmp_path: Path) -> None:
     _assert_equal(check(pooled(tmp_path / "pooled.onnx"), serenity=SerenityOptions(rewrite="off")))
+
+
+@integers
+def test_a_result_is_concatenated_in_its_own_memory(tmp_path: Path) -> None:
+    result = check(concatenated_result(tmp_path / "concatenated.onnx"))
+    _assert_equal(result)
+    # In integers the concatenation of 16 channels of 8x8 would take 1,024 bytes of the slab. The
+    # largest value that is left is the input in integers, with padding: 4 channels of 10x10.
+    (function,) = result.functions
+    assert function.serenity.transient_peak_bytes <= 4 * 10 * 10 + 4 * 8 * 8
 
 
 #: The value between the convolutions of the two models below, in 8 bits.

@@ -17,6 +17,9 @@
 //     nearest element) that have no other user;
 //   - moves dequantizations down through pads, reshapes, transpositions and
 //     gathers;
+//   - moves dequantizations up through concatenations that nothing but a result
+//     of the function is made of: the parts are dequantized into the memory of
+//     the result, and the concatenation in integers takes none;
 //   - puts a barrier (`util.optimization_barrier {serenity.barrier}`) between a
 //     quantization and a dequantization where an elementwise chain would pull
 //     an accumulator over a dispatch boundary.
@@ -57,6 +60,7 @@ store(MlirOperation module, bool down,
     mover.dequantizeDown(module);
     mover.quantizeUp(module);
   }
+  mover.dequantizeResults(module);
   quantized::insertStorageBarriers(module, raised, mover.counts);
   return mover.counts;
 }

@@ -22,10 +22,12 @@ struct StoreQuantizedCounts {
   int64_t folded = 0;     // Q(DQ(x)) -> x
   int64_t quantizeUp = 0; // through an operation
   int64_t dequantizeDown = 0;
+  int64_t dequantizedParts = 0; // concatenations that are results
   int64_t barriers = 0;
 
   bool any() const {
-    return folded + quantizeUp + dequantizeDown + barriers > 0;
+    return folded + quantizeUp + dequantizeDown + dequantizedParts + barriers >
+           0;
   }
 };
 
@@ -48,6 +50,8 @@ public:
   void quantizeUp(MlirOperation module);
   /// Moves dequantizations down, likewise.
   void dequantizeDown(MlirOperation module);
+  /// Dequantizes concatenations that are results of the function part by part.
+  void dequantizeResults(MlirOperation module);
 
   StoreQuantizedCounts counts;
 
@@ -58,13 +62,24 @@ private:
   bool moveUpThrough(const Affine &affine, MlirOperation producer);
   /// Moves one behind one of its users. Returns whether anything changed.
   bool moveDown(const Affine &affine);
+  /// Moves one in front of the concatenation that it reads, if that is read by
+  /// nothing else and the result of the function. Returns whether it was moved;
+  /// the operation is gone then.
+  bool dequantizeParts(const Affine &affine);
   void replace(MlirValue old, MlirValue with);
   void eraseDead(MlirOperation op);
-  bool sweep(MlirOperation module, bool quantizes);
+  /// Calls `move` for every quantization or every dequantization. Returns
+  /// whether anything changed.
+  bool sweep(MlirOperation module, bool quantizes,
+             bool (Mover::*move)(const Affine &));
 
   /// Operations erased since the last sweep began.
   std::set<const void *> erased;
 };
+
+/// Whether every use of `value` makes it a result of the function, alone or as
+/// a part of a concatenation: its memory is no part of the slab then.
+bool reachesOnlyResults(MlirValue value);
 
 /// Puts barriers between quantizations and dequantizations where the value
 /// would be stored in 32 bits otherwise. `raised` has the contractions that

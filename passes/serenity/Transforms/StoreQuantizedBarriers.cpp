@@ -98,6 +98,9 @@ bool BarrierFinder::leaksAt(MlirOperation user, MlirValue value) {
   if (std::optional<Affine> affine = asAffine(user)) {
     return !affine->quantizes;
   }
+  if (isa(user, "tensor.concat") && reachesOnlyResults(result(user))) {
+    return false; // written into the result
+  }
   if (isa(user, "tensor.pad") || isa(user, "linalg.broadcast")) {
     return leaks(result(user));
   }

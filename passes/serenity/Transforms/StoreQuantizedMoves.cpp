@@ -9,6 +9,7 @@
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 #include "serenity/Transforms/StoreQuantized.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace serenity::quantized {
@@ -441,8 +442,8 @@ static bool poolsChannels(const Affine &affine, const MaxPool &pool) {
 
 // --- quantization up --------------------------------------------------------
 
-/// Whether every part of `concat` can be quantized on its own.
-static bool canQuantizeParts(const Affine &affine, MlirOperation concat) {
+/// Whether `affine` can be applied to every part of `concat` on its own.
+static bool canTakeParts(const Affine &affine, MlirOperation concat) {
   std::optional<int64_t> dim = intAttr(concat, "dim");
   bool possible = dim && !affine.channelDims().count(*dim);
   for (MlirValue part : operands(concat)) {
@@ -451,7 +452,7 @@ static bool canQuantizeParts(const Affine &affine, MlirOperation concat) {
   return possible;
 }
 
-static MlirValue quantizeParts(const Affine &affine, MlirOperation concat) {
+static MlirValue applyToParts(const Affine &affine, MlirOperation concat) {
   std::vector<MlirValue> parts = operands(concat);
   for (MlirValue &part : parts) {
     part = applyTo(affine, part, concat);
@@ -475,10 +476,10 @@ static bool cancelsBehindSlices(const Affine &affine, MlirValue value) {
 
 bool Mover::moveUpThrough(const Affine &affine, MlirOperation producer) {
   if (isa(producer, "tensor.concat")) {
-    if (!canQuantizeParts(affine, producer)) {
+    if (!canTakeParts(affine, producer)) {
       return false;
     }
-    replace(affine.result(), quantizeParts(affine, producer));
+    replace(affine.result(), applyToParts(affine, producer));
     return true;
   }
   if (std::optional<Pad> pad = asPad(producer)) {
@@ -584,9 +585,37 @@ bool Mover::moveDown(const Affine &affine) {
   return false;
 }
 
+// --- results ----------------------------------------------------------------
+
+bool reachesOnlyResults(MlirValue value) {
+  std::vector<Use> all = uses(value);
+  return !all.empty() &&
+         std::all_of(all.begin(), all.end(), [](const Use &use) {
+           std::string_view what = name(use.owner);
+           return what == "hal.tensor.barrier" || what == "hal.tensor.export" ||
+                  what == "util.return" ||
+                  (what == "tensor.concat" &&
+                   reachesOnlyResults(result(use.owner)));
+         });
+}
+
+bool Mover::dequantizeParts(const Affine &affine) {
+  MlirOperation concat = definingOp(affine.input);
+  if (isNull(concat) || !isa(concat, "tensor.concat") ||
+      !sameBlock(concat, affine.op) || uses(affine.input).size() != 1 ||
+      !isComputed(affine.input) || !scaleRange(affine) ||
+      !canTakeParts(affine, concat) || !reachesOnlyResults(affine.result())) {
+    return false;
+  }
+  replace(affine.result(), applyToParts(affine, concat));
+  ++counts.dequantizedParts;
+  return true;
+}
+
 // --- until nothing moves ----------------------------------------------------
 
-bool Mover::sweep(MlirOperation module, bool quantizes) {
+bool Mover::sweep(MlirOperation module, bool quantizes,
+                  bool (Mover::*move)(const Affine &)) {
   std::vector<MlirOperation> found;
   walk(module, [&](MlirOperation op) {
     std::optional<Affine> affine = asAffine(op);
@@ -600,7 +629,7 @@ bool Mover::sweep(MlirOperation module, bool quantizes) {
     // An address in use again is looked at in the next sweep.
     while (!erased.count(op.ptr)) {
       std::optional<Affine> affine = asAffine(op);
-      if (!affine || !(quantizes ? moveUp(*affine) : moveDown(*affine))) {
+      if (!affine || !(this->*move)(*affine)) {
         break;
       }
       changed = true;
@@ -610,12 +639,17 @@ bool Mover::sweep(MlirOperation module, bool quantizes) {
 }
 
 void Mover::quantizeUp(MlirOperation module) {
-  while (sweep(module, /*quantizes=*/true)) {
+  while (sweep(module, /*quantizes=*/true, &Mover::moveUp)) {
   }
 }
 
 void Mover::dequantizeDown(MlirOperation module) {
-  while (sweep(module, /*quantizes=*/false)) {
+  while (sweep(module, /*quantizes=*/false, &Mover::moveDown)) {
+  }
+}
+
+void Mover::dequantizeResults(MlirOperation module) {
+  while (sweep(module, /*quantizes=*/false, &Mover::dequantizeParts)) {
   }
 }
 
