@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -189,6 +190,43 @@ def test_pytorch_modules_programs_and_files(torch, tmp_path, caplog):
     assert error.exit_code == 1 and str(error).startswith("torch.export failed: ")
 
 
+def names_of_operations(path: Path) -> set[str]:
+    """Returns the names at which the operations of a module stand."""
+    from iree.compiler import ir
+
+    found = set()
+
+    def visit(operation):
+        if name := re.match(r'loc\("([^"]+)"(?!:)', str(operation.location)):
+            found.add(name[1])
+        return ir.WalkResult.ADVANCE
+
+    with ir.Context() as context:
+        context.allow_unregistered_dialects = True
+        ir.Module.parse(path.read_bytes()).operation.walk(visit)
+    return found
+
+
+@pytest.mark.slow
+def test_operations_of_pytorch_are_called_by_modules_and_nodes(torch, tmp_path):
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(2))
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = torch.relu(block(x))
+            return x
+
+    program = torch.export.export(Twice().eval(), (torch.ones(2, 4),))
+    traces = [node.meta.get("stack_trace") for node in program.graph.nodes]
+    found = names_of_operations(load_model(program, tmp_path))
+    # Both blocks are of one line of `forward`.
+    assert {"blocks.0/linear", "relu", "blocks.1/linear_1", "relu_1"} <= found
+    assert [node.meta.get("stack_trace") for node in program.graph.nodes] == traces
+
+
 @pytest.mark.slow
 def test_a_corrupt_pt2_file_is_named(torch, tmp_path):
     path = tmp_path / "broken.pt2"
@@ -214,6 +252,8 @@ def test_jax_functions_and_exports(tmp_path):
             assert types(load_model(function, tmp_path, [example])) == wanted
     exported = export.export(jax.jit(double))(shape)
     assert types(load_model(exported, tmp_path)) == wanted
+    # Operations are called as JAX names them, by functions and scopes.
+    assert "jit(double)/mul" in names_of_operations(load_model(exported, tmp_path))
     lowered = jax.jit(double).lower(shape).compiler_ir("stablehlo")
     assert types(load_model(lowered, tmp_path)) == wanted
     assert refusal(double, tmp_path).exit_code == 2

@@ -15,6 +15,7 @@ import difflib
 import importlib
 import logging
 import os
+import re
 import shlex
 import sys
 import warnings
@@ -431,8 +432,55 @@ def _import_exported_program(program: Any, job: _Job) -> Path:
     aot = _require("iree.turbine.aot", "a model of PyTorch", "torch")
     target = job.directory / "model.mlirbc"
     with _exporting("the import with iree-turbine"):
-        aot.export(program).save_mlir(target)
+        with _nodes_as_places(program):
+            exported = aot.export(program)
+        _name_operations(exported.mlir_module)
+        exported.save_mlir(target)
     return target
+
+
+#: The line that stands for a node's name where the importer takes files and lines alone.
+_NAME_LINE = 2**31 - 1
+
+
+@contextmanager
+def _nodes_as_places(program: Any) -> Iterator[None]:
+    """Let every node of a `torch.export.ExportedProgram` say its name for its place in a file.
+
+    A node is called like the module that it comes from, a slash, and its own name:
+    ``blocks.1/conv2d_2``. The importer makes MLIR's locations from traces of the Python stack, in
+    which all blocks of a loop, and all modules of a class, have the same lines.
+    """
+    traces = []
+    for module in program.graph_module.modules():
+        for node in getattr(getattr(module, "graph", None), "nodes", ()):
+            traces.append((node, node.meta.get("stack_trace")))
+            stack = list(node.meta.get("nn_module_stack", {}).values())
+            path = stack[-1][0] if stack else ""
+            name = f"{path}/{node.name}" if path else node.name
+            node.meta["stack_trace"] = f'File "{name}", line {_NAME_LINE}, in forward'
+    try:
+        yield
+    finally:
+        for node, trace in traces:
+            if trace is None:
+                del node.meta["stack_trace"]
+            else:
+                node.meta["stack_trace"] = trace
+
+
+def _name_operations(module: Any) -> None:
+    """Make the places of `_nodes_as_places` locations of names, as reports show them."""
+    from iree.compiler import ir
+
+    written = re.compile(rf'loc\("([^"]+)":{_NAME_LINE}:0\)')
+
+    def name(operation: Any) -> Any:
+        if found := written.fullmatch(str(operation.location)):
+            operation.location = ir.Location.name(found[1], context=operation.context)
+        return ir.WalkResult.ADVANCE
+
+    module.walk(name)
 
 
 # --- JAX -----------------------------------------------------------------------
