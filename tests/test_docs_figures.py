@@ -5,40 +5,58 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
+
+import pytest
 
 from serenity_mlir import networks
 
 ROOT = Path(__file__).resolve().parent.parent
 
-
-def rows(text: str) -> dict[str, list[str]]:
-    """Returns the cells of tables by the first cell, without the text in brackets there."""
-    found = {}
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if line.startswith("| ") and len(cells) > 3:
-            found[cells[0].partition(" (")[0]] = cells[1:]
-    return found
+_SPEC = importlib.util.spec_from_file_location(
+    "publish_results", ROOT / "benchmarks" / "publish_results.py"
+)
+assert _SPEC is not None and _SPEC.loader is not None
+publish_results = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(publish_results)
 
 
-def section(path: str, heading: str) -> str:
-    text = (ROOT / path).read_text("utf-8")
-    return re.split(r"^## ", text.partition(f"## {heading}")[2], maxsplit=1, flags=re.M)[0]
+@pytest.fixture(scope="module")
+def report() -> str:
+    return (ROOT / "docs" / "results.md").read_text("utf-8")
 
 
-def test_the_readme_states_the_results():
-    told = rows(section("README.md", "Bytes"))
-    measured = rows(section("docs/results.md", "Slabs: IREE, ordering, rewriting"))
-    of_paper = [name for name in networks.names() if networks.info(name).set == "paper"]
-    assert set(of_paper) == set(told) - {"network", "---"}
-    for name in of_paper:
-        _, stock, order, ours, _, ratio, ran = measured[name][:7]
-        assert told[name] == [stock, order, ours, ratio], name
-        assert ran == "yes", name
+def test_the_readme_states_the_results(capsys):
+    assert publish_results.main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_the_results_have_every_network():
-    measured = rows(section("docs/results.md", "Slabs: IREE, ordering, rewriting"))
-    assert set(networks.names("paper", "more", "held-out")) <= set(measured)
+def test_a_readme_with_other_figures_is_stale(report):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    first = publish_results.slab_rows(report)["swiftnet_a"][1]
+    changed = publish_results.readme_block(report).replace(first, "1")
+    stale = publish_results.put_block(readme, changed)
+    assert stale != readme
+    assert publish_results.put_block(stale, publish_results.readme_block(report)) == readme
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("| swiftnet_a |", "| swiftnet_z |", "swiftnet_a is not in the report"),
+        ("| yes |", "| no |", "predictions are not checked"),
+        ("## Slabs", "## Bytes", "no table of networks"),
+        ("Written by", "Made by", "no date"),
+    ],
+)
+def test_a_report_that_shows_less_is_refused(report, old, new, message):
+    with pytest.raises(ValueError, match=message):
+        publish_results.readme_block(report.replace(old, new))
+
+
+def test_the_results_have_every_network_or_name_it(report):
+    measured = set(publish_results.slab_rows(report))
+    absent = re.search(r"Not in this session: (.+)\.$", report, re.M)
+    named = set(re.split(r", | and ", absent[1])) if absent else set()
+    assert set(networks.names()) - measured == named - {"none"}
