@@ -8,11 +8,13 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningHandles.h"
 #include "serenity/Transforms/ProgramOrder.h"
+#include "serenity/Transforms/ShareDispatches.h"
 #include "serenity/Transforms/StoreQuantized.h"
 #include "serenity/Transforms/TensorBuilder.h"
 #include "serenity/Transforms/UnfusedProducers.h"
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 
 namespace serenity {
@@ -281,6 +283,7 @@ bool CandidateBuilder::runToFlow(MlirOperation module,
                                  const Configuration &config,
                                  Constants constants) {
   ++compilations;
+  const bool rewrites = numRewrites(config) > 0 || config.bands > 0;
   std::vector<std::string> changed;
   bool ok = true;
   auto override = [&](const char *name, bool value) {
@@ -304,6 +307,10 @@ bool CandidateBuilder::runToFlow(MlirOperation module,
       real::setCompileToPhase(inv.get(), to);
       ok = ok && !abandons() &&
            real::pipeline(inv.get(), IREE_COMPILER_PIPELINE_STD);
+      // Constants are folded now, and not copied into dispatches yet.
+      if (ok && from == std::string_view("preprocessing") && rewrites) {
+        shareDispatches(module);
+      }
       from = to;
     }
   }
@@ -317,7 +324,7 @@ bool CandidateBuilder::runToFlow(MlirOperation module,
     return false;
   }
   removeBarriers(module);
-  if (numRewrites(config) > 0 || config.bands > 0) {
+  if (rewrites) {
     restoreProgramOrder(module);
   }
   return mlirOperationVerify(module);
