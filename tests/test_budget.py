@@ -168,6 +168,60 @@ def test_a_miss_names_what_would_have_to_shrink(compilers: Compilers, tmp_path: 
         assert f"no order of these operations needs less than {least} bytes" in errors
 
 
+def test_inputs_and_results_may_count(compilers: Compilers, tmp_path: Path) -> None:
+    """Branches of 32 rows: 32 x 8 floats go in and 32 x 8 come out, 1,024 bytes each."""
+    source = tmp_path / "branches.mlir"
+    source.write_text(branches("main", 32))
+    free = compilers.report(tmp_path / "free.json", source, *STREAM)
+    stock, least = (
+        free["functions"][0][field]
+        for field in ("stock_transient_peak_bytes", "transient_peak_bytes")
+    )
+    assert stock > least
+    for transient, used in ((stock, []), (least, free["functions"][0]["used"])):
+        budget = transient + 2 * 1024
+        code, errors, report, _ = compile_within(
+            compilers, source, tmp_path, budget, "--serenity-budget-counts=all"
+        )
+        assert code == 0, errors
+        (function,) = report["functions"]
+        assert (function["transient_peak_bytes"], function["used"]) == (transient, used)
+        assert (
+            f"within its memory budget ({budget} <= {budget}; inputs and results 2048,"
+            f" transient {transient})" in errors
+        )
+    code, errors, report, output = compile_within(
+        compilers, source, tmp_path, least + 2 * 1024 - 1, "--serenity-budget-counts=all"
+    )
+    assert (code, output, report["budget"]["met"]) == (3, None, False)
+    assert report["functions"][0]["budget"]["over_bytes"] == 1
+    assert f"by 1 byte ({least + 2048} > {least + 2047}; inputs and results 2048," in errors
+
+
+def test_a_peak_that_depends_on_the_call_is_not_counted(
+    compilers: Compilers, tmp_path: Path
+) -> None:
+    source = tmp_path / "dynamic.mlir"
+    source.write_text(
+        "func.func @main(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {\n"
+        "  %a = math.exp %x : tensor<?x8xf32>\n"
+        "  %c = arith.constant 0 : index\n  %n = tensor.dim %x, %c : tensor<?x8xf32>\n"
+        "  %z = arith.constant 0.0 : f32\n  %w = arith.constant dense<0.5> : tensor<8x8xf32>\n"
+        "  %e = tensor.empty(%n) : tensor<?x8xf32>\n"
+        "  %f = linalg.fill ins(%z : f32) outs(%e : tensor<?x8xf32>) -> tensor<?x8xf32>\n"
+        "  %b = linalg.matmul ins(%a, %w : tensor<?x8xf32>, tensor<8x8xf32>)"
+        " outs(%f : tensor<?x8xf32>) -> tensor<?x8xf32>\n"
+        "  %d = linalg.matmul ins(%b, %w : tensor<?x8xf32>, tensor<8x8xf32>)"
+        " outs(%f : tensor<?x8xf32>) -> tensor<?x8xf32>\n"
+        "  return %d : tensor<?x8xf32>\n}\n"
+    )
+    code, errors, report, output = compile_within(
+        compilers, source, tmp_path, 1 << 20, "--serenity-budget-counts=all"
+    )
+    assert (code, output, report["budget"]["met"]) == (3, None, None)
+    assert "its peak with inputs and results depends on the call" in errors
+
+
 def test_warn_goes_on_with_the_least(compilers: Compilers, tmp_path: Path) -> None:
     source = tmp_path / "branches.mlir"
     source.write_text(branches("main", 16))

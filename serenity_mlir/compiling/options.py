@@ -58,6 +58,9 @@ class SerenityOptions:
         262144, 256KB (1000) or 256KiB (1024); no more is changed than is needed to fit (none).
       budget_policy: ``--serenity-budget-policy=error|warn``. Report a missed budget as an error,
         with exit code 3, or as a warning (error).
+      budget_counts: ``--serenity-budget-counts=transient|all``. Compare the budget with the
+        transient memory of a call, or with all of its memory: inputs, results and variables too
+        (transient).
       report: ``--serenity-report=FILE.json``. Write the report: predicted bytes, candidates,
         rewrites (none).
       cache: ``--serenity-cache=DIR``. Keep the configurations that searches choose in DIR, and take
@@ -85,6 +88,7 @@ class SerenityOptions:
     dim_bound: Sequence[str] = ()
     memory_budget: int | str | None = None
     budget_policy: str | None = None
+    budget_counts: str | None = None
     report: str | os.PathLike[str] | None = None
     cache: bool | str | os.PathLike[str] | None = None
     print_ir_after: Sequence[str] = ()

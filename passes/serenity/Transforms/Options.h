@@ -26,6 +26,8 @@ enum class WaveMode { Auto, Off };
 enum class InputMode { Keep, Overwrite };
 /// Of a missed memory budget.
 enum class BudgetPolicy { Error, Warn };
+/// The memory of a call that a budget is compared with.
+enum class BudgetCounts { Transient, All };
 
 /// A share of something: 0.15 is 15 %.
 struct Share {

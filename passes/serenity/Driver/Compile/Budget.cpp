@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/Budget.h"
 
+#include "serenity/Analysis/FunctionMemory.h"
 #include "serenity/Driver/Compile/DynamicSizes.h"
 #include "serenity/IREE/Ir.h"
 
@@ -124,6 +125,39 @@ std::string sayBudget(const FunctionReport &function, int64_t neededBytes,
          " (" + std::to_string(neededBytes) + (met ? " <= " : " > ") +
          std::to_string(budgetBytes) + note +
          "), used: " + joined(function.used, "nothing, as the stock compiler");
+}
+
+/// Names the parts of `neededBytes`, the peak of a call.
+std::string sayParts(const FunctionReport &function, int64_t neededBytes) {
+  const int64_t external = function.externalBytes.value_or(0);
+  const int64_t transient = function.transientPeakBytes.value_or(0);
+  const int64_t variables =
+      std::max<int64_t>(0, neededBytes - external - transient);
+  return "; inputs and results " + std::to_string(external) + ", transient " +
+         std::to_string(transient) +
+         (variables ? ", variables " + std::to_string(variables) : "");
+}
+
+/// The bytes of a call that the budget is compared with, and why they are not
+/// known or not exact.
+BytesNeeded bytesNeeded(const FunctionReport &function, BudgetCounts counts) {
+  const std::string branches =
+      function.peakIsExact
+          ? ""
+          : "; the least upper bound over all branches and trip counts";
+  if (counts == BudgetCounts::All) {
+    if (!function.peakBytes) {
+      return {std::nullopt,
+              "its peak with inputs and results depends on the call; give "
+              "dynamic dimensions an extent with --fix-dim, or count transient "
+              "memory alone with --serenity-budget-counts=transient"};
+    }
+    return {function.peakBytes,
+            sayParts(function, *function.peakBytes) + branches};
+  }
+  return function.transientPeakBytes
+             ? BytesNeeded{function.transientPeakBytes, branches}
+             : bytesAtBounds(function);
 }
 
 /// Whether more than one slab counts at the peak.
@@ -247,9 +281,13 @@ std::string sayShrinking(const FunctionBudget &miss, const RegionReport &region,
 
 } // namespace
 
-BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
+BudgetLadder::BudgetLadder(MlirOperation stock, const CompileFlags &flags,
                            const Options &options, StreamPhase &stream)
-    : budgetBytes(budgetBytes), options(atBounds(options)), stream(stream) {
+    : budgetBytes(*flags.memoryBudgetBytes), counts(flags.budgetCounts),
+      options(atBounds(options)), stream(stream) {
+  if (counts == BudgetCounts::All) {
+    countOutside(stock);
+  }
   peaks[size_t(Variant::Stock)] = measure(stock, PackAlgorithm::Iree);
   ir::OwningOp laidOut = stream.withOffsets(stock, options);
   peaks[size_t(Variant::Offsets)] = measure(laidOut.get(), options.offsets);
@@ -273,6 +311,41 @@ BudgetLadder::BudgetLadder(MlirOperation stock, int64_t budgetBytes,
   }
 }
 
+/// The memory beside transient values is the same in every candidate, but for
+/// results that come to lie in inputs.
+void BudgetLadder::countOutside(MlirOperation stock) {
+  SlabLayout layout;
+  layout.algorithm = PackAlgorithm::Iree;
+  layout.defaultAlignment = options.defaultAlignment;
+  int64_t persistent = 0;
+  std::vector<MlirOperation> functions = ir::operations(ir::body(stock));
+  for (MlirOperation op : functions) {
+    if (ir::isa(op, "util.initializer")) {
+      std::optional<CallMemory> memory = callMemory(stock, op, layout);
+      persistent += memory ? memory->persistentBytes : 0;
+    }
+  }
+  for (MlirOperation op : functions) {
+    std::optional<CallMemory> memory = callMemory(stock, op, layout);
+    std::optional<int64_t> inputs =
+        memory ? inputBytes(op) : std::optional<int64_t>();
+    if (inputs) {
+      outside[ir::stringAttr(op, "sym_name").value_or("")] =
+          persistent + *inputs + memory->resultBytes;
+    }
+  }
+}
+
+bool BudgetLadder::fits(const std::string &function,
+                        const std::optional<int64_t> &peak) const {
+  if (counts == BudgetCounts::Transient) {
+    return peak && *peak <= budgetBytes;
+  }
+  auto beside = outside.find(function);
+  return peak && beside != outside.end() &&
+         *peak <= budgetBytes - beside->second;
+}
+
 /// As the runtime will see them; before the releases if that cannot be told.
 Peaks BudgetLadder::measure(MlirOperation module, PackAlgorithm algorithm) {
   Peaks found = stream.runtimePeaks(module, options, algorithm);
@@ -291,7 +364,7 @@ BudgetLadder::leastChange(const std::string &function) const {
     if (std::all_of(group->second.begin(), group->second.end(),
                     [&](const std::string &name) {
                       auto peak = of.find(name);
-                      return peak != of.end() && fits(peak->second);
+                      return peak != of.end() && fits(name, peak->second);
                     })) {
       return variant;
     }
@@ -318,7 +391,7 @@ bool BudgetLadder::fits(const Configuration &config,
       return leastChange(item.first).has_value();
     }
     auto peak = found.find(item.first);
-    return peak != found.end() && fits(peak->second);
+    return peak != found.end() && fits(item.first, peak->second);
   });
 }
 
@@ -459,12 +532,13 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
       ir::emitWarning(location, message);
     }
   };
-  auto remarkOnRegion = [&](const FunctionReport &function) {
+  auto remarkOnRegion = [&](const FunctionReport &function, int64_t slabBytes) {
     if (function.budget->region) {
       const RegionReport &region =
           function.regions[size_t(*function.budget->region)];
       ir::emitRemark(location, sayPeak(*function.budget, region));
-      ir::emitRemark(location, sayShrinking(*function.budget, region, bytes));
+      ir::emitRemark(location,
+                     sayShrinking(*function.budget, region, slabBytes));
     }
   };
   for (FunctionReport &function : report.functions) {
@@ -478,13 +552,7 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
       }
     }
     const bool dynamic = !function.transientPeakBytes;
-    const BytesNeeded needed =
-        dynamic ? bytesAtBounds(function)
-                : BytesNeeded{function.transientPeakBytes,
-                              function.peakIsExact
-                                  ? ""
-                                  : "; the least upper bound over all branches "
-                                    "and trip counts"};
+    const BytesNeeded needed = bytesNeeded(function, flags.budgetCounts);
     function.budget = FunctionBudget();
     if (!needed.bytes) {
       unknown = true;
@@ -513,11 +581,17 @@ bool checkBudget(MlirOperation module, const CompileFlags &flags,
       function.budget->overBytes = *needed.bytes - bytes;
       continue;
     }
-    function.budget = explainMiss(function, *needed.bytes, bytes);
+    // The buffers have the rest of the memory that the budget counts.
+    const int64_t transientBytes =
+        function.transientPeakBytes.value_or(*needed.bytes);
+    const int64_t slabBytes =
+        std::max<int64_t>(0, bytes - (*needed.bytes - transientBytes));
+    function.budget = explainMiss(function, transientBytes, slabBytes);
+    function.budget->overBytes = *needed.bytes - bytes;
     if (!dynamic && hasValuesBetweenRegions(function)) {
       ir::emitRemark(location, sayAllocations(function));
     }
-    remarkOnRegion(function);
+    remarkOnRegion(function, slabBytes);
   }
   // In the order of the ladder, whichever function came first.
   std::sort(budget.used.begin(), budget.used.end(),

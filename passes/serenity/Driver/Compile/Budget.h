@@ -32,8 +32,8 @@ namespace serenity {
 class BudgetLadder {
 public:
   /// `stock` is the stock candidate with laid out slabs.
-  BudgetLadder(MlirOperation stock, int64_t budgetBytes, const Options &options,
-               StreamPhase &stream);
+  BudgetLadder(MlirOperation stock, const CompileFlags &flags,
+               const Options &options, StreamPhase &stream);
 
   /// Whether IREE's order is good enough everywhere.
   bool fitsInStockOrder() const;
@@ -50,14 +50,19 @@ public:
 
 private:
   Peaks measure(MlirOperation module, PackAlgorithm algorithm);
-  bool fits(const std::optional<int64_t> &peak) const {
-    return peak && *peak <= budgetBytes; // an unknown one is no promise
-  }
+  /// Whether `function` fits with a transient peak; an unknown one is no
+  /// promise.
+  bool fits(const std::string &function,
+            const std::optional<int64_t> &peak) const;
+  void countOutside(MlirOperation stock);
   bool fits(const Configuration &config,
             const CandidateSearch::Candidate &tried);
   Configuration trimRewrites(CandidateSearch &search, Configuration config);
 
   int64_t budgetBytes;
+  BudgetCounts counts;
+  /// Inputs, results and variables where they count, by function.
+  std::map<std::string, int64_t> outside;
   Options options; // sizes at their bounds
   StreamPhase &stream;
   /// Per variant of the stock candidate, in the order of the enumeration; that

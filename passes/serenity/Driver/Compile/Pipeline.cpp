@@ -82,7 +82,8 @@ public:
     options.cancelled = [this] { return limit.expired(); };
     options.remarkOnDynamicSizes = false;
     options.reuse = true;
-    options.keepSlab = flags.memoryBudgetBytes.has_value();
+    options.keepSlab = flags.memoryBudgetBytes.has_value() &&
+                       flags.budgetCounts == BudgetCounts::Transient;
     std::string alignment =
         user.value("iree-stream-resource-min-offset-alignment");
     if (!alignment.empty()) {
@@ -348,8 +349,7 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
   // Under a budget no more is done than is needed to fit.
   if (flags.memoryBudgetBytes && options.rewrite != RewriteMode::Always) {
     Stopwatch watch(report, "budget");
-    own.ladder.emplace(stock.module.get(), *flags.memoryBudgetBytes, options,
-                       stream);
+    own.ladder.emplace(stock.module.get(), flags, options, stream);
     if (own.ladder->fitsInStockOrder()) {
       return;
     }
