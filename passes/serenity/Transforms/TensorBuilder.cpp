@@ -295,8 +295,10 @@ MlirValue tensorConstant(MlirAttribute value, MlirLocation location,
 static std::string cloneProblem(MlirOperation op,
                                 const std::vector<MlirValue> &operands,
                                 MlirType resultType) {
-  if (mlirOperationGetNumResults(op) != 1) {
-    return std::string(name(op)) + " has several results";
+  for (intptr_t i = 1, e = mlirOperationGetNumResults(op); i < e; ++i) {
+    if (hasUses(result(op, i)) || name(op).substr(0, 7) != "linalg.") {
+      return std::string(name(op)) + " has several results";
+    }
   }
   if (intptr_t(operands.size()) > mlirOperationGetNumOperands(op)) {
     return std::string(name(op)) + " has fewer operands than it is given";
@@ -334,6 +336,11 @@ MlirOperation clonePart(MlirOperation op,
     mlirOperationSetOperand(clone, i, operands[i]);
   }
   mlirValueSetType(result(clone), resultType);
+  intptr_t numResults = mlirOperationGetNumResults(op);
+  for (intptr_t i = 1; i < numResults; ++i) {
+    MlirValue init = operands[operands.size() - size_t(numResults - i)];
+    mlirValueSetType(result(clone, i), mlirValueGetType(init));
+  }
   insertBefore(before, clone);
   return clone;
 }

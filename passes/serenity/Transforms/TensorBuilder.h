@@ -80,9 +80,10 @@ MlirValue emptyLike(MlirValue like, MlirLocation location,
 MlirValue tensorConstant(MlirAttribute value, MlirLocation location,
                          MlirOperation before);
 
-/// Clones `op`, which has one result, before `before` with other operands and
-/// another result type. Both have dynamic dimensions where those of `op` have
-/// them: operands that give extents are cloned with the others.
+/// Clones `op` before `before` with other operands and another result type;
+/// further results of a loop nest have the types of their inits. Both have
+/// dynamic dimensions where those of `op` have them: operands that give extents
+/// are cloned with the others.
 MlirOperation clonePart(MlirOperation op,
                         const std::vector<MlirValue> &operands,
                         MlirType resultType, MlirOperation before);

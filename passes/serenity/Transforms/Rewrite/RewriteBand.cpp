@@ -211,11 +211,13 @@ MlirValue SegmentWriter::writeOperation(size_t index) {
   const bands::Operation &operation = graph.graph.operations[index];
   Rows own = rows[operation.writes[0]];
   Rows read;
-  std::optional<Structured> loops = structured(op);
+  std::optional<Structured> loops = structuredRows(op);
   int64_t dim = graph.rowDim(result(op));
   std::vector<MlirValue> values;
   for (intptr_t i = 0, e = mlirOperationGetNumOperands(op); i < e; ++i) {
     MlirValue value = operand(op, i);
+    // Further results are indexed like the first.
+    int64_t map = loops ? std::min<int64_t>(i, loops->numInputs) : i;
     auto number = graph.numbers.find(key(value));
     if (number != graph.numbers.end()) {
       auto entry = std::find_if(
@@ -224,7 +226,7 @@ MlirValue SegmentWriter::writeOperation(size_t index) {
       // The same value may be read twice, in different ways.
       if (loops) {
         std::optional<Read> own =
-            readOf(*loops, i, std::max<int64_t>(graph.rowDim(value), 0), dim);
+            readOf(*loops, map, std::max<int64_t>(graph.rowDim(value), 0), dim);
         entry = std::find_if(operation.reads.begin(), operation.reads.end(),
                              [&](const Read &read) {
                                return read.value == number->second &&
@@ -243,7 +245,7 @@ MlirValue SegmentWriter::writeOperation(size_t index) {
       if (loops) {
         int64_t row = mlirAffineDimExprGetPosition(
             mlirAffineMapGetResult(loops->maps.back(), dim));
-        at = loops->dimOfLoop(i, row).value_or(-1);
+        at = loops->dimOfLoop(map, row).value_or(-1);
       }
       if (at >= 0) {
         value = splitter.slice(value, at, {{own.begin, own.size()}}, before);
@@ -273,7 +275,7 @@ MlirValue SegmentWriter::accumulate() {
   MlirOperation op = graph.operations[segment.last - 1];
   const bands::Operation &operation = graph.graph.operations[segment.last - 1];
   size_t number = operation.reads[0].value;
-  Structured loops = *structured(op);
+  Structured loops = *structuredRows(op);
   int64_t input = 0;
   while (!graph.numbers.count(key(operand(op, input))) ||
          graph.numbers.at(key(operand(op, input))) != number) {

@@ -32,79 +32,7 @@ const char *refusalText(BandRefusal refusal) {
   return "";
 }
 
-// --- how operations read rows -----------------------------------------------
-
 namespace {
-
-/// An affine expression as a sum: coefficients of loops and a constant.
-struct Linear {
-  std::map<int64_t, int64_t> loops;
-  int64_t constant = 0;
-};
-
-std::optional<Linear> linear(MlirAffineExpr expr) {
-  Linear sum;
-  if (mlirAffineExprIsADim(expr)) {
-    sum.loops[mlirAffineDimExprGetPosition(expr)] = 1;
-    return sum;
-  }
-  if (mlirAffineExprIsAConstant(expr)) {
-    sum.constant = mlirAffineConstantExprGetValue(expr);
-    return sum;
-  }
-  bool adds = mlirAffineExprIsAAdd(expr);
-  if (!adds && !mlirAffineExprIsAMul(expr)) {
-    return std::nullopt;
-  }
-  std::optional<Linear> left = linear(mlirAffineBinaryOpExprGetLHS(expr));
-  std::optional<Linear> right = linear(mlirAffineBinaryOpExprGetRHS(expr));
-  if (!left || !right) {
-    return std::nullopt;
-  }
-  if (adds) {
-    for (const auto &[loop, factor] : right->loops) {
-      left->loops[loop] += factor;
-    }
-    left->constant += right->constant;
-    return left;
-  }
-  if (!left->loops.empty()) {
-    std::swap(left, right);
-  }
-  if (!left->loops.empty()) {
-    return std::nullopt;
-  }
-  for (auto &[loop, factor] : right->loops) {
-    factor *= left->constant;
-  }
-  right->constant *= left->constant;
-  return right;
-}
-
-/// The loop that runs along dimension `dim` of operand `index` and is not
-/// reduced; nothing if there is none or several.
-std::optional<int64_t> parallelLoop(const Structured &loops, int64_t index,
-                                    int64_t dim) {
-  std::optional<Linear> sum =
-      linear(mlirAffineMapGetResult(loops.maps[index], dim));
-  std::optional<int64_t> found;
-  for (const auto &[loop, factor] : sum ? sum->loops : Linear().loops) {
-    if (!loops.isReduction(loop) && factor != 0) {
-      if (found) {
-        return std::nullopt;
-      }
-      found = loop;
-    }
-  }
-  return found;
-}
-
-/// Whether two loops run along dimension `dim` of operand `index`: a window.
-bool isWindowed(const Structured &loops, int64_t index, int64_t dim) {
-  std::optional<Linear> sum =
-      linear(mlirAffineMapGetResult(loops.maps[index], dim));
-  return sum && sum->loops.size() == 2;
-}
 
 bool isTensor(MlirValue value) {
   return mlirTypeIsARankedTensor(mlirValueGetType(value));
@@ -125,91 +53,6 @@ bool isExport(MlirOperation op) {
 }
 
 } // namespace
-
-std::optional<Read> readOf(const Structured &loops, int64_t index, int64_t dim,
-                           int64_t resultDim) {
-  MlirAffineExpr own = mlirAffineMapGetResult(loops.maps.back(), resultDim);
-  if (!mlirAffineExprIsADim(own)) {
-    return std::nullopt;
-  }
-  int64_t row = mlirAffineDimExprGetPosition(own);
-  for (intptr_t r = 0, e = mlirAffineMapGetNumResults(loops.maps[index]); r < e;
-       ++r) {
-    bool runs = mlirAffineExprIsFunctionOfDim(
-        mlirAffineMapGetResult(loops.maps[index], r), row);
-    if (runs != (r == dim)) {
-      return std::nullopt;
-    }
-  }
-  std::optional<Linear> sum =
-      linear(mlirAffineMapGetResult(loops.maps[index], dim));
-  if (!sum || sum->constant != 0) {
-    return std::nullopt;
-  }
-  Read read;
-  for (const auto &[loop, factor] : sum->loops) {
-    if (loop == row) {
-      read.stride = factor;
-      continue;
-    }
-    std::optional<int64_t> extent = loops.extent(loop);
-    if (!loops.isReduction(loop) || !extent || *extent < 1 || factor < 0) {
-      return std::nullopt;
-    }
-    read.window += (*extent - 1) * factor;
-  }
-  return read.stride > 0 ? std::optional<Read>(read) : std::nullopt;
-}
-
-std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
-                                   int64_t dim) {
-  std::optional<Linear> sum =
-      linear(mlirAffineMapGetResult(loops.maps[index], dim));
-  if (!sum || sum->constant != 0 || !accumulates(loops)) {
-    return std::nullopt;
-  }
-  int64_t rows =
-      mlirShapedTypeGetDimSize(mlirValueGetType(operand(loops.op, index)), dim);
-  std::optional<int64_t> found;
-  for (const auto &[loop, factor] : sum->loops) {
-    std::optional<int64_t> extent = loops.extent(loop);
-    if (loops.isReduction(loop) && factor == 1 && extent == rows && !found) {
-      found = loop;
-    } else if (extent != 1) {
-      return std::nullopt;
-    }
-  }
-  return found;
-}
-
-static bool isReshape(MlirOperation op) {
-  return !isNull(op) &&
-         (isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape")) &&
-         isPlain(mlirValueGetType(operand(op, 0))) &&
-         isPlain(mlirValueGetType(result(op)));
-}
-
-/// A barrier that keeps fusion away, between values of static shape.
-static bool isOwnBarrier(MlirOperation op) {
-  return !isNull(op) && isa(op, "util.optimization_barrier") &&
-         attributes::isBarrier(op) && mlirOperationGetNumResults(op) == 1 &&
-         isStatic(mlirValueGetType(result(op)));
-}
-
-/// The dimension on the other side of a reshape or barrier that has the same
-/// rows as dimension `dim` of its operand, or of its result.
-static std::optional<int64_t> sameRows(MlirOperation reshape, int64_t dim,
-                                       bool ofOperand) {
-  if (isOwnBarrier(reshape)) {
-    return dim;
-  }
-  std::optional<ReshapedDim> other = reshapedDim(
-      reshape, dim,
-      /*fromExpanded=*/isa(reshape, "tensor.expand_shape") != ofOperand);
-  return other && other->scale == 1 && other->divisor == 1
-             ? std::optional<int64_t>(other->dim)
-             : std::nullopt;
-}
 
 bool keepsRows(MlirOperation op, const FunctionGraph &graph) {
   if (!isReshape(op) && !isOwnBarrier(op)) {
@@ -236,9 +79,6 @@ public:
 
 private:
   void findConstants();
-  void findRows();
-  bool spreadRows(MlirOperation op);
-  bool setRows(MlirValue value, int64_t dim);
   void add(MlirOperation op);
   size_t number(MlirValue value);
   void addReads(MlirOperation op, Operation &operation);
@@ -273,116 +113,6 @@ void Reader::findConstants() {
     }
     if (made) {
       constants.insert(key(result(op)));
-    }
-  }
-}
-
-bool Reader::setRows(MlirValue value, int64_t dim) {
-  if (dim < 0 || !isTensor(value) || isConstant(value)) {
-    return false;
-  }
-  return found.rowDims.emplace(key(value), dim).second;
-}
-
-/// Gives operands and result of `op` rows where one of them has some. Returns
-/// whether any is new.
-bool Reader::spreadRows(MlirOperation op) {
-  std::string_view opName = name(op);
-  bool any = false;
-  if (opName == "tensor.pad" || opName == "tensor.extract_slice" ||
-      opName == "tensor.concat") {
-    int64_t dim = found.rowDim(result(op));
-    for (MlirValue value : operands(op)) {
-      dim = std::max(dim, found.rowDim(value));
-    }
-    MlirType type = mlirValueGetType(result(op));
-    for (MlirValue value : operands(op)) {
-      if (isTensor(value) &&
-          mlirShapedTypeGetRank(type) ==
-              mlirShapedTypeGetRank(mlirValueGetType(value))) {
-        any |= setRows(value, dim);
-        any |= setRows(result(op), dim);
-      }
-    }
-    return any;
-  }
-  if (isReshape(op) || isOwnBarrier(op)) {
-    int64_t from = found.rowDim(operand(op, 0));
-    int64_t to = found.rowDim(result(op));
-    if (from >= 0) {
-      return setRows(result(op),
-                     sameRows(op, from, /*ofOperand=*/true).value_or(-1));
-    }
-    return to >= 0 &&
-           setRows(operand(op, 0),
-                   sameRows(op, to, /*ofOperand=*/false).value_or(-1));
-  }
-  std::optional<Structured> loops = structured(op);
-  if (!loops) {
-    return false;
-  }
-  // The result's dimension in question, from any of the values.
-  int64_t count = mlirAffineMapGetNumResults(loops->maps.back());
-  int64_t dim = found.rowDim(result(op));
-  for (int64_t i = 0; i < loops->numInputs && dim < 0; ++i) {
-    int64_t at = found.rowDim(operand(op, i));
-    std::optional<int64_t> row =
-        at < 0 ? std::nullopt : parallelLoop(*loops, i, at);
-    for (int64_t r = 0; row && r < count; ++r) {
-      MlirAffineExpr expr = mlirAffineMapGetResult(loops->maps.back(), r);
-      if (mlirAffineExprIsADim(expr) &&
-          mlirAffineDimExprGetPosition(expr) == *row) {
-        dim = r;
-      }
-    }
-  }
-  if (dim < 0) {
-    return false;
-  }
-  any |= setRows(result(op), dim);
-  for (size_t i = 0; i < loops->maps.size(); ++i) {
-    for (int64_t d = 0, e = mlirAffineMapGetNumResults(loops->maps[i]); d < e;
-         ++d) {
-      if (readOf(*loops, i, d, dim)) {
-        any |= setRows(operand(op, i), d);
-      }
-    }
-  }
-  return any;
-}
-
-void Reader::findRows() {
-  std::vector<MlirOperation> all = operations(body(found.function));
-  auto spread = [&] {
-    for (bool any = true; any;) {
-      any = false;
-      for (MlirOperation op : all) {
-        any |= spreadRows(op);
-      }
-      for (auto op = all.rbegin(); op != all.rend(); ++op) {
-        any |= spreadRows(*op);
-      }
-    }
-  };
-  // Convolutions and pools define the rows: the first dimension that is read
-  // through a window. The first such operation decides for all values that are
-  // connected with it: a later window over channels is no window over rows.
-  for (MlirOperation op : all) {
-    bool any = false;
-    std::optional<Structured> loops = structured(op);
-    if (!loops || !loops->hasReduction() || isConstant(result(op))) {
-      continue;
-    }
-    for (int64_t i = 0; i < loops->numInputs; ++i) {
-      int64_t rank = mlirAffineMapGetNumResults(loops->maps[i]);
-      for (int64_t d = 0; d < rank && found.rowDim(operand(op, i)) < 0; ++d) {
-        if (isWindowed(*loops, i, d) && parallelLoop(*loops, i, d)) {
-          any |= setRows(operand(op, i), d);
-        }
-      }
-    }
-    if (any) {
-      spread();
     }
   }
 }
@@ -636,13 +366,13 @@ static bool canBeMadeInBands(MlirValue value, int64_t dim) {
 }
 
 BandRefusal Reader::band(MlirOperation op, Operation &operation) {
-  if (mlirOperationGetNumResults(op) != 1) {
+  std::optional<Structured> loops = structuredRows(op);
+  if (!loops && mlirOperationGetNumResults(op) != 1) {
     return BandRefusal::UnknownOperation;
   }
   if (!canBeMadeInBands(result(op), found.rowDim(result(op)))) {
     return BandRefusal::ShapeNotStatic;
   }
-  std::optional<Structured> loops = structured(op);
   return loops ? bandLoops(*loops, operation) : bandTensor(op, operation);
 }
 
@@ -668,12 +398,12 @@ static size_t numReaders(MlirValue value) {
 /// Dispatch formation makes one dispatch of an operation and the elementwise
 /// ones behind it, and writes the result straight into a pad around it.
 void Reader::joinGroup(MlirOperation op, Operation &operation) {
-  std::optional<Structured> loops = structured(op);
+  std::optional<Structured> loops = structuredRows(op);
   bool elementwise = loops && !loops->hasReduction();
   bool joins = false;
   if (!found.operations.empty() && (elementwise || isa(op, "tensor.pad"))) {
     MlirOperation previous = found.operations.back();
-    std::optional<Structured> before = structured(previous);
+    std::optional<Structured> before = structuredRows(previous);
     for (MlirValue value : operands(op)) {
       MlirOperation from = definingOp(value);
       while (isReshape(from) && numReaders(value) == 1) {
@@ -726,7 +456,7 @@ void Reader::add(MlirOperation op) {
   }
   Operation operation;
   BandRefusal refusal = BandRefusal::None;
-  std::optional<Structured> loops = structured(op);
+  std::optional<Structured> loops = structuredRows(op);
   if (!loops || !accumulateRows(*loops, operation)) {
     refusal = band(op, operation);
   }
@@ -740,7 +470,9 @@ void Reader::add(MlirOperation op) {
   }
   operation.bandable = refusal == BandRefusal::None && !operation.accumulates;
   for (MlirValue value : results(op)) {
-    if (isTensor(value)) {
+    // IREE drops results that nothing reads.
+    bool dropped = loops && !mlirValueEqual(value, result(op));
+    if (isTensor(value) && !dropped) {
       operation.writes.push_back(number(value));
     }
   }
@@ -754,7 +486,7 @@ void Reader::add(MlirOperation op) {
 void Reader::streamPieces() {
   constexpr int64_t pieces = 4;
   for (size_t i = 0; i < found.operations.size(); ++i) {
-    std::optional<Structured> loops = structured(found.operations[i]);
+    std::optional<Structured> loops = structuredRows(found.operations[i]);
     if (!loops || !loops->hasReduction()) {
       continue;
     }
@@ -796,7 +528,7 @@ void Reader::streamPieces() {
 
 FunctionGraph Reader::run() {
   findConstants();
-  findRows();
+  found.rowDims = findRows(found.function, constants);
   for (MlirOperation op : operations(body(found.function))) {
     add(op);
   }

@@ -6,17 +6,14 @@
 /// Reads a function as a graph of operations that may be computed in bands of
 /// rows.
 ///
-/// The rows of a value are one of its dimensions: the first windowed dimension
-/// of a convolution or pool, and the dimension that corresponds to it through
-/// elementwise operations, pads, slices, concatenations, transposes and
-/// reshapes.
+/// Which dimension of a value are its rows is found by RewriteBandRows.
 
 #ifndef SERENITY_TRANSFORMS_REWRITE_REWRITEBANDGRAPH_H
 #define SERENITY_TRANSFORMS_REWRITE_REWRITEBANDGRAPH_H
 
 #include "serenity/Core/Banding/BandPlan.h"
 #include "serenity/IREE/Ir.h"
-#include "serenity/Transforms/Rewrite/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteBandRows.h"
 
 #include <map>
 #include <string>
@@ -85,17 +82,6 @@ FunctionGraph readFunction(MlirOperation module, MlirOperation function,
 /// Whether `op` is a reshape by which rows stay rows, or a barrier between
 /// values that have rows.
 bool keepsRows(MlirOperation op, const FunctionGraph &graph);
-
-/// How `op` reads operand `index` of rows `dim`, where its result has rows
-/// along `resultDim`. `loops` as `structured` gives them.
-std::optional<Read> readOf(const rewrite::Structured &loops, int64_t index,
-                           int64_t dim, int64_t resultDim);
-
-/// The loop that reduces all rows (dimension `dim`) of input `index` of
-/// `loops`, which accumulates into its init: one row per step, and all of them.
-/// Nothing if there is none.
-std::optional<int64_t> reducedRows(const rewrite::Structured &loops,
-                                   int64_t index, int64_t dim);
 
 } // namespace serenity::bands
 

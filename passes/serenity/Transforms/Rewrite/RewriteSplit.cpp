@@ -16,10 +16,11 @@ using namespace ir;
 
 // --- structured operations --------------------------------------------------
 
-std::optional<Structured> structured(MlirOperation op) {
-  if (name(op).substr(0, 7) != "linalg." ||
-      mlirOperationGetNumResults(op) != 1 ||
-      mlirOperationGetNumRegions(op) != 1 || !body(op).ptr) {
+std::optional<Structured> structured(MlirOperation op, bool anyResults) {
+  intptr_t numResults = mlirOperationGetNumResults(op);
+  if (name(op).substr(0, 7) != "linalg." || numResults < 1 ||
+      (numResults > 1 && !anyResults) || mlirOperationGetNumRegions(op) != 1 ||
+      !body(op).ptr) {
     return std::nullopt;
   }
   MlirAttribute maps = mlirLinalgGetIndexingMapsAttribute(op);
@@ -37,7 +38,14 @@ std::optional<Structured> structured(MlirOperation op) {
     return std::nullopt;
   }
   found.numLoops = mlirAffineMapGetNumDims(found.maps.back());
-  found.numInputs = int64_t(found.maps.size()) - 1;
+  found.numInputs = int64_t(found.maps.size()) - numResults;
+  for (; numResults > 1; --numResults) {
+    if (!mlirAffineMapEqual(found.maps[size_t(found.numInputs)],
+                            found.maps.back())) {
+      return std::nullopt;
+    }
+    found.maps.pop_back();
+  }
   return found;
 }
 

@@ -58,8 +58,9 @@ struct Structured {
 bool readsIndex(const Structured &op, int64_t loop);
 
 /// `op` as a loop nest; nothing if it is no linalg operation on tensors with
-/// one result.
-std::optional<Structured> structured(MlirOperation op);
+/// one result. With `anyResults`, it may have several that are indexed alike:
+/// `maps` then ends with the first one's.
+std::optional<Structured> structured(MlirOperation op, bool anyResults = false);
 
 /// Whether `op` is a reduction that reads a value which it also begins with, as
 /// `x += x * w` does. IREE ends by a signal if that is an argument and `op` is
