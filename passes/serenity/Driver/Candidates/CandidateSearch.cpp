@@ -138,11 +138,12 @@ CandidateSearch::place(const Configuration &config) {
 }
 
 void CandidateSearch::placeStock(
-    MlirOperation flow, const Peaks &leastStock,
+    MlirOperation flow, const Peaks &leastStock, const Peaks &stockWithResults,
     const std::vector<OtherExtents> &stockElsewhere) {
   Stopwatch watch(report, "reordered_candidate");
   context = mlirOperationGetContext(flow);
   bestStock = leastStock;
+  bestWithResults = stockWithResults;
   elsewhere = &stockElsewhere;
   std::optional<ir::SilenceDiagnostics> quiet;
   if (watched) {
@@ -152,8 +153,9 @@ void CandidateSearch::placeStock(
   entry.placed = ir::OwningOp::clone(flow);
   MlirOperation placed = entry.placed.get();
   if (stream.toSlabs(placed, &options, &entry.report, false)) {
-    entry.peaks = stream.peaks(placed, options, options.offsets);
-    entry.cost = cost(entry.peaks);
+    entry.peaks =
+        stream.peaks(placed, options, options.offsets, &entry.withResults);
+    entry.cost = cost(entry);
     ir::OwningOp copy = ir::OwningOp::clone(flow);
     ir::SilenceDiagnostics silence(context);
     entry.estimate = estimate(copy.get());
@@ -167,18 +169,26 @@ void CandidateSearch::placeStock(
 }
 
 /// The cost of a candidate: first whether no function is worse off than as
-/// stock, then the bytes of all functions, then the number of rewrites.
-std::optional<int64_t> CandidateSearch::cost(const Peaks &peaks) const {
+/// stock, without its results or with them, then the bytes of all functions.
+std::optional<int64_t> CandidateSearch::cost(const Candidate &entry) const {
   int64_t sum = 0;
   for (const auto &item : bestStock) {
-    auto it = peaks.find(item.first);
-    if (it == peaks.end()) {
+    auto it = entry.peaks.find(item.first);
+    if (it == entry.peaks.end()) {
       return std::nullopt;
     }
     if (item.second && (!it->second || *it->second > *item.second)) {
       return std::nullopt;
     }
     sum += it->second.value_or(0);
+  }
+  for (const auto &[name, stock] : bestWithResults) {
+    // A loop's values may become results in another candidate.
+    auto own = entry.withResults.find(name);
+    if (own != entry.withResults.end() && stock && own->second &&
+        *own->second > *stock) {
+      return std::nullopt;
+    }
   }
   return sum;
 }
@@ -187,7 +197,7 @@ std::optional<int64_t> CandidateSearch::cost(const Peaks &peaks) const {
 /// functions or none: nothing, after a remark for the report, if one of them is
 /// worse off than as stock at other extents of its dynamic dimensions.
 std::optional<int64_t> CandidateSearch::costAnywhere(const Candidate &entry) {
-  std::optional<int64_t> bytes = cost(entry.peaks);
+  std::optional<int64_t> bytes = cost(entry);
   if (!bytes || !elsewhere || elsewhere->empty()) {
     return bytes;
   }
@@ -464,7 +474,8 @@ void CandidateSearch::layOut(Candidate &entry) {
   }
   entry.cost = std::nullopt;
   if (ok) {
-    entry.peaks = stream.peaks(entry.placed.get(), quick, options.offsets);
+    entry.peaks = stream.peaks(entry.placed.get(), quick, options.offsets,
+                               &entry.withResults);
     entry.cost = costAnywhere(entry);
   } else if (limit.expired()) {
     entry.placed.reset(); // abandoned between two pieces of the stream phase
@@ -491,7 +502,8 @@ void CandidateSearch::refine(Candidate &entry) {
   if (!toSlabs(again, thorough, &entry)) {
     return;
   }
-  again.peaks = stream.peaks(again.placed.get(), thorough, options.offsets);
+  again.peaks = stream.peaks(again.placed.get(), thorough, options.offsets,
+                             &again.withResults);
   again.cost = costAnywhere(again);
   if (again.cost && entry.cost && *again.cost <= *entry.cost) {
     entry.placed = std::move(again.placed);

@@ -45,6 +45,7 @@ public:
     std::string regionsFrom;
     ir::OwningOp placed; // with laid out slabs; empty if not taken so far
     Peaks peaks;
+    Peaks withResults; // of transient memory and results, where exact
     /// Bytes of all functions: by the fusion model, without IREE; at flow
     /// level; and of the slabs, nothing if a function is worse off than stock.
     std::optional<rewrite::Prediction> prediction;
@@ -73,9 +74,11 @@ public:
   void startFrom(ir::OwningOp module);
 
   /// The stock candidate reordered, first of all. `leastStock` are the peaks
-  /// that no function may exceed, `elsewhere` those at other extents of dynamic
+  /// that no function may exceed, `stockWithResults` those of transient memory
+  /// and results together, `elsewhere` those at other extents of dynamic
   /// dimensions; it outlives the search.
   void placeStock(MlirOperation flow, const Peaks &leastStock,
+                  const Peaks &stockWithResults,
                   const std::vector<OtherExtents> &elsewhere);
 
   /// The candidate of least cost. All are judged by the fusion model, and few
@@ -174,7 +177,7 @@ private:
   std::optional<int64_t> leastCost() const;
   bool isNarrower(const Configuration &config, const Configuration &than);
   Configuration runStrategies(RewriteMode mode);
-  std::optional<int64_t> cost(const Peaks &peaks) const;
+  std::optional<int64_t> cost(const Candidate &entry) const;
   std::optional<int64_t> costAnywhere(const Candidate &entry);
 
   // --- strategies by estimate: they improve on the incumbent ---
@@ -227,6 +230,7 @@ private:
   std::map<Configuration::Storage, std::vector<size_t>> bandPlans;
   /// Per function, the least peak in the stock order.
   Peaks bestStock;
+  Peaks bestWithResults;
   const std::vector<OtherExtents> *elsewhere = nullptr;
   std::map<Configuration, Candidate> candidates;
   /// Candidates with laid out slabs, by the text of their module at the flow

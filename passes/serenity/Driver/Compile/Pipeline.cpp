@@ -364,7 +364,7 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
       item.second = std::min(*item.second, *offsets);
     }
   }
-  search.placeStock(flow, leastStock, stock.elsewhere);
+  search.placeStock(flow, leastStock, stock.withResults, stock.elsewhere);
   own.config = own.ladder
                    ? own.ladder->chooseCandidate(search, /*refine=*/!watched)
                    : searchOrReplay(search);
