@@ -250,12 +250,12 @@ def test_reads_transient_memory() -> None:
     # First 128 alone; then the variable's 64 with another 128. Of external values, those that are
     # released are no results. A result that is made last: 200 + 128 first, 216 at the end.
     assert read_stream_ir(_STREAM) == {
-        "straight": FunctionMemory((128, 128), True, 192),
-        "branch": FunctionMemory((64,), False, None),
-        "released": FunctionMemory((), True, 64),
-        "later_result": FunctionMemory((128,), True, 112),
-        "helper": FunctionMemory((32, 64), True, 64),
-        "dynamic": FunctionMemory((None,), True, None),
+        "straight": FunctionMemory((128, 128), True, 192, 200),
+        "branch": FunctionMemory((64,), False, None, 0),
+        "released": FunctionMemory((), True, 64, 64),
+        "later_result": FunctionMemory((128,), True, 112, 216),
+        "helper": FunctionMemory((32, 64), True, 64, 32),
+        "dynamic": FunctionMemory((None,), True, None, 0),
     }
 
 
@@ -314,15 +314,25 @@ def _entry(**changes: object) -> FunctionReport:
     ],
 )
 def test_finds_figures_that_disagree(changes: dict[str, object], kind: str | None) -> None:
-    stock, ours = FunctionMemory((192,), True, 192), FunctionMemory((128,), True, 128)
+    stock, ours = FunctionMemory((192,), True, 192, 64), FunctionMemory((128,), True, 128, 64)
     kinds = [problem.kind for problem in _compare_function(stock, ours, _entry(**changes))]
     assert kinds == [] if kind is None else kind in kinds
 
 
 def test_finds_a_larger_slab_whatever_the_report_says() -> None:
-    stock, ours = FunctionMemory((64,), True, 64), FunctionMemory((128,), True, 128)
+    stock, ours = FunctionMemory((64,), True, 64, 0), FunctionMemory((128,), True, 128, 0)
     entry = _entry(stock_transient_peak_bytes=128)
     assert "worse" in [problem.kind for problem in _compare_function(stock, ours, entry)]
+
+
+@pytest.mark.parametrize(("results", "found"), [(64, False), (0, True)])
+def test_a_result_that_nobody_reads_is_transient_memory(results: int, found: bool) -> None:
+    # 128 bytes transient instead of 64 and a result of 64.
+    stock = FunctionMemory((64,), True, 64, results)
+    ours = FunctionMemory((128,), True, 128, 0)
+    entry = _entry(stock_transient_peak_bytes=128)
+    kinds = [problem.kind for problem in _compare_function(stock, ours, entry)]
+    assert ("worse" in kinds) is found
 
 
 def _sum_program(*, beside: bool = True) -> Program:

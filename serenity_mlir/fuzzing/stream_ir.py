@@ -36,11 +36,13 @@ class FunctionMemory:
         resources.
       peak_bytes: the most memory that the function has allocated at a time, less its results; None
         where the function is not straight or a size is no constant.
+      result_bytes: bytes that it allocates for its results.
     """
 
     slabs: tuple[int | None, ...]
     straight: bool
     peak_bytes: int | None
+    result_bytes: int
 
 
 def read_stream_ir(text: str) -> dict[str, FunctionMemory]:
@@ -98,4 +100,5 @@ def _read(lines: list[str]) -> FunctionMemory:
             # Of a form that is not known here: better no number than a wrong one.
             slabs.append(None)
             known = False
-    return FunctionMemory(tuple(slabs), straight, peak - results if straight and known else None)
+    known = known and straight
+    return FunctionMemory(tuple(slabs), straight, peak - results if known else None, results)

@@ -303,18 +303,20 @@ def _compare_function(
         expect(
             peak == ours.peak_bytes, "peak", f"reported {peak}, the module has {ours.peak_bytes}"
         )
-    if stock.peak_bytes is not None:
+    # A copy of a private function whose result nobody reads has none: it releases that memory,
+    # which is transient then.
+    same_results = ours.result_bytes == stock.result_bytes
+    if stock.peak_bytes is not None and same_results:
         expect(
             before == stock.peak_bytes,
             "stock peak",
             f"reported {before}, the stock module has {stock.peak_bytes}",
         )
     if ours.peak_bytes is not None and stock.peak_bytes is not None:
-        expect(
-            ours.peak_bytes <= stock.peak_bytes,
-            "worse",
-            f"{ours.peak_bytes} bytes, the stock compiler {stock.peak_bytes}",
-        )
+        needed, allowed = ours.peak_bytes, stock.peak_bytes
+        if not same_results:
+            needed, allowed = needed + ours.result_bytes, allowed + stock.result_bytes
+        expect(needed <= allowed, "worse", f"{needed} bytes, the stock compiler {allowed}")
     if peak is not None and before is not None:
         expect(peak <= before, "worse", f"reported {peak} bytes, the stock compiler {before}")
     chosen = [c for c in entry.candidates if c.chosen]
