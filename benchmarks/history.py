@@ -6,6 +6,9 @@
     python benchmarks/history.py append [--release VERSION] [--replace] [NETWORK...]
     python benchmarks/history.py check [--quick] [NETWORK...]
 
+``--reports DIR`` keeps the report of each default compilation in ``DIR/NETWORK.json``,
+for ``predictions.py --reports``.
+
 ``history.jsonl`` has one line per network, release of serenity_mlir and release of IREE. ``append``
 compiles the networks (all without names) that have no line for the installed releases yet, and adds
 theirs; with ``--replace`` it measures those of this release anew, so that a change that is meant
@@ -88,8 +91,8 @@ def _largest(values: Iterable[int | None]) -> int:
     return max(known, default=0)
 
 
-def measure(name: str, release: str) -> Line:
-    """Compiles a network both ways and returns its line."""
+def measure(name: str, release: str, reports: Path | None = None) -> Line:
+    """Compiles a network both ways and returns its line; the last report goes to `reports`."""
     line: Line = {"network": name, "serenity": release, "iree": iree_version()}
     with tempfile.TemporaryDirectory(prefix="serenity-history-") as folder:
         source = load_model(name, Path(folder))
@@ -104,6 +107,9 @@ def measure(name: str, release: str) -> Line:
             output = str(Path(folder) / "out.mlir")
             compile_file(source, output_file=output, extra_args=FLAGS, serenity=options)
             line.update(facts(load_report(report), mode))
+        if reports is not None:
+            reports.mkdir(parents=True, exist_ok=True)
+            (reports / f"{name}.json").write_bytes(report.read_bytes())
     return line
 
 
@@ -145,13 +151,16 @@ def regressions(old: Line, new: Line) -> list[str]:
     return found
 
 
-def append(names: Sequence[str], release: str, replace: bool = False) -> int:
+def append(
+    names: Sequence[str], release: str, replace: bool = False, reports: Path | None = None
+) -> int:
     """Adds the missing lines; each is on disk as soon as it is known.
 
     Args:
       names: of the networks.
       release: of serenity_mlir, for the lines.
       replace: measure anew what has a line for this release.
+      reports: folder for the reports.
     """
 
     def same(line: Line, name: str) -> bool:
@@ -162,7 +171,7 @@ def append(names: Sequence[str], release: str, replace: bool = False) -> int:
         if not replace and any(same(line, name) for line in read()):
             print(f"{name}: has a line for {release} with IREE {iree_version()}", flush=True)
             continue
-        line = measure(name, release)
+        line = measure(name, release, reports)
         kept = [old for old in read() if not same(old, name)]
         text = "".join(json.dumps(entry) + "\n" for entry in [*kept, line])
         temporary = HISTORY.with_suffix(".new")
@@ -172,7 +181,7 @@ def append(names: Sequence[str], release: str, replace: bool = False) -> int:
     return 0
 
 
-def check(names: Sequence[str]) -> int:
+def check(names: Sequence[str], reports: Path | None = None) -> int:
     """Returns 1 if a network got worse than its last line, or has none."""
     worse = 0
     lines = read()
@@ -182,7 +191,7 @@ def check(names: Sequence[str]) -> int:
             print(f"{name}: no line for IREE {iree_version()}; use append", flush=True)
             worse += 1
             continue
-        new = measure(name, serenity_version())
+        new = measure(name, serenity_version(), reports)
         found = regressions(old, new)
         worse += bool(found)
         verdict = "; ".join(found) if found else "no worse"
@@ -206,17 +215,18 @@ def main() -> int:
     )
     parser.add_argument("--replace", action="store_true", help="measure this release's anew")
     parser.add_argument("--quick", action="store_true", help="only those that take seconds")
+    parser.add_argument("--reports", type=Path, metavar="DIR", help="keep the reports there")
     options = parser.parse_intermixed_args()
     unknown = set(options.networks) - set(networks.names())
     if unknown:
         parser.error(f"unknown networks {sorted(unknown)}; known are {', '.join(networks.names())}")
     names = options.networks or (QUICK if options.quick else networks.names())
     if options.command == "append":
-        return append(names, options.release, options.replace)
+        return append(names, options.release, options.replace, options.reports)
     if not options.networks and not options.quick:
         known = {line["network"] for line in read()}
         names = [name for name in names if name in known]
-    return check(names)
+    return check(names, options.reports)
 
 
 if __name__ == "__main__":

@@ -79,12 +79,16 @@ def test_check_fails_on_what_got_worse_and_on_what_has_no_line(monkeypatch, caps
     monkeypatch.setattr(history, "HISTORY", path)
     monkeypatch.setattr(history, "read", lambda: [json.loads(path.read_text())])
     monkeypatch.setattr(history, "iree_version", lambda: "3.13.0")
-    monkeypatch.setattr(history, "measure", lambda name, release: line(serenity=release))
+    monkeypatch.setattr(
+        history, "measure", lambda name, release, reports=None: line(serenity=release)
+    )
     assert history.check(["swiftnet_c"]) == 0
     assert "no worse" in capsys.readouterr().out
     assert history.check(["swiftnet_b"]) == 1
     assert "no line for IREE 3.13.0" in capsys.readouterr().out
-    monkeypatch.setattr(history, "measure", lambda name, release: line(default_bytes=201))
+    monkeypatch.setattr(
+        history, "measure", lambda name, release, reports=None: line(default_bytes=201)
+    )
     assert history.check(["swiftnet_c"]) == 1
     assert "default: 200 -> 201 bytes" in capsys.readouterr().out
 
@@ -96,7 +100,7 @@ def test_append_writes_a_line_per_release_once(monkeypatch, tmp_path):
     monkeypatch.setattr(history, "read", lambda: read(path))
     monkeypatch.setattr(history, "iree_version", lambda: "3.13.0")
     monkeypatch.setattr(
-        history, "measure", lambda name, release: line(network=name, serenity=release)
+        history, "measure", lambda name, release, reports=None: line(network=name, serenity=release)
     )
     for release in ("1.0.0", "1.0.0", "1.1.0"):
         assert history.append(["swiftnet_b", "swiftnet_c"], release) == 0
@@ -109,7 +113,7 @@ def test_append_writes_a_line_per_release_once(monkeypatch, tmp_path):
     monkeypatch.setattr(
         history,
         "measure",
-        lambda name, release: line(network=name, serenity=release, default_bytes=7),
+        lambda name, release, reports=None: line(network=name, serenity=release, default_bytes=7),
     )
     assert history.append(["swiftnet_b"], "1.0.0", replace=True) == 0
     found = read(path)

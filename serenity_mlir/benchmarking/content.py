@@ -171,6 +171,13 @@ def _sizes(results: Results) -> Iterator[Part]:
         ]
         return ["geometric mean", "", "", "", "", *map(_ratio, ratios), ""]
 
+    known = [of for of in results.sizes.values() if "mispredicted_candidates" in of]
+    if built := sum(of["built_candidates"] for of in known):
+        wrong = sum(of["mispredicted_candidates"] for of in known)
+        yield Text(
+            f"Of {built:,} candidates that were built of {len(known)} networks, {wrong:,} need "
+            "other bytes than the fusion model predicts (`mispredicted` in the reports)."
+        )
     if cells:
         yield Text(
             "The paper's columns are its own measurements, in KB = 1000 bytes: uint8 for SwiftNet, "

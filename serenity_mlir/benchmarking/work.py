@@ -33,6 +33,7 @@ from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import check, compile_model
 from serenity_mlir.measuring.inputs import random_inputs
 from serenity_mlir.reports.candidates import candidate_label, chosen_candidate
+from serenity_mlir.reports.predictions import predicted_and_built
 from serenity_mlir.reports.reporting import FunctionReport, Report, parse_report
 from serenity_mlir.running import content_digest
 
@@ -203,6 +204,8 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
     found["rewrites"] = len(function.rewrites)
     chosen = chosen_candidate(function)
     found["candidate"] = candidate_label(chosen) if chosen else None
+    found["built_candidates"] = len(predicted_and_built(function))
+    found["mispredicted_candidates"] = sum(of.mispredicted for of in function.candidates)
     found["seconds"] = dict(report.seconds)
     return found
 
