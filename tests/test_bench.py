@@ -137,6 +137,27 @@ def test_ratios_are_of_networks_where_both_have_a_figure(measured):
     assert results.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
 
 
+def test_overwritten_inputs_stand_beside_kept_ones(measured, tmp_path):
+    overwriting = {**measured.sizes["swiftnet_a"], "overwriting_peak_bytes": 250}
+    found = dataclasses.replace(measured, sizes={**measured.sizes, "swiftnet_a": overwriting})
+    assert "serenity, inputs overwritten" not in found.systems("swiftnet_a", "without_io")
+    assert found.systems("swiftnet_a", "with_io")["serenity, inputs overwritten"] == 250
+    # It is no other system, and other systems' ratios to it are those of the network that has it.
+    assert found.not_smallest("with_io") == {}
+    names = ["swiftnet_a", "swiftnet_b"]
+    assert found.ratios("LiteRT, XNNPACK", names, "with_io", results.OVERWRITING) == [450 / 250]
+    table = content._systems_table(found, names, "with_io")
+    assert table.columns[1:3] == ["serenity", "serenity, inputs overwritten"]
+    assert [row[1:3] for row in table.rows[:2]] == [["300", "**250**"], ["**401**", "-"]]
+    report.write(found, tmp_path)
+    header = next(
+        line
+        for line in (tmp_path / "results.md").read_text("utf-8").splitlines()
+        if line.startswith("| system |")
+    )
+    assert "| nine cells, with inputs and outputs, inputs overwritten |" in header
+
+
 def test_networks_of_every_set_are_in_the_tables(measured, tmp_path):
     of_each = {
         networks.names(of_set)[0]: sizes(800, 400, 200, of_set=of_set) for of_set in networks.SETS
@@ -327,6 +348,13 @@ def test_who_is_smaller_only_because_of_inputs_is_told_so(measured, tmp_path):
     ).rows
     assert row[:2] == ["swiftnet_a", "with inputs and outputs"]
     assert row[2].startswith("the smallest where they are not counted; IREE holds the 100 bytes")
+
+    overwriting = {**measured.sizes["swiftnet_a"], "overwriting_peak_bytes": 250}
+    found = dataclasses.replace(found, sizes={"swiftnet_a": overwriting})
+    (row,) = next(
+        part for part in content._not_smallest(found, tmp_path) if isinstance(part, document.Table)
+    ).rows
+    assert row[2].startswith("250 with inputs overwritten; the smallest where")
 
 
 def test_traffic_says_where_it_is_more(measured, tmp_path, monkeypatch):
@@ -677,6 +705,8 @@ def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
     # Two ways to the same number: IR of a compilation to memory, allocator of a run.
     assert run["serenity"]["transient_peak_bytes"] == peaks["serenity"]
     assert run["stock"]["transient_peak_bytes"] == peaks["stock"]
+    kept = peaks["serenity"] + entry["external_bytes"]
+    assert 2 * TENSOR <= entry["overwriting_peak_bytes"] <= kept
     assert run["disagreements"] == [] and run["milliseconds"] is None
     text = (output / "results.md").read_text()
     assert f"| small | {entry['external_bytes']:,} | {peaks['stock']:,} |" in text

@@ -16,6 +16,7 @@ from serenity_mlir.benchmarking.peer_runs import PEERS
 from serenity_mlir.benchmarking.results import (
     IREE,
     OURS,
+    OVERWRITING,
     Counting,
     Results,
     geometric_mean,
@@ -118,15 +119,18 @@ def _means(results: Results) -> Iterator[Part]:
         "tables behind it follow. 'Others' are all networks but the nine cells and those of the "
         "size of microcontrollers; those held out are among them."
     )
+    bases = [(counting, OURS, _COUNTED[counting]) for counting in _COUNTED]
+    if results.ratios(OVERWRITING, every, "with_io"):
+        bases.append(("with_io", OVERWRITING, f"{_COUNTED['with_io']}, inputs overwritten"))
     columns = ["system"]
-    for counting in _COUNTED:
-        columns += [f"{title}, {_COUNTED[counting]}" for title, _ in groups]
+    for _, _, counted in bases:
+        columns += [f"{title}, {counted}" for title, _ in groups]
     rows = []
     for title in titles:
         row = [title]
-        for counting in _COUNTED:
+        for counting, base, _ in bases:
             for _, names in groups:
-                ratios = results.ratios(title, names, counting)
+                ratios = results.ratios(title, names, counting, base)
                 mean = geometric_mean(ratios)
                 row.append("-" if mean is None else f"{mean:.2f} ({len(ratios)})")
         rows.append(row)
@@ -209,6 +213,8 @@ def _sizes(results: Results) -> Iterator[Part]:
 
 def _systems_table(results: Results, names: Sequence[str], counting: Counting) -> Table:
     titles = [OURS, IREE, *(figure.title for figure in results.figures())]
+    if results.ratios(OVERWRITING, names, counting):
+        titles.insert(1, OVERWRITING)
     rows = []
     for name in names:
         of = results.systems(name, counting)
@@ -234,8 +240,10 @@ def _systems(results: Results) -> Iterator[Part]:
     yield Text(
         "The same ONNX file for every system. Bytes of activations, without and with the graph's "
         "inputs and outputs, counted alike on every side; the least of a row is in bold. IREE and "
-        "serenity never use the memory of an input again, so theirs is slab + inputs + outputs; "
-        "others' is what they really hold at the worst moment. A slab has the gaps between buffers "
+        "serenity keep inputs as they are, so theirs is slab + inputs + outputs; "
+        f"`{OVERWRITING}` is `--serenity-inputs=overwrite`, which may use the memory of an input "
+        "after its last read, as most others do; theirs is what they really hold at the worst "
+        "moment. A slab has the gaps between buffers "
         "in it, a sum of single allocations has none: which is which, and how it was read, is told "
         "below."
     )
@@ -318,6 +326,9 @@ def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
                     f"the smallest where they are not counted; IREE holds the {external:,} bytes "
                     f"of inputs and outputs through the whole call; {why}"
                 )
+            overwriting = of.get(OVERWRITING) if counting == "with_io" else None
+            if overwriting is not None:
+                why = f"{overwriting:,} with inputs overwritten; {why}"
             rows.append(
                 [
                     name,

@@ -20,13 +20,24 @@ from serenity_mlir.benchmarking.peer_runs import PEERS, Figure
 from serenity_mlir.benchmarking.session import Selection
 from serenity_mlir.running import Record
 
-__all__ = ["IREE", "OURS", "Counting", "Failure", "Results", "collect", "geometric_mean"]
+__all__ = [
+    "IREE",
+    "OURS",
+    "OVERWRITING",
+    "Counting",
+    "Failure",
+    "Results",
+    "collect",
+    "geometric_mean",
+]
 
 #: Whether a graph's inputs and outputs are counted, for all systems alike.
 Counting = Literal["without_io", "with_io"]
 
 IREE = "IREE default"
 OURS = "serenity"
+#: With ``--serenity-inputs=overwrite``, where inputs and outputs are counted.
+OVERWRITING = "serenity, inputs overwritten"
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,9 @@ class Results:
             for system, key in ((IREE, "stock"), (OURS, "serenity")):
                 if sizes["transient_peak_bytes"][key] is not None and external is not None:
                     found[system] = sizes["transient_peak_bytes"][key] + external
+            overwriting = sizes.get("overwriting_peak_bytes")
+            if counting == "with_io" and overwriting is not None:
+                found[OVERWRITING] = overwriting
         for name, of_peer in self.peers.items():
             answer = of_peer.get(network)
             if answer is None:
@@ -139,21 +153,27 @@ class Results:
                     found[figure.title] = min(known)
         return found
 
-    def ratios(self, system: str, networks: Iterable[str], counting: Counting) -> list[float]:
-        """Returns a system's bytes over serenity_mlir's, for the networks where both are known."""
+    def ratios(
+        self, system: str, networks: Iterable[str], counting: Counting, base: str = OURS
+    ) -> list[float]:
+        """Returns a system's bytes over those of `base`, for the networks where both are known."""
         found = []
         for network in networks:
             of = self.systems(network, counting)
-            if system in of and of.get(OURS):
-                found.append(of[system] / of[OURS])
+            if system in of and of.get(base):
+                found.append(of[system] / of[base])
         return found
 
     def not_smallest(self, counting: Counting) -> dict[str, list[str]]:
-        """Returns the systems that need less than serenity_mlir, by network."""
+        """Returns the other systems that need less than serenity by default, by network."""
         found = {}
         for network in self.networks:
             of = self.systems(network, counting)
-            smaller = [system for system, size in of.items() if OURS in of and size < of[OURS]]
+            smaller = [
+                system
+                for system, size in of.items()
+                if OURS in of and system != OVERWRITING and size < of[OURS]
+            ]
             if smaller:
                 found[network] = smaller
         return found

@@ -162,15 +162,14 @@ def _only_function(report: Report) -> FunctionReport:
     return functions[0]
 
 
-def _predict(source: Path, directory: Path, rewrite: str | None) -> dict[str, Any]:
+def _predict(source: Path, directory: Path, options: SerenityOptions) -> dict[str, Any]:
     """Compiles until memory is allocated and returns the report: no code is generated or run."""
-    options = SerenityOptions(rewrite=rewrite)
     flags = [*target_flags([]), "--compile-to=stream"]
-    return compile_model(source, directory / f"{rewrite}.mlir", flags, options)
+    return compile_model(source, directory / "module.mlir", flags, options)
 
 
 def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
-    """Compiles a network three ways until memory is allocated; generates no code, runs nothing.
+    """Compiles a network four ways until memory is allocated; generates no code, runs nothing.
 
     Args:
       model: name or path.
@@ -179,15 +178,19 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
 
     Returns:
       The network's properties, and the transient peak (slab) of IREE's default, of ordering alone
-      (``--serenity-rewrite=off``) and of serenity's default.
+      (``--serenity-rewrite=off``) and of serenity's default; ``overwriting_peak_bytes`` is the peak
+      of a call with inputs and results under ``--serenity-inputs=overwrite``.
     """
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
         directory = Path(folder)
         path = _onnx_file(model, directory)
         found = _about(model, path)
         source = load_model(path, directory)
-        order = _only_function(parse_report(_predict(source, directory, "off")))
-        data = _predict(source, directory, None)
+        order, overwriting = (
+            _only_function(parse_report(_predict(source, directory, options)))
+            for options in (SerenityOptions(rewrite="off"), SerenityOptions(inputs="overwrite"))
+        )
+        data = _predict(source, directory, SerenityOptions())
     reports = Path(output) / "reports"
     reports.mkdir(parents=True, exist_ok=True)
     (reports / f"{model_name(model)}.json").write_text(json.dumps(data), "utf-8")
@@ -199,6 +202,7 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
         "serenity": function.transient_peak_bytes,
     }
     found["external_bytes"] = function.external_bytes
+    found["overwriting_peak_bytes"] = overwriting.peak_bytes
     for key, of in (("order_optimal", order), ("optimal", function)):
         found[key] = all(region.optimal for region in of.regions)
     found["rewrites"] = len(function.rewrites)
