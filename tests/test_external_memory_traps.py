@@ -73,6 +73,23 @@ def test_an_arena_of_the_caller_holds_what_lies_in_no_result(tmp_path: Path) -> 
     assert reused(result) == {("result", None)}
 
 
+def test_an_arena_of_the_caller_holds_what_lies_in_no_input_either(tmp_path: Path) -> None:
+    """Only c is left: a lies in the result, which is written after a's last use, and b in x."""
+    text = function(
+        f"%arena: !hal.buffer {{iree.abi.transients}}, %x: {SQUARE}",
+        CHAIN,
+        SQUARE,
+        "%d",
+    )
+    result = run(tmp_path, text)
+    found = verified(result)
+    assert found.stock.call.arena_bytes == 3 * BYTES
+    assert found.serenity.call.arena_bytes == BYTES
+    assert reused(result) == {("result", None), ("input", 1)}
+    assert found.prediction.overwritten_inputs == (1,)
+    assert all(call.changed_inputs == (1,) for call in found.serenity.calls)
+
+
 def test_values_between_regions_are_kept(tmp_path: Path) -> None:
     """A loop whose trips are an argument cuts the function; each region has its own memory."""
     text = function(
