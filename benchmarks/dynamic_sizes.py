@@ -120,6 +120,26 @@ def perceptron(path: Path) -> Path:
     return network.save(path, {"x": ["N", 24]}, {"y": (value, ["N", 32])})
 
 
+def classifier(path: Path) -> Path:
+    """Write a residual network of five convolutions over images, with a dynamic batch."""
+    network = _Network()
+
+    def convolution(value: str, before: int, after: int, stride: int) -> str:
+        weights = network.random.standard_normal((after, before, 3, 3)) * 0.1
+        filters = network.constant(weights.astype(np.float32))
+        strides, pads = [stride, stride], [1, 1, 1, 1]
+        return network.add("Conv", value, filters, strides=strides, pads=pads)
+
+    stem = network.add("Relu", convolution("x", 3, 16, 1))
+    inner = network.add("Relu", convolution(stem, 16, 16, 1))
+    value = network.add("Relu", network.add("Add", stem, convolution(inner, 16, 16, 1)))
+    for before, after in ((16, 32), (32, 64)):
+        value = network.add("Relu", convolution(value, before, after, 2))
+    flat = network.add("Flatten", network.add("GlobalAveragePool", value))
+    result = network.linear(flat, 64, 10)
+    return network.save(path, {"x": ["N", 3, 32, 32]}, {"y": (result, ["N", 10])})
+
+
 def encoder(path: Path) -> Path:
     """Write two layers of a transformer encoder over a dynamic sequence."""
     network = _Network()
@@ -166,6 +186,7 @@ MODELS = {
     "mean_over_dynamic_time": _Model(
         lambda path: CASES / "mean_over_dynamic_time.onnx", "S", lambda n: [(n, 32)]
     ),
+    "classifier": _Model(classifier, "N", lambda n: [(n, 3, 32, 32)]),
     "encoder": _Model(encoder, "S", lambda n: [(1, n, WIDTH)]),
     "decoder": _Model(
         decoder, "P", lambda n: [(1, 1, WIDTH), *2 * [(1, HEADS, n, WIDTH // HEADS)]]

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+#: Extents; a name is a dynamic one.
+Shape = tuple[Any, ...]
 
 
 class Qdq:
@@ -26,7 +30,7 @@ class Qdq:
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
         self.scales: dict[str, float] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shapes: dict[str, Shape] = {}
 
     def _constant(self, value: object, kind: type) -> str:
         name = f"c{len(self.initializers)}"
@@ -38,12 +42,12 @@ class Qdq:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
-    def input(self, shape: tuple[int, ...], scale: float = 0.03) -> str:
+    def input(self, shape: Shape, scale: float = 0.03) -> str:
         name = f"x{len(self.inputs)}"
         self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
         return self.quantized(name, shape, scale, 3)
 
-    def quantized(self, value: str, shape: tuple[int, ...], scale: float, zero: int) -> str:
+    def quantized(self, value: str, shape: Shape, scale: float, zero: int) -> str:
         """Quantizes and dequantizes a float value; `zero` counts from the middle of the range."""
         parameters = [
             self._constant(scale, np.float32),
@@ -157,10 +161,12 @@ class Qdq:
         return path
 
 
-def branches(path: Path, *, unsigned: bool = False, per_channel: bool = False) -> Path:
+def branches(
+    path: Path, *, unsigned: bool = False, per_channel: bool = False, batch: int | str = 1
+) -> Path:
     """A stem with a max pool, two branches of other scales concatenated, a residual, a head."""
     net = Qdq(unsigned=unsigned, per_channel=per_channel)
-    x = net.input((1, 3, 24, 24))
+    x = net.input((batch, 3, 24, 24))
     stem = net.max_pool(net.conv(x, 16, 3, 0.05))
     left = net.conv(stem, 8, 1, 0.04)
     right = net.conv(stem, 8, 3, 0.07, zero=-5)

@@ -99,6 +99,7 @@ def make_candidate(kind: str, peak: int | None, **changes: Any) -> dict[str, Any
         "built": True,
         "mispredicted": False,
         "transient_peak_bytes": peak,
+        "hint_bytes": None,
         "chosen": False,
         **changes,
     }

@@ -54,3 +54,26 @@ util.func public @in_place_and_cloned(%n: index) -> (!stream.resource<external>,
   } => !stream.timepoint
   util.return %r, %t : !stream.resource<external>, !stream.timepoint
 }
+
+// -----
+
+// Equal sizes are the same whichever values they are: products of one number
+// that were written twice. The result of @grow is read as a whole, so that the
+// region is understood: 8 bytes per row, 64 rows at the hint.
+
+// CHECK-LABEL: @same_size_twice
+//       CHECK: serenity.peak_bytes = 512 : i64
+util.func public @same_size_twice(%x: !stream.resource<external>, %n: index) -> (!stream.resource<external>, !stream.timepoint) {
+  %c0 = arith.constant 0 : index
+  %c8 = arith.constant 8 : index
+  %c64 = arith.constant 64 : index
+  %size = arith.muli %n, %c8 overflow<nsw> : index
+  %again = arith.muli %n, %c8 : index
+  %r, %t = stream.async.execute with(%x as %in: !stream.resource<external>{%c64}) -> !stream.resource<external>{%c64} {
+    %a = stream.async.dispatch @ex::@grow(%in[%c0 to %c64 for %c64]) : (!stream.resource<external>{%c64}) -> !stream.resource<transient>{%size}
+    %b = stream.async.dispatch @ex::@update(%a[%c0 to %again for %again]) : (!stream.resource<transient>{%again}) -> %a{%again}
+    %0 = stream.async.dispatch @ex::@shrink(%b[%c0 to %size for %size]) : (!stream.resource<transient>{%size}) -> !stream.resource<external>{%c64}
+    stream.yield %0 : !stream.resource<external>{%c64}
+  } => !stream.timepoint
+  util.return %r, %t : !stream.resource<external>, !stream.timepoint
+}

@@ -257,6 +257,7 @@ class CandidateReport:
       built: It was compiled down to its slabs.
       mispredicted: It was built, and needs other bytes than the fusion model has predicted.
       transient_peak_bytes: Its peak, None if it was not built or depends on run-time sizes.
+      hint_bytes: Its peak with all dimensions at their hints, if it depends on run-time sizes.
       chosen: It is the one that was compiled.
     """
 
@@ -275,6 +276,7 @@ class CandidateReport:
     built: bool
     mispredicted: bool
     transient_peak_bytes: int | None
+    hint_bytes: int | None
     chosen: bool
 
 
@@ -625,6 +627,7 @@ def _candidate(value: Any, place: str) -> CandidateReport:
         built=item.flag("built"),
         mispredicted=item.flag("mispredicted"),
         transient_peak_bytes=item.optional_count("transient_peak_bytes"),
+        hint_bytes=item.optional_count("hint_bytes"),
         chosen=item.flag("chosen"),
     )
 

@@ -108,7 +108,9 @@ bool follow(DimSource &source) {
     int64_t other = acrossReshape(op, operand(op, 0), dim, false);
     return other >= 0 && goOn(operand(op, 0), other);
   }
-  if (opName.substr(0, 7) == "linalg.") {
+  if (opName.substr(0, 7) == "linalg." ||
+      opName == "iree_linalg_ext.quantize_affine" ||
+      opName == "iree_linalg_ext.dequantize_affine") {
     // Results follow their inits, the last operands.
     intptr_t init = mlirOperationGetNumOperands(op) -
                     mlirOperationGetNumResults(op) +

@@ -396,6 +396,7 @@ void writeCandidate(Writer &json, int64_t index,
   json.field("built", candidate.built);
   json.field("mispredicted", candidate.mispredicted);
   json.field("transient_peak_bytes", candidate.transientPeakBytes);
+  json.field("hint_bytes", candidate.hintBytes);
   json.field("chosen", candidate.chosen);
   json.close('}');
 }

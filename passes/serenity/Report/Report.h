@@ -232,6 +232,7 @@ struct CandidateReport {
   /// predicted.
   bool mispredicted = false;
   std::optional<int64_t> transientPeakBytes; // empty: not built, or dynamic
+  std::optional<int64_t> hintBytes; // the peak at the hints, if it is dynamic
   bool chosen = false;
 };
 

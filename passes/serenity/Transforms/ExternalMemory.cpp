@@ -15,6 +15,132 @@
 
 namespace serenity {
 
+/// Whether everything else that is done with `value`, a fresh allocation or a
+/// view of one, follows the region. The values of a region are final when its
+/// timepoint is reached, which later readers await.
+static bool usesEnd(MlirValue value, MlirOperation execute, bool isRoot) {
+  for (const ir::Use &use : ir::uses(value)) {
+    if (mlirOperationEqual(use.owner, execute)) {
+      continue;
+    }
+    if (isRoot && ir::isa(use.owner, "stream.resource.subview")) {
+      if (!usesEnd(ir::result(use.owner), execute, false)) {
+        return false;
+      }
+      continue;
+    }
+    if (ir::isa(use.owner, "stream.cmd.execute") ||
+        !ir::sameBlock(use.owner, execute) ||
+        !mlirOperationIsBeforeInBlock(execute, use.owner)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::optional<SlabRegion> findSlabRegion(MlirOperation pack) {
+  SlabRegion found;
+  for (const ir::Use &use : ir::uses(ir::result(pack, 0))) {
+    if (!ir::isa(use.owner, "stream.resource.alloca")) {
+      continue; // the size of the slab where it is used
+    }
+    if (found.slab.ptr) {
+      return std::nullopt;
+    }
+    found.slab = use.owner;
+  }
+  if (!found.slab.ptr) {
+    return std::nullopt;
+  }
+  for (const ir::Use &use : ir::uses(ir::result(found.slab, 0))) {
+    if (ir::isa(use.owner, "stream.resource.dealloca")) {
+      continue;
+    }
+    if (!ir::isa(use.owner, "stream.cmd.execute") || found.execute.ptr) {
+      return std::nullopt;
+    }
+    found.execute = use.owner;
+    found.slabCapture = use.operandNumber;
+  }
+  if (!found.execute.ptr || !ir::sameBlock(found.slab, found.execute)) {
+    return std::nullopt;
+  }
+  std::vector<int64_t> segments = ir::operandSegments(found.execute);
+  if (segments.size() < 2 || segments[0] != segments[1] ||
+      mlirBlockGetNumArguments(ir::body(found.execute)) != segments[0]) {
+    return std::nullopt;
+  }
+  return found;
+}
+
+bool isFreshResult(MlirOperation alloca, const SlabRegion &region) {
+  return ir::isa(alloca, "stream.resource.alloca") &&
+         !mlirOperationEqual(alloca, region.slab) &&
+         ir::sameBlock(alloca, region.execute) &&
+         ir::toString(mlirValueGetType(ir::result(alloca))).find("<staging>") ==
+             std::string::npos &&
+         usesEnd(ir::result(alloca), region.execute, true);
+}
+
+/// Visits the accesses of `op`, the command of that number or a part of it.
+static bool visitCommand(MlirOperation execute, MlirOperation op,
+                         int64_t command, const AccessVisitor &visit) {
+  std::string_view name = ir::name(op);
+  if (name == "stream.cmd.concurrent" || name == "stream.cmd.serial") {
+    for (MlirBlock block : ir::blocks(op)) {
+      for (MlirOperation nested : ir::operations(block)) {
+        if (!visitCommand(execute, nested, command, visit)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+  auto access = [&](intptr_t resource, intptr_t size, intptr_t offset,
+                    intptr_t length) {
+    MlirValue value = ir::operand(op, resource);
+    if (!mlirValueIsABlockArgument(value) ||
+        !mlirBlockEqual(mlirBlockArgumentGetOwner(value), ir::body(execute))) {
+      return false;
+    }
+    return visit({op, command, mlirBlockArgumentGetArgNumber(value), resource,
+                  size, offset, length});
+  };
+  const intptr_t count = mlirOperationGetNumOperands(op);
+  if (name == "stream.cmd.fill" && count == 5) {
+    return access(0, 1, 2, 3);
+  }
+  if (name == "stream.cmd.copy" && count == 7) {
+    return access(0, 1, 2, 6) && access(3, 4, 5, 6);
+  }
+  std::vector<int64_t> segments = ir::operandSegments(op);
+  if (name == "stream.cmd.dispatch" && segments.size() == 6 &&
+      segments[2] == segments[3] && segments[2] == segments[4] &&
+      segments[2] == segments[5]) {
+    const intptr_t first = intptr_t(segments[0] + segments[1]);
+    const intptr_t each = intptr_t(segments[2]);
+    for (intptr_t i = first; i < first + each; ++i) {
+      if (!access(i, i + each, i + 2 * each, i + 3 * each)) {
+        return false;
+      }
+    }
+    return true;
+  }
+  return name.rfind("stream.cmd.", 0) != 0 &&
+         mlirOperationGetNumRegions(op) == 0;
+}
+
+bool visitAccesses(MlirOperation execute, const AccessVisitor &visit,
+                   int64_t &commands) {
+  for (MlirOperation op : ir::operations(ir::body(execute))) {
+    if (!visitCommand(execute, op, commands, visit)) {
+      return false;
+    }
+    commands += ir::name(op).rfind("stream.cmd.", 0) == 0;
+  }
+  return true;
+}
+
 namespace {
 
 /// An argument of the function that nothing but this region looks at.
@@ -67,12 +193,7 @@ private:
   void findMemories();
   void addMemory(intptr_t capture, MlirValue root, int64_t offset);
   bool describeRoot(MlirValue root, ExternalMemory &memory) const;
-  bool isFreshResult(MlirOperation alloca) const;
-  bool usesEnd(MlirValue value, bool isRoot) const;
-  bool readCommands();
-  bool readCommand(MlirOperation op, int64_t command);
-  bool readUse(MlirOperation op, int64_t command, intptr_t resource,
-               intptr_t size, intptr_t offset, intptr_t length);
+  bool readUse(const CommandAccess &access);
   struct Part {
     int slice;
     int64_t at;
@@ -92,68 +213,14 @@ private:
   int64_t commands = 0;
 };
 
-/// The slab is captured by one region, and released after it.
 bool Reader::findRegion() {
-  for (const ir::Use &use : ir::uses(ir::result(pack, 0))) {
-    if (!ir::isa(use.owner, "stream.resource.alloca")) {
-      continue; // the size of the slab where it is used
-    }
-    if (found.slab.ptr) {
-      return false;
-    }
-    found.slab = use.owner;
+  std::optional<SlabRegion> region = findSlabRegion(pack);
+  if (region) {
+    found.slab = region->slab;
+    found.execute = region->execute;
+    found.slabCapture = region->slabCapture;
   }
-  if (!found.slab.ptr) {
-    return false;
-  }
-  for (const ir::Use &use : ir::uses(ir::result(found.slab, 0))) {
-    if (ir::isa(use.owner, "stream.resource.dealloca")) {
-      continue;
-    }
-    if (!ir::isa(use.owner, "stream.cmd.execute") || found.execute.ptr) {
-      return false;
-    }
-    found.execute = use.owner;
-    found.slabCapture = use.operandNumber;
-  }
-  if (!found.execute.ptr || !ir::sameBlock(found.slab, found.execute)) {
-    return false;
-  }
-  std::vector<int64_t> segments = ir::operandSegments(found.execute);
-  return segments.size() >= 2 && segments[0] == segments[1] &&
-         mlirBlockGetNumArguments(ir::body(found.execute)) == segments[0];
-}
-
-/// Whether everything else that is done with `value`, a fresh allocation or a
-/// view of one, follows the region. The values of a region are final when its
-/// timepoint is reached, which later readers await.
-bool Reader::usesEnd(MlirValue value, bool isRoot) const {
-  for (const ir::Use &use : ir::uses(value)) {
-    if (mlirOperationEqual(use.owner, found.execute)) {
-      continue;
-    }
-    if (isRoot && ir::isa(use.owner, "stream.resource.subview")) {
-      if (!usesEnd(ir::result(use.owner), false)) {
-        return false;
-      }
-      continue;
-    }
-    if (ir::isa(use.owner, "stream.cmd.execute") ||
-        !ir::sameBlock(use.owner, found.execute) ||
-        !mlirOperationIsBeforeInBlock(found.execute, use.owner)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool Reader::isFreshResult(MlirOperation alloca) const {
-  return ir::isa(alloca, "stream.resource.alloca") &&
-         !mlirOperationEqual(alloca, found.slab) &&
-         ir::sameBlock(alloca, found.execute) &&
-         ir::toString(mlirValueGetType(ir::result(alloca))).find("<staging>") ==
-             std::string::npos &&
-         usesEnd(ir::result(alloca), true);
+  return region.has_value();
 }
 
 bool Reader::describeRoot(MlirValue root, ExternalMemory &memory) const {
@@ -162,7 +229,7 @@ bool Reader::describeRoot(MlirValue root, ExternalMemory &memory) const {
     return false;
   }
   memory.root = root;
-  if (isFreshResult(op)) {
+  if (isFreshResult(op, found)) {
     std::vector<MlirValue> sizes = ir::indexOperands(op);
     memory.size = sizes.empty() ? MlirValue{nullptr} : sizes.front();
   } else if (isSpareInput(op, found.execute, inputs)) {
@@ -247,23 +314,17 @@ std::optional<Reader::Part> Reader::sliceAt(MlirValue offset) const {
   return std::nullopt;
 }
 
-bool Reader::readUse(MlirOperation op, int64_t command, intptr_t resource,
-                     intptr_t size, intptr_t offset, intptr_t length) {
-  MlirValue value = ir::operand(op, resource);
-  if (!mlirValueIsABlockArgument(value) ||
-      !mlirBlockEqual(mlirBlockArgumentGetOwner(value),
-                      ir::body(found.execute))) {
-    return false;
-  }
-  const intptr_t capture = mlirBlockArgumentGetArgNumber(value);
+bool Reader::readUse(const CommandAccess &access) {
+  MlirOperation op = access.op;
+  const intptr_t capture = access.capture;
   MemoryUse use;
   use.op = op;
-  use.command = command;
-  use.resource = resource;
-  use.size = size;
-  use.offset = offset;
+  use.command = access.command;
+  use.resource = access.resource;
+  use.size = access.size;
+  use.offset = access.offset;
   if (capture == found.slabCapture) {
-    std::optional<Part> part = sliceAt(ir::operand(op, offset));
+    std::optional<Part> part = sliceAt(ir::operand(op, access.offset));
     if (!part) {
       return false;
     }
@@ -276,8 +337,9 @@ bool Reader::readUse(MlirOperation op, int64_t command, intptr_t resource,
   if (use.memory < 0) {
     return true;
   }
-  std::optional<int64_t> at = ir::constantInt(ir::operand(op, offset));
-  std::optional<int64_t> bytes = ir::constantInt(ir::operand(op, length));
+  std::optional<int64_t> at = ir::constantInt(ir::operand(op, access.offset));
+  std::optional<int64_t> bytes =
+      ir::constantInt(ir::operand(op, access.length));
   if (!at || !bytes) {
     unknown.insert(use.memory);
     return true;
@@ -285,52 +347,6 @@ bool Reader::readUse(MlirOperation op, int64_t command, intptr_t resource,
   use.at = *at + offsetOf[size_t(capture)];
   use.bytes = *bytes;
   found.uses.push_back(use);
-  return true;
-}
-
-bool Reader::readCommand(MlirOperation op, int64_t command) {
-  std::string_view name = ir::name(op);
-  if (name == "stream.cmd.concurrent" || name == "stream.cmd.serial") {
-    for (MlirBlock block : ir::blocks(op)) {
-      for (MlirOperation nested : ir::operations(block)) {
-        if (!readCommand(nested, command)) {
-          return false;
-        }
-      }
-    }
-    return true;
-  }
-  const intptr_t count = mlirOperationGetNumOperands(op);
-  if (name == "stream.cmd.fill" && count == 5) {
-    return readUse(op, command, 0, 1, 2, 3);
-  }
-  if (name == "stream.cmd.copy" && count == 7) {
-    return readUse(op, command, 0, 1, 2, 6) && readUse(op, command, 3, 4, 5, 6);
-  }
-  std::vector<int64_t> segments = ir::operandSegments(op);
-  if (name == "stream.cmd.dispatch" && segments.size() == 6 &&
-      segments[2] == segments[3] && segments[2] == segments[4] &&
-      segments[2] == segments[5]) {
-    const intptr_t first = intptr_t(segments[0] + segments[1]);
-    const intptr_t each = intptr_t(segments[2]);
-    for (intptr_t i = first; i < first + each; ++i) {
-      if (!readUse(op, command, i, i + each, i + 2 * each, i + 3 * each)) {
-        return false;
-      }
-    }
-    return true;
-  }
-  return name.rfind("stream.cmd.", 0) != 0 &&
-         mlirOperationGetNumRegions(op) == 0;
-}
-
-bool Reader::readCommands() {
-  for (MlirOperation op : ir::operations(ir::body(found.execute))) {
-    if (!readCommand(op, commands)) {
-      return false;
-    }
-    commands += ir::name(op).rfind("stream.cmd.", 0) == 0;
-  }
   return true;
 }
 
@@ -396,7 +412,9 @@ std::optional<ExternalMemoryModel> Reader::read() {
     return std::nullopt;
   }
   findMemories();
-  if (found.memories.empty() || !readCommands() || !findLifetimes()) {
+  auto read = [this](const CommandAccess &access) { return readUse(access); };
+  if (found.memories.empty() || !visitAccesses(found.execute, read, commands) ||
+      !findLifetimes()) {
     return std::nullopt;
   }
   occupy();

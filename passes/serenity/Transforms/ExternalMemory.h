@@ -12,6 +12,7 @@
 #include "serenity/Transforms/PackModel.h"
 #include "serenity/Transforms/RegionModel.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,11 +48,42 @@ struct ExternalMemory {
   std::vector<int64_t> offsets;
 };
 
-/// The region of one `stream.resource.pack`. Time is counted in commands.
-struct ExternalMemoryModel {
-  MlirOperation execute = {};
-  MlirOperation slab = {}; // stream.resource.alloca
+/// The region that works on the slab of one `stream.resource.pack`.
+struct SlabRegion {
+  MlirOperation execute = {}; // stream.cmd.execute
+  MlirOperation slab = {};    // stream.resource.alloca
   intptr_t slabCapture = 0;
+};
+
+/// The only region that captures the slab of `pack`, which is released behind
+/// it; nothing if it is used in any other way.
+std::optional<SlabRegion> findSlabRegion(MlirOperation pack);
+
+/// Whether `alloca` is memory of results of this region alone, of which nothing
+/// is read before the region is done.
+bool isFreshResult(MlirOperation alloca, const SlabRegion &region);
+
+/// A range of a captured resource that a command touches; numbers of operands
+/// as in `MemoryUse`.
+struct CommandAccess {
+  MlirOperation op = {};
+  int64_t command = 0;
+  intptr_t capture = 0;
+  intptr_t resource = 0;
+  intptr_t size = 0;
+  intptr_t offset = 0;
+  intptr_t length = 0;
+};
+using AccessVisitor = std::function<bool(const CommandAccess &)>;
+
+/// Visits all accesses of the commands of `execute`, and adds the number of
+/// these to `commands`. False if `visit` is somewhere, or if there are commands
+/// other than dispatches, copies and fills.
+bool visitAccesses(MlirOperation execute, const AccessVisitor &visit,
+                   int64_t &commands);
+
+/// The region of one `stream.resource.pack`. Time is counted in commands.
+struct ExternalMemoryModel : SlabRegion {
   std::vector<Slice> slices; // as in the pack, lifetimes in commands
   std::vector<MemoryUse> uses;
   std::vector<ExternalMemory> memories;

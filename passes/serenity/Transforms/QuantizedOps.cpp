@@ -97,8 +97,8 @@ std::optional<Affine> asAffine(MlirOperation op) {
   found.isUnsigned = !isNull(attr(op, unsignedAttr));
   MlirType in = mlirValueGetType(found.input);
   MlirType out = mlirValueGetType(found.result());
-  if (!rewrite::isStatic(in) || !rewrite::isStatic(out) ||
-      !mlirAffineMapIsIdentity(found.maps.front()) ||
+  if (!rewrite::isPlain(in) || !rewrite::isPlain(out) ||
+      shape(in) != shape(out) || !mlirAffineMapIsIdentity(found.maps.front()) ||
       !mlirAffineMapIsIdentity(found.maps.back()) ||
       found.channelDims().count(-1)) {
     return std::nullopt;

@@ -28,8 +28,8 @@
 namespace serenity::quantized {
 
 /// A quantization or dequantization between f32 and integers of 8 or 16 bits
-/// (signless; `isUnsigned` says how they are read) over a whole tensor of
-/// static shape, element by element.
+/// (signless; `isUnsigned` says how they are read) over a whole tensor,
+/// element by element. Extents may be dynamic.
 struct Affine {
   MlirOperation op = {};
   bool quantizes = false;
@@ -51,7 +51,7 @@ struct Affine {
 };
 
 /// `op` if it is one that is understood: attributes of later IREE releases that
-/// change its meaning, other element types and dynamic shapes are not.
+/// change its meaning, and other element types are not.
 std::optional<Affine> asAffine(MlirOperation op);
 
 /// Whether there is any such operation in `module`, understood or not.

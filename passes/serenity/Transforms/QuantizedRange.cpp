@@ -194,17 +194,17 @@ Maybe Ranges::ofBody(const Structured &op,
 
 Maybe Ranges::ofStructured(const Structured &op, int depth) {
   std::vector<Maybe> arguments;
-  double steps = 1;
   for (MlirValue value : operands(op.op)) {
     arguments.push_back(of(value, depth + 1));
-    if (int64_t(arguments.size()) <= op.numInputs) {
-      for (int64_t extent : shape(mlirValueGetType(value))) {
-        steps *= double(extent);
-      }
-    }
   }
   if (!op.hasReduction()) {
     return ofBody(op, arguments);
+  }
+  double steps = 1;
+  for (int64_t loop = 0; loop < op.numLoops; ++loop) {
+    if (op.isReduction(loop)) {
+      steps *= double(op.extent(loop).value_or(0));
+    }
   }
   if (!rewrite::accumulates(op) || !arguments.back() || steps < 1) {
     return std::nullopt;
@@ -213,8 +213,8 @@ Maybe Ranges::ofStructured(const Structured &op, int depth) {
   MlirOperation combiner =
       definingOp(operand(mlirBlockGetTerminator(body(op.op)), 0));
   if (isa(combiner, "arith.addf")) {
-    // One term: the body on an accumulator of zero. Every step reads another
-    // element of some input, so there are no more than `steps`.
+    // One term: the body on an accumulator of zero. Every element of the result
+    // has `steps` of them.
     arguments.back() = Interval{0, 0};
     Maybe term = ofBody(op, arguments);
     if (!term || !isFinite(*term)) {

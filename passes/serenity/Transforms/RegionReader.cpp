@@ -107,10 +107,19 @@ private:
   bool isDynamic(int buffer) const {
     return buffer >= 0 && model.buffers[buffer].size.ptr;
   }
+  /// Whether both are the same number of bytes in every call.
+  bool isSameSize(MlirValue a, MlirValue b) {
+    if (mlirValueEqual(a, b)) {
+      return true;
+    }
+    std::optional<SizePolynomial> first = sizes.read(a);
+    std::optional<SizePolynomial> second = sizes.read(b);
+    return first && second && *first == *second;
+  }
   /// Whether [lower, upper) is all of a buffer of dynamic size.
-  bool isWhole(int buffer, MlirValue lower, MlirValue upper) const {
+  bool isWhole(int buffer, MlirValue lower, MlirValue upper) {
     return isDynamic(buffer) && ir::constantInt(lower) == 0 &&
-           mlirValueEqual(upper, model.buffers[buffer].size);
+           isSameSize(upper, model.buffers[buffer].size);
   }
   int bufferOf(MlirValue value) const {
     auto it = values.find(ir::key(value));
@@ -450,8 +459,8 @@ bool Reader::readDispatchResult(MlirOperation op, const DispatchOperands &parts,
     Access &access =
         reading.command.accesses[reading.accessOfOperand[parts.tied[i]]];
     if (isDynamic(access.buffer) &&
-        !mlirValueEqual(parts.segments[ResultSizes][i],
-                        model.buffers[access.buffer].size)) {
+        !isSameSize(parts.segments[ResultSizes][i],
+                    model.buffers[access.buffer].size)) {
       return failDynamic(op);
     }
     if (access.writes) {
@@ -589,7 +598,7 @@ bool Reader::readClone(MlirOperation op) {
   }
   Size size;
   if (clone && isDynamic(source) &&
-      mlirValueEqual(resultSize, model.buffers[source].size)) {
+      isSameSize(resultSize, model.buffers[source].size)) {
     size = {model.buffers[source].bytes, resultSize};
     bytes = upper = size.bytes;
   } else if (!bytes || !lower || !upper || *upper - *lower != *bytes ||

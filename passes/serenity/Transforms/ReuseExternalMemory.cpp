@@ -19,7 +19,9 @@
 // this region alone; an input's where nothing but this region looks at the
 // argument. Left alone: storage that the caller provides for results
 // (`iree.abi.output`), results that are inputs, values between regions, regions
-// with commands other than dispatches, copies and fills, and dynamic sizes.
+// with commands other than dispatches, copies and fills. Of a slab with slices
+// of dynamic size, buffers move to the beginning of results alone, where they
+// fit in every call (`ReuseDynamicResults.h`).
 //
 // Afterwards the buffers that were moved are no slices of
 // `stream.resource.pack`: their commands name the result or the input, at a
@@ -58,6 +60,7 @@
 #include "serenity/Transforms/ExternalMemory.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/ResultsInInputs.h"
+#include "serenity/Transforms/ReuseDynamicResults.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -387,9 +390,11 @@ std::optional<int64_t> reuseInRegion(MlirOperation op, const Options &options,
                                      InputUse &inputs, RegionReport *report) {
   std::optional<PackModel> model = readPack(op);
   PackOptions packing = slabPackOptions(op, options);
-  if (!model || !model->dynamic.empty() ||
-      !verifySlices(model->slices, packing)) {
+  if (!model || !verifySlices(model->slices, packing)) {
     return std::nullopt;
+  }
+  if (!model->dynamic.empty()) {
+    return reuseDynamicResults(op, *model, packing, options, report);
   }
   const int64_t alone = maximumLiveBytes(model->slices, packing);
   std::optional<ExternalMemoryModel> region =

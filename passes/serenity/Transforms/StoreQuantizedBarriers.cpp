@@ -92,7 +92,8 @@ const std::set<int64_t> &BarrierFinder::roots(MlirValue value) {
 
 bool BarrierFinder::leaksAt(MlirOperation user, MlirValue value) {
   std::string_view what = name(user);
-  if (what.substr(0, 4) == "hal." || what == "util.return") {
+  if (what.substr(0, 4) == "hal." || what == "util.return" ||
+      what == "tensor.dim") {
     return false;
   }
   if (std::optional<Affine> affine = asAffine(user)) {
@@ -101,7 +102,8 @@ bool BarrierFinder::leaksAt(MlirOperation user, MlirValue value) {
   if (isa(user, "tensor.concat") && reachesOnlyResults(result(user))) {
     return false; // written into the result
   }
-  if (isa(user, "tensor.pad") || isa(user, "linalg.broadcast")) {
+  if (isa(user, "tensor.pad") || isa(user, "linalg.broadcast") ||
+      isa(user, "flow.tensor.tie_shape")) {
     return leaks(result(user));
   }
   if (raised.count(toString(mlirOperationGetLocation(user)))) {

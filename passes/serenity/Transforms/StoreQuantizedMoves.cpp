@@ -15,24 +15,13 @@
 namespace serenity::quantized {
 
 using namespace ir;
-using rewrite::isStatic;
+using rewrite::emptyOf;
+using rewrite::isPlain;
 using rewrite::Structured;
 using rewrite::structured;
+using rewrite::withElement;
 
 // --- building ---------------------------------------------------------------
-
-static MlirType withElement(MlirType type, MlirType element) {
-  std::vector<int64_t> extents = shape(type);
-  return mlirRankedTensorTypeGet(extents.size(), extents.data(), element,
-                                 mlirAttributeGetNull());
-}
-
-static MlirValue makeEmpty(MlirType type, MlirOperation before) {
-  MlirOperation empty =
-      create("tensor.empty", mlirOperationGetLocation(before), {}, {type});
-  insertBefore(before, empty);
-  return result(empty);
-}
 
 static MlirValue makeConstant(MlirType type, int64_t value,
                               MlirOperation before) {
@@ -77,8 +66,9 @@ static MlirValue applyTo(const Affine &affine, MlirValue value,
   MlirType out = withElement(in, element);
   MlirOperation clone = mlirOperationClone(affine.op);
   mlirOperationSetOperand(clone, 0, value);
-  mlirOperationSetOperand(clone, mlirOperationGetNumOperands(clone) - 1,
-                          makeEmpty(out, before));
+  mlirOperationSetOperand(
+      clone, mlirOperationGetNumOperands(clone) - 1,
+      emptyOf(element, value, mlirOperationGetLocation(before), before));
   mlirValueSetType(result(clone), out);
   int64_t rank = mlirShapedTypeGetRank(in);
   if (rank != mlirShapedTypeGetRank(mlirValueGetType(affine.input))) {
@@ -192,7 +182,7 @@ static std::optional<Movement> asBodyMovement(MlirOperation op) {
 
 static std::optional<Movement> asMovement(MlirOperation op) {
   if (isNull(op) || mlirOperationGetNumResults(op) != 1 ||
-      !isStatic(mlirValueGetType(result(op)))) {
+      !isPlain(mlirValueGetType(result(op)))) {
     return std::nullopt;
   }
   Movement found{op, 0, {}, {}};
@@ -219,7 +209,7 @@ static std::optional<Movement> asMovement(MlirOperation op) {
   } else {
     return std::nullopt;
   }
-  return isStatic(mlirValueGetType(found.source))
+  return isPlain(mlirValueGetType(found.source))
              ? std::optional<Movement>(found)
              : std::nullopt;
 }
@@ -239,8 +229,11 @@ static MlirValue moveValue(const Movement &movement, MlirValue source) {
     mlirValueSetType(result(extract), element);
   }
   if (structured(op)) {
-    mlirOperationSetOperand(clone, mlirOperationGetNumOperands(clone) - 1,
-                            makeEmpty(type, op));
+    // The init has the extents of the result, and is made before it.
+    intptr_t init = mlirOperationGetNumOperands(op) - 1;
+    mlirOperationSetOperand(
+        clone, init,
+        emptyOf(element, operand(op, init), mlirOperationGetLocation(op), op));
     retypeArguments(clone);
   }
   insertBefore(op, clone);
@@ -259,8 +252,8 @@ struct Pad {
 /// A pad by one float constant.
 static std::optional<Pad> asPad(MlirOperation op) {
   if (!isa(op, "tensor.pad") || mlirOperationGetNumOperands(op) != 1 ||
-      !isStatic(mlirValueGetType(result(op))) ||
-      !isStatic(mlirValueGetType(operand(op, 0)))) {
+      !isPlain(mlirValueGetType(result(op))) ||
+      !isPlain(mlirValueGetType(operand(op, 0)))) {
     return std::nullopt;
   }
   MlirValue value = yielded(op);
@@ -309,7 +302,7 @@ struct MaxPool {
 static std::optional<MaxPool> asMaxPool(MlirOperation op) {
   std::optional<Structured> loops = structured(op);
   if (!loops || !loops->hasReduction() ||
-      !isStatic(mlirValueGetType(result(op)))) {
+      !isPlain(mlirValueGetType(result(op)))) {
     return std::nullopt;
   }
   std::vector<MlirOperation> inner = operations(body(op));
@@ -333,19 +326,20 @@ static std::optional<MaxPool> asMaxPool(MlirOperation op) {
   std::optional<float> init = constantFloat(operand(fill, 0));
   MaxPool found{*loops, mlirBlockArgumentGetArgNumber(other), init.value_or(0),
                 inner[0]};
-  return init && isStatic(mlirValueGetType(operand(op, found.data)))
+  return init && isPlain(mlirValueGetType(operand(op, found.data)))
              ? std::optional<MaxPool>(found)
              : std::nullopt;
 }
 
-/// `value` in every element of a tensor of `type`.
-static MlirValue makeFill(MlirType type, int64_t value, MlirOperation like,
+/// `value` in every element of a tensor with the extents of the fill `like`.
+static MlirValue makeFill(MlirType element, int64_t value, MlirOperation like,
                           MlirOperation before) {
   MlirOperation fill = mlirOperationClone(like);
-  mlirOperationSetOperand(
-      fill, 0, makeConstant(mlirShapedTypeGetElementType(type), value, before));
-  mlirOperationSetOperand(fill, 1, makeEmpty(type, before));
-  mlirValueSetType(result(fill), type);
+  MlirValue empty = emptyOf(element, operand(like, 1),
+                            mlirOperationGetLocation(before), before);
+  mlirOperationSetOperand(fill, 0, makeConstant(element, value, before));
+  mlirOperationSetOperand(fill, 1, empty);
+  mlirValueSetType(result(fill), mlirValueGetType(empty));
   retypeArguments(fill);
   insertBefore(before, fill);
   return result(fill);
@@ -411,14 +405,12 @@ static MlirValue poolQuantized(const Affine &affine, const MaxPool &pool,
   std::vector<MlirValue> values = operands(op);
   for (int64_t i = 0; i < pool.loops.numInputs; ++i) {
     // Of a window only the shape is read.
-    values[i] =
-        i == pool.data
-            ? applyTo(affine, values[i], op)
-            : makeEmpty(withElement(mlirValueGetType(values[i]), storage), op);
+    values[i] = i == pool.data ? applyTo(affine, values[i], op)
+                               : emptyOf(storage, values[i],
+                                         mlirOperationGetLocation(op), op);
   }
-  MlirType type = withElement(mlirValueGetType(result(op)), storage);
   values.back() =
-      makeFill(type, signless(storage, init), definingOp(values.back()), op);
+      makeFill(storage, signless(storage, init), definingOp(values.back()), op);
   MlirOperation made = makeMaximum(pool, values, affine.isUnsigned);
   insertBefore(op, made);
   return result(made);
@@ -447,7 +439,7 @@ static bool canTakeParts(const Affine &affine, MlirOperation concat) {
   std::optional<int64_t> dim = intAttr(concat, "dim");
   bool possible = dim && !affine.channelDims().count(*dim);
   for (MlirValue part : operands(concat)) {
-    possible = possible && isStatic(mlirValueGetType(part));
+    possible = possible && isPlain(mlirValueGetType(part));
   }
   return possible;
 }

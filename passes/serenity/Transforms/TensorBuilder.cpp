@@ -127,6 +127,12 @@ MlirType withDim(MlirType type, int64_t dim, int64_t size) {
                                  mlirAttributeGetNull());
 }
 
+MlirType withElement(MlirType type, MlirType element) {
+  std::vector<int64_t> extents = shape(type);
+  return mlirRankedTensorTypeGet(extents.size(), extents.data(), element,
+                                 mlirAttributeGetNull());
+}
+
 MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
                        int64_t size, MlirOperation before) {
   MlirType type = mlirValueGetType(value);
@@ -266,13 +272,20 @@ MlirValue tieExtents(MlirValue value, MlirValue like, MlirOperation before) {
 
 MlirValue emptyLike(MlirValue like, MlirLocation location,
                     MlirOperation before) {
+  return emptyOf(mlirShapedTypeGetElementType(mlirValueGetType(like)), like,
+                 location, before);
+}
+
+MlirValue emptyOf(MlirType element, MlirValue like, MlirLocation location,
+                  MlirOperation before) {
   MlirType type = mlirValueGetType(like);
   if (!isPlain(type)) {
     return result(
         placeholder("an empty " + toString(type), {like}, type, before));
   }
   MlirOperation empty =
-      create("tensor.empty", location, dynamicExtents(like, before), {type});
+      create("tensor.empty", location, dynamicExtents(like, before),
+             {withElement(type, element)});
   insertBefore(before, empty);
   return result(empty);
 }

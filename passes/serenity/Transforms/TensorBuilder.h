@@ -47,6 +47,9 @@ bool isStaticAlong(MlirType type, int64_t dim);
 /// `type` with dimension `dim` of extent `size`; an encoding is dropped.
 MlirType withDim(MlirType type, int64_t dim, int64_t size);
 
+/// `type` with elements of type `element`; an encoding is dropped.
+MlirType withElement(MlirType type, MlirType element);
+
 /// Cuts `size` elements from `offset` on out of `value` along `dim`.
 MlirValue extractSlice(MlirValue value, int64_t dim, int64_t offset,
                        int64_t size, MlirOperation before);
@@ -75,6 +78,10 @@ MlirValue tieExtents(MlirValue value, MlirValue like, MlirOperation before);
 /// An uninitialised tensor of the type of `like`, and of its extents.
 MlirValue emptyLike(MlirValue like, MlirLocation location,
                     MlirOperation before);
+
+/// The same of another element type.
+MlirValue emptyOf(MlirType element, MlirValue like, MlirLocation location,
+                  MlirOperation before);
 
 /// A constant of `value`, whose type must be a static tensor.
 MlirValue tensorConstant(MlirAttribute value, MlirLocation location,

@@ -84,6 +84,7 @@ void forgetPeaksAtHint(FunctionReport &entry) {
   entry.stockTransientPeakBytes = std::nullopt;
   entry.stockCallPeakBytes = std::nullopt;
   for (CandidateReport &candidate : entry.candidates) {
+    candidate.hintBytes = candidate.transientPeakBytes;
     candidate.transientPeakBytes = std::nullopt;
   }
 }

@@ -103,12 +103,13 @@ private:
 void Reader::findConstants() {
   for (MlirOperation op : operations(body(found.function))) {
     std::string_view opName = name(op);
-    bool made = opName == "arith.constant" || opName == "tensor.empty" ||
-                opName == "util.global.load";
+    bool made = opName == "arith.constant" || opName == "util.global.load";
     if (opName.substr(0, 7) == "linalg." || opName.substr(0, 7) == "tensor.") {
       made = mlirOperationGetNumResults(op) == 1;
       for (MlirValue value : operands(op)) {
-        made = made && isConstant(value);
+        // Extents of dynamic dimensions are no elements.
+        made = made &&
+               (isConstant(value) || mlirTypeIsAIndex(mlirValueGetType(value)));
       }
     }
     if (made) {

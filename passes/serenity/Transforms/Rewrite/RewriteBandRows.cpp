@@ -167,9 +167,12 @@ bool isReshape(MlirOperation op) {
 }
 
 bool isOwnBarrier(MlirOperation op) {
-  return !isNull(op) && isa(op, "util.optimization_barrier") &&
-         attributes::isBarrier(op) && mlirOperationGetNumResults(op) == 1 &&
-         isStatic(mlirValueGetType(result(op)));
+  if (isNull(op) || mlirOperationGetNumResults(op) != 1 ||
+      !isPlain(mlirValueGetType(result(op)))) {
+    return false;
+  }
+  return isa(op, "flow.tensor.tie_shape") ||
+         (isa(op, "util.optimization_barrier") && attributes::isBarrier(op));
 }
 
 std::optional<int64_t> sameRows(MlirOperation reshape, int64_t dim,

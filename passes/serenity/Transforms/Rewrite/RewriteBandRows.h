@@ -44,8 +44,8 @@ std::optional<int64_t> reducedRows(const rewrite::Structured &loops,
 /// Whether `op` is a reshape between tensors without encodings.
 bool isReshape(MlirOperation op);
 
-/// Whether `op` is a barrier that keeps fusion away, between values of static
-/// shape.
+/// Whether `op` is a barrier that keeps fusion away, or has the extents of its
+/// result written beside it.
 bool isOwnBarrier(MlirOperation op);
 
 /// The dimension on the other side of a reshape or barrier that has the same
