@@ -30,7 +30,7 @@ from serenity_mlir.fuzzing.emitters import EMITTERS
 from serenity_mlir.fuzzing.execution import compare_execution
 from serenity_mlir.fuzzing.inputs import draw_extents, draw_inputs
 from serenity_mlir.fuzzing.program import Block, Function, Operation, Type, Value
-from serenity_mlir.fuzzing.promises import draw_budget, find_broken_bounds
+from serenity_mlir.fuzzing.promises import draw_bounded_budget, draw_budget, find_broken_bounds
 from serenity_mlir.fuzzing.reducing import reduce_program
 from serenity_mlir.fuzzing.stream_ir import FunctionMemory, read_stream_ir
 from serenity_mlir.fuzzing.structure import (
@@ -87,12 +87,49 @@ def test_programs_depend_on_seed_and_number_alone() -> None:
     assert generate(7, 3).text() != generate(8, 3).text()
 
 
-def test_programs_of_the_first_version_stay() -> None:
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        (1, "870fc7add9f36f6b3afd6fbb8e238384e3d6d1b42572f137d5c0c8703fc88e37"),
+        (3, "639c26437ba4eff32e0f7d40f80b38fa124bf82b343b07508db5f0f73f85bd28"),
+    ],
+)
+def test_programs_of_earlier_versions_stay(version: int, expected: str) -> None:
     """They are named by seed and number in docs/log/fuzzing.md."""
     digest = hashlib.sha256()
     for index in range(200):
-        digest.update(generate(2002, index, vmvx=index % 2 == 0, version=1).text().encode())
-    assert digest.hexdigest() == "870fc7add9f36f6b3afd6fbb8e238384e3d6d1b42572f137d5c0c8703fc88e37"
+        program = generate(2002, index, vmvx=index % 2 == 0, version=version)
+        digest.update(program.text().encode())
+    assert digest.hexdigest() == expected
+
+
+def _convolutions_of_a_dynamic_batch(version: int) -> int:
+    operations = [
+        op
+        for index in range(150)
+        for function in generate(5, index, version=version).functions
+        for op in function.body.walk()
+    ]
+    return sum(
+        op.attributes.get("name", "").startswith(("conv", "depthwise"))
+        and op.operands[0].type.dims[0] is None
+        for op in operations
+    )
+
+
+def test_networks_of_a_dynamic_batch_are_drawn_from_version_4_on() -> None:
+    before, after = _convolutions_of_a_dynamic_batch(3), _convolutions_of_a_dynamic_batch(4)
+    assert after > 2 * before
+
+
+def test_a_bounded_budget_is_drawn_about_the_bytes_at_the_bound() -> None:
+    formula = {**make_formula("64*d0", d0="arg0:axis0"), "bound_bytes": 448}
+    function = make_function(transient_peak_bytes=None, bytes_formula=formula)
+    report = parse_report(make_report([function]))
+    drawn = {draw_bounded_budget(report, str(key)) for key in range(40)}
+    assert {(448, 448), (447, 448), (896, 448)} <= drawn
+    formula["bound_bytes"] = None  # of the same function
+    assert draw_bounded_budget(parse_report(make_report([function])), "0") is None
 
 
 def _nested(operation: Operation) -> bool:
@@ -652,7 +689,7 @@ def test_progress_on_a_terminal_alone(terminal: bool) -> None:
     printed, errors = process.communicate()
     os.close(leader)
     assert process.returncode == 0
-    assert printed.startswith(b"seed 27, programs 0 to 0 (generator 3): 1 compared")
+    assert printed.startswith(b"seed 27, programs 0 to 0 (generator 4): 1 compared")
     assert (b"batches" in shown and b"1/1" in shown) if terminal else errors == b""
 
 

@@ -11,10 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from serenity_mlir.fuzzing.inputs import DATA, draw_extents, draw_inputs, extents_of
+from serenity_mlir.fuzzing.inputs import (
+    DATA,
+    draw_bound,
+    draw_extents,
+    draw_inputs,
+    extents_of,
+    largest_extent,
+)
 from serenity_mlir.fuzzing.judging import is_stock_wrong, results_of
 from serenity_mlir.fuzzing.program import Function, Program
-from serenity_mlir.fuzzing.promises import draw_budget, find_broken_bounds, find_exceeded_budget
+from serenity_mlir.fuzzing.promises import (
+    draw_bounded_budget,
+    draw_budget,
+    find_broken_bounds,
+    find_exceeded_budget,
+)
 from serenity_mlir.fuzzing.structure import (
     REFUSED,
     TARGETS,
@@ -53,6 +65,8 @@ class _Built:
     module: Path
     report: Report
     budget: int | None = None
+    #: The largest extent of dynamic dimensions for which the budget holds; None: any.
+    bound: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +152,7 @@ def compare_execution(
             problems.append(Problem("rewritten", "rewrites are reported though they are off"))
         modules = [_Built(ours, report)]
         problems += _compile_within_budget(case, modules, stock_said)
+        problems += _compile_within_bounds(case, modules, stock_said)
         for function in program.entry_points:
             for kind in DATA:
                 # Reals tell nothing more about a budget.
@@ -172,6 +187,42 @@ def _compile_within_budget(case: _Case, modules: list[_Built], stock_said: str) 
     complaints = find_complaints(code, said, stock_said)
     if not complaints and report is not None:
         modules.append(_Built(module, report, budget))
+    return [Problem(f"budget {problem.kind}", problem.text) for problem in complaints]
+
+
+def _compile_within_bounds(case: _Case, modules: list[_Built], stock_said: str) -> list[Problem]:
+    """Compile a program with dynamic dimensions with a bound of them, then with a budget too.
+
+    The module with the budget, or that with the bound where the budget is missed, is added to
+    `modules`.
+    """
+    functions = case.program.entry_points
+    if not any(value.type.dynamic for of in functions for value in of.body.arguments):
+        return []
+    bound = draw_bound(case.key)
+    flag = f"--serenity-dim-bound={bound}"
+    module = case.directory / "bound.vmfb"
+    code, said, report = case.compile_ours(module, flag)
+    complaints = find_complaints(code, said, stock_said)
+    if complaints or report is None:
+        return [Problem(f"bound {problem.kind}", problem.text) for problem in complaints]
+    built = _Built(module, report)
+    drawn = draw_bounded_budget(report, case.key)
+    if drawn is None:
+        modules.append(built)
+        return []
+    budget, enough = drawn
+    module = case.directory / "bounded_budget.vmfb"
+    code, said, report = case.compile_ours(module, flag, f"--serenity-memory-budget={budget}")
+    if code == _BUDGET_MISSED:
+        modules.append(built)
+        if enough <= budget:
+            text = f"a budget of {budget:,} bytes is refused, {enough:,} suffice within {bound}"
+            return [Problem("budget refused", text)]
+        return []
+    complaints = find_complaints(code, said, stock_said)
+    if not complaints and report is not None:
+        modules.append(_Built(module, report, budget, bound))
     return [Problem(f"budget {problem.kind}", problem.text) for problem in complaints]
 
 
@@ -216,7 +267,8 @@ def _compare_calls(
         memory = find_disagreements(prediction, theirs, mine)
         memory += find_broken_bounds(entry, theirs, mine, extents)
         problems += [Problem("memory", f"{where}: {text}") for text in dict.fromkeys(memory)]
-        if built.budget is not None:
+        within = built.bound is None or largest_extent(function, inputs) <= built.bound
+        if built.budget is not None and within:
             exceeded = find_exceeded_budget(built.budget, function.name, mine)
             problems += [Problem("budget exceeded", text) for text in exceeded]
         problems += wrong

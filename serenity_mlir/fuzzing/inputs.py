@@ -17,7 +17,7 @@ from serenity_mlir.fuzzing.program import Function
 from serenity_mlir.fuzzing.program import Value as ProgramValue
 from serenity_mlir.measuring.measurement import Storage, Value
 
-__all__ = ["DATA", "draw_extents", "draw_inputs", "extents_of"]
+__all__ = ["DATA", "draw_bound", "draw_extents", "draw_inputs", "extents_of", "largest_extent"]
 
 #: Kinds of inputs. Sums of small integers are exact in whatever order they are taken (in narrow
 #: types mostly), so that a rewritten program has no rounding to hide behind; real numbers show a
@@ -40,6 +40,11 @@ def draw_extents(function: Function, key: str) -> tuple[int | None, ...]:
     return (None, 1, rng.randrange(8, 100))
 
 
+def draw_bound(key: str) -> int:
+    """Draw a bound of dynamic dimensions: small, among the extents of calls, or above all."""
+    return random.Random(f"bound {key}").choice([7, 40, 100])
+
+
 def extents_of(inputs: Sequence[Value]) -> dict[str, int]:
     """Return the extents of all axes of arrays, as reports name them: ``argI:axisJ``."""
     return {
@@ -48,6 +53,20 @@ def extents_of(inputs: Sequence[Value]) -> dict[str, int]:
         if isinstance(value, np.ndarray)
         for axis, extent in enumerate(value.shape)
     }
+
+
+def largest_extent(function: Function, inputs: Sequence[Value]) -> int:
+    """Return the largest extent of a dynamic dimension in arguments of a function; 0: no such."""
+    return max(
+        (
+            extent
+            for argument, value in zip(function.body.arguments, inputs, strict=False)
+            if isinstance(value, np.ndarray)
+            for fixed, extent in zip(argument.type.dims, value.shape, strict=True)
+            if fixed is None
+        ),
+        default=0,
+    )
 
 
 def draw_inputs(function: Function, data: str, key: str, extent: int | None = None) -> list[Value]:

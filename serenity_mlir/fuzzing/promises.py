@@ -90,6 +90,31 @@ def draw_budget(report: Report, key: str) -> tuple[int, int] | None:
     return max(rng.choice(draws), 1), enough  # a budget of nothing is no budget
 
 
+def draw_bounded_budget(report: Report, key: str) -> tuple[int, int] | None:
+    """Draw a memory budget about the bytes that the module needs at its bounds.
+
+    Args:
+      report: of a compilation with bounds of dynamic dimensions, without a budget.
+      key: a seed of the draw.
+
+    Returns:
+      The budget, and the least that is known to suffice for calls within the bounds; None where
+      there is no upper bound for a function, or no function needs any memory.
+    """
+    enough = 0
+    for entry in report.called:
+        formula = entry.bytes_formula
+        needs = formula.bound_bytes if formula is not None else entry.transient_peak_bytes
+        if needs is None:
+            return None
+        enough = max(enough, needs)
+    if not enough:
+        return None
+    rng = random.Random(f"bounded budget {key}")
+    draws = [enough, enough - 1, rng.randrange(enough // 2, enough + 1), enough * 2]
+    return max(rng.choice(draws), 1), enough
+
+
 def find_exceeded_budget(budget: int, function: str, measured: Measurement) -> list[str]:
     """Return a sentence for every call that took more transient memory than the budget."""
     return [

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from serenity_mlir.fuzzing.generator.liveness import remove_dead
-from serenity_mlir.fuzzing.generator.storage import Storage
+from serenity_mlir.fuzzing.generator.networks import Networks
 from serenity_mlir.fuzzing.program import Function, Program, Type, Value
 
 __all__ = ["Programs"]
 
 
-class Programs(Storage):
+class Programs(Networks):
     """Draws programs."""
 
     def program(self) -> Program:
@@ -101,6 +101,8 @@ class Programs(Storage):
             "indexing": [self.embedding, self.gather],
             "storage": [],
         }
+        if self.version >= 4:
+            found["dynamic"] += [self.batched_network, self.batched_network]
         if not simple:
             found["loops"] += [self.recurrence, self.recurrence, self.cache]
             found["storage"].append(self.empty)

@@ -1,0 +1,65 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Networks with a dynamic batch: layers behind one another, residuals, branches, bottlenecks."""
+
+from __future__ import annotations
+
+from serenity_mlir.fuzzing.generator.storage import Storage
+from serenity_mlir.fuzzing.program import Type, Value
+
+__all__ = ["Networks"]
+
+
+class Networks(Storage):
+    """Motifs of several layers."""
+
+    def images_of_unknown_number(self) -> Value:
+        """Images with a dynamic batch: of the pool, or an argument."""
+        rng = self.rng
+        element = self.element
+        found = self.tensors(
+            lambda of: of.rank == 4 and of.element == element and of.dims[0] is None
+        )
+        found = [value for value in found if None not in value.type.dims[1:]]
+        if found and rng.random() < 0.6:
+            return rng.choice(found[-3:])
+        size = rng.choice([4, 5, 6, 8])
+        return self.tensor_argument(self.image_type(None, rng.choice([1, 2, 3, 4]), size, size))
+
+    def batched_network(self) -> None:
+        """A stem and blocks of layers over a dynamic batch, of images or of rows."""
+        rng = self.rng
+        if not self.image:
+            value = self.rows_of_unknown_number()
+            for _ in range(rng.choice([2, 3, 3, 4])):
+                wide = self.matmul(self.narrow(value), rng.choice([4, 8, 16, 24]))
+                value = self.unary(self.narrow(wide)) if rng.random() < 0.6 else wide
+            return
+        value = self.layer_to(self.images_of_unknown_number(), rng.choice([4, 6, 8, 12]), 3)
+        for _ in range(rng.choice([1, 2, 2, 3])):
+            value = self.block(self.narrow(value))
+
+    def block(self, value: Value) -> Value:
+        """A residual, branches that are joined, a bottleneck, or a layer that may stride."""
+        rng = self.rng
+        draw = rng.random()
+        channels = self.channels(value.type)
+        if draw < 0.3:
+            inner = self.layer_to(self.unary(value), channels, rng.choice([1, 3]))
+            return self.combine(value, self.narrow(inner), "add")
+        if draw < 0.55:
+            parts = []
+            for _ in range(rng.choice([2, 2, 3])):
+                made = self.layer_to(value, rng.choice([1, 2, 4]), rng.choice([1, 1, 3]))
+                parts.append(self.narrow(made))
+            axis = self.channel_axis
+            dims = list(parts[0].type.dims)
+            dims[axis] = sum(self.channels(part.type) for part in parts)
+            of = Type(tuple(dims), parts[0].type.element)
+            whole = self.add("concat", parts, of, axis=axis, style="concat")
+            return self.layer(whole, ["conv", "pointwise", "depthwise"])
+        if draw < 0.8:
+            wide = self.layer_to(value, rng.choice([8, 12, 16]))
+            return self.layer_to(self.narrow(self.convolution(self.narrow(wide), ["depthwise"])), 4)
+        return self.convolution(value, ["conv", "pool"])
