@@ -148,3 +148,71 @@ util.func public @accumulation_epilogue(%x: tensor<16x16xf32>) -> tensor<16x4xf3
   %y = linalg.matmul ins(%r, %v : tensor<16x16xf32>, tensor<16x4xf32>) outs(%g : tensor<16x4xf32>) -> tensor<16x4xf32>
   util.return %y : tensor<16x4xf32>
 }
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// Tests that an elementwise operation whose one reader is elementwise, too, is
+// computed along with it: %q has no buffer, and %a, which is read by both, no
+// reader outside of its epilogue. %m alone is stored: 1,024 bytes.
+
+// CHECK-LABEL: @merged_elementwise
+//  CHECK-SAME: serenity.predicted_peak_bytes = 1024 : i64
+util.func public @merged_elementwise(%x: tensor<16x16xf32>) -> tensor<16x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<1.0> : tensor<16x16xf32>
+  %e = tensor.empty() : tensor<16x16xf32>
+  %init = linalg.fill ins(%zero : f32) outs(%e : tensor<16x16xf32>) -> tensor<16x16xf32>
+  %a = linalg.matmul ins(%x, %w : tensor<16x16xf32>, tensor<16x16xf32>) outs(%init : tensor<16x16xf32>) -> tensor<16x16xf32>
+  %q = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%a : tensor<16x16xf32>) outs(%e : tensor<16x16xf32>) {
+  ^bb0(%p: f32, %out: f32):
+    %n = arith.maximumf %p, %zero : f32
+    linalg.yield %n : f32
+  } -> tensor<16x16xf32>
+  %m = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]} ins(%a, %q : tensor<16x16xf32>, tensor<16x16xf32>) outs(%e : tensor<16x16xf32>) {
+  ^bb0(%p: f32, %o: f32, %out: f32):
+    %n = arith.mulf %p, %o : f32
+    linalg.yield %n : f32
+  } -> tensor<16x16xf32>
+  %v = arith.constant dense<1.0> : tensor<16x4xf32>
+  %f = tensor.empty() : tensor<16x4xf32>
+  %g = linalg.fill ins(%zero : f32) outs(%f : tensor<16x4xf32>) -> tensor<16x4xf32>
+  %y = linalg.matmul ins(%m, %v : tensor<16x16xf32>, tensor<16x4xf32>) outs(%g : tensor<16x4xf32>) -> tensor<16x4xf32>
+  util.return %y : tensor<16x4xf32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// Tests that one with another reader is not: %q, which %b reads, and %m are
+// stored, and %b is made while both are there: 3 x 1,024 bytes.
+
+// CHECK-LABEL: @elementwise_of_two_readers
+//  CHECK-SAME: serenity.predicted_peak_bytes = 3072 : i64
+util.func public @elementwise_of_two_readers(%x: tensor<16x16xf32>) -> tensor<16x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<1.0> : tensor<16x16xf32>
+  %e = tensor.empty() : tensor<16x16xf32>
+  %init = linalg.fill ins(%zero : f32) outs(%e : tensor<16x16xf32>) -> tensor<16x16xf32>
+  %a = linalg.matmul ins(%x, %w : tensor<16x16xf32>, tensor<16x16xf32>) outs(%init : tensor<16x16xf32>) -> tensor<16x16xf32>
+  %q = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%a : tensor<16x16xf32>) outs(%e : tensor<16x16xf32>) {
+  ^bb0(%p: f32, %out: f32):
+    %n = arith.maximumf %p, %zero : f32
+    linalg.yield %n : f32
+  } -> tensor<16x16xf32>
+  %m = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%q : tensor<16x16xf32>) outs(%e : tensor<16x16xf32>) {
+  ^bb0(%p: f32, %out: f32):
+    %n = arith.mulf %p, %p : f32
+    linalg.yield %n : f32
+  } -> tensor<16x16xf32>
+  %b = linalg.matmul ins(%q, %w : tensor<16x16xf32>, tensor<16x16xf32>) outs(%init : tensor<16x16xf32>) -> tensor<16x16xf32>
+  %v = arith.constant dense<1.0> : tensor<16x4xf32>
+  %f = tensor.empty() : tensor<16x4xf32>
+  %g = linalg.fill ins(%zero : f32) outs(%f : tensor<16x4xf32>) -> tensor<16x4xf32>
+  %z = linalg.matmul ins(%b, %v : tensor<16x16xf32>, tensor<16x4xf32>) outs(%g : tensor<16x4xf32>) -> tensor<16x4xf32>
+  %kz = util.optimization_barrier %z : tensor<16x4xf32>
+  %y = linalg.matmul ins(%m, %v : tensor<16x16xf32>, tensor<16x4xf32>) outs(%kz : tensor<16x4xf32>) -> tensor<16x4xf32>
+  util.return %y : tensor<16x4xf32>
+}

@@ -32,17 +32,7 @@ bool isShapeOnly(MlirOperation op) {
   return isa(op, "tensor.dim") || isa(op, "hal.buffer_view.dim");
 }
 
-/// How many operations but views read `value` or a view of it.
-int64_t readers(MlirValue value) {
-  int64_t count = 0;
-  for (const Use &use : uses(value)) {
-    count += isView(name(use.owner)) ? readers(result(use.owner))
-                                     : int64_t(!isShapeOnly(use.owner));
-  }
-  return count;
-}
-
-/// The operations that `readers` counts.
+/// The operations but views that read `value` or a view of it.
 void listReaders(MlirValue value, std::vector<MlirOperation> &found) {
   for (const Use &use : uses(value)) {
     if (isView(name(use.owner))) {
@@ -79,7 +69,7 @@ BufferId FusionModel::addBuffer(MlirValue value) {
 
 OpId FusionModel::addOperation(MlirOperation op) {
   problem.operations.push_back({std::string(name(op)), {}, {}, 0});
-  members.push_back({op});
+  members.push_back(withMerged(op));
   heavy.push_back(false);
   OpId unit = OpId(problem.operations.size()) - 1;
   unitOf[op.ptr] = unit;
@@ -99,11 +89,101 @@ void FusionModel::use(OpId op, const Origin &value) {
 }
 
 void FusionModel::read(MlirOperation op, OpId unit) {
-  walk(op, [&](MlirOperation inner) {
-    for (MlirValue value : operands(inner)) {
-      use(unit, origin(value));
+  for (MlirOperation part : withMerged(op)) {
+    walk(part, [&](MlirOperation inner) {
+      for (MlirValue value : operands(inner)) {
+        use(unit, origin(value));
+      }
+    });
+  }
+}
+
+/// Finds the elementwise operations that IREE merges with their reader before
+/// it forms dispatches.
+void FusionModel::findMerged(MlirBlock block) {
+  auto isElementwise = [&](MlirOperation op) {
+    std::optional<Structured> loops = structured(op);
+    return loops && !loops->hasReduction() && !stepOf.count(op.ptr) &&
+           !piecewise.count(op.ptr);
+  };
+  for (MlirOperation op : operations(block)) {
+    if (!isElementwise(op)) {
+      continue;
     }
-  });
+    std::vector<Use> readers = uses(result(op));
+    if (readers.empty()) {
+      continue;
+    }
+    MlirOperation reader = readers.front().owner;
+    std::optional<Structured> loops = structured(reader);
+    const bool merges =
+        isElementwise(reader) &&
+        bytesOf(result(op)) == bytesOf(result(reader)) &&
+        std::all_of(readers.begin(), readers.end(), [&](const Use &use) {
+          return mlirOperationEqual(use.owner, reader) &&
+                 int64_t(use.operandNumber) < loops->numInputs;
+        });
+    if (merges) {
+      mergedInto.emplace(op.ptr, reader);
+    }
+  }
+}
+
+/// The operation that computes `op` along; `op` itself if none does.
+MlirOperation FusionModel::mergedRoot(MlirOperation op) const {
+  for (auto next = mergedInto.find(op.ptr); next != mergedInto.end();
+       next = mergedInto.find(op.ptr)) {
+    op = next->second;
+  }
+  return op;
+}
+
+/// `op` after the operations that it computes along.
+std::vector<MlirOperation> FusionModel::withMerged(MlirOperation op) const {
+  std::vector<MlirOperation> parts;
+  for (MlirValue value : operands(op)) {
+    MlirOperation source = definingOp(value);
+    auto merged = mergedInto.find(source.ptr);
+    if (merged != mergedInto.end() && mlirOperationEqual(merged->second, op)) {
+      for (MlirOperation part : withMerged(source)) {
+        if (std::none_of(parts.begin(), parts.end(), [&](MlirOperation known) {
+              return mlirOperationEqual(known, part);
+            })) {
+          parts.push_back(part);
+        }
+      }
+    }
+  }
+  parts.push_back(op);
+  return parts;
+}
+
+/// The values that `op` reads, with those of the operations that it computes
+/// along and without their results.
+std::vector<MlirValue> FusionModel::operandsOf(MlirOperation op) const {
+  std::vector<MlirValue> values;
+  for (MlirValue value : operands(op)) {
+    MlirOperation source = definingOp(value);
+    if (isNull(source) || !mergedInto.count(source.ptr)) {
+      values.push_back(value);
+      continue;
+    }
+    for (MlirValue inner : operandsOf(source)) {
+      values.push_back(inner);
+    }
+  }
+  return values;
+}
+
+/// How many operations read `value`; those that are merged count as one.
+int64_t FusionModel::numReaders(MlirValue value) const {
+  std::vector<MlirOperation> found;
+  listReaders(value, found);
+  std::set<const void *> roots;
+  for (MlirOperation reader : found) {
+    roots.insert(mergedRoot(reader).ptr);
+  }
+  return int64_t(roots.size());
 }
 
 /// The buffer that holds `value` and nothing else; -1 if there is none.
@@ -117,7 +197,7 @@ BufferId FusionModel::ownBuffer(MlirValue value) const {
 bool FusionModel::isEpilogueOf(MlirValue value) const {
   Origin part = origin(value);
   return part.ready.size() == 1 && heavy[*part.ready.begin()] &&
-         readers(value) == 1 && !sealed.count(key(value));
+         numReaders(value) == 1 && !sealed.count(key(value));
 }
 
 bool FusionModel::isUsedByAlone(BufferId buffer, OpId unit) const {
@@ -338,7 +418,7 @@ bool FusionModel::visitInsert(MlirOperation op) {
   }
   BufferId own = ownBuffer(part);
   if (rules.placeParts && own >= 0 && own != whole.buffer &&
-      made.ready.size() == 1 && readers(part) == 1 && !updated.count(own)) {
+      made.ready.size() == 1 && numReaders(part) == 1 && !updated.count(own)) {
     replaceBuffer(own, whole.buffer);
     OpId unit = *made.ready.begin();
     whole.ready.insert(unit);
@@ -373,7 +453,7 @@ bool FusionModel::visitFoldable(MlirOperation op, bool elementwise) {
   if (!elementwise) {
     return false;
   }
-  for (MlirValue value : operands(op)) {
+  for (MlirValue value : operandsOf(op)) {
     MlirOperation source = definingOp(value);
     if (isTensor(value) && !foldable.count(key(value)) &&
         (isNull(source) ||
@@ -410,11 +490,12 @@ bool FusionModel::fusesWith(MlirOperation op, MlirValue value,
   }
   // A value with other readers stays, and its producer must not wait for its
   // readers. One that is written piece by piece has no single producer.
-  if (source.ready.size() != 1 || (readers(value) > 1 && !rules.fuseMultiUse)) {
+  if (source.ready.size() != 1 ||
+      (numReaders(value) > 1 && !rules.fuseMultiUse)) {
     return false;
   }
   for (OpId unit : source.ready) {
-    for (MlirValue other : operands(op)) {
+    for (MlirValue other : operandsOf(op)) {
       for (OpId before : origin(other).ready) {
         if (!mlirValueEqual(other, value) && before != unit &&
             dependsOn(before, unit)) {
@@ -432,7 +513,7 @@ bool FusionModel::visitEpilogue(MlirOperation op, bool elementwise) {
   if (!elementwise && (rules.predict || !isa(op, "tensor.pad"))) {
     return false;
   }
-  std::vector<MlirValue> sources = operands(op);
+  std::vector<MlirValue> sources = operandsOf(op);
   std::stable_partition(sources.begin(), sources.end(), [&](MlirValue value) {
     return rules.addends == Addends::ComeLast && origin(value).ready.size() > 1;
   });
@@ -502,7 +583,7 @@ void FusionModel::fuse(MlirOperation op, MlirValue value, bool sameSize) {
   // The other operands must be there for the operation that comes last; any of
   // an accumulation's may, so all wait for them.
   for (OpId unit : source.ready) {
-    for (MlirValue other : operands(op)) {
+    for (MlirValue other : operandsOf(op)) {
       if (!mlirValueEqual(other, value) &&
           (late.empty() || !isEpilogueOf(other))) {
         use(unit, origin(other));
@@ -512,10 +593,12 @@ void FusionModel::fuse(MlirOperation op, MlirValue value, bool sameSize) {
   source.ready.insert(late.begin(), late.end());
   OpId unit = *source.ready.begin();
   if (source.ready.size() == 1) {
-    members[unit].push_back(op);
+    for (MlirOperation part : withMerged(op)) {
+      members[unit].push_back(part);
+    }
     unitOf[op.ptr] = unit;
   }
-  if (rules.predict && readers(value) > 1) {
+  if (rules.predict && numReaders(value) > 1) {
     // The producer has two results.
     source.buffer = addBuffer(result(op));
     use(unit, Origin{source.buffer, {}});
@@ -547,7 +630,7 @@ bool FusionModel::visitPad(MlirOperation op) {
   }
   MlirValue value = operand(op, 0);
   Origin source = origin(value);
-  if (source.buffer < 0 || source.ready.size() != 1 || readers(value) != 1 ||
+  if (source.buffer < 0 || source.ready.size() != 1 || numReaders(value) != 1 ||
       sealed.count(key(value)) || ownBuffer(value) < 0) {
     return false;
   }
@@ -573,7 +656,7 @@ bool FusionModel::visitAccumulation(MlirOperation op) {
   }
   MlirValue init = operand(op, loops->numInputs);
   Origin made = origin(init);
-  if (ownBuffer(init) < 0 || made.ready.empty() || readers(init) != 1) {
+  if (ownBuffer(init) < 0 || made.ready.empty() || numReaders(init) != 1) {
     return false;
   }
   OpId unit = addOperation(op);
@@ -592,9 +675,7 @@ void FusionModel::visitResultInPlace(MlirOperation op, OpId unit) {
   if (!rules.inPlace || own < 0 || !isUsedByAlone(own, unit)) {
     return;
   }
-  std::optional<Structured> loops = structured(op);
-  for (int64_t i = 0; i < loops->numInputs; ++i) {
-    MlirValue value = operand(op, i);
+  for (MlirValue value : operandsOf(op)) {
     BufferId buffer = ownBuffer(value);
     if (buffer < 0 || buffer == own || origin(value).ready.count(unit) ||
         !mlirTypeEqual(mlirValueGetType(value), mlirValueGetType(result(op)))) {
@@ -605,6 +686,7 @@ void FusionModel::visitResultInPlace(MlirOperation op, OpId unit) {
     bool last = true;
     std::vector<OpId> earlier;
     for (MlirOperation user : users) {
+      user = mergedRoot(user);
       if (mlirOperationEqual(user, op)) {
         continue;
       }
@@ -673,10 +755,11 @@ void FusionModel::markExported(MlirOperation op) {
 }
 
 void FusionModel::visit(MlirOperation op) {
-  if (visitStep(op) || isShapeOnly(op) || isa(op, "hal.tensor.import") ||
-      isa(op, "tensor.empty") || isa(op, "arith.constant") ||
-      isa(op, "util.global.load") || visitPiecewise(op) || visitConcat(op) ||
-      visitInsert(op) || visitView(op)) {
+  if (mergedInto.count(op.ptr) || visitStep(op) || isShapeOnly(op) ||
+      isa(op, "hal.tensor.import") || isa(op, "tensor.empty") ||
+      isa(op, "arith.constant") || isa(op, "util.global.load") ||
+      visitPiecewise(op) || visitConcat(op) || visitInsert(op) ||
+      visitView(op)) {
     return;
   }
   std::optional<Structured> loops = structured(op);
@@ -700,6 +783,9 @@ FusionModel::FusionModel(MlirBlock block, const std::vector<Chain> &chains,
     for (size_t j = 0; j < chains[i].steps.size(); ++j) {
       stepOf[chains[i].steps[j].ptr] = {i, j};
     }
+  }
+  if (rules.predict) {
+    findMerged(block);
   }
   for (MlirOperation op : operations(block)) {
     visit(op);

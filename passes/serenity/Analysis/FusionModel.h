@@ -85,6 +85,11 @@ private:
   void use(OpId op, const Origin &value);
   void read(MlirOperation op, OpId unit);
   BufferId ownBuffer(MlirValue value) const;
+  void findMerged(MlirBlock block);
+  MlirOperation mergedRoot(MlirOperation op) const;
+  std::vector<MlirOperation> withMerged(MlirOperation op) const;
+  std::vector<MlirValue> operandsOf(MlirOperation op) const;
+  int64_t numReaders(MlirValue value) const;
   bool isEpilogueOf(MlirValue value) const;
   bool isUsedByAlone(BufferId buffer, OpId unit) const;
   bool dependsOn(OpId unit, OpId other) const;
@@ -122,6 +127,9 @@ private:
   std::set<const void *> piecewisePads;
   std::map<const void *, Origin> origins;
   std::map<const void *, std::pair<size_t, size_t>> stepOf;
+  /// Elementwise operations whose one reader is elementwise, too, and computes
+  /// them along: by operation, that reader.
+  std::map<const void *, MlirOperation> mergedInto;
   /// Values that are never stored: constants and values that fold into users.
   std::set<const void *> foldable;
   /// Values behind a barrier: nothing is fused through it.
