@@ -125,6 +125,22 @@ int64_t CandidateSearch::costOf(const Configuration &config) {
   return entry ? entry->cost.value_or(INT64_MAX) : INT64_MAX;
 }
 
+/// The candidate of least cost among `best` and those with rewrites that were
+/// brought to their slabs; `best` among equals. Strategies that look for fewer
+/// commands pass over candidates of fewer bytes.
+Configuration CandidateSearch::leastPlaced(Configuration best) {
+  if (judge == Judge::Predictions) {
+    return best;
+  }
+  for (const auto &item : candidates) {
+    if (numRewrites(item.first) > 0 && item.second.placed &&
+        item.second.cost.value_or(INT64_MAX) < costOf(best)) {
+      best = item.first;
+    }
+  }
+  return best;
+}
+
 std::optional<int64_t> CandidateSearch::Candidate::builtBytes() const {
   if (!placed || !prediction) {
     return std::nullopt;

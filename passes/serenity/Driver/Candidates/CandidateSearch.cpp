@@ -426,6 +426,9 @@ CandidateSearch::placeCandidate(const Configuration &config) {
     }
   }
   layOut(entry);
+  if (candidates.at(Configuration()).prediction) {
+    predict(config); // for the report
+  }
   return entry.cost;
 }
 

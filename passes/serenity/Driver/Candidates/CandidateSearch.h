@@ -174,6 +174,7 @@ private:
   bool promisesMore(const Configuration &a, const Configuration &b) const;
   std::set<std::string> placesAtPeak(const Configuration &config);
   int64_t costOf(const Configuration &config);
+  Configuration leastPlaced(Configuration best);
   std::optional<int64_t> leastCost() const;
   bool isNarrower(const Configuration &config, const Configuration &than);
   Configuration runStrategies(RewriteMode mode);

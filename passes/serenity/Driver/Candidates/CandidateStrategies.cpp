@@ -461,8 +461,9 @@ Configuration CandidateSearch::runStrategies(RewriteMode mode) {
   for (CostStrategy strategy : byCost) {
     best = (this->*strategy)(best);
   }
-  return costOf(banded) < costOf(best) ? dropSites(banded)
+  best = costOf(banded) < costOf(best) ? dropSites(banded)
                                        : joinParts(dropSites(best));
+  return leastPlaced(best);
 }
 
 Configuration CandidateSearch::search(RewriteMode mode) {
