@@ -155,7 +155,9 @@ class Qdq:
         graph = helper.make_graph(
             self.nodes, path.stem, self.inputs, self.outputs, self.initializers
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        domains = {"": 17, "com.microsoft": 1}
+        opsets = [helper.make_opsetid(name, version) for name, version in domains.items()]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, path)
         return path
@@ -211,4 +213,56 @@ def qlinear_convolutions(path: Path) -> Path:
         before = after
     result = net._node("DequantizeLinear", [value, *after])
     net.shapes[result] = (1, 4, 24, 24)
+    return net.save(path, result)
+
+
+def quantized_operators(path: Path) -> Path:
+    """Sums, products, concatenations and pools in QOperator form: 4 channels of 8x8 in, 8 out."""
+    net = Qdq(seed=4)
+    net.inputs.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4, 8, 8)))
+    first = [net._constant(0.03, np.float32), net._constant(3, np.int8)]
+    second = [net._constant(0.05, np.float32), net._constant(-20, np.int8)]
+
+    def operator(kind: str, inputs: Sequence[str], **attributes: object) -> str:
+        return net._node(f"QLinear{kind}", inputs, domain="com.microsoft", **attributes)
+
+    x = net._node("QuantizeLinear", ["x", *first])
+    total = operator("Add", [x, *first, x, *first, *second])
+    product = operator("Mul", [total, *second, x, *first, *second])
+    leaky = operator("LeakyRelu", [product, *second, *first], alpha=0.1)
+    both = operator("Concat", [*second, leaky, *first, total, *second], axis=1)
+    small = operator(
+        "AveragePool", [both, *second, *second], kernel_shape=[2, 2], strides=[2, 2], pads=[0] * 4
+    )
+    mean = operator("GlobalAveragePool", [small, *second, *second], channels_last=0)
+    gate = operator("Sigmoid", [mean, *second, *first])
+    scaled = operator("Mul", [small, *second, gate, *first, *second])
+    result = net._node("DequantizeLinear", [scaled, *second])
+    net.shapes[result] = (1, 8, 4, 4)
+    return net.save(path, result)
+
+
+def refused_operator(path: Path, kind: str) -> Path:
+    """One operator that IREE does not import, named `node` in the model."""
+    net = Qdq(seed=5)
+    ranks = {"QGemm": 2, "QLinearMatMul": 4}
+    shape = (1, 1, 4, 8)[-ranks.get(kind, 4) :]
+    net.inputs.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, shape))
+    own = [net._constant(0.03, np.float32), net._constant(3, np.int8)]
+    x = net._node("QuantizeLinear", ["x", *own])
+    operands = {
+        "QLinearSoftmax": [x, *own, *own],
+        "QLinearGlobalAveragePool": [x, *own, *own],
+        "QGemm": [x, *own, net._constant(np.ones((8, 5)), np.int8), *own, "", *own],
+        "QLinearMatMul": [x, *own, net._constant(np.ones((8, 5)), np.int8), *own, *own],
+    }[kind]
+    attributes: dict[str, object] = {
+        "QLinearSoftmax": {"axis": 1, "opset": 13},
+        "QLinearGlobalAveragePool": {"channels_last": 1},
+    }.get(kind, {})
+    domain = "" if kind == "QLinearMatMul" else "com.microsoft"
+    value = net._node(kind, operands, domain=domain, **attributes)
+    net.nodes[-1].name = "node"
+    result = net._node("DequantizeLinear", [value, *own])
+    net.shapes[result] = (*shape[:-1], 5) if "M" in kind else shape
     return net.save(path, result)

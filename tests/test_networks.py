@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import zlib
 from pathlib import Path
@@ -32,7 +33,7 @@ from serenity_mlir.networks import (
     yolo,
 )
 from serenity_mlir.networks.graph import Graph
-from serenity_mlir.networks.quantizing import quantize
+from serenity_mlir.networks.quantizing import quantize, with_integer_border
 
 pytestmark = pytest.mark.without_iree
 
@@ -400,3 +401,41 @@ def test_quantized_networks_have_integers_between_all_operators(storage, per_cha
         if node.op_type == "QuantizeLinear"
     }
     assert zeros == {storage}
+
+
+@pytest.mark.parametrize("storage", ["int8", "uint8"])
+def test_integers_at_the_border_are_those_of_the_quantized_network(storage):
+    runtime = pytest.importorskip("onnxruntime")
+    quantized = quantize(networks.build("ds_cnn"), storage)
+    integers = with_integer_border(quantized)
+    (value,), (result,) = integers.graph.input, integers.graph.output
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(storage))
+    assert value.type.tensor_type.elem_type == result.type.tensor_type.elem_type == kind
+    assert (value.name, result.name) == (
+        quantized.graph.input[0].name,
+        quantized.graph.output[0].name,
+    )
+
+    def parameters(doc: str) -> tuple[np.float32, int]:
+        scale, zero = re.fullmatch(r"scale (\S+), zero point (-?\d+)", doc).groups()
+        return np.float32(scale), int(zero)
+
+    def run(model: onnx.ModelProto, data: np.ndarray) -> np.ndarray:
+        session = runtime.InferenceSession(model.SerializeToString())
+        return session.run(None, {value.name: data})[0]
+
+    limits = np.iinfo(storage)
+    rng = np.random.default_rng(0)
+    data = rng.integers(limits.min, limits.max + 1, (1, 1, 49, 10)).astype(storage)
+    scale, zero = parameters(value.doc_string)
+    of_floats = run(quantized, (data.astype(np.float32) - zero) * scale)
+    scale, zero = parameters(result.doc_string)
+    of_integers = run(integers, data).astype(np.float32)
+    np.testing.assert_array_equal((of_integers - zero) * scale, of_floats)
+
+
+def test_integers_at_the_border_need_quantization(tmp_path):
+    arguments = ["networks", "build", "ds_cnn", "--integer-io", "-o", str(tmp_path / "q.onnx")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "--quantize" in result.output

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 from driver_support import TARGET
 from quantized_models import branches, concatenated_result, pooled, qlinear_convolutions
@@ -17,6 +18,7 @@ from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.measuring.checking import CheckResult, check
 from serenity_mlir.measuring.predictions import read_prediction
+from serenity_mlir.networks.quantizing import with_integer_border
 from serenity_mlir.reports.reporting import FunctionReport, load_report, parse_report
 
 OLD = (iree_version() or "").startswith("3.12")
@@ -77,6 +79,17 @@ def test_a_result_is_concatenated_in_its_own_memory(tmp_path: Path) -> None:
     # largest value that is left is the input in integers, with padding: 4 channels of 10x10.
     (function,) = result.functions
     assert function.serenity.transient_peak_bytes <= 4 * 10 * 10 + 4 * 8 * 8
+
+
+def test_integers_at_the_border_of_the_graph(tmp_path: Path) -> None:
+    path = concatenated_result(tmp_path / "concatenated.onnx")
+    onnx.save(with_integer_border(onnx.load(path)), path)
+    result = check(path)
+    _assert_equal(result)
+    (function,) = result.functions
+    assert function.arguments == ("int8[1,4,8,8]",)
+    # 4 channels of 8x8 in and 16 out, a byte each.
+    assert function.serenity.external_bytes == 4 * 8 * 8 + 16 * 8 * 8
 
 
 #: The value between the convolutions of the two models below, in 8 bits.

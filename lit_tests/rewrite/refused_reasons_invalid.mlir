@@ -144,3 +144,25 @@ util.func public @untouched(%x: tensor<8x3xf32>, %y: tensor<8x2xf32>, %w: tensor
   } -> tensor<8x3xf32>
   util.return %s : tensor<8x3xf32>
 }
+
+// -----
+
+// A sum of floats that becomes integers of 8 bits later.
+
+util.func public @quantized_afterwards(%x: tensor<8x1xf32>, %y: tensor<8x2xf32>) -> tensor<8xi8> {
+  %z = arith.constant dense<0.0> : tensor<8xf32>
+  %c = tensor.concat dim(1) %x, %y : (tensor<8x1xf32>, tensor<8x2xf32>) -> tensor<8x3xf32>
+  // expected-remark @below {{not rewritten: the sum is quantized later, so that rounding in another order could change it by a whole quantum}}
+  %r = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0)>], iterator_types = ["parallel", "reduction"]} ins(%c : tensor<8x3xf32>) outs(%z : tensor<8xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    %s = arith.addf %a, %out : f32
+    linalg.yield %s : f32
+  } -> tensor<8xf32>
+  %g = tensor.empty() : tensor<8xi8>
+  %q = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%r : tensor<8xf32>) outs(%g : tensor<8xi8>) {
+  ^bb0(%a: f32, %out: i8):
+    %t = arith.fptosi %a : f32 to i8
+    linalg.yield %t : i8
+  } -> tensor<8xi8>
+  util.return %q : tensor<8xi8>
+}

@@ -99,6 +99,10 @@ def build_network(
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="Quantize weights with a scale per channel.")
     ] = False,
+    integer_io: Annotated[
+        bool,
+        typer.Option("--integer-io", help="Take and give the quantized inputs and outputs."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a network as an ONNX file with weights drawn from a seed."""
@@ -112,13 +116,20 @@ def build_network(
         )
     if not output.parent.is_dir():
         raise typer.BadParameter(f"no such folder: {output.parent}", param_hint="--output")
-    if per_channel and storage is None:
-        raise typer.BadParameter("needs --quantize", param_hint="--per-channel")
+    for given, option in ((per_channel, "--per-channel"), (integer_io, "--integer-io")):
+        if given and storage is None:
+            raise typer.BadParameter("needs --quantize", param_hint=option)
     model = networks.build(name, seed)
     if storage is not None:
         from serenity_mlir.networks.quantizing import quantize
 
-        model = quantize(model, storage.value, per_channel=per_channel, seed=seed)
+        model = quantize(
+            model,
+            storage.value,
+            per_channel=per_channel,
+            seed=seed,
+            integer_border=integer_io,
+        )
     data = model.SerializeToString(deterministic=True)
     try:
         write_whole(output, data)

@@ -35,6 +35,7 @@ from serenity_mlir.compiling.fixing import (
     onnx_dynamic_dimensions,
 )
 from serenity_mlir.compiling.messages import shown_as
+from serenity_mlir.compiling.quantized_operators import add_result_types, refuse_operators
 from serenity_mlir.errors import SerenityError
 
 __all__ = [
@@ -341,13 +342,14 @@ def _import_onnx(source: Path, target: Path, job: _Job) -> Path:
             if upgrade:
                 model = onnx.version_converter.convert_version(model, _OPSET)
             onnx.checker.check_model(model)
-            model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+            model = add_result_types(model)
         except ValueError:  # More than a message of 2 GB holds: that needs files.
             if job.fixed:
                 source = job.directory / f"{source.stem}.fixed.onnx"
                 onnx.save_model(model, source, save_as_external_data=True)
             return _import_large_onnx(source, target, upgrade)
         _name_nodes(model)
+        refuse_operators(model, str(source))
         info = onnx_importer.ModelInfo(model)
         module = info.create_module(context=ir.Context()).operation
         onnx_importer.NodeImporter.define_function(info.main_graph, module).import_all()

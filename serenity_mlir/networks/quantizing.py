@@ -8,6 +8,7 @@ The quantizer is ONNX Runtime's (`pip install 'serenity-mlir[quantize]'`).
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import tempfile
@@ -21,7 +22,7 @@ from serenity_mlir.errors import SerenityError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Storage", "quantize"]
+__all__ = ["Storage", "quantize", "with_integer_border"]
 
 Storage = Literal["int8", "uint8"]
 
@@ -51,8 +52,66 @@ class _NormalInputs:
         }
 
 
+def with_integer_border(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a model in QDQ form that takes and gives the integers themselves.
+
+    An input that is only quantized, always alike, becomes the quantized input, and an output that
+    is dequantized becomes what is dequantized; both keep their names, and their documentation
+    string tells scale and zero point. Other inputs and outputs stay as they are.
+    """
+    import onnx
+
+    model = copy.deepcopy(model)
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+
+    def parameters(node: onnx.NodeProto) -> tuple[onnx.TensorProto, onnx.TensorProto] | None:
+        scale, zero = (constants.get(name) for name in (*node.input[1:], "", "")[:2])
+        return (scale, zero) if scale is not None and zero is not None else None
+
+    def retype(value: onnx.ValueInfoProto, made: tuple[onnx.TensorProto, onnx.TensorProto]) -> None:
+        scale, zero = made
+        value.type.tensor_type.elem_type = zero.data_type
+        scales, zeros = onnx.numpy_helper.to_array(scale), onnx.numpy_helper.to_array(zero)
+        value.doc_string = f"scale {scales.tolist()}, zero point {zeros.tolist()}"
+
+    for value in graph.input:
+        readers = [node for node in graph.node if value.name in node.input]
+        found = {tuple(node.input[1:]) for node in readers if node.op_type == "QuantizeLinear"}
+        made = parameters(readers[0]) if readers else None
+        if len(found) != 1 or made is None or {n.op_type for n in readers} != {"QuantizeLinear"}:
+            continue
+        quantized = {node.output[0] for node in readers}
+        for node in readers:
+            graph.node.remove(node)
+        for node in graph.node:
+            node.input[:] = [value.name if name in quantized else name for name in node.input]
+        retype(value, made)
+    for value in graph.output:
+        (maker,) = [node for node in graph.node if value.name in node.output]
+        made = parameters(maker)
+        read = any(value.name in node.input for node in graph.node)
+        source = [node for node in graph.node if maker.input[0] in node.output]
+        if maker.op_type != "DequantizeLinear" or made is None or read or not source:
+            continue
+        graph.node.remove(maker)
+        old = maker.input[0]
+        for node in graph.node:
+            node.input[:] = [value.name if name == old else name for name in node.input]
+            node.output[:] = [value.name if name == old else name for name in node.output]
+        retype(value, made)
+    del graph.value_info[:]
+    onnx.checker.check_model(model)
+    return model
+
+
 def quantize(
-    model: onnx.ModelProto, storage: Storage, *, per_channel: bool = False, seed: int = 0
+    model: onnx.ModelProto,
+    storage: Storage,
+    *,
+    per_channel: bool = False,
+    seed: int = 0,
+    integer_border: bool = False,
 ) -> onnx.ModelProto:
     """Quantizes a float32 model statically: activations and weights of 8 bits, biases of 32.
 
@@ -61,6 +120,7 @@ def quantize(
       storage: integers of the activations; weights are int8.
       per_channel: one scale per channel of a weight instead of one per tensor.
       seed: of the calibration inputs.
+      integer_border: inputs and outputs are the integers (`with_integer_border`).
 
     Returns:
       The model in QDQ form. The same arguments and release of ONNX Runtime give the same model.
@@ -104,6 +164,7 @@ def quantize(
                 weight_type=quantization.QuantType.QInt8,
                 per_channel=per_channel,
             )
-            return onnx.load(str(target))
+            made = onnx.load(str(target))
+            return with_integer_border(made) if integer_border else made
     finally:
         logger.setLevel(level)

@@ -8,6 +8,7 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningHandles.h"
 #include "serenity/Transforms/ProgramOrder.h"
+#include "serenity/Transforms/QuantizedAfterwards.h"
 #include "serenity/Transforms/ShareDispatches.h"
 #include "serenity/Transforms/StoreQuantized.h"
 #include "serenity/Transforms/TensorBuilder.h"
@@ -95,6 +96,11 @@ CandidateBuilder::CandidateBuilder(
     : session(session), flags(flags), sizes(sizes),
       abandons(std::move(abandons)) {
   setBase(Configuration::AsGiven, std::move(preprocessed));
+  MlirOperation given = bases[Configuration::AsGiven].module.get();
+  keepsAsGiven = quantized::quantizesSumsOfFloats(given);
+  if (keepsAsGiven) {
+    bases[Configuration::AsGiven].sites.clear();
+  }
   if (quantized::hasAffine(bases[Configuration::AsGiven].module.get())) {
     makeQuantizedBases();
   }

@@ -95,6 +95,9 @@ public:
   /// Plans bands for that module, which costs no trial compilation.
   BandPlan planBands(Configuration::Storage storage,
                      const BandOptions &options) const {
+    if (keepsAsGiven && storage == Configuration::AsGiven) {
+      return {};
+    }
     return serenity::planBands(bases[storage].module.get(), options);
   }
   /// Adds a plan for the module of `storage`; returns its number.
@@ -190,6 +193,9 @@ private:
   TensorSizes sizes;
   std::function<bool()> abandons;
   int64_t compilations = 0;
+  /// Nothing of the module as given is rewritten: sums of floats are quantized
+  /// later, and rounded otherwise they may become other integers.
+  bool keepsAsGiven = false;
   std::array<Base, 3> bases;
   std::vector<Banded> banded;
   /// By configuration, of which only the rewrites count, and state limit.

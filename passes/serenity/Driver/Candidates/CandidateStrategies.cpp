@@ -440,7 +440,9 @@ Configuration CandidateSearch::runStrategies(RewriteMode mode) {
   incumbentEstimate = bytesBefore(incumbent);
   // Of a quantized network the rewrites are those of its integer arithmetic.
   furthest = maker->furthestStorage();
-  rewrites = mode != RewriteMode::Off && !maker->sites(furthest).empty();
+  // Bands of them need no site.
+  rewrites = mode != RewriteMode::Off && (furthest == Configuration::Raised ||
+                                          !maker->sites(furthest).empty());
   const bool always = mode == RewriteMode::Always;
   for (const EstimateStrategy &strategy : byEstimate) {
     if (applies(strategy.when, always)) {

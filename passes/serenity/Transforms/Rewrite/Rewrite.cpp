@@ -29,6 +29,7 @@
 #include "serenity/Transforms/Rewrite/Rewrite.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Transforms/QuantizedAfterwards.h"
 #include "serenity/Transforms/Rewrite/Erasable.h"
 #include "serenity/Transforms/Rewrite/FunctionRewriter.h"
 
@@ -165,9 +166,20 @@ static constexpr RewriteKind allKinds[] = {
 #include "serenity/Transforms/Rewrite/RewriteKinds.def"
 };
 
+/// Whether a rewrite of `kind` takes the sum of floats at `op` in another
+/// order, or splits what IREE may compute in integers.
+static bool mayRound(const quantized::QuantizedAfterwards &quantizations,
+                     MlirOperation op, RewriteKind kind) {
+  bool accumulates = kind == RewriteKind::ChannelWise ||
+                     kind == RewriteKind::Sum || kind == RewriteKind::Stream;
+  return accumulates ? quantizations.keepsOrder(op)
+                     : quantizations.keepsProducts(op);
+}
+
 /// Appends the sites at `op`, and to `refused`, if it is not null, the reason
 /// why an operation over a concatenation has none.
 static void findSitesAt(MlirOperation op, const SumFinder &sums,
+                        const quantized::QuantizedAfterwards &quantizations,
                         Splitter &splitter, std::vector<SiteOp> &found,
                         std::vector<RefusedSite> *refused) {
   SiteQuery query{op, sums, splitter, std::nullopt, {}};
@@ -183,17 +195,23 @@ static void findSitesAt(MlirOperation op, const SumFinder &sums,
   described.location = toString(mlirOperationGetLocation(op));
   described.operation = name(op);
   described.element = elementOf(op);
+  RewriteRefusal refusal =
+      query.split.split ? RewriteRefusal::None : query.split.refusal;
   for (RewriteKind kind : allKinds) {
     RewriteSite site = described;
     site.kind = kind;
-    if (rewritePattern(kind).find(query, site)) {
+    if (!rewritePattern(kind).find(query, site)) {
+      continue;
+    }
+    if (mayRound(quantizations, op, kind)) {
+      refusal = RewriteRefusal::QuantizedAfterwards;
+    } else {
       found.push_back({std::move(site), op});
     }
   }
-  if (refused && !query.split.split &&
-      query.split.refusal != RewriteRefusal::None) {
+  if (refused && refusal != RewriteRefusal::None) {
     refused->push_back({described.function, described.operation,
-                        mlirOperationGetLocation(op), query.split.refusal});
+                        mlirOperationGetLocation(op), refusal});
   }
 }
 
@@ -211,10 +229,11 @@ static std::vector<SiteOp> findSites(MlirOperation module,
       continue;
     }
     SumFinder sums(function);
+    quantized::QuantizedAfterwards quantizations(function);
     std::set<const void *> dead = deadOperations(function);
     walk(function, [&](MlirOperation op) {
       if (dead.count(op.ptr) == 0) {
-        findSitesAt(op, sums, splitter, found, refused);
+        findSitesAt(op, sums, quantizations, splitter, found, refused);
       }
     });
   }

@@ -5,6 +5,7 @@
 #include "serenity/Transforms/Rewrite/RewriteBandGraph.h"
 
 #include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/QuantizedAfterwards.h"
 
 #include <algorithm>
 #include <set>
@@ -72,7 +73,7 @@ public:
   Reader(MlirOperation module, MlirOperation function,
          const GraphOptions &options)
       : splitter(module, /*throughReductions=*/true, options.sizes),
-        options(options) {
+        options(options), quantizations(function) {
     found.function = function;
   }
   FunctionGraph run();
@@ -95,6 +96,7 @@ private:
   FunctionGraph found;
   Splitter splitter;
   const GraphOptions &options;
+  const quantized::QuantizedAfterwards quantizations;
   std::set<const void *> constants; // values made of constants alone
   size_t groups = 0;
 };
@@ -233,7 +235,7 @@ bool Reader::accumulateRows(const Structured &loops, Operation &operation) {
     return false;
   }
   if (mlirTypeIsAFloat(mlirShapedTypeGetElementType(type)) &&
-      !options.reorderSums) {
+      (!options.reorderSums || quantizations.keepsOrder(op))) {
     return false;
   }
   std::optional<int64_t> input;
