@@ -33,7 +33,7 @@ constexpr int maxFamilies = 4;
 /// more of the stock candidate than is built, by this part of the bytes, parts
 /// matter that are placed one by one, and predictions do not rank candidates,
 /// unless one halves the peak.
-constexpr int64_t placementParts = 8;
+constexpr int64_t placementParts = 16;
 
 /// Whether a prediction is near enough to the bytes that are built to be
 /// trusted: within a sixteenth.
