@@ -211,6 +211,7 @@ private:
   Configuration rewriteAtPeak(Configuration best);
   Configuration rewriteRaised(Configuration best);
   Configuration unfuseAtPeak(Configuration best);
+  Configuration rewriteAllSites(Configuration best);
   Configuration tryBands(Configuration best);
   const std::vector<size_t> &planBands(Configuration::Storage storage);
   void addBanded(const Configuration &best, Configuration::Storage storage,

@@ -368,6 +368,32 @@ Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
   return best;
 }
 
+/// Every site at once, with in-place results at single and at last uses. Pieces
+/// of one operation may pay only where those before it are taken, too, which
+/// neither the kinds one by one nor the sites at the peak show. Predictions see
+/// that for all candidates; where they are not trusted, it has to be built.
+Configuration CandidateSearch::rewriteAllSites(Configuration best) {
+  const size_t count = maker->sites(best).size();
+  if (!rewrites || judge == Judge::Predictions || numRewrites(best) == count) {
+    return best;
+  }
+  std::vector<Configuration> configs;
+  for (Configuration::InPlace inPlace :
+       {Configuration::SingleUse, Configuration::LastUse}) {
+    Configuration config = best;
+    config.sites.assign(count, true);
+    config.unfused.clear();
+    config.joins.clear();
+    config.fuseMultiUse = std::nullopt;
+    config.deepStreams = false;
+    config.inPlace = inPlace;
+    if (asked.insert(config).second && estimateCandidate(config)) {
+      configs.push_back(config);
+    }
+  }
+  return leastOf(best, std::move(configs), maxPlacedPerRound);
+}
+
 /// Fusion at the level of single operations: leaves producers unfused that have
 /// to do with the peak, as long as that lowers it.
 Configuration CandidateSearch::unfuseAtPeak(Configuration best) {
@@ -416,6 +442,7 @@ const CandidateSearch::CostStrategy CandidateSearch::byCost[] = {
     &CandidateSearch::rewriteAtPeak,
     &CandidateSearch::rewriteRaised,
     &CandidateSearch::unfuseAtPeak,
+    &CandidateSearch::rewriteAllSites,
 };
 
 bool CandidateSearch::applies(When when, bool always) const {
