@@ -1,11 +1,12 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Figures that stand in two places are the same: those of README.md are of docs/results.md."""
+"""Figures in the documentation are those that were measured."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -15,48 +16,59 @@ from serenity_mlir import networks
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_SPEC = importlib.util.spec_from_file_location(
-    "publish_results", ROOT / "benchmarks" / "publish_results.py"
-)
+_SPEC = importlib.util.spec_from_file_location("publish", ROOT / "benchmarks" / "publish.py")
 assert _SPEC is not None and _SPEC.loader is not None
-publish_results = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(publish_results)
+publish = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(publish)
 
 
 @pytest.fixture(scope="module")
-def report() -> str:
-    return (ROOT / "docs" / "results.md").read_text("utf-8")
+def history() -> str:
+    return (ROOT / "benchmarks" / "history.jsonl").read_text("utf-8")
 
 
-def test_the_readme_states_the_results(capsys):
-    assert publish_results.main(["--check"]) == 0, capsys.readouterr().err
+def line(network: str, stock: int, ours: int, iree: str = "3.13.0", optimal: bool = True) -> str:
+    entry = {"network": network, "iree": iree, "stock_bytes": stock}
+    for column in ("order", "default"):
+        entry |= {f"{column}_bytes": ours, f"{column}_optimal": optimal}
+    return json.dumps(entry) + "\n"
 
 
-def test_a_readme_with_other_figures_is_stale(report):
+def test_the_readme_states_the_history(capsys):
+    assert publish.main(["--check"]) == 0, capsys.readouterr().out
+
+
+def test_a_readme_with_other_figures_is_stale(history):
     readme = (ROOT / "README.md").read_text("utf-8")
-    first = publish_results.slab_rows(report)["swiftnet_a"][1]
-    changed = publish_results.readme_block(report).replace(first, "1")
-    stale = publish_results.put_block(readme, changed)
+    first = f"{publish.last_lines(history)['swiftnet_a']['stock_bytes']:,}"
+    block = publish.readme_block(history)
+    assert first in block
+    stale = publish.put_block(readme, block.replace(first, "1"))
     assert stale != readme
-    assert publish_results.put_block(stale, publish_results.readme_block(report)) == readme
+    assert publish.put_block(stale, block) == readme
+    with pytest.raises(ValueError, match="no lines between"):
+        publish.put_block("no comments", block)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("| swiftnet_a |", "| swiftnet_z |", "swiftnet_a is not in the report"),
-        ("| yes |", "| no |", "predictions are not checked"),
-        ("## Slabs", "## Bytes", "no table of networks"),
-        ("Written by", "Made by", "no date"),
-    ],
-)
-def test_a_report_that_shows_less_is_refused(report, old, new, message):
-    with pytest.raises(ValueError, match=message):
-        publish_results.readme_block(report.replace(old, new))
+def test_last_lines_of_the_newest_release_count():
+    shown = networks.names(*publish.SHOWN)
+    old = "".join(line(name, 800, 800, iree="3.9.0") for name in shown)
+    new = "".join(line(name, 800, 200, optimal=name != shown[0]) for name in shown)
+    other = line("googlenet", 400, 400) + line("googlenet", 400, 200)
+    rows = publish.readme_block(old + new + other).splitlines()
+    assert rows[2] == f"| {shown[0]} | 800 | 200 * | 200 * | 4.00 |"
+    assert rows[3] == f"| {shown[1]} | 800 | 200 | 200 | 4.00 |"
+    mean = (4 ** len(shown) * 2) ** (1 / (len(shown) + 1))
+    expected = f"| geometric mean of all {len(shown) + 1} networks | | | | {mean:.2f} |"
+    assert rows[-1] == expected
+    with pytest.raises(ValueError, match=f"{shown[-1]} has no line"):
+        publish.readme_block(new.replace(shown[-1], "another"))
 
 
-def test_the_results_have_every_network_or_name_it(report):
-    measured = set(publish_results.slab_rows(report))
+def test_the_results_have_every_network_or_name_it():
+    report = (ROOT / "docs" / "results.md").read_text("utf-8")
+    section = report.partition("## Slabs: IREE, ordering, rewriting\n")[2].partition("\n## ")[0]
+    measured = set(re.findall(r"^\| (\w+) \|", section, re.M)) & set(networks.names())
     absent = re.search(r"Not in this session: (.+)\.$", report, re.M)
     named = set(re.split(r", | and ", absent[1])) if absent else set()
     assert set(networks.names()) - measured == named - {"none"}

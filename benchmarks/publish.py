@@ -1,0 +1,126 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Puts measured figures into the documentation, so that nobody copies them by hand.
+
+    python benchmarks/publish.py [FOLDER] [--check]
+
+The table of README.md between the comments that name this script is written from the last lines of
+``benchmarks/history.jsonl`` (see `history.py`). With FOLDER, the output of `serenity bench`, its
+``results.md`` and pictures replace those of ``docs/``. ``--check`` writes nothing, and exits with 1
+if README.md states other figures than the history.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from serenity_mlir import networks
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN = "<!-- Written by benchmarks/publish.py -->\n"
+END = "<!-- Until here -->\n"
+
+#: Sets of networks whose bytes README.md states, one by one.
+SHOWN: tuple[networks.Set, ...] = ("paper", "microcontroller")
+
+
+def _newest(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".") if part.isdigit())
+
+
+def last_lines(history: str) -> dict[str, Mapping[str, Any]]:
+    """Returns the last line of every network for the newest release of IREE.
+
+    Args:
+      history: text of ``benchmarks/history.jsonl``.
+    """
+    lines = [json.loads(text) for text in history.splitlines() if text]
+    newest = max((line["iree"] for line in lines), key=_newest, default="")
+    return {line["network"]: line for line in lines if line["iree"] == newest}
+
+
+def readme_block(history: str) -> str:
+    """Returns the lines of README.md that state the bytes of networks.
+
+    An asterisk marks an order that is not proved to be of least peak. The last row has the
+    geometric mean of all networks in the history, shown or not.
+
+    Args:
+      history: text of ``benchmarks/history.jsonl``.
+
+    Raises:
+      ValueError: a network that is to be shown has no line.
+    """
+    measured = last_lines(history)
+    table = [
+        "| network | IREE | order | default | IREE / default |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in networks.names(*SHOWN):
+        line = measured.get(name)
+        if line is None:
+            raise ValueError(
+                f"{name} has no line; run `python benchmarks/history.py append {name}`"
+            )
+        stock, ours = line["stock_bytes"], line["default_bytes"]
+        cells = [name, f"{stock:,}"]
+        for column in ("order", "default"):
+            proof = "" if line[f"{column}_optimal"] else " *"
+            cells.append(f"{line[f'{column}_bytes']:,}{proof}")
+        table.append(f"| {' | '.join([*cells, f'{stock / ours:.2f}'])} |")
+    ratios = [line["stock_bytes"] / line["default_bytes"] for line in measured.values()]
+    mean = statistics.geometric_mean(ratios)
+    table.append(f"| geometric mean of all {len(ratios)} networks | | | | {mean:.2f} |")
+    return "\n".join(table) + "\n"
+
+
+def put_block(readme: str, block: str) -> str:
+    """Returns the text of README.md with the block between the script's comments.
+
+    Raises:
+      ValueError: the comments are not there.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"no lines between {BEGIN.strip()!r} and {END.strip()!r}")
+    return before + begin + block + end + after
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="output of serenity bench")
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    options = parser.parse_args(arguments)
+    readme = ROOT / "README.md"
+    try:
+        history = (ROOT / "benchmarks" / "history.jsonl").read_text("utf-8")
+        old = readme.read_text("utf-8")
+        new = put_block(old, readme_block(history))
+        if options.check:
+            if new != old:
+                print("README.md states other figures than the history: run this script")
+            return int(new != old)
+        if options.folder is not None:
+            shutil.copyfile(options.folder / "results.md", ROOT / "docs" / "results.md")
+            shutil.copytree(
+                options.folder / "results", ROOT / "docs" / "results", dirs_exist_ok=True
+            )
+        readme.write_text(new, "utf-8")
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
