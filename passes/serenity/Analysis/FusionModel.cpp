@@ -15,10 +15,6 @@ using namespace ir;
 
 namespace {
 
-bool isTensor(MlirValue value) {
-  return mlirTypeIsARankedTensor(mlirValueGetType(value));
-}
-
 /// Results are other names for the operand's memory.
 bool isView(std::string_view opName) {
   return opName == "tensor.expand_shape" || opName == "tensor.collapse_shape" ||

@@ -70,6 +70,10 @@ inline bool sameBlock(MlirOperation a, MlirOperation b) {
   return mlirBlockEqual(mlirOperationGetBlock(a), mlirOperationGetBlock(b));
 }
 inline const void *key(MlirValue value) { return value.ptr; }
+/// Whether `value` is a ranked tensor.
+inline bool isTensor(MlirValue value) {
+  return mlirTypeIsARankedTensor(mlirValueGetType(value));
+}
 
 // --- attributes and types ---------------------------------------------------
 

@@ -53,10 +53,6 @@ namespace serenity {
 
 namespace {
 
-bool isTensor(MlirValue value) {
-  return mlirTypeIsARankedTensor(mlirValueGetType(value));
-}
-
 bool startsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
@@ -179,7 +175,7 @@ bool FlowModel::read() {
       continue;
     }
     for (MlirValue value : ir::results(op)) {
-      if (!isTensor(value)) {
+      if (!ir::isTensor(value)) {
         continue;
       }
       if (name == "flow.tensor.reshape" || name == "flow.tensor.bitcast") {
@@ -289,7 +285,7 @@ bool FlowModel::readOperand(MlirOperation op, OpId node, MlirValue value) {
       }
     }
   }
-  if (!isTensor(value)) {
+  if (!ir::isTensor(value)) {
     return true;
   }
   if (undefinedTensors.count(ir::key(value))) {
@@ -436,10 +432,10 @@ bool FlowModel::readNode(MlirOperation op) {
   });
   bool tensors = false;
   for (MlirValue value : read) {
-    tensors |= isTensor(value);
+    tensors |= ir::isTensor(value);
   }
   for (MlirValue value : ir::results(op)) {
-    tensors |= isTensor(value);
+    tensors |= ir::isTensor(value);
   }
   if (tensors && !known) {
     return fail(op, "operation '" + std::string(name) + "' is not modelled");
@@ -461,11 +457,11 @@ bool FlowModel::readNode(MlirOperation op) {
                      name == "util.optimization_barrier";
   std::vector<MlirValue> results = ir::results(op);
   for (size_t i = 0; i < results.size(); ++i) {
-    if (!isTensor(results[i])) {
+    if (!ir::isTensor(results[i])) {
       continue;
     }
     bufferOf[ir::key(results[i])] = -1;
-    if (passThrough && i < operands.size() && isTensor(operands[i])) {
+    if (passThrough && i < operands.size() && ir::isTensor(operands[i])) {
       aliasOf[ir::key(results[i])] = operands[i];
     } else if (startsWith(name, "scf.") && !define(op, node, results[i])) {
       return false;

@@ -35,10 +35,6 @@ const char *refusalText(BandRefusal refusal) {
 
 namespace {
 
-bool isTensor(MlirValue value) {
-  return mlirTypeIsARankedTensor(mlirValueGetType(value));
-}
-
 /// A value that is another name for the memory of its operand.
 bool isView(MlirOperation op) {
   return isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape") ||

@@ -88,10 +88,6 @@ bool isWindowed(const Structured &loops, int64_t index, int64_t dim) {
   return sum && sum->loops.size() == 2;
 }
 
-bool isTensor(MlirValue value) {
-  return mlirTypeIsARankedTensor(mlirValueGetType(value));
-}
-
 } // namespace
 
 std::optional<Structured> structuredRows(MlirOperation op) {

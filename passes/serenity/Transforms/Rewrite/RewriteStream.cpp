@@ -15,10 +15,6 @@ namespace serenity::rewrite {
 
 using namespace ir;
 
-static bool isTensor(MlirValue value) {
-  return mlirTypeIsARankedTensor(mlirValueGetType(value));
-}
-
 /// Whether `op` inserts its source, whole along `dim`, between constant
 /// elements, as the import of a transposed convolution does.
 static bool spreads(MlirOperation op, int64_t dim) {
