@@ -216,9 +216,7 @@ private:
 bool Reader::findRegion() {
   std::optional<SlabRegion> region = findSlabRegion(pack);
   if (region) {
-    found.slab = region->slab;
-    found.execute = region->execute;
-    found.slabCapture = region->slabCapture;
+    static_cast<SlabRegion &>(found) = *region;
   }
   return region.has_value();
 }
@@ -318,11 +316,7 @@ bool Reader::readUse(const CommandAccess &access) {
   MlirOperation op = access.op;
   const intptr_t capture = access.capture;
   MemoryUse use;
-  use.op = op;
-  use.command = access.command;
-  use.resource = access.resource;
-  use.size = access.size;
-  use.offset = access.offset;
+  static_cast<CommandAccess &>(use) = access;
   if (capture == found.slabCapture) {
     std::optional<Part> part = sliceAt(ir::operand(op, access.offset));
     if (!part) {
@@ -509,13 +503,12 @@ std::vector<FixedRegion> heldRegions(const RegionModel &model,
   return regions;
 }
 
-void redirect(const MemoryUse &use, MlirOperation execute,
-              const ExternalMemory &memory, MlirValue offset) {
-  mlirOperationSetOperand(
-      use.op, use.resource,
-      mlirBlockGetArgument(ir::body(execute), memory.captures.front()));
-  mlirOperationSetOperand(use.op, use.size, memory.size);
-  mlirOperationSetOperand(use.op, use.offset, offset);
+void redirect(const CommandAccess &access, MlirOperation execute,
+              intptr_t capture, MlirValue size, MlirValue offset) {
+  mlirOperationSetOperand(access.op, access.resource,
+                          mlirBlockGetArgument(ir::body(execute), capture));
+  mlirOperationSetOperand(access.op, access.size, size);
+  mlirOperationSetOperand(access.op, access.offset, offset);
 }
 
 intptr_t captureSize(MlirOperation execute, intptr_t k) {

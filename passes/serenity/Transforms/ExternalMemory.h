@@ -19,16 +19,22 @@
 
 namespace serenity {
 
-/// A range of a buffer of the slab or of an external memory that a command
-/// touches.
-struct MemoryUse {
+/// A range of a captured resource that a command touches.
+struct CommandAccess {
   MlirOperation op = {};
   /// Number of the top-level command; those of a concurrent group share one.
   int64_t command = 0;
-  /// Operand numbers of the resource, its size, and the offset of the range.
+  intptr_t capture = 0;
+  /// Operand numbers of the resource, its size, and the range's offset and
+  /// length.
   intptr_t resource = 0;
   intptr_t size = 0;
   intptr_t offset = 0;
+  intptr_t length = 0;
+};
+
+/// An access to a buffer of the slab or to an external memory.
+struct MemoryUse : CommandAccess {
   int slice = -1;  // in the slab, or
   int memory = -1; // elsewhere
   int64_t at = 0;  // bytes from the start of the buffer or memory
@@ -63,17 +69,6 @@ std::optional<SlabRegion> findSlabRegion(MlirOperation pack);
 /// is read before the region is done.
 bool isFreshResult(MlirOperation alloca, const SlabRegion &region);
 
-/// A range of a captured resource that a command touches; numbers of operands
-/// as in `MemoryUse`.
-struct CommandAccess {
-  MlirOperation op = {};
-  int64_t command = 0;
-  intptr_t capture = 0;
-  intptr_t resource = 0;
-  intptr_t size = 0;
-  intptr_t offset = 0;
-  intptr_t length = 0;
-};
 using AccessVisitor = std::function<bool(const CommandAccess &)>;
 
 /// Visits all accesses of the commands of `execute`, and adds the number of
@@ -90,10 +85,10 @@ struct ExternalMemoryModel : SlabRegion {
   std::vector<FixedRegion> regions; // per memory
 };
 
-/// Lets the command of `use` access `memory`, which `execute` captures as a
-/// whole, from `offset` on.
-void redirect(const MemoryUse &use, MlirOperation execute,
-              const ExternalMemory &memory, MlirValue offset);
+/// Lets a command access another resource of `size` bytes, capture number
+/// `capture` of `execute`, from `offset` on.
+void redirect(const CommandAccess &access, MlirOperation execute,
+              intptr_t capture, MlirValue size, MlirValue offset);
 
 /// Reads the region of `pack`. Nothing if the region holds commands other than
 /// dispatches, copies and fills, or if memory is used in a way that is not

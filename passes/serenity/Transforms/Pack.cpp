@@ -264,6 +264,49 @@ void applyPacking(MlirOperation op, const PackModel &model,
   applyPacking(op, model, packing, std::nullopt);
 }
 
+void shrinkPack(MlirOperation op, const PackModel &model,
+                const std::vector<KeptSlice> &kept) {
+  MlirContext context = mlirOperationGetContext(op);
+  MlirType index = mlirIndexTypeGet(context);
+  std::vector<MlirValue> sizes;
+  std::vector<MlirAttribute> intervals;
+  for (const KeptSlice &slice : kept) {
+    sizes.push_back(model.sizes[slice.number]);
+    intervals.push_back(mlirIntegerAttrGet(index, slice.first));
+    intervals.push_back(mlirIntegerAttrGet(index, slice.last));
+  }
+  std::vector<int32_t> segments = {0, int32_t(sizes.size())};
+  std::vector<ir::NamedAttr> attrs = {
+      {"lifetime_intervals",
+       mlirArrayAttrGet(context, intptr_t(intervals.size()), intervals.data())},
+      {"operandSegmentSizes",
+       mlirDenseI32ArrayGet(context, 2, segments.data())}};
+  MlirAttribute affinity = ir::attr(op, "affinity");
+  if (!ir::isNull(affinity)) {
+    attrs.push_back({"affinity", affinity});
+  }
+  MlirOperation smaller =
+      ir::create("stream.resource.pack", mlirOperationGetLocation(op), sizes,
+                 std::vector<MlirType>(sizes.size() + 1, index), attrs);
+  ir::insertBefore(op, smaller);
+  mlirValueReplaceAllUsesOfWith(ir::result(op, 0), ir::result(smaller, 0));
+  for (size_t i = 0; i < kept.size(); ++i) {
+    mlirValueReplaceAllUsesOfWith(ir::result(op, intptr_t(kept[i].number) + 1),
+                                  ir::result(smaller, intptr_t(i) + 1));
+  }
+  dropPack(op);
+}
+
+void dropPack(MlirOperation op) {
+  ir::IndexConstants constants(op);
+  for (intptr_t i = 1; i < mlirOperationGetNumResults(op); ++i) {
+    if (ir::hasUses(ir::result(op, i))) {
+      mlirValueReplaceAllUsesOfWith(ir::result(op, i), constants.get(0));
+    }
+  }
+  ir::erase(op);
+}
+
 namespace {
 
 /// Bytes live at every step, sizes rounded as the slab rounds them.

@@ -45,6 +45,22 @@ PackOptions slabPackOptions(MlirOperation pack, const Options &options);
 void applyPacking(MlirOperation op, const PackModel &model,
                   const PackResult &packing);
 
+/// A slice that stays in a pack: its number, and the first and the last moment
+/// of its lifetime.
+struct KeptSlice {
+  size_t number = 0;
+  int64_t first = 0;
+  int64_t last = 0;
+};
+
+/// Makes a pack anew with the slices `kept`, at least one, alone; `op` is gone
+/// then. Nothing may use the other slices but sums that are left behind.
+void shrinkPack(MlirOperation op, const PackModel &model,
+                const std::vector<KeptSlice> &kept);
+
+/// Removes a pack whose slices nothing uses but sums that are left behind.
+void dropPack(MlirOperation op);
+
 } // namespace serenity
 
 #endif // SERENITY_TRANSFORMS_PACKMODEL_H

@@ -408,7 +408,8 @@ void Mover::moveToInput(const ResultView &view) {
         use.at + use.bytes <= view.at + view.bytes) {
       use.memory = view.input;
       use.at += view.offset - view.at;
-      redirect(use, region.execute, input, constants.get(use.at));
+      redirect(use, region.execute, input.captures.front(), input.size,
+               constants.get(use.at));
     }
   }
   // The captures become ones that nothing uses, for IREE to drop.

@@ -72,7 +72,6 @@ private:
            command <= slices[slice].last;
   }
   bool placeAtPeak();
-  void shrinkPack();
 
   MlirOperation pack;
   const PackModel &model;
@@ -310,53 +309,6 @@ bool Mover::choose() {
   return numLeft < all;
 }
 
-/// Makes the pack anew without the slices that have moved.
-void Mover::shrinkPack() {
-  MlirContext context = mlirOperationGetContext(pack);
-  MlirType index = mlirIndexTypeGet(context);
-  std::vector<MlirValue> left;
-  std::vector<MlirAttribute> intervals;
-  std::vector<intptr_t> kept;
-  for (size_t i = 0; i < slices.size(); ++i) {
-    if (slices[i].memory >= 0) {
-      continue;
-    }
-    kept.push_back(intptr_t(i) + 1);
-    left.push_back(model.sizes[i]);
-    for (size_t end : {2 * i, 2 * i + 1}) {
-      intervals.push_back(mlirIntegerAttrGet(index, model.intervals[end]));
-    }
-  }
-  std::vector<int32_t> segments = {0, int32_t(left.size())};
-  std::vector<ir::NamedAttr> attrs = {
-      {"lifetime_intervals",
-       mlirArrayAttrGet(context, intptr_t(intervals.size()), intervals.data())},
-      {"operandSegmentSizes",
-       mlirDenseI32ArrayGet(context, 2, segments.data())}};
-  MlirAttribute affinity = ir::attr(pack, "affinity");
-  if (!ir::isNull(affinity)) {
-    attrs.push_back({"affinity", affinity});
-  }
-  MlirOperation smaller =
-      ir::create("stream.resource.pack", mlirOperationGetLocation(pack), left,
-                 std::vector<MlirType>(left.size() + 1, index), attrs);
-  ir::insertBefore(pack, smaller);
-  mlirValueReplaceAllUsesOfWith(ir::result(pack, 0), ir::result(smaller, 0));
-  for (size_t i = 0; i < kept.size(); ++i) {
-    mlirValueReplaceAllUsesOfWith(ir::result(pack, kept[i]),
-                                  ir::result(smaller, intptr_t(i) + 1));
-  }
-  // Sums for parts of slices that have moved are left behind.
-  ir::IndexConstants zeros(pack);
-  for (size_t i = 0; i < slices.size(); ++i) {
-    MlirValue offset = ir::result(pack, intptr_t(i) + 1);
-    if (slices[i].memory >= 0 && ir::hasUses(offset)) {
-      mlirValueReplaceAllUsesOfWith(offset, zeros.get(0));
-    }
-  }
-  ir::erase(pack);
-}
-
 void Mover::write() {
   ir::IndexConstants constants(region.execute);
   for (const SliceAccess &use : accesses) {
@@ -365,15 +317,16 @@ void Mover::write() {
       continue;
     }
     const ResultMemory &memory = memories[size_t(number)];
-    MlirOperation op = use.access.op;
-    mlirOperationSetOperand(
-        op, use.access.resource,
-        mlirBlockGetArgument(ir::body(region.execute), memory.capture));
-    mlirOperationSetOperand(op, use.access.size, memory.size);
-    mlirOperationSetOperand(op, use.access.offset,
-                            use.rest.ptr ? use.rest : constants.get(0));
+    redirect(use.access, region.execute, memory.capture, memory.size,
+             use.rest.ptr ? use.rest : constants.get(0));
   }
-  shrinkPack();
+  std::vector<KeptSlice> kept;
+  for (size_t i = 0; i < slices.size(); ++i) {
+    if (slices[i].memory < 0) {
+      kept.push_back({i, model.intervals[2 * i], model.intervals[2 * i + 1]});
+    }
+  }
+  shrinkPack(pack, model, kept);
 }
 
 void Mover::describe(RegionReport &report) const {

@@ -79,7 +79,7 @@ public:
   Writer(MlirOperation pack, const PackModel &model,
          const ExternalMemoryModel &region, const BesidePackResult &answer)
       : pack(pack), model(model), region(region), answer(answer),
-        constants(region.execute), zeros(pack) {}
+        constants(region.execute) {}
 
   void write();
 
@@ -88,8 +88,6 @@ private:
   MlirValue argument(intptr_t capture) const {
     return mlirBlockGetArgument(ir::body(region.execute), capture);
   }
-  void shrinkPack();
-  void dropPack();
   void removeSlab();
 
   MlirOperation pack;
@@ -97,7 +95,6 @@ private:
   const ExternalMemoryModel &region;
   const BesidePackResult &answer;
   ir::IndexConstants constants;
-  ir::IndexConstants zeros; // before the pack, for sums that nothing uses
 };
 
 /// Captures an allocation instead of the views of it, so that a buffer may lie
@@ -117,57 +114,10 @@ void Writer::captureWhole(const ExternalMemory &memory, int number) {
   }
   for (const MemoryUse &use : region.uses) {
     if (use.memory == number) {
-      redirect(use, region.execute, memory, constants.get(use.at));
+      redirect(use, region.execute, memory.captures.front(), memory.size,
+               constants.get(use.at));
     }
   }
-}
-
-void Writer::shrinkPack() {
-  MlirContext context = mlirOperationGetContext(pack);
-  MlirType index = mlirIndexTypeGet(context);
-  std::vector<MlirValue> sizes;
-  std::vector<MlirAttribute> intervals;
-  std::vector<intptr_t> kept;
-  for (size_t i = 0; i < region.slices.size(); ++i) {
-    if (answer.placements[i].region >= 0) {
-      continue;
-    }
-    kept.push_back(intptr_t(model.fixed[i]) + 1);
-    sizes.push_back(model.sizes[model.fixed[i]]);
-    intervals.push_back(mlirIntegerAttrGet(index, region.slices[i].lower));
-    intervals.push_back(mlirIntegerAttrGet(index, region.slices[i].upper - 1));
-  }
-  std::vector<int32_t> segments = {0, int32_t(sizes.size())};
-  std::vector<ir::NamedAttr> attrs = {
-      {"lifetime_intervals",
-       mlirArrayAttrGet(context, intptr_t(intervals.size()), intervals.data())},
-      {"operandSegmentSizes",
-       mlirDenseI32ArrayGet(context, 2, segments.data())}};
-  MlirAttribute affinity = ir::attr(pack, "affinity");
-  if (!ir::isNull(affinity)) {
-    attrs.push_back({"affinity", affinity});
-  }
-  MlirOperation smaller =
-      ir::create("stream.resource.pack", mlirOperationGetLocation(pack), sizes,
-                 std::vector<MlirType>(sizes.size() + 1, index), attrs);
-  ir::insertBefore(pack, smaller);
-  mlirValueReplaceAllUsesOfWith(ir::result(pack, 0), ir::result(smaller, 0));
-  for (size_t i = 0; i < kept.size(); ++i) {
-    mlirValueReplaceAllUsesOfWith(ir::result(pack, kept[i]),
-                                  ir::result(smaller, intptr_t(i) + 1));
-  }
-  dropPack();
-}
-
-/// Removes the pack, whose slices nothing uses but sums for parts of buffers
-/// that were moved, which are left behind.
-void Writer::dropPack() {
-  for (intptr_t i = 1; i < mlirOperationGetNumResults(pack); ++i) {
-    if (ir::hasUses(ir::result(pack, i))) {
-      mlirValueReplaceAllUsesOfWith(ir::result(pack, i), zeros.get(0));
-    }
-  }
-  ir::erase(pack);
 }
 
 /// Nothing lies in the slab any more.
@@ -195,7 +145,7 @@ void Writer::removeSlab() {
     mlirValueReplaceAllUsesOfWith(ready, immediateTimepoint(region.slab));
   }
   ir::erase(region.slab);
-  dropPack();
+  dropPack(pack);
 }
 
 void Writer::write() {
@@ -217,17 +167,21 @@ void Writer::write() {
     const RegionPlacement &place = answer.placements[size_t(use.slice)];
     if (place.region >= 0) {
       const ExternalMemory &memory = region.memories[size_t(place.region)];
-      redirect(use, region.execute, memory,
+      redirect(use, region.execute, memory.captures.front(), memory.size,
                constants.get(place.offset + use.at));
     }
   }
-  const bool empty = std::all_of(
-      answer.placements.begin(), answer.placements.end(),
-      [](const RegionPlacement &place) { return place.region >= 0; });
-  if (empty) {
+  std::vector<KeptSlice> kept;
+  for (size_t i = 0; i < region.slices.size(); ++i) {
+    if (answer.placements[i].region < 0) {
+      const Slice &slice = region.slices[i];
+      kept.push_back({model.fixed[i], slice.lower, slice.upper - 1});
+    }
+  }
+  if (kept.empty()) {
     removeSlab();
   } else {
-    shrinkPack();
+    shrinkPack(pack, model, kept);
   }
 }
 
