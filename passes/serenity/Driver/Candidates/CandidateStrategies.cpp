@@ -380,12 +380,10 @@ Configuration CandidateSearch::rewriteAllSites(Configuration best) {
   std::vector<Configuration> configs;
   for (Configuration::InPlace inPlace :
        {Configuration::SingleUse, Configuration::LastUse}) {
-    Configuration config = best;
+    Configuration config;
+    config.storage = best.storage;
+    config.bands = best.bands;
     config.sites.assign(count, true);
-    config.unfused.clear();
-    config.joins.clear();
-    config.fuseMultiUse = std::nullopt;
-    config.deepStreams = false;
     config.inPlace = inPlace;
     if (asked.insert(config).second && estimateCandidate(config)) {
       configs.push_back(config);
