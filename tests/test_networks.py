@@ -134,7 +134,9 @@ PUBLISHED = {
     # timm's vit_tiny_patch16_224, without the patches' embedding (768 x 192 and a bias), positions,
     # class token and classifier (192 x 1000 and a bias).
     "vit_tiny": (
-        lambda: transformer.vit_blocks("v", "", layers=12, width=192, heads=3, tokens=197),
+        lambda: transformer.encoder(
+            "v", "", layers=12, width=192, heads=3, tokens=197, pre_norm=True
+        ),
         5_717_416 - (768 * 192 + 192) - 197 * 192 - 192 - (192 * 1000 + 1000),
     ),
     # GPT-2's smallest, without the tables of tokens and positions; its scores share the former.

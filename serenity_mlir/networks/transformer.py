@@ -20,7 +20,6 @@ __all__ = [
     "decoder_step",
     "encoder",
     "gpt2_step",
-    "vit_blocks",
     "vit_tiny_blocks",
 ]
 
@@ -52,8 +51,17 @@ def _feed_forward(graph: Graph, value: str) -> str:
     return graph.linear(_gelu(graph, graph.linear(value, 4 * width, 2.0)), width)
 
 
-def encoder(name: str, note: str, *, layers: int, width: int, heads: int, tokens: int) -> Graph:
-    """Returns an encoder that normalises after each sum, with an inner width of four times its own.
+def encoder(
+    name: str,
+    note: str,
+    *,
+    layers: int,
+    width: int,
+    heads: int,
+    tokens: int,
+    pre_norm: bool = False,
+) -> Graph:
+    """Returns an encoder, from (1, T, C) to (1, T, C), with an inner width of four times its own.
 
     Args:
       name: of the network.
@@ -61,14 +69,19 @@ def encoder(name: str, note: str, *, layers: int, width: int, heads: int, tokens
       layers: of the encoder.
       width: of a token's vector.
       heads: of the attention.
-      tokens: length of the sequence.
+      tokens: length of the sequence; of an image, its patches and one for the class.
+      pre_norm: normalise before each sum and at the end, as ViT does, instead of after each sum.
     """
     graph = Graph(name, note)
     value = graph.input("tokens", (1, tokens, width))
     for _ in range(layers):
-        value = graph.layer_norm(graph.add(value, _attention(graph, value, heads)))
-        value = graph.layer_norm(graph.add(value, _feed_forward(graph, value)))
-    graph.output(value)
+        if pre_norm:
+            value = graph.add(value, _attention(graph, graph.layer_norm(value), heads))
+            value = graph.add(value, _feed_forward(graph, graph.layer_norm(value)))
+        else:
+            value = graph.layer_norm(graph.add(value, _attention(graph, value, heads)))
+            value = graph.layer_norm(graph.add(value, _feed_forward(graph, value)))
+    graph.output(graph.layer_norm(value) if pre_norm else value)
     return graph
 
 
@@ -85,29 +98,9 @@ def bert_mini_encoder() -> Graph:
     )
 
 
-def vit_blocks(name: str, note: str, *, layers: int, width: int, heads: int, tokens: int) -> Graph:
-    """Returns blocks of a vision transformer, which normalise before each sum.
-
-    Args:
-      name: of the network.
-      note: of the network.
-      layers: number of blocks.
-      width: of a token's vector.
-      heads: of the attention.
-      tokens: patches of the image and one for the class.
-    """
-    graph = Graph(name, note)
-    value = graph.input("tokens", (1, tokens, width))
-    for _ in range(layers):
-        value = graph.add(value, _attention(graph, graph.layer_norm(value), heads))
-        value = graph.add(value, _feed_forward(graph, graph.layer_norm(value)))
-    graph.output(graph.layer_norm(value))
-    return graph
-
-
 def vit_tiny_blocks() -> Graph:
     """Returns two blocks of ViT-Tiny (192 wide, 3 heads) on a 224x224 image's 197 tokens."""
-    return vit_blocks(
+    return encoder(
         "vit_tiny_blocks",
         "Dosovitskiy et al., ICLR 2021, in DeiT's smallest size: two of its twelve blocks (192 "
         "wide, 3 heads), 197 tokens",
@@ -115,6 +108,7 @@ def vit_tiny_blocks() -> Graph:
         width=192,
         heads=3,
         tokens=197,
+        pre_norm=True,
     )
 
 
