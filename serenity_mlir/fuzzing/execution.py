@@ -169,25 +169,42 @@ def compare_execution(
         return problems
 
 
+def _add_within_budget(
+    case: _Case, modules: list[_Built], stock_said: str, drawn: tuple[int, int], bound: int | None
+) -> tuple[bool, list[Problem]]:
+    """Compile with a budget, and a bound if there is one; add the module to `modules`.
+
+    `drawn` is the budget and the bytes that suffice. Returns whether the budget is missed, and the
+    problems; then, and with problems, nothing is added.
+    """
+    budget, enough = drawn
+    flags = [f"--serenity-memory-budget={budget}"]
+    if bound is not None:
+        flags.insert(0, f"--serenity-dim-bound={bound}")
+    module = case.directory / f"{'' if bound is None else 'bounded_'}budget.vmfb"
+    code, said, report = case.compile_ours(module, *flags)
+    if code == _BUDGET_MISSED:
+        if module.exists():
+            return True, [
+                Problem("budget output", "the budget is missed, and a module was written")
+            ]
+        if enough <= budget:
+            without = "were reported without one" if bound is None else f"suffice within {bound}"
+            text = f"a budget of {budget:,} bytes is refused, {enough:,} {without}"
+            return True, [Problem("budget refused", text)]
+        return True, []
+    complaints = find_complaints(code, said, stock_said)
+    if not complaints and report is not None:
+        modules.append(_Built(module, report, budget, bound))
+    return False, [Problem(f"budget {problem.kind}", problem.text) for problem in complaints]
+
+
 def _compile_within_budget(case: _Case, modules: list[_Built], stock_said: str) -> list[Problem]:
     """Compile with a drawn memory budget; add the module to `modules` if there is one."""
     drawn = draw_budget(modules[0].report, case.key)
     if drawn is None:
         return []
-    budget, enough = drawn
-    module = case.directory / "budget.vmfb"
-    code, said, report = case.compile_ours(module, f"--serenity-memory-budget={budget}")
-    if code == _BUDGET_MISSED:
-        if module.exists():
-            return [Problem("budget output", "the budget is missed, and a module was written")]
-        if enough <= budget:
-            text = f"a budget of {budget:,} bytes is refused, {enough:,} were reported without one"
-            return [Problem("budget refused", text)]
-        return []
-    complaints = find_complaints(code, said, stock_said)
-    if not complaints and report is not None:
-        modules.append(_Built(module, report, budget))
-    return [Problem(f"budget {problem.kind}", problem.text) for problem in complaints]
+    return _add_within_budget(case, modules, stock_said, drawn, bound=None)[1]
 
 
 def _compile_within_bounds(case: _Case, modules: list[_Built], stock_said: str) -> list[Problem]:
@@ -200,30 +217,18 @@ def _compile_within_bounds(case: _Case, modules: list[_Built], stock_said: str) 
     if not any(value.type.dynamic for of in functions for value in of.body.arguments):
         return []
     bound = draw_bound(case.key)
-    flag = f"--serenity-dim-bound={bound}"
     module = case.directory / "bound.vmfb"
-    code, said, report = case.compile_ours(module, flag)
+    code, said, report = case.compile_ours(module, f"--serenity-dim-bound={bound}")
     complaints = find_complaints(code, said, stock_said)
     if complaints or report is None:
         return [Problem(f"bound {problem.kind}", problem.text) for problem in complaints]
-    built = _Built(module, report)
     drawn = draw_bounded_budget(report, case.key)
-    if drawn is None:
-        modules.append(built)
-        return []
-    budget, enough = drawn
-    module = case.directory / "bounded_budget.vmfb"
-    code, said, report = case.compile_ours(module, flag, f"--serenity-memory-budget={budget}")
-    if code == _BUDGET_MISSED:
-        modules.append(built)
-        if enough <= budget:
-            text = f"a budget of {budget:,} bytes is refused, {enough:,} suffice within {bound}"
-            return [Problem("budget refused", text)]
-        return []
-    complaints = find_complaints(code, said, stock_said)
-    if not complaints and report is not None:
-        modules.append(_Built(module, report, budget, bound))
-    return [Problem(f"budget {problem.kind}", problem.text) for problem in complaints]
+    missed, problems = True, list[Problem]()
+    if drawn is not None:
+        missed, problems = _add_within_budget(case, modules, stock_said, drawn, bound)
+    if missed:
+        modules.append(_Built(module, report))
+    return problems
 
 
 def _compare_calls(
