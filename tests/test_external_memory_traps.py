@@ -58,14 +58,14 @@ def test_the_storage_that_a_caller_gives_for_a_result_is_not_scratch(tmp_path: P
     assert reused(result) == set()
 
 
+#: The chain in a function whose transient memory the caller provides.
+WITH_ARENA = function(
+    f"%arena: !hal.buffer {{iree.abi.transients}}, %x: {SQUARE}", CHAIN, SQUARE, "%d"
+)
+
+
 def test_an_arena_of_the_caller_holds_what_lies_in_no_result(tmp_path: Path) -> None:
-    text = function(
-        f"%arena: !hal.buffer {{iree.abi.transients}}, %x: {SQUARE}",
-        CHAIN,
-        SQUARE,
-        "%d",
-    )
-    result = run(tmp_path, text, serenity=("--serenity-rewrite=off",))
+    result = run(tmp_path, WITH_ARENA, serenity=("--serenity-rewrite=off",))
     found = verified(result)
     # a, b and c are alive together; the result takes one of them.
     assert found.stock.call.arena_bytes == 3 * BYTES
@@ -75,13 +75,7 @@ def test_an_arena_of_the_caller_holds_what_lies_in_no_result(tmp_path: Path) -> 
 
 def test_an_arena_of_the_caller_holds_what_lies_in_no_input_either(tmp_path: Path) -> None:
     """Only c is left: a lies in the result, which is written after a's last use, and b in x."""
-    text = function(
-        f"%arena: !hal.buffer {{iree.abi.transients}}, %x: {SQUARE}",
-        CHAIN,
-        SQUARE,
-        "%d",
-    )
-    result = run(tmp_path, text)
+    result = run(tmp_path, WITH_ARENA)
     found = verified(result)
     assert found.stock.call.arena_bytes == 3 * BYTES
     assert found.serenity.call.arena_bytes == BYTES
