@@ -14,13 +14,13 @@ if README.md states other figures than the history.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import history
 
 from serenity_mlir import networks
 
@@ -32,34 +32,30 @@ END = "<!-- Until here -->\n"
 SHOWN: tuple[networks.Set, ...] = ("paper", "microcontroller")
 
 
-def _newest(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in release.split(".") if part.isdigit())
+def last_lines(lines: Sequence[history.Line]) -> dict[str, history.Line]:
+    """Returns the last line of every network for the newest release of IREE that has any."""
+    releases = {line["iree"] for line in lines}
+    newest = max(
+        releases, key=lambda text: [int(part) for part in text.split(".")[:2]], default=None
+    )
+    names = dict.fromkeys(line["network"] for line in lines)
+    found = {name: history.last(lines, name, newest) for name in names}
+    return {name: line for name, line in found.items() if line is not None}
 
 
-def last_lines(history: str) -> dict[str, Mapping[str, Any]]:
-    """Returns the last line of every network for the newest release of IREE.
-
-    Args:
-      history: text of ``benchmarks/history.jsonl``.
-    """
-    lines = [json.loads(text) for text in history.splitlines() if text]
-    newest = max((line["iree"] for line in lines), key=_newest, default="")
-    return {line["network"]: line for line in lines if line["iree"] == newest}
-
-
-def readme_block(history: str) -> str:
+def readme_block(lines: Sequence[history.Line]) -> str:
     """Returns the lines of README.md that state the bytes of networks.
 
     An asterisk marks an order that is not proved to be of least peak. The last row has the
     geometric mean of all networks in the history, shown or not.
 
     Args:
-      history: text of ``benchmarks/history.jsonl``.
+      lines: of the history, oldest first.
 
     Raises:
       ValueError: a network that is to be shown has no line.
     """
-    measured = last_lines(history)
+    measured = last_lines(lines)
     table = [
         "| network | IREE | order | default | IREE / default |",
         "|---|---:|---:|---:|---:|",
@@ -103,9 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     readme = ROOT / "README.md"
     try:
-        history = (ROOT / "benchmarks" / "history.jsonl").read_text("utf-8")
         old = readme.read_text("utf-8")
-        new = put_block(old, readme_block(history))
+        new = put_block(old, readme_block(history.read()))
         if options.check:
             if new != old:
                 print("README.md states other figures than the history: run this script")

@@ -5,43 +5,39 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from serenity_mlir import networks
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+import history
+import publish
+
 ROOT = Path(__file__).resolve().parent.parent
 
-_SPEC = importlib.util.spec_from_file_location("publish", ROOT / "benchmarks" / "publish.py")
-assert _SPEC is not None and _SPEC.loader is not None
-publish = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(publish)
 
-
-@pytest.fixture(scope="module")
-def history() -> str:
-    return (ROOT / "benchmarks" / "history.jsonl").read_text("utf-8")
-
-
-def line(network: str, stock: int, ours: int, iree: str = "3.13.0", optimal: bool = True) -> str:
-    entry = {"network": network, "iree": iree, "stock_bytes": stock}
+def line(
+    network: str, stock: int, ours: int, iree: str = "3.13.0", optimal: bool = True
+) -> history.Line:
+    entry: history.Line = {"network": network, "iree": iree, "stock_bytes": stock}
     for column in ("order", "default"):
         entry |= {f"{column}_bytes": ours, f"{column}_optimal": optimal}
-    return json.dumps(entry) + "\n"
+    return entry
 
 
 def test_the_readme_states_the_history(capsys):
     assert publish.main(["--check"]) == 0, capsys.readouterr().out
 
 
-def test_a_readme_with_other_figures_is_stale(history):
+def test_a_readme_with_other_figures_is_stale():
     readme = (ROOT / "README.md").read_text("utf-8")
-    first = f"{publish.last_lines(history)['swiftnet_a']['stock_bytes']:,}"
-    block = publish.readme_block(history)
+    first = f"{publish.last_lines(history.read())['swiftnet_a']['stock_bytes']:,}"
+    block = publish.readme_block(history.read())
     assert first in block
     stale = publish.put_block(readme, block.replace(first, "1"))
     assert stale != readme
@@ -52,9 +48,9 @@ def test_a_readme_with_other_figures_is_stale(history):
 
 def test_last_lines_of_the_newest_release_count():
     shown = networks.names(*publish.SHOWN)
-    old = "".join(line(name, 800, 800, iree="3.9.0") for name in shown)
-    new = "".join(line(name, 800, 200, optimal=name != shown[0]) for name in shown)
-    other = line("googlenet", 400, 400) + line("googlenet", 400, 200)
+    old = [line(name, 800, 800, iree="3.9.0") for name in shown]
+    new = [line(name, 800, 200, optimal=name != shown[0]) for name in shown]
+    other = [line("googlenet", 400, 400), line("googlenet", 400, 200)]
     rows = publish.readme_block(old + new + other).splitlines()
     assert rows[2] == f"| {shown[0]} | 800 | 200 * | 200 * | 4.00 |"
     assert rows[3] == f"| {shown[1]} | 800 | 200 | 200 | 4.00 |"
@@ -62,7 +58,7 @@ def test_last_lines_of_the_newest_release_count():
     expected = f"| geometric mean of all {len(shown) + 1} networks | | | | {mean:.2f} |"
     assert rows[-1] == expected
     with pytest.raises(ValueError, match=f"{shown[-1]} has no line"):
-        publish.readme_block(new.replace(shown[-1], "another"))
+        publish.readme_block(new[:-1])
 
 
 def test_the_results_have_every_network_or_name_it():
