@@ -16,6 +16,11 @@
 // hint (option `dim-hint`, else 64 per dimension). Operations with regions
 // (`scf.if`, `scf.for`) are moved as a whole.
 //
+// Before that, every `cf.assert` on a condition that is computed from extents and
+// other scalars is moved in front of the dispatches that precede it, as IREE
+// ends an execution region at an assert, and dimensions that are asserted to be
+// equal become one behind it. No assert passes another one or a side effect.
+//
 // Afterwards operations with side effects stand in their former order among
 // themselves, readers of a tensor stand before the operation that overwrites it
 // in place, and the function carries `serenity.scheduled`,
@@ -43,6 +48,7 @@
 #include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/HoistAsserts.h"
 #include "serenity/Transforms/Passes.h"
 
 #include <algorithm>
@@ -362,12 +368,13 @@ bool FlowModel::readNode(MlirOperation op) {
   std::string_view name = ir::name(op);
   problem.operations[node].name = std::string(name);
   // Work stays between the operations that bring its tensors in and those that
-  // hand its results out: an import or export in its midst would cut the
-  // execution region there.
+  // hand its results out: an import, export or assert in its midst would cut
+  // the execution region there.
   if (lastEntry >= 0) {
     problem.operations[node].after.push_back(lastEntry);
   }
-  if (name == "hal.tensor.import" || name == "util.global.load") {
+  if (name == "hal.tensor.import" || name == "util.global.load" ||
+      name == "cf.assert") {
     lastEntry = node;
   } else if (name == "hal.tensor.export" || name == "hal.tensor.barrier" ||
              name == "util.global.store") {
@@ -636,6 +643,7 @@ bool runSchedule(MlirOperation module, const Options &options,
     if (!hasFlow) {
       continue;
     }
+    hoistAsserts(function, options);
     ResourceConfig config =
         lookupResourceConfig(function, options.defaultAlignment);
     FlowModel model(function, config.rangeAlignment, options);
