@@ -5,22 +5,24 @@
 
     python benchmarks/quantized.py [--storage int8|uint8] [--per-tensor] [--no-float] [--time]
         [--integer-io] [--inputs keep|overwrite] [--peers FILE.json] [--results FILE.jsonl]
-        [NETWORK|MODEL.onnx...]
+        [--reports DIR] [NETWORK|MODEL.onnx...]
 
 Every network (a name of `serenity networks`, or a float32 ONNX file of static shapes) is quantized
 by ONNX Runtime (`pip install 'serenity-mlir[quantize]'`) from seed 0, compiled for a generic CPU by
 IREE's default and with ``--serenity-schedule``, and both modules are run on the same input, as
 `serenity check` does. Columns: bytes of the slab of a call, as the runtime allocates it (inputs and
 results not counted), by IREE's default and with serenity; the bytes of the slab of the float32
-network with serenity, as predicted; whether all outputs are equal bit for bit; with ``--time`` the
-least processor time of a call on one thread, in milliseconds.
+network with serenity, from ``history.jsonl`` where it has the network and else as predicted;
+whether all outputs are equal bit for bit; with ``--time`` the least processor time of a call on one
+thread, in milliseconds.
 
 ``--peers`` adds a table of the peak of a call with inputs and results, beside other systems: those
 whose name contains the storage in ``{"networks": {NETWORK: {SYSTEM: {"..._with_io": BYTES}}}}``.
 
 With ``--results`` the rows are kept in a file of JSON lines, and a row that is there from the same
-model, options and versions is not measured again. Exits with 1 if a network does not compile, needs
-more than stock or has other results.
+model, options and versions is not measured again; ``--reports`` keeps the report of each
+compilation in ``DIR/NETWORK.json``, for `serenity explain`. Exits with 1 if a network does not
+compile, needs more than stock or has other results.
 """
 
 from __future__ import annotations
@@ -36,9 +38,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from history import FLAGS, STATE_LIMIT, TIME_LIMIT, facts
+from history import FLAGS, STATE_LIMIT, TIME_LIMIT, facts, last, read
 
 from serenity_mlir import networks
+from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.measuring.checking import check
@@ -89,6 +92,12 @@ def _float_bytes(model: onnx.ModelProto, folder: Path) -> int:
     return int(facts(load_report(report), "default")["default_bytes"])
 
 
+def _recorded_float_bytes(name: str) -> int | None:
+    """Returns the bytes of the slab of a network as it is, as ``history.jsonl`` has them."""
+    line = last(read(), name, iree_version())
+    return None if line is None else int(line["default_bytes"])
+
+
 def measure_row(
     name: str,
     *,
@@ -98,6 +107,7 @@ def measure_row(
     inputs: str,
     with_float: bool,
     timing: bool,
+    reports: Path | None = None,
 ) -> dict[str, Any]:
     """Quantizes, compiles and runs a network; returns its row, all sizes in bytes."""
     model = _load(name)
@@ -112,7 +122,12 @@ def measure_row(
         onnx.save(quantized, str(path))
         result = check(path, flags=TARGET, serenity=options, timing=timing)
         (function,) = result.functions
-        single = _float_bytes(model, Path(folder)) if with_float else None
+        single = None
+        if with_float:
+            single = _recorded_float_bytes(name) or _float_bytes(model, Path(folder))
+    if reports is not None:
+        reports.mkdir(parents=True, exist_ok=True)
+        (reports / f"{Path(name).stem}.json").write_text(json.dumps(result.report), "utf-8")
     times = function.latencies["1 thread"] if function.latencies else None
     return {
         "stock": function.stock.transient_peak_bytes,
@@ -189,6 +204,7 @@ def main() -> int:
     parser.add_argument("--inputs", choices=("keep", "overwrite"), default="keep")
     parser.add_argument("--peers", metavar="FILE", help="bytes of other systems")
     parser.add_argument("--results", metavar="FILE", help="keep rows, and take those that are kept")
+    parser.add_argument("--reports", metavar="DIR", type=Path, help="keep the reports")
     arguments = parser.parse_args()
     settings = {
         "storage": arguments.storage,
@@ -206,7 +222,7 @@ def main() -> int:
     rows: dict[str, Row] = {}
     failures: list[str] = []
     for record in run_many(
-        partial(measure_row, **settings),
+        partial(measure_row, **settings, reports=arguments.reports),
         arguments.networks or NETWORKS,
         settings=settings,
         results=arguments.results,

@@ -125,6 +125,7 @@ def make_report(functions: Sequence[dict[str, Any]], **changes: Any) -> dict[str
             "cache_misses": 0,
         },
         "budget": None,
+        "quantized_values": [],
         "remarks": [],
         "seconds": {},
         **changes,

@@ -295,7 +295,14 @@ def a_report(**changes: Any) -> dict[str, Any]:
         **make_region(predicted_bytes=3264, slab_bytes=3328, lower_bound_bytes=3264),
         "live_bytes": [64, 128, 192, 1216, 1216, 3264],
         "buffers": [
-            {"name": name, "first": first, "last": 5, "bytes": size, "offset": 0}
+            {
+                "name": name,
+                "first": first,
+                "last": 5,
+                "bytes": size,
+                "offset": 0,
+                "element_type": None,
+            }
             for name, size, first in zip(names, sizes, (3, 5, 0, 1, 2), strict=True)
         ],
         "operations": [

@@ -44,9 +44,30 @@ def region(**changes: Any) -> dict[str, Any]:
         **make_region(predicted_bytes=256, slab_bytes=256, lower_bound_bytes=256),
         "live_bytes": [64, 256, 256, 256, 192, 64],
         "buffers": [
-            {"name": "@left", "first": 0, "last": 5, "bytes": 64, "offset": 0},
-            {"name": "@right", "first": 1, "last": 3, "bytes": 64, "offset": 64},
-            {"name": "stream.cmd.copy", "first": 1, "last": 4, "bytes": 128, "offset": 128},
+            {
+                "name": "@left",
+                "first": 0,
+                "last": 5,
+                "bytes": 64,
+                "offset": 0,
+                "element_type": None,
+            },
+            {
+                "name": "@right",
+                "first": 1,
+                "last": 3,
+                "bytes": 64,
+                "offset": 64,
+                "element_type": None,
+            },
+            {
+                "name": "stream.cmd.copy",
+                "first": 1,
+                "last": 4,
+                "bytes": 128,
+                "offset": 128,
+                "element_type": None,
+            },
         ],
         "operations": [
             operation("@left", 0, [], [access(0)]),
@@ -116,7 +137,7 @@ def test_labels_say_what_copies_are_for() -> None:
         },
     ]
     buffers = [
-        {"name": name, "first": 0, "last": 5, "bytes": 64, "offset": 64 * i}
+        {"name": name, "first": 0, "last": 5, "bytes": 64, "offset": 64 * i, "element_type": None}
         for i, name in enumerate(["@pad", "stream.cmd.copy", "stream.cmd.fill"])
     ]
     externals = [{"name": None, "kind": "result", "bytes": 64}]
@@ -147,7 +168,14 @@ def test_labels_begin_with_the_node_of_the_model() -> None:
         {**operation("@sum", 3, [access(2)], []), "location": places[0]},
     ]
     buffers = [
-        {"name": "@conv", "first": i, "last": last, "bytes": 64, "offset": 64 * i}
+        {
+            "name": "@conv",
+            "first": i,
+            "last": last,
+            "bytes": 64,
+            "offset": 64 * i,
+            "element_type": None,
+        }
         for i, last in enumerate([2, 2, 3])
     ]
     found = parsed(operations=operations, buffers=buffers, live_bytes=[64, 128, 192, 64])
@@ -431,3 +459,68 @@ def test_budgets_are_told(used: list[str], of_function: dict[str, Any], told: li
     notes = [note for note in entry.notes if "budget" in note or "shrink" in note]
     assert len(notes) == len(told)
     assert all(part in note for part, note in zip(told, notes, strict=True))
+
+
+def _quantized(storage: str, element: str, updates: bool, reason: str | None) -> dict[str, Any]:
+    """`@conv` at node `conv` writes 256 bytes, which the model quantizes at node `q`."""
+    conv = operation("@conv", 0, [], [access(0, size=256)])
+    again = operation("@part", 1, [access(0, size=256)] if updates else [], [access(0, size=256)])
+    last = operation("@quantize", 2, [access(0, size=256)], [access(1)])
+    operations = [
+        {**conv, "location": 'loc("conv")'},
+        *([{**again, "location": 'loc("conv")'}] if updates else []),
+        {**last, "location": 'loc("q")'},
+    ]
+    buffers = [
+        {"name": name, "first": 0, "last": 2, "bytes": size, "offset": 0, "element_type": kind}
+        for name, size, kind in (("@conv", 256, element), ("@quantize", 64, "i8"))
+    ]
+    candidates = make_candidates(make_candidate("serenity", 256, storage=storage))
+    value = {
+        "location": 'loc("q")',
+        "element_type": "i8",
+        "computed_by": ['loc("q")', 'loc("conv")'],
+        "reason": reason,
+    }
+    changed = report(
+        regions=[region(operations=operations, buffers=buffers, live_bytes=[320, 320, 320])],
+        candidates=candidates,
+    )
+    return {**changed, "quantized_values": [value]}
+
+
+@pytest.mark.parametrize(
+    ("storage", "element", "updates", "reason", "expected"),
+    [
+        ("as-given", "f32", False, None, "where the stock pipeline does"),
+        ("raised", "i32", True, None, "accumulator: 1 command adds a part"),
+        (
+            "raised",
+            "i32",
+            False,
+            None,
+            "another dispatch corrects, scales and quantizes: q (quantize)",
+        ),
+        ("raised", "f32", False, "a NaN may reach the maximum", "a NaN may reach the maximum"),
+        ("integers", "f32", False, None, "in floats by one dispatch"),
+    ],
+)
+def test_values_in_32_bits_have_a_reason(
+    storage: str, element: str, updates: bool, reason: str | None, expected: str
+) -> None:
+    data = _quantized(storage, element, updates, reason)
+    (explanation,) = explaining.explain(parse_report(data))
+    # The 8-bit result of `@quantize` is no such value.
+    (wide,) = explanation.wide_values
+    assert (wide.buffer, wide.bytes, wide.element_type) == (0, 256, element)
+    assert (wide.stored_as, wide.quantization) == ("i8", "q")
+    assert expected in wide.reason
+
+
+def test_values_in_8_bits_are_not_listed(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(_quantized("raised", "i8", False, None)), "utf-8")
+    command = [sys.executable, "-m", "serenity_mlir", "explain", str(path)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "No value that the model quantizes is stored in 32 bits" in text
+    assert "256  i8  conv (conv)" in text

@@ -314,8 +314,8 @@ def _entry(**changes: object) -> FunctionReport:
         lower_bound_bytes=128,
         live_bytes=[64, 128],
         buffers=[
-            {"name": "a", "first": 0, "last": 1, "bytes": 60, "offset": 0},
-            {"name": "b", "first": 1, "last": 1, "bytes": 64, "offset": 64},
+            {"name": "a", "first": 0, "last": 1, "bytes": 60, "offset": 0, "element_type": None},
+            {"name": "b", "first": 1, "last": 1, "bytes": 64, "offset": 64, "element_type": None},
         ],
     )
     entry = make_function(
@@ -343,7 +343,15 @@ def _entry(**changes: object) -> FunctionReport:
         (
             {
                 "buffers": [
-                    {"name": n, "first": 0, "last": 1, "bytes": 64, "offset": 0} for n in "ab"
+                    {
+                        "name": n,
+                        "first": 0,
+                        "last": 1,
+                        "bytes": 64,
+                        "offset": 0,
+                        "element_type": None,
+                    }
+                    for n in "ab"
                 ]
             },
             "region",

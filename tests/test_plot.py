@@ -34,9 +34,9 @@ def report() -> dict[str, Any]:
         lower_bound_bytes=256,
         live_bytes=[64, 192, 256, 128],
         buffers=[
-            {"name": "a", "first": 0, "last": 1, "bytes": 64, "offset": 128},
-            {"name": "b", "first": 1, "last": 2, "bytes": 128, "offset": 0},
-            {"name": "c", "first": 2, "last": 3, "bytes": 128, "offset": 128},
+            {"name": "a", "first": 0, "last": 1, "bytes": 64, "offset": 128, "element_type": None},
+            {"name": "b", "first": 1, "last": 2, "bytes": 128, "offset": 0, "element_type": None},
+            {"name": "c", "first": 2, "last": 3, "bytes": 128, "offset": 128, "element_type": None},
         ],
     )
     function = make_function(

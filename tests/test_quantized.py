@@ -61,6 +61,17 @@ def test_no_activation_is_stored_in_32_bits(report: FunctionReport) -> None:
 
 
 @integers
+def test_buffers_have_the_element_types_of_their_dispatches(report: FunctionReport) -> None:
+    (largest, *_) = sorted(
+        (buffer for region in report.regions for buffer in region.buffers),
+        key=lambda buffer: -buffer.bytes,
+    )
+    assert largest.element_type == "i8"
+    stock = {b.element_type for region in report.stock_regions for b in region.buffers}
+    assert "f32" in stock
+
+
+@integers
 def test_candidates_name_the_storage(report: FunctionReport) -> None:
     (chosen,) = [candidate for candidate in report.candidates if candidate.chosen]
     assert chosen.storage == "integers"

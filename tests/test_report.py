@@ -367,6 +367,7 @@ PARTS = {
     "operation": reporting.OperationReport,
     "access": reporting.AccessReport,
     "external": reporting.ExternalReport,
+    "quantizedValue": reporting.QuantizedValueReport,
     "recomputed": reporting.RecomputedReport,
     "rewrite": reporting.RewriteReport,
 }

@@ -191,7 +191,14 @@ def region(buffers, operations, externals=()):
     return {
         **make_region(predicted_bytes=sum(buffers), slab_bytes=sum(buffers)),
         "buffers": [
-            {"name": f"b{i}", "first": 0, "last": 9, "bytes": size, "offset": 0}
+            {
+                "name": f"b{i}",
+                "first": 0,
+                "last": 9,
+                "bytes": size,
+                "offset": 0,
+                "element_type": None,
+            }
             for i, size in enumerate(buffers)
         ],
         "operations": operations,

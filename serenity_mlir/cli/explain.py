@@ -16,6 +16,7 @@ from serenity_mlir.errors import SerenityError
 from serenity_mlir.reports.explaining import Explanation, LiveBuffer, Peak, explain
 from serenity_mlir.reports.formulas import BytesFormula, describe_bound, describe_symbol
 from serenity_mlir.reports.reporting import ReportError, load_report
+from serenity_mlir.reports.wide_values import WideValue
 
 app = typer.Typer(
     help="Explain a report: buffers live at the peak, and the peak after each step.",
@@ -59,9 +60,31 @@ def _print_peak(peak: Peak) -> None:
         f"{count} buffer{'' if count == 1 else 's'}."
     )
     width = max((len(live.label) for live in peak.buffers), default=0)
+    typed = max((len(live.element_type or "") for live in peak.buffers), default=0)
     for live in peak.buffers:
         since = f"from step {live.first:<4}"
-        typer.echo(f"  {live.bytes:>13,}  {live.label:<{width}}  {since}  {_reason(live)}")
+        kind = f"{live.element_type or '':<{typed}}  " if typed else ""
+        typer.echo(f"  {live.bytes:>13,}  {kind}{live.label:<{width}}  {since}  {_reason(live)}")
+
+
+def _print_wide(explanation: Explanation) -> None:
+    """Print the values of a quantized network that are stored in 32 bits, alike ones as one."""
+    if not explanation.quantized_values:
+        return
+    if not explanation.wide_values:
+        typer.echo("\n  No value that the model quantizes is stored in 32 bits.")
+        return
+    typer.echo("\n  Stored in 32 bits, quantized in the model:")
+    alike: dict[tuple[str, str, str, str], list[WideValue]] = {}
+    for value in explanation.wide_values:
+        key = value.label, value.element_type, value.stored_as, value.reason
+        alike.setdefault(key, []).append(value)
+    width = max(len(key[0]) for key in alike)
+    for (label, element, stored, reason), values in alike.items():
+        times = f" ({len(values)} buffers, the largest)" if len(values) > 1 else ""
+        typer.echo(
+            f"  {values[0].bytes:>13,}  {element} for {stored}  {label:<{width}}  {reason}{times}"
+        )
 
 
 def _print_formula(name: str, formula: BytesFormula, stock: BytesFormula | None) -> None:
@@ -97,6 +120,7 @@ def _print(explanation: Explanation) -> None:
             if len(peaks) > 1:
                 typer.echo(f"  Region {number}:")
             _print_peak(peak)
+    _print_wide(explanation)
     if explanation.gains:
         typer.echo("\n  Transient peak after each step, in bytes:")
         for gain in explanation.gains:
@@ -118,7 +142,8 @@ def explain_command(
     """Explain a report: the buffers live at the peak, and the peak after each step.
 
     All sizes are in bytes. Of every buffer that is live at the peak, the operation that still needs
-    it is named; of every step between the stock compiler and the result, the bytes saved.
+    it is named; of every step between the stock compiler and the result, the bytes saved. Of a
+    quantized network, the values that are stored in 32 bits are listed with the reason.
     """
     try:
         explanations = explain(load_report(source))

@@ -23,6 +23,7 @@ from serenity_mlir.reports.reporting import (
     RegionReport,
     Report,
 )
+from serenity_mlir.reports.wide_values import WideValue, wide_values
 
 __all__ = [
     "Explanation",
@@ -142,6 +143,7 @@ class LiveBuffer:
       next_step: The step of that operation.
       last_use: Label of the last operation that touches it, None if no operation is known to.
       later_uses: How many operations after the peak touch it.
+      element_type: Of its elements, such as ``"i8"``; None if not known.
     """
 
     buffer: int
@@ -155,6 +157,7 @@ class LiveBuffer:
     next_step: int | None
     last_use: str | None
     later_uses: int
+    element_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,8 @@ class Explanation:
       bytes_formula: Its transient peak where that depends on run-time sizes, None if it does not.
         The peaks are those at the hints then.
       stock_bytes_formula: The same for the stock compiler.
+      quantized_values: How many values the model quantizes.
+      wide_values: Buffers of 32 bits in the computation of one of these, the largest first.
     """
 
     function: str
@@ -229,6 +234,8 @@ class Explanation:
     notes: tuple[str, ...]
     bytes_formula: BytesFormula | None = None
     stock_bytes_formula: BytesFormula | None = None
+    quantized_values: int = 0
+    wide_values: tuple[WideValue, ...] = ()
 
 
 def _overlap(one: AccessReport, other: AccessReport) -> bool:
@@ -303,6 +310,7 @@ def peak_of(region: RegionReport) -> Peak | None:
                 next_step=region.operations[later[0]].step if later else None,
                 last_use=called[touching[index][-1]] if touching[index] else None,
                 later_uses=len(later),
+                element_type=buffer.element_type,
             )
         )
     live.sort(key=lambda entry: (-entry.bytes, entry.first, entry.buffer))
@@ -506,6 +514,13 @@ def explain(report: Report) -> tuple[Explanation, ...]:
             notes=(*_notes(function), *_budget_notes(report, function)),
             bytes_formula=function.bytes_formula,
             stock_bytes_formula=function.stock_bytes_formula,
+            quantized_values=len(report.quantized_values),
+            wide_values=wide_values(
+                function,
+                report.quantized_values,
+                [buffer_labels(region) for region in function.regions],
+                [operation_labels(region) for region in function.regions],
+            ),
         )
         for function in report.called
     )

@@ -39,6 +39,7 @@ __all__ = [
     "FunctionBudget",
     "FunctionReport",
     "OperationReport",
+    "QuantizedValueReport",
     "RegionReport",
     "Report",
     "ReportError",
@@ -63,6 +64,8 @@ class BufferReport:
       last: The last one, inclusive.
       bytes: Its size, not rounded to the alignment.
       offset: Where it lies in the slab, in bytes.
+      element_type: Of the first dispatch that writes it, such as ``"i8"``, or that reads it where
+        copies and fills alone write it; None if not known.
     """
 
     name: str
@@ -70,6 +73,7 @@ class BufferReport:
     last: int
     bytes: int
     offset: int
+    element_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -453,6 +457,25 @@ class SearchReport:
 
 
 @dataclass(frozen=True)
+class QuantizedValueReport:
+    """A value that the model quantizes, after serenity-store-quantized moved its quantization.
+
+    Attributes:
+      location: The MLIR location of the quantization, None if it has none.
+      element_type: The integers, such as ``"i8"`` or ``"ui8"``.
+      computed_by: Locations of the operations from the dequantizations and inputs that it is
+        computed from to the quantization.
+      reason: Why an operation that only moves elements or computes in floats leaves it in 32 bits;
+        None if none does.
+    """
+
+    location: str | None
+    element_type: str
+    computed_by: tuple[str, ...]
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class Report:
     """A whole report.
 
@@ -466,6 +489,7 @@ class Report:
       seconds: Wall-clock time by step; None where it was not measured.
       budget: The memory budget, None without one.
       search: The search among candidates, None where it is not known.
+      quantized_values: The values that the model quantizes.
     """
 
     schema: int
@@ -477,6 +501,7 @@ class Report:
     seconds: Mapping[str, float | None]
     budget: BudgetReport | None = None
     search: SearchReport | None = None
+    quantized_values: tuple[QuantizedValueReport, ...] = ()
 
     @property
     def called(self) -> tuple[FunctionReport, ...]:
@@ -510,6 +535,7 @@ def _buffer(value: Any, place: str) -> BufferReport:
         last=item.count("last"),
         bytes=item.count("bytes"),
         offset=item.count("offset"),
+        element_type=item.optional_text("element_type"),
     )
 
 
@@ -698,6 +724,16 @@ def _allocation(value: Any, place: str) -> AllocationReport:
     )
 
 
+def _quantized_value(value: Any, place: str) -> QuantizedValueReport:
+    item = JsonObject(value, place)
+    return QuantizedValueReport(
+        location=item.optional_text("location"),
+        element_type=item.text("element_type"),
+        computed_by=item.items("computed_by", read_text),
+        reason=item.optional_text("reason"),
+    )
+
+
 def _search(value: Any, place: str) -> SearchReport:
     item = JsonObject(value, place)
     return SearchReport(
@@ -801,6 +837,7 @@ def parse_report(data: Any) -> Report:
         seconds=item.mapping("seconds", read_decimal),
         budget=item.optional("budget", _budget),
         search=item.optional("search", _search),
+        quantized_values=item.items("quantized_values", _quantized_value),
     )
 
 

@@ -255,6 +255,7 @@ void writeRegion(Writer &json, const RegionReport &region) {
     json.field("last", buffer.last);
     json.field("bytes", buffer.bytes);
     json.field("offset", buffer.offset);
+    json.fieldOrNull("element_type", buffer.elementType);
     json.close('}');
   }
   json.close(']');
@@ -575,6 +576,17 @@ std::string toJson(const ModuleReport &report) {
   json.field("cache_hits", report.search.cacheHits);
   json.field("cache_misses", report.search.cacheMisses);
   json.close('}');
+  json.key("quantized_values");
+  json.open('[');
+  for (const QuantizedValueReport &value : report.quantizedValues) {
+    json.open('{', /*flatInside=*/true);
+    json.fieldOrNull("location", value.location);
+    json.field("element_type", value.elementType);
+    writeStrings(json, "computed_by", value.computedBy);
+    json.fieldOrNull("reason", value.reason);
+    json.close('}');
+  }
+  json.close(']');
   json.key("remarks");
   json.open('[');
   for (const std::string &remark : report.remarks) {

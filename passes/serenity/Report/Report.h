@@ -23,6 +23,9 @@ struct BufferReport {
   int64_t last = 0;
   int64_t bytes = 0;
   int64_t offset = 0;
+  /// Of the first dispatch that writes it or, where none does, that reads it;
+  /// empty: not known.
+  std::string elementType;
 };
 
 /// Bytes of a buffer that an operation touches.
@@ -299,6 +302,19 @@ struct SearchReport {
   int64_t cacheMisses = 0;
 };
 
+/// A value that the model quantizes, after serenity-store-quantized has moved
+/// its quantization.
+struct QuantizedValueReport {
+  std::string location; // of the quantization
+  std::string elementType;
+  /// Locations of the operations between it and the dequantizations or inputs
+  /// that it is computed from, both ends included.
+  std::vector<std::string> computedBy;
+  /// Why serenity-store-quantized leaves it in 32 bits at an operation that
+  /// only moves elements or computes in floats; empty: it does not.
+  std::string reason;
+};
+
 struct ModuleReport {
   std::vector<std::pair<std::string, std::string>> versions;
   std::vector<FunctionReport> functions;
@@ -306,6 +322,7 @@ struct ModuleReport {
   std::optional<int64_t> persistentBytes;
   std::optional<BudgetReport> budget;
   SearchReport search;
+  std::vector<QuantizedValueReport> quantizedValues;
   std::vector<std::string> remarks;
   std::vector<std::pair<std::string, double>> seconds;
 };

@@ -5,6 +5,7 @@
 #include "serenity/Report/SlabCommands.h"
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/Report/BindingTypes.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -83,7 +84,7 @@ public:
 
   /// Whether any command of `execute` lies in the slab.
   bool uses(MlirOperation execute) const;
-  void read(MlirOperation execute);
+  void read(MlirOperation execute, const BindingTypes *types);
 
 private:
   void readOperation(MlirOperation op, int64_t command);
@@ -94,6 +95,7 @@ private:
   int external(MlirValue argument);
   void assignSteps();
   void nameBuffers();
+  void typeBuffers(const BindingTypes &types);
   void countGroups();
 
   MlirOperation pack;
@@ -104,6 +106,13 @@ private:
   /// Top-level command of every operation; a concurrent dispatch group is one
   /// command.
   std::vector<int64_t> commandOf;
+  /// The dispatches of the slab, with the buffer of every binding (-1: none)
+  /// and whether they write it.
+  struct Bindings {
+    MlirOperation dispatch = {};
+    std::vector<std::pair<int, bool>> buffers;
+  };
+  std::vector<Bindings> dispatches;
 };
 
 /// An offset into the slab is a result of the pack, plus a constant for parts
@@ -243,10 +252,15 @@ void Reader::readCommand(MlirOperation op, int64_t command) {
     size_t resources = size_t(segments[Workload] + segments[Uniforms]);
     size_t offsets = resources + size_t(segments[Resources] + segments[Sizes]);
     size_t lengths = offsets + size_t(segments[Offsets]);
+    Bindings bindings{op, {}};
     for (size_t i = 0; i < modes.size(); ++i) {
       access(operation, operands[resources + i], operands[offsets + i],
              constant(lengths + i), modes[i]);
+      std::optional<AccessReport> found = slabAccess(operands[offsets + i]);
+      bindings.buffers.emplace_back(found ? found->buffer : -1,
+                                    (modes[i] & writes) != 0);
     }
+    dispatches.push_back(std::move(bindings));
   } else if (ir::isa(op, "stream.cmd.copy") && operands.size() == 7) {
     access(operation, operands[0], operands[2], constant(6), reads);
     access(operation, operands[3], operands[5], constant(6), writes);
@@ -359,7 +373,24 @@ void Reader::nameBuffers() {
   }
 }
 
-void Reader::read(MlirOperation found) {
+/// A buffer has the element type that the first dispatch writes into it, or
+/// reads from it where copies and fills alone write it.
+void Reader::typeBuffers(const BindingTypes &types) {
+  for (bool writing : {true, false}) {
+    for (const Bindings &bindings : dispatches) {
+      for (size_t i = 0; i < bindings.buffers.size(); ++i) {
+        auto [buffer, written] = bindings.buffers[i];
+        if (buffer >= 0 && written == writing &&
+            region.buffers[size_t(buffer)].elementType.empty()) {
+          region.buffers[size_t(buffer)].elementType =
+              types.elementType(bindings.dispatch, i);
+        }
+      }
+    }
+  }
+}
+
+void Reader::read(MlirOperation found, const BindingTypes *types) {
   execute = found;
   int64_t command = 0;
   for (MlirOperation op : ir::operations(ir::body(execute))) {
@@ -370,6 +401,9 @@ void Reader::read(MlirOperation found) {
   countGroups();
   assignSteps();
   nameBuffers();
+  if (types) {
+    typeBuffers(*types);
+  }
 }
 
 /// Commands with the same number run at the same time.
@@ -392,7 +426,8 @@ void Reader::countGroups() {
 } // namespace
 
 void describeCommands(MlirOperation function, MlirOperation pack,
-                      const std::vector<size_t> &slices, RegionReport &region) {
+                      const std::vector<size_t> &slices, RegionReport &region,
+                      const BindingTypes *types) {
   region.operations.clear();
   region.externals.clear();
   Reader reader(pack, slices, region);
@@ -404,7 +439,7 @@ void describeCommands(MlirOperation function, MlirOperation pack,
     }
   });
   if (!ir::isNull(execute)) {
-    reader.read(execute);
+    reader.read(execute, types);
   }
 }
 

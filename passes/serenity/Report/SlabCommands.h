@@ -16,6 +16,8 @@
 
 namespace serenity {
 
+class BindingTypes;
+
 /// Fills `region.operations` and `region.externals` from the
 /// `stream.cmd.execute` of `function` that lies in the slab of `pack`, and
 /// names `region.buffers` after the commands that write them.
@@ -24,9 +26,11 @@ namespace serenity {
 /// `region.buffers[i]`, whose `first` and `last` must be set. To be called
 /// before the results of `pack` are replaced. Works on regions with
 /// concurrent dispatch groups too; leaves the region as it is if no commands
-/// are found.
+/// are found. With `types`, buffers get the element types that dispatches
+/// declare for them.
 void describeCommands(MlirOperation function, MlirOperation pack,
-                      const std::vector<size_t> &slices, RegionReport &region);
+                      const std::vector<size_t> &slices, RegionReport &region,
+                      const BindingTypes *types = nullptr);
 
 /// `@entry_point` of a dispatch, the name of any other operation.
 std::string commandName(MlirOperation op);

@@ -46,6 +46,7 @@
 #include "serenity/Core/Alignment.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/Report/BindingTypes.h"
 #include "serenity/Report/SlabCommands.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/PackDynamic.h"
@@ -368,7 +369,8 @@ SlabNumbers numbersOf(const PackModel &model, const DynamicLayout &layout) {
 }
 
 void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
-                const SlabNumbers &slab, const PackOptions &options) {
+                const SlabNumbers &slab, const PackOptions &options,
+                const BindingTypes *types) {
   region.slabBytes = slab.bytes;
   region.rangeAlignment = options.rangeAlignment;
   region.offsetsOptimal = slab.optimal;
@@ -383,7 +385,7 @@ void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
     buffer.offset = slab.offsets[i];
     region.buffers.push_back(buffer);
   }
-  describeCommands(function, op, slab.numbers, region);
+  describeCommands(function, op, slab.numbers, region, types);
   if (region.predictedBytes == 0 || !region.leftAlone.empty()) {
     region.predictedBytes = maximumLiveBytes(slab.slices, options);
   }
@@ -396,8 +398,8 @@ void fillReport(RegionReport &region, MlirOperation function, MlirOperation op,
 class FunctionPacker {
 public:
   FunctionPacker(MlirOperation function, const Options &options,
-                 ModuleReport *report)
-      : function(function), options(options) {
+                 ModuleReport *report, const BindingTypes *types)
+      : function(function), options(options), types(types) {
     ir::walk(function, [&](MlirOperation op) {
       if (ir::isa(op, "stream.resource.pack")) {
         packs.push_back(op);
@@ -431,6 +433,7 @@ private:
 
   MlirOperation function;
   const Options &options;
+  const BindingTypes *types;
   std::vector<MlirOperation> packs;
   FunctionReport *entry = nullptr;
   std::vector<size_t> regionOf; // by slab
@@ -470,10 +473,12 @@ Status FunctionPacker::runOn(MlirOperation op, RegionReport *region) {
     dynamic = layOutDynamic(*model, packing.heightBytes, packOptions, options);
   }
   if (region && dynamic) {
-    fillReport(*region, function, op, numbersOf(*model, *dynamic), packOptions);
+    fillReport(*region, function, op, numbersOf(*model, *dynamic), packOptions,
+               types);
     region->bytesFormula = formulaOf(*dynamic);
   } else if (region && !(model->slices.empty() && model->empty.empty())) {
-    fillReport(*region, function, op, numbersOf(*model, packing), packOptions);
+    fillReport(*region, function, op, numbersOf(*model, packing), packOptions,
+               types);
   }
   if (model->slices.empty() && model->empty.empty() &&
       !(dynamic && dynamic->own)) {
@@ -493,8 +498,12 @@ Status FunctionPacker::runOn(MlirOperation op, RegionReport *region) {
 
 bool runPack(MlirOperation module, const Options &options,
              ModuleReport *report) {
+  std::optional<BindingTypes> types;
+  if (report) {
+    types.emplace(module);
+  }
   for (MlirOperation function : ir::operations(ir::body(module))) {
-    FunctionPacker(function, options, report).run();
+    FunctionPacker(function, options, report, types ? &*types : nullptr).run();
   }
   return true;
 }

@@ -66,7 +66,8 @@ store(MlirOperation module, bool down,
 }
 
 bool storeQuantized(MlirOperation module, bool raises,
-                    StoreQuantizedCounts *counts) {
+                    StoreQuantizedCounts *counts,
+                    std::vector<QuantizedValueReport> *values) {
   if (!quantized::hasAffine(module)) {
     return true;
   }
@@ -83,8 +84,14 @@ bool storeQuantized(MlirOperation module, bool raises,
       if (counts) {
         *counts = done;
       }
+      if (values) {
+        *values = quantized::describeValues(module, raised, /*moves=*/true);
+      }
       return true;
     }
+  }
+  if (values) {
+    *values = quantized::describeValues(module, raised, /*moves=*/false);
   }
   return false;
 }

@@ -9,11 +9,14 @@
 #ifndef SERENITY_TRANSFORMS_STOREQUANTIZED_H
 #define SERENITY_TRANSFORMS_STOREQUANTIZED_H
 
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/QuantizedOps.h"
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace serenity {
 
@@ -37,9 +40,10 @@ struct StoreQuantizedCounts {
 /// (`--iree-global-opt-enable-qdq-to-integer-math`). Those that it does, and no
 /// others, stay so: where moving dequantizations changes that, they are not
 /// moved; where the other moves do, the module is left as it is and the result
-/// is false.
+/// is false. `values` receives those that are quantized.
 bool storeQuantized(MlirOperation module, bool raises = true,
-                    StoreQuantizedCounts *counts = nullptr);
+                    StoreQuantizedCounts *counts = nullptr,
+                    std::vector<QuantizedValueReport> *values = nullptr);
 
 namespace quantized {
 
@@ -59,7 +63,9 @@ private:
   /// Moves one in front of the producer of its operand, or cancels both.
   /// Returns whether anything changed; the operation is gone then.
   bool moveUp(const Affine &affine);
-  bool moveUpThrough(const Affine &affine, MlirOperation producer);
+  /// The value of `affine` with it in front of `producer`, which it commutes
+  /// with (`refusalToMoveUp`).
+  MlirValue movedUp(const Affine &affine, MlirOperation producer);
   /// Moves one behind one of its users. Returns whether anything changed.
   bool moveDown(const Affine &affine);
   /// Moves one in front of the concatenation that it reads, if that is read by
@@ -76,6 +82,18 @@ private:
   /// Operations erased since the last sweep began.
   std::set<const void *> erased;
 };
+
+/// Why the quantization `affine` cannot be moved in front of the producer of
+/// its operand; empty: it can be; nothing: it does not commute with the
+/// producer.
+std::optional<std::string> refusalToMoveUp(const Affine &affine);
+
+/// Describes every value that `module` quantizes, constants aside. `raised` has
+/// the contractions that IREE computes in integers. `moves`: the module is one
+/// whose quantizations have been moved.
+std::vector<QuantizedValueReport>
+describeValues(MlirOperation module,
+               const std::map<std::string, int64_t> &raised, bool moves);
 
 /// Whether every use of `value` makes it a result of the function, alone or as
 /// a part of a concatenation: its memory is no part of the slab then.

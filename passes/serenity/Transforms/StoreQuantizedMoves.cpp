@@ -466,43 +466,68 @@ static bool cancelsBehindSlices(const Affine &affine, MlirValue value) {
          isExactInverse(affine);
 }
 
-bool Mover::moveUpThrough(const Affine &affine, MlirOperation producer) {
+/// Why `affine` cannot be applied in front of `producer`, one of the operations
+/// that it commutes with; empty: it can be.
+static std::string refusalOf(const Affine &affine, MlirOperation producer) {
+  if (uses(affine.input).size() != 1) {
+    return "another operation reads it before it is quantized";
+  }
+  if (!scaleRange(affine)) {
+    return "its scales are not positive normal constants";
+  }
   if (isa(producer, "tensor.concat")) {
-    if (!canTakeParts(affine, producer)) {
-      return false;
-    }
-    replace(affine.result(), applyToParts(affine, producer));
-    return true;
+    return canTakeParts(affine, producer)
+               ? ""
+               : "its scales vary along the axis of the concatenation";
   }
   if (std::optional<Pad> pad = asPad(producer)) {
-    std::optional<int64_t> value = quantizeConstant(affine, pad->value);
-    if (!value || padsChannels(affine, producer)) {
-      return false;
-    }
-    MlirValue small = applyTo(affine, operand(producer, 0), producer);
-    replace(affine.result(), padValue(*pad, small, *value));
-    return true;
+    return !quantizeConstant(affine, pad->value) ||
+                   padsChannels(affine, producer)
+               ? "the padding value has no single quantization"
+               : "";
   }
   if (std::optional<Movement> movement = asMovement(producer)) {
-    if (!affine.channelDims().empty() ||
-        (isa(producer, "tensor.extract_slice") &&
-         !cancelsBehindSlices(affine, movement->source))) {
-      return false;
+    if (!affine.channelDims().empty()) {
+      return "it has a scale per channel";
     }
-    MlirValue small = applyTo(affine, movement->source, producer);
-    replace(affine.result(), moveValue(*movement, small));
-    return true;
+    return isa(producer, "tensor.extract_slice") &&
+                   !cancelsBehindSlices(affine, movement->source)
+               ? "it is a slice, and all of its source would be quantized"
+               : "";
   }
-  if (std::optional<MaxPool> pool = asMaxPool(producer)) {
-    std::optional<int64_t> init = quantizeConstant(affine, pool->init);
-    if (!init || poolsChannels(affine, *pool) ||
-        !isNeverNaN(operand(producer, pool->data))) {
-      return false;
-    }
-    replace(affine.result(), poolQuantized(affine, *pool, *init));
-    return true;
+  std::optional<MaxPool> pool = asMaxPool(producer);
+  if (!pool || !quantizeConstant(affine, pool->init) ||
+      poolsChannels(affine, *pool)) {
+    return "its scales vary along an axis of the pool";
   }
-  return false;
+  return isNeverNaN(operand(producer, pool->data))
+             ? ""
+             : "a NaN may reach the maximum, and is quantized otherwise";
+}
+
+std::optional<std::string> refusalToMoveUp(const Affine &affine) {
+  MlirOperation producer = definingOp(affine.input);
+  if (isNull(producer) || !sameBlock(producer, affine.op) ||
+      !(isa(producer, "tensor.concat") || asPad(producer) ||
+        asMovement(producer) || asMaxPool(producer))) {
+    return std::nullopt;
+  }
+  return refusalOf(affine, producer);
+}
+
+MlirValue Mover::movedUp(const Affine &affine, MlirOperation producer) {
+  if (isa(producer, "tensor.concat")) {
+    return applyToParts(affine, producer);
+  }
+  if (std::optional<Pad> pad = asPad(producer)) {
+    MlirValue small = applyTo(affine, operand(producer, 0), producer);
+    return padValue(*pad, small, *quantizeConstant(affine, pad->value));
+  }
+  if (std::optional<Movement> movement = asMovement(producer)) {
+    return moveValue(*movement, applyTo(affine, movement->source, producer));
+  }
+  MaxPool pool = *asMaxPool(producer);
+  return poolQuantized(affine, pool, *quantizeConstant(affine, pool.init));
 }
 
 bool Mover::moveUp(const Affine &affine) {
@@ -517,10 +542,13 @@ bool Mover::moveUp(const Affine &affine) {
     ++counts.folded;
     return true;
   }
-  bool moved = uses(affine.input).size() == 1 && scaleRange(affine) &&
-               moveUpThrough(affine, producer);
-  counts.quantizeUp += moved;
-  return moved;
+  std::optional<std::string> refusal = refusalToMoveUp(affine);
+  if (!refusal || !refusal->empty()) {
+    return false;
+  }
+  replace(affine.result(), movedUp(affine, producer));
+  ++counts.quantizeUp;
+  return true;
 }
 
 // --- dequantization down ----------------------------------------------------

@@ -146,7 +146,7 @@ void CandidateBuilder::makeQuantizedBases() {
   ir::SilenceDiagnostics silence(mlirOperationGetContext(given));
   ir::OwningOp module = ir::OwningOp::clone(given);
   StoreQuantizedCounts counts;
-  if (!storeQuantized(module.get(), raises, &counts)) {
+  if (!storeQuantized(module.get(), raises, &counts, &values)) {
     return;
   }
   if (!counts.any() && quantized::raisedContractions(given).empty()) {

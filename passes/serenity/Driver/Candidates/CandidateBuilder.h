@@ -12,6 +12,7 @@
 #include "serenity/Analysis/MemoryPrediction.h"
 #include "serenity/IREE/IreeC.h"
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/Report/Report.h"
 #include "serenity/Transforms/Rewrite/Rewrite.h"
 #include "serenity/Transforms/Rewrite/RewriteBand.h"
 
@@ -154,6 +155,11 @@ public:
   /// Whether IREE evaluates constants in this session.
   bool evaluates() const;
 
+  /// The values that the module quantizes.
+  const std::vector<QuantizedValueReport> &quantizedValues() const {
+    return values;
+  }
+
 private:
   /// The modules that candidates are made from, by `Configuration::Storage`;
   /// empty if there is no such.
@@ -197,6 +203,7 @@ private:
   /// later, and rounded otherwise they may become other integers.
   bool keepsAsGiven = false;
   std::array<Base, 3> bases;
+  std::vector<QuantizedValueReport> values;
   std::vector<Banded> banded;
   /// By configuration, of which only the rewrites count, and state limit.
   std::map<std::pair<Configuration, int64_t>, Rewritten> rewritten;

@@ -122,6 +122,10 @@ std::string CandidateSearch::refusal() const {
   return maker ? maker->refusal() : "";
 }
 
+std::vector<QuantizedValueReport> CandidateSearch::quantizedValues() const {
+  return maker ? maker->quantizedValues() : std::vector<QuantizedValueReport>();
+}
+
 CandidateSearch::Candidate *
 CandidateSearch::placed(const Configuration &config) {
   auto it = candidates.find(config);

@@ -115,6 +115,9 @@ public:
   /// could.
   std::string refusal() const;
 
+  /// The values that the module quantizes; none before `startFrom`.
+  std::vector<QuantizedValueReport> quantizedValues() const;
+
   /// The band plan of a candidate that has one.
   const BandPlan *bandPlan(const Configuration &config) const;
 

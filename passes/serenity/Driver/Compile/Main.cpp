@@ -119,6 +119,8 @@ void append(ModuleReport &all, ModuleReport one, bool first) {
             std::back_inserter(all.functions));
   std::move(one.rewrites.begin(), one.rewrites.end(),
             std::back_inserter(all.rewrites));
+  std::move(one.quantizedValues.begin(), one.quantizedValues.end(),
+            std::back_inserter(all.quantizedValues));
   std::move(one.remarks.begin(), one.remarks.end(),
             std::back_inserter(all.remarks));
   if (one.budget && all.budget) {

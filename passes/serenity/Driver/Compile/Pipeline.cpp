@@ -388,6 +388,7 @@ void Pipeline::describeChoice(const StockCandidate &stock,
                               const OwnCandidate &own,
                               const CandidateSearch &search,
                               const VariantChoice &choice) {
+  report.quantizedValues = search.quantizedValues();
   for (const auto &[name, stockPeak] : stock.peaks) {
     FunctionReport &entry = functionReport(report, name);
     entry.stockTransientPeakBytes = stockPeak;
