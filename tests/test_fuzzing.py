@@ -92,6 +92,7 @@ def test_programs_depend_on_seed_and_number_alone() -> None:
     [
         (1, "870fc7add9f36f6b3afd6fbb8e238384e3d6d1b42572f137d5c0c8703fc88e37"),
         (3, "639c26437ba4eff32e0f7d40f80b38fa124bf82b343b07508db5f0f73f85bd28"),
+        (4, "5dc74b1b988a22886c99347594f0041258d8db79e209387ab517aff554cae0d4"),
     ],
 )
 def test_programs_of_earlier_versions_stay(
@@ -701,7 +702,7 @@ def test_progress_on_a_terminal_alone(terminal: bool) -> None:
     printed, errors = process.communicate()
     os.close(leader)
     assert process.returncode == 0
-    assert printed.startswith(b"seed 27, programs 0 to 0 (generator 4): 1 compared")
+    assert printed.startswith(b"seed 27, programs 0 to 0 (generator 5): 1 compared")
     assert (b"batches" in shown and b"1/1" in shown) if terminal else errors == b""
 
 
