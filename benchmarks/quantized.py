@@ -17,7 +17,8 @@ whether all outputs are equal bit for bit; with ``--time`` the least processor t
 thread, in milliseconds.
 
 ``--peers`` adds a table of the peak of a call with inputs and results, beside other systems: those
-whose name contains the storage in ``{"networks": {NETWORK: {SYSTEM: {"..._with_io": BYTES}}}}``.
+that store activations in 8 bits, signed or not, in ``{"networks": {NETWORK: {"SYSTEM, int8":
+{"..._with_io": BYTES}}}}``. Where the least of them needs less, the buffers at the peak are named.
 
 With ``--results`` the rows are kept in a file of JSON lines, and a row that is there from the same
 model, options and versions is not measured again; ``--reports`` keeps the report of each
@@ -44,9 +45,10 @@ from serenity_mlir import networks
 from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
-from serenity_mlir.measuring.checking import check
+from serenity_mlir.measuring.checking import CheckResult, check
 from serenity_mlir.networks.quantizing import Storage, quantize
-from serenity_mlir.reports.reporting import load_report
+from serenity_mlir.reports.explaining import explain
+from serenity_mlir.reports.reporting import load_report, parse_report
 from serenity_mlir.running import run_many
 
 #: Of every family, those that compile within minutes.
@@ -135,6 +137,7 @@ def measure_row(
         "stock_with_io": function.stock.call.peak_bytes,
         "serenity_with_io": function.serenity.call.peak_bytes,
         "float": single,
+        "peak": _peak_in_words(result),
         "bitwise": function.difference.bitwise,
         "disagreements": list(function.disagreements),
         "milliseconds": [time.processor for time in times] if times else None,
@@ -171,18 +174,21 @@ def print_means(rows: Sequence[Row]) -> None:
     print(text)
 
 
-def print_peers(rows: Mapping[str, Row], path: str, storage: Storage) -> None:
+def _eight_bits(known: Mapping[str, Any], network: str) -> dict[str, int]:
+    """Returns the bytes of other systems that store activations in 8 bits, by system."""
+    return {
+        system: figure
+        for system, figures in known.get(network, {}).items()
+        if system.endswith(("int8", "uint8"))
+        for key, figure in figures.items()
+        if key.endswith("with_io") and not key.startswith("arena")
+    }
+
+
+def print_peers(rows: Mapping[str, Row], path: str) -> None:
     """Prints peaks of calls, inputs and results included, beside other systems."""
     known = json.loads(Path(path).read_text("utf-8"))["networks"]
-    peers = {
-        name: {
-            system: figure
-            for system, figures in known.get(name, {}).items()
-            for key, figure in figures.items()
-            if storage in system and key.endswith("_with_io") and not key.startswith("arena")
-        }
-        for name in rows
-    }
+    peers = {name: _eight_bits(known, name) for name in rows}
     systems = sorted({system for of in peers.values() for system in of})
     print("\n" + _line(["network", "stock", "serenity", *systems]))
     print("|---|" + "---:|" * (2 + len(systems)))
@@ -190,6 +196,25 @@ def print_peers(rows: Mapping[str, Row], path: str, storage: Storage) -> None:
         figures = [peers[name].get(system) for system in systems]
         cells = [f"{figure:,}" if figure else "-" for figure in figures]
         print(_line([name, f"{row['stock_with_io']:,}", f"{row['serenity_with_io']:,}", *cells]))
+    for name, row in rows.items():
+        ours, least = row["serenity_with_io"], min(peers[name].values(), default=None)
+        if least is not None and ours > least:
+            external = ours - row["serenity"]
+            print(
+                f"\n{name} needs {ours - least:,} bytes more than the least: {external:,} of "
+                f"inputs and results, which no value overwrites, and {row['peak']}"
+            )
+
+
+def _peak_in_words(result: CheckResult) -> str:
+    """Names what is live at the peak of the largest slab."""
+    (explanation,) = explain(parse_report(result.report))
+    peaks = [peak for peak in explanation.peaks if peak is not None]
+    if not peaks:
+        return "nothing in a slab"
+    peak = max(peaks, key=lambda peak: peak.bytes)
+    live = [f"{b.bytes:,} {b.element_type or ''} of {b.label}" for b in peak.buffers]
+    return f"at step {peak.step} of {peak.steps} " + ", ".join(live)
 
 
 def main() -> int:
@@ -241,7 +266,7 @@ def main() -> int:
     if rows:
         print_means(list(rows.values()))
         if arguments.peers:
-            print_peers(rows, arguments.peers, arguments.storage)
+            print_peers(rows, arguments.peers)
     for failure in failures:
         print(failure, file=sys.stderr)
     return int(bool(failures))

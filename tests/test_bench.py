@@ -22,7 +22,17 @@ from report_support import make_function, make_region, make_report
 from typer.testing import CliRunner
 
 from serenity_mlir import networks
-from serenity_mlir.benchmarking import content, document, peer_runs, report, results, session, work
+from serenity_mlir._versions import iree_version
+from serenity_mlir.benchmarking import (
+    content,
+    document,
+    peer_runs,
+    quantized,
+    report,
+    results,
+    session,
+    work,
+)
 from serenity_mlir.benchmarking.peer_runs import (
     PEERS,
     Peer,
@@ -727,6 +737,55 @@ def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
     assert (output / "results.md").read_text() == text
 
 
+def test_quantized_versions_are_compiled_too(small_network, tmp_path):
+    pytest.importorskip("onnxruntime")
+    if (iree_version() or "").startswith("3.12"):
+        pytest.skip("IREE 3.12 has no quantization on tensors")
+    output = tmp_path / "bench"
+    command = [
+        "bench", "-o", str(output), "--networks", str(small_network), "--peers", "none",
+        "--quick", "--quantize", "uint8",
+    ]  # fmt: skip
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    data = json.loads((output / "results.json").read_text())
+    of = data["quantized"]["small"]
+    # x and y as integers: a byte an element.
+    assert of["external_bytes"] == 2 * TENSOR // 4
+    assert of["quantized_values"] > 0
+    assert of["transient_peak_bytes"]["serenity"] < of["transient_peak_bytes"]["stock"]
+    text = (output / "results.md").read_text()
+    assert "## Quantized networks (uint8)" in text
+    with_io = of["transient_peak_bytes"]["serenity"] + of["external_bytes"]
+    assert f" {with_io:,} |" in text
+
+
+def test_quantized_networks_have_a_table_with_means(measured):
+    rows = {
+        name: {
+            "transient_peak_bytes": {"stock": stock, "serenity": ours},
+            "external_bytes": 10,
+            "quantized_values": 3,
+            "wide_values": 1,
+            "wide_bytes_at_peak": 8,
+        }
+        for name, stock, ours in (("swiftnet_a", 400, 50), ("swiftnet_b", 86, 43))
+    }
+    changed = dataclasses.replace(measured, quantized=rows, storage="int8")
+    *_, table = quantized.quantized_networks(changed)
+    # 400 / 50 and 86 / 43, float32 200 and 301: means of 8 and 2, of 1/4 and 1/7.
+    assert table.rows[0] == ["swiftnet_a", "400", "50", "8.00", "200", "0.25", "60", "1", "8"]
+    assert table.rows[-1][3:6] == ["4.00 (2)", "", "0.19 (2)"]
+    assert not list(quantized.quantized_networks(measured))
+
+
+def test_without_the_quantizer_quantized_versions_are_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(session.importlib.util, "find_spec", lambda name: None)
+    steps, skipped = session.plan(session.Selection(["swiftnet_c"], storage="int8"), tmp_path)
+    assert "quantized" not in {step.name for step in steps}
+    assert "serenity-mlir[quantize]" in skipped["quantized"]
+
+
 def test_a_model_that_does_not_compile_is_a_row_and_exit_code_4(tmp_path):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
@@ -745,6 +804,7 @@ def test_a_model_that_does_not_compile_is_a_row_and_exit_code_4(tmp_path):
         (["--peer-python", "tensorrt=python"], "NAME=PATH"),
         (["--networks", "nonet"], "neither an ONNX file"),
         (["--jobs", "0"], "--jobs"),
+        (["--quantize", "int4"], "neither int8 nor uint8"),
     ],
 )
 def test_usage_errors_exit_with_2(arguments, told, tmp_path):

@@ -13,6 +13,7 @@ from serenity_mlir import networks
 from serenity_mlir.benchmarking.document import Heading, Part, Picture, Table, Text
 from serenity_mlir.benchmarking.paper import PEAKS
 from serenity_mlir.benchmarking.peer_runs import PEERS
+from serenity_mlir.benchmarking.quantized import quantized_networks
 from serenity_mlir.benchmarking.results import (
     IREE,
     OURS,
@@ -598,6 +599,7 @@ def compose(results: Results, reports: Path, drawn: Collection[str]) -> list[Par
         *_introduction(results),
         *_means(results),
         *_sizes(results),
+        *quantized_networks(results),
         *_systems(results),
         *_not_smallest(results, reports),
         *_pictures(drawn),

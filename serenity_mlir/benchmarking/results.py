@@ -70,6 +70,8 @@ class Results:
       runs: of `work.measure_run`.
       schedulers: of `work.measure_scheduling`.
       peers: of `work.measure_peer`, by peer and network.
+      quantized: of `work.measure_quantized`.
+      storage: integers of the activations of these.
       failures: the work that gave no result.
       skipped: why peers were not asked.
     """
@@ -82,6 +84,8 @@ class Results:
     runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedulers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     peers: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    quantized: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    storage: str | None = None
     failures: Sequence[Failure] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
 
@@ -97,6 +101,8 @@ class Results:
             "runs": dict(self.runs),
             "schedulers": dict(self.schedulers),
             "peers": dict(self.peers),
+            "quantized": dict(self.quantized),
+            "storage": self.storage,
             "systems": {
                 counting: {name: dict(self.systems(name, counting)) for name in self.networks}
                 for counting in ("without_io", "with_io")
@@ -203,6 +209,7 @@ _TITLES = {
     "bytes": "compilation to memory",
     "runs": "compilation and run",
     "scheduling": "schedulers",
+    "quantized": "quantized version",
 }
 
 
@@ -246,6 +253,8 @@ def collect(
         runs=by_step.get("runs", {}),
         schedulers=by_step.get("scheduling", {}),
         peers=peers,
+        quantized=by_step.get("quantized", {}),
+        storage=selection.storage,
         failures=failures,
         skipped=skipped,
     )

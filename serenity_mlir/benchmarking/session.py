@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from serenity_mlir.benchmarking.peer_runs import (
     worker_digest,
 )
 from serenity_mlir.errors import SerenityError
+from serenity_mlir.networks.quantizing import Storage
 from serenity_mlir.running import Record, Work, content_digest, run_many
 
 #: Limit of one search of the ablation, in expanded states.
@@ -44,6 +46,7 @@ class Selection:
       runs: models that are compiled to the end and run, too.
       timing: measure the latency of these.
       scheduling: time the paper's scheduler and the default one.
+      storage: integers of the quantized versions that are compiled too; None: no such.
       seconds: time limit per network and step.
       jobs: networks at a time. More than one disturbs latencies.
     """
@@ -54,6 +57,7 @@ class Selection:
     runs: Sequence[str] = ()
     timing: bool = True
     scheduling: bool = True
+    storage: Storage | None = None
     seconds: float = 600.0
     jobs: int = 1
 
@@ -205,6 +209,25 @@ def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]
             )
         )
     skipped = {}
+    if selection.storage is not None and importlib.util.find_spec("onnxruntime") is None:
+        skipped["quantized"] = (
+            "quantized versions: onnxruntime is not installed; "
+            "run: pip install 'serenity-mlir[quantize]'"
+        )
+    elif selection.storage is not None:
+        steps.append(
+            Step(
+                "quantized",
+                f"{selection.storage} versions",
+                functools.partial(
+                    work.measure_quantized,
+                    storage=selection.storage,
+                    seconds=selection.seconds,
+                ),
+                selection.models,
+                {**shared, "storage": selection.storage},
+            )
+        )
     for name in selection.peers:
         peer = PEERS[name]
         python = default_python(name, selection.peer_python)

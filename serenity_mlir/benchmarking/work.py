@@ -32,7 +32,9 @@ from serenity_mlir.compiling.signatures import ArgumentType, Signature
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import check, compile_model
 from serenity_mlir.measuring.inputs import random_inputs
+from serenity_mlir.networks.quantizing import Storage, quantize
 from serenity_mlir.reports.candidates import candidate_label, chosen_candidate
+from serenity_mlir.reports.explaining import explain
 from serenity_mlir.reports.predictions import predicted_and_built
 from serenity_mlir.reports.reporting import FunctionReport, Report, parse_report
 from serenity_mlir.running import content_digest
@@ -41,6 +43,7 @@ __all__ = [
     "ABLATION",
     "measure_bytes",
     "measure_peer",
+    "measure_quantized",
     "measure_run",
     "measure_scheduling",
     "model_name",
@@ -212,6 +215,56 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
     found["mispredicted_candidates"] = sum(of.mispredicted for of in function.candidates)
     found["seconds"] = dict(report.seconds)
     return found
+
+
+def measure_quantized(model: str, *, storage: Storage, seconds: float) -> dict[str, Any]:
+    """Quantizes a network and compiles it until memory is allocated; runs nothing.
+
+    Weights have a scale per channel; inputs and outputs are the integers, where the network
+    quantizes them.
+
+    Args:
+      model: name or path.
+      storage: integers of the activations.
+      seconds: time limit.
+
+    Returns:
+      The transient peak (slab) of IREE's default and of serenity's, the bytes of inputs and
+      results, how many values that the model quantizes are stored in 32 bits (`wide_values`),
+      and the bytes of 32-bit elements at the peaks of its regions.
+
+    Raises:
+      SerenityError: ONNX Runtime, the quantizer, is not installed (exit code 2).
+    """
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
+        directory = Path(folder)
+        path = directory / f"{model_name(model)}_{storage}.onnx"
+        made = quantize(
+            onnx.load(str(_onnx_file(model, directory))),
+            storage,
+            per_channel=True,
+            seed=SEED,
+            integer_border=True,
+        )
+        onnx.save(made, str(path))
+        report = parse_report(_predict(load_model(path, directory), directory, SerenityOptions()))
+    function = _only_function(report)
+    (explanation,) = explain(report)
+    at_peak = [buffer for peak in explanation.peaks if peak is not None for buffer in peak.buffers]
+    return {
+        "transient_peak_bytes": {
+            "stock": function.stock_transient_peak_bytes,
+            "serenity": function.transient_peak_bytes,
+        },
+        "external_bytes": function.external_bytes,
+        "quantized_values": explanation.quantized_values,
+        "wide_values": len(explanation.wide_values),
+        "wide_bytes_at_peak": sum(
+            buffer.bytes for buffer in at_peak if buffer.element_type in ("i32", "f32")
+        ),
+    }
 
 
 def measure_run(model: str, *, output: str, timing: bool, seconds: float) -> dict[str, Any]:

@@ -78,6 +78,12 @@ def bench(
         list[str] | None,
         typer.Option(help="Run only these networks, or those of a set (repeatable); default all."),
     ] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8|uint8", help="Compile quantized versions too; needs onnxruntime."
+        ),
+    ] = None,
     latency: Annotated[bool, typer.Option(help="Measure latency.")] = True,
     time_limit: Annotated[
         float, typer.Option(min=1, help="Seconds per network and system.")
@@ -101,6 +107,8 @@ def bench(
             raise typer.BadParameter(
                 f"no peer {name!r}; known are: {', '.join(PEERS)}", param_hint="--peers"
             )
+    if quantize not in (None, "int8", "uint8"):
+        raise typer.BadParameter(f"{quantize!r} is neither int8 nor uint8", param_hint="--quantize")
     models = session.select_models(_split(networks), _split(sets), _split(family))
     selection = session.Selection(
         models=models,
@@ -108,6 +116,7 @@ def bench(
         peers=wanted,
         peer_python=_pythons(peer_python),
         scheduling=not quick,
+        storage=quantize,  # type: ignore[arg-type]
         timing=latency,
         seconds=time_limit,
         jobs=jobs,

@@ -1,0 +1,84 @@
+# Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The section of a report on quantized versions of the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from serenity_mlir.benchmarking.document import Heading, Part, Table, Text
+from serenity_mlir.benchmarking.results import Results, geometric_mean
+
+__all__ = ["quantized_networks"]
+
+
+def _ratio(over: int | None, under: int | None) -> float | None:
+    return over / under if over and under else None
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    mean = geometric_mean(known)
+    return "-" if mean is None else f"{mean:.2f} ({len(known)})"
+
+
+def _cell(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _ratio_cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def quantized_networks(results: Results) -> Iterator[Part]:
+    """Returns the table of the quantized versions; nothing where none was compiled."""
+    if not results.quantized:
+        return
+    storage = results.storage or "integers"
+    yield Heading(2, f"Quantized networks ({storage})")
+    yield Text(
+        "Versions of the same networks in QDQ form, quantized by ONNX Runtime: weights per channel "
+        "in int8, calibration from seed 0, integers at the inputs and outputs. Slabs in bytes, and "
+        "the sum of slab, inputs and outputs. The last columns count the values that the model "
+        "quantizes and that are stored in 32 bits, and the bytes of 32-bit elements among those "
+        "live at the peak; `serenity explain` names them."
+    )
+    rows = []
+    gains: list[float | None] = []
+    shares: list[float | None] = []
+    for name, of in results.quantized.items():
+        stock, ours = (of["transient_peak_bytes"][key] for key in ("stock", "serenity"))
+        external = of["external_bytes"]
+        single = results.sizes.get(name, {}).get("transient_peak_bytes", {}).get("serenity")
+        gains.append(_ratio(stock, ours))
+        shares.append(_ratio(ours, single))
+        known = ours is not None and external is not None
+        rows.append(
+            [
+                name,
+                _cell(stock),
+                _cell(ours),
+                _ratio_cell(gains[-1]),
+                _cell(single),
+                _ratio_cell(shares[-1]),
+                _cell(ours + external if known else None),
+                f"{of['wide_values']}",
+                _cell(of["wide_bytes_at_peak"]),
+            ]
+        )
+    rows.append(["geometric mean", "", "", _mean(gains), "", _mean(shares), "", "", ""])
+    yield Table(
+        [
+            "network",
+            f"IREE, {storage}",
+            f"serenity, {storage}",
+            "IREE / serenity",
+            "serenity, float32",
+            f"{storage} / float32",
+            f"serenity, {storage}, with i/o",
+            "values in 32 bits",
+            "32-bit bytes at the peak",
+        ],
+        rows,
+    )
