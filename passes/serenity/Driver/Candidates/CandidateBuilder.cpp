@@ -262,7 +262,7 @@ ir::OwningOp CandidateBuilder::prepare(const Configuration &config,
 CandidateBuilder::Forecast
 CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
                           int64_t alignment, int64_t stateLimit,
-                          int64_t orderStates) {
+                          int64_t orderStates, const TensorSizes *extents) {
   Forecast forecast;
   const Rewritten &made = rewrite(config, stateLimit);
   if (!made.module) {
@@ -279,7 +279,7 @@ CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
   rules.inPlace = config.inPlace != Configuration::None;
   rules.inPlaceAtLastUse = config.inPlace == Configuration::LastUse;
   rules.alignment = alignment;
-  rules.sizes = sizes;
+  rules.sizes = extents ? *extents : sizes;
   forecast.memory = rewrite::predictMemory(
       unfused ? unfused.get() : made.module.get(), rules, orderStates);
   return forecast;

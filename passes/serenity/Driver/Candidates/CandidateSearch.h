@@ -181,6 +181,7 @@ private:
   std::optional<int64_t> leastCost() const;
   bool isNarrower(const Configuration &config, const Configuration &than);
   Configuration runStrategies(RewriteMode mode);
+  Configuration searchAtHints(RewriteMode mode);
   std::optional<int64_t> cost(const Candidate &entry) const;
   std::optional<int64_t> costAnywhere(const Candidate &entry);
 
@@ -211,6 +212,9 @@ private:
   // --- strategies by cost: they return a candidate that needs less, or `best`
   using CostStrategy = Configuration (CandidateSearch::*)(Configuration best);
   static const CostStrategy byCost[];
+  std::vector<Configuration>
+  rewrittenAt(const Configuration &best,
+              const std::set<std::string> &places) const;
   Configuration rewriteAtPeak(Configuration best);
   Configuration rewriteRaised(Configuration best);
   Configuration unfuseAtPeak(Configuration best);
@@ -221,6 +225,15 @@ private:
                  std::vector<Configuration> &configs);
   Configuration dropSites(Configuration best);
   Configuration joinParts(Configuration best);
+
+  // --- dynamic sizes: candidates that need less at other extents ---
+  std::optional<rewrite::Prediction> predictAt(const Configuration &config,
+                                               const Options &extents);
+  std::vector<Configuration> rewriteFor(const Options &extents,
+                                        const Configuration &best);
+  bool isBetterElsewhere(const Configuration &config, const Configuration &than,
+                         const std::vector<Options> &places);
+  Configuration improveElsewhere(Configuration best);
 
   iree_compiler_session_t *session;
   const UserFlags &user;

@@ -321,6 +321,41 @@ CandidateSearch::placesAtPeak(const Configuration &config) {
   return places;
 }
 
+/// `best` with the sites at `places` rewritten, kind by kind and all together.
+std::vector<Configuration>
+CandidateSearch::rewrittenAt(const Configuration &best,
+                             const std::set<std::string> &places) const {
+  const std::vector<RewriteSite> &all = maker->sites(best);
+  std::vector<bool> atPeak;
+  for (const RewriteSite &site : all) {
+    atPeak.push_back(isAt(site.location, places));
+  }
+  std::vector<Configuration> configs;
+  for (Wanted wanted : groupsAtPeak) {
+    Configuration config = best;
+    config.inPlace = Configuration::LastUse;
+    config.sites.resize(all.size());
+    bool streams = false;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!config.sites[i] && atPeak[i] && wanted(all[i])) {
+        config.sites[i] = true;
+        streams |= all[i].kind == RewriteKind::Stream ||
+                   all[i].kind == RewriteKind::KernelStream;
+      }
+    }
+    for (bool deep : {best.deepStreams, true}) {
+      config.deepStreams = deep;
+      if (deep && !best.deepStreams && !streams) {
+        continue;
+      }
+      if (numRewrites(config) > numRewrites(best)) {
+        configs.push_back(config);
+      }
+    }
+  }
+  return configs;
+}
+
 /// Rewrites the sites that have to do with the peak, kind by kind and all
 /// together, as long as that lowers it. Of large networks this finds the few
 /// sites that matter, which groups of all sites do not single out.
@@ -329,34 +364,10 @@ Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
     if (costOf(best) == INT64_MAX) {
       break;
     }
-    std::set<std::string> places = placesAtPeak(best);
-    const std::vector<RewriteSite> &all = maker->sites(best);
-    std::vector<bool> atPeak;
-    for (const RewriteSite &site : all) {
-      atPeak.push_back(isAt(site.location, places));
-    }
     std::vector<Configuration> configs;
-    for (Wanted wanted : groupsAtPeak) {
-      Configuration config = best;
-      config.inPlace = Configuration::LastUse;
-      config.sites.resize(all.size());
-      bool streams = false;
-      for (size_t i = 0; i < all.size(); ++i) {
-        if (!config.sites[i] && atPeak[i] && wanted(all[i])) {
-          config.sites[i] = true;
-          streams |= all[i].kind == RewriteKind::Stream ||
-                     all[i].kind == RewriteKind::KernelStream;
-        }
-      }
-      for (bool deep : {best.deepStreams, true}) {
-        config.deepStreams = deep;
-        if (deep && !best.deepStreams && !streams) {
-          continue;
-        }
-        if (numRewrites(config) > numRewrites(best) &&
-            asked.insert(config).second && estimateCandidate(config)) {
-          configs.push_back(config);
-        }
+    for (Configuration &config : rewrittenAt(best, placesAtPeak(best))) {
+      if (asked.insert(config).second && estimateCandidate(config)) {
+        configs.push_back(std::move(config));
       }
     }
     Configuration least = leastOf(best, std::move(configs), maxPlacedPerRound);
@@ -493,10 +504,7 @@ Configuration CandidateSearch::runStrategies(RewriteMode mode) {
   return leastPlaced(best);
 }
 
-Configuration CandidateSearch::search(RewriteMode mode) {
-  if (!maker) {
-    return Configuration(); // placed already
-  }
+Configuration CandidateSearch::searchAtHints(RewriteMode mode) {
   // Without rewriting few candidates are left: all are compiled.
   if (mode == RewriteMode::Auto && canPredict()) {
     judge = Judge::Predictions;
@@ -510,6 +518,17 @@ Configuration CandidateSearch::search(RewriteMode mode) {
     return costOf(predicted) < costOf(compiled) ? predicted : compiled;
   }
   return runStrategies(mode);
+}
+
+Configuration CandidateSearch::search(RewriteMode mode) {
+  if (!maker) {
+    return Configuration(); // placed already
+  }
+  Configuration best = searchAtHints(mode);
+  return mode == RewriteMode::Auto && rewrites && elsewhere &&
+                 !elsewhere->empty()
+             ? improveElsewhere(best)
+             : best;
 }
 
 } // namespace serenity

@@ -73,6 +73,25 @@ Options atBounds(const Options &options) {
   return there;
 }
 
+Options atScaledHints(const Options &options, double factor) {
+  auto scaled = [factor](int64_t extent) {
+    constexpr double most = 1 << 24;
+    return std::max<int64_t>(1,
+                             int64_t(std::min(most, double(extent) * factor)));
+  };
+  Options there = options;
+  for (const auto &[dimension, bound] : options.dimBounds.extents) {
+    there.dimHints.extents.emplace(dimension, bound);
+  }
+  for (auto &[dimension, extent] : there.dimHints.extents) {
+    extent = scaled(extent);
+  }
+  there.dimHints.others = scaled(options.dimHints.others.value_or(
+      options.dimBounds.others.value_or(options.defaultExtent)));
+  there.defaultExtent = scaled(options.defaultExtent);
+  return there;
+}
+
 std::string boundAdvice(const BytesFormula &formula) {
   bool computed = false;
   for (const BytesFormula::Symbol &symbol : formula.symbols) {

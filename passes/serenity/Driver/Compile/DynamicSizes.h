@@ -32,6 +32,10 @@ void warnOfIdleExtents(MlirOperation module, const Options &options,
 /// Options whose hints are the bounds, where there are any.
 Options atBounds(const Options &options);
 
+/// Options whose hints are `factor` times those of `options`, at least 1 and at
+/// most the bounds.
+Options atScaledHints(const Options &options, double factor);
+
 /// Transient bytes that a function needs, with a note for messages.
 struct BytesNeeded {
   /// Nothing if no number is known; the note says why, and the remedy.
