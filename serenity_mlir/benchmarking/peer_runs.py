@@ -97,6 +97,8 @@ class Peer:
       module: of the worker.
       packages: distributions without which it cannot run.
       figures: those that are reported.
+      storage: elements of the activations: ``float32``, as in the ONNX file, or ``int8``, for which
+        the worker has the model quantized.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Peer:
     module: str
     packages: tuple[str, ...]
     figures: tuple[Figure, ...]
+    storage: str = "float32"
 
 
 _ORT_ALL = ("basic", "extended", "all", "basic, no reuse", "extended, no reuse", "all, no reuse")
@@ -157,6 +160,45 @@ PEERS: dict[str, Peer] = {
                     "the smallest array that the model runs in.",
                 ),
             ),
+        ),
+        Peer(
+            "tflite-micro-int8",
+            "TensorFlow Lite Micro, int8",
+            "tflite_micro_runtime",
+            ("tflite-micro", "onnx2tf", "tensorflow"),
+            (
+                Figure(
+                    "TFLM, int8, head",
+                    ("head",),
+                    "slab",
+                    "The head of a model that TensorFlow's converter stores in int8, inputs and "
+                    "outputs too, with ranges read from random inputs of seed 0.",
+                ),
+                Figure(
+                    "TFLM, int8, arena",
+                    ("arena",),
+                    "slab and the interpreter's own data",
+                    "The same and the tail.",
+                ),
+            ),
+            "int8",
+        ),
+        Peer(
+            "vela",
+            "Vela, Ethos-U55",
+            "vela",
+            ("ethos-u-vela", "onnx2tf", "tensorflow"),
+            (
+                Figure(
+                    "Vela, SRAM",
+                    ("sram",),
+                    "slab",
+                    "The same file, compiled for an Ethos-U55 of 128 multiply-accumulates per "
+                    "cycle: sram_memory_used of Vela's summary, which has inputs and outputs in "
+                    "it and is not run.",
+                ),
+            ),
+            "int8",
         ),
         Peer(
             "executorch",
@@ -321,7 +363,7 @@ def run_peer(
     names = [f"input{index}.npy" for index in range(len(inputs))]
     for name, array in zip(names, inputs, strict=True):
         np.save(directory / name, array)
-    request = {"model": str(model.resolve()), "inputs": names}
+    request = {"model": str(model.resolve()), "inputs": names, "storage": peer.storage}
     (directory / "request.json").write_text(json.dumps(request), "utf-8")
     command = [python, "-c", _START, str(_WORKERS), peer.module, str(directory.resolve())]
     try:

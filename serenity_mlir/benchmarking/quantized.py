@@ -31,8 +31,31 @@ def _ratio_cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def _other_systems(results: Results, storage: str) -> Iterator[Part]:
+    """Returns the table of ours and of other systems, inputs and outputs counted."""
+    titles = [figure.title for figure in results.figures(storage)]
+    if not titles:
+        return
+    yield Text(
+        "Other systems have the float32 network quantized by their own converter; what they need "
+        "with inputs and outputs, which lie in the same memory and whose memory is used again. "
+        "Those of serenity are kept."
+    )
+    rows = []
+    ratios: dict[str, list[float | None]] = {title: [] for title in titles}
+    for name, of in results.quantized.items():
+        ours, external = of["transient_peak_bytes"]["serenity"], of["external_bytes"]
+        total = None if ours is None or external is None else ours + external
+        others = results.peer_bytes(name, "with_io", storage)
+        for title in titles:
+            ratios[title].append(_ratio(others.get(title), total))
+        rows.append([name, _cell(total), *(_cell(others.get(title)) for title in titles)])
+    rows.append(["times serenity's, geometric mean", "", *(_mean(ratios[t]) for t in titles)])
+    yield Table(["network", f"serenity, {storage}", *titles], rows)
+
+
 def quantized_networks(results: Results) -> Iterator[Part]:
-    """Returns the table of the quantized versions; nothing where none was compiled."""
+    """Returns the tables of the quantized versions; nothing where none was compiled."""
     if not results.quantized:
         return
     storage = results.storage or "integers"
@@ -82,3 +105,4 @@ def quantized_networks(results: Results) -> Iterator[Part]:
         ],
         rows,
     )
+    yield from _other_systems(results, storage)

@@ -128,25 +128,23 @@ class Results:
         """Returns the networks of these sets that have figures; None is for files."""
         return [n for n in self.networks if n in self.sizes and self.sizes[n]["set"] in sets]
 
-    def figures(self) -> list[Figure]:
-        """Returns the figures of the peers that gave any result."""
-        return [f for name, peer in PEERS.items() if self.peers.get(name) for f in peer.figures]
+    def figures(self, storage: str = "float32") -> list[Figure]:
+        """Returns the figures of the peers with activations of a type that gave any result."""
+        return [
+            figure
+            for name, peer in PEERS.items()
+            if self.peers.get(name) and peer.storage == storage
+            for figure in peer.figures
+        ]
 
-    def systems(self, network: str, counting: Counting) -> dict[str, int]:
-        """Returns the bytes of activations of every system that has a figure for a network."""
+    def peer_bytes(
+        self, network: str, counting: Counting, storage: str = "float32"
+    ) -> dict[str, int]:
+        """Returns the bytes of activations, of a type, of every peer that has a figure."""
         found: dict[str, int] = {}
-        sizes = self.sizes.get(network)
-        if sizes is not None:
-            external = sizes["external_bytes"] if counting == "with_io" else 0
-            for system, key in ((IREE, "stock"), (OURS, "serenity")):
-                if sizes["transient_peak_bytes"][key] is not None and external is not None:
-                    found[system] = sizes["transient_peak_bytes"][key] + external
-            overwriting = sizes.get("overwriting_peak_bytes")
-            if counting == "with_io" and overwriting is not None:
-                found[OVERWRITING] = overwriting
         for name, of_peer in self.peers.items():
             answer = of_peer.get(network)
-            if answer is None:
+            if answer is None or PEERS[name].storage != storage:
                 continue
             for figure in PEERS[name].figures:
                 values = [
@@ -158,6 +156,20 @@ class Results:
                 if known:
                     found[figure.title] = min(known)
         return found
+
+    def systems(self, network: str, counting: Counting) -> dict[str, int]:
+        """Returns the bytes of float32 activations of every system that has a figure."""
+        found: dict[str, int] = {}
+        sizes = self.sizes.get(network)
+        if sizes is not None:
+            external = sizes["external_bytes"] if counting == "with_io" else 0
+            for system, key in ((IREE, "stock"), (OURS, "serenity")):
+                if sizes["transient_peak_bytes"][key] is not None and external is not None:
+                    found[system] = sizes["transient_peak_bytes"][key] + external
+            overwriting = sizes.get("overwriting_peak_bytes")
+            if counting == "with_io" and overwriting is not None:
+                found[OVERWRITING] = overwriting
+        return {**found, **self.peer_bytes(network, counting)}
 
     def ratios(
         self, system: str, networks: Iterable[str], counting: Counting, base: str = OURS

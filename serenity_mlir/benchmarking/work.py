@@ -347,8 +347,9 @@ def measure_peer(
     """Asks one peer about a network.
 
     Its outputs are compared with those of the first system that left any in `output`, be it IREE
-    (`measure_run`) or a peer: another function would be another model. Where the peer cannot take
-    the network, ``unsupported`` in the result says why.
+    (`measure_run`) or a peer: another function would be another model. Those of a quantized model
+    are not compared: they differ by its rounding. Where the peer cannot take the network,
+    ``unsupported`` in the result says why.
     """
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder:
         directory = Path(folder)
@@ -361,6 +362,8 @@ def measure_peer(
             )
         except UnsupportedModelError as error:
             return {"unsupported": str(error)}
+    if PEERS[peer].storage != "float32":
+        return {**answer, "compared_with": None, "relative_difference": None}
     return {**answer, **_compare_outputs(kept, PEERS[peer].title, outputs)}
 
 

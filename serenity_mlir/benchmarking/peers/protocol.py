@@ -40,11 +40,14 @@ class Request:
       model: path of the ONNX file.
       inputs: one array per input of the graph, in its order.
       directory: where the worker may write.
+      storage: elements of the activations: ``float32``, as in the file, or ``int8``, for which the
+        worker has the model quantized.
     """
 
     model: Path
     inputs: Sequence[Array]
     directory: Path
+    storage: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ def serve(packages: Sequence[str], measure: Callable[[Request], Answer]) -> None
     answer: dict[str, Any] = {"versions": versions}
     try:
         arrays = [np.load(directory / name) for name in request["inputs"]]
-        found = measure(Request(Path(request["model"]), arrays, directory))
+        storage = request.get("storage", "float32")
+        found = measure(Request(Path(request["model"]), arrays, directory, storage))
         answer["figures"] = {
             name: {"without_io": figure.without_io, "with_io": figure.with_io}
             for name, figure in found.figures.items()

@@ -8,7 +8,8 @@
 * ``arena``: the whole, with the tail, where the interpreter keeps its own data for good.
 
 Inputs and outputs lie in the head and the memory of an input is used again after its last reader,
-so they cannot be told apart.
+so they cannot be told apart. A model in int8 takes quantized inputs, and its outputs are
+dequantized.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
@@ -51,6 +53,27 @@ def _recorded(text: str, what: str) -> int:
     return int(found[1])
 
 
+def _scale_and_zero_point(details: Mapping[str, Any]) -> tuple[float, int]:
+    found = details["quantization_parameters"]
+    return float(found["scales"][0]), int(found["zero_points"][0])
+
+
+def _stored(array: protocol.Array, details: Mapping[str, Any]) -> protocol.Array:
+    """Returns an input as the model stores it."""
+    if details["dtype"] is not np.int8:
+        return array
+    scale, zero_point = _scale_and_zero_point(details)
+    return np.asarray(np.clip(np.rint(array / scale) + zero_point, -128, 127), dtype=np.int8)
+
+
+def _read(array: protocol.Array, details: Mapping[str, Any]) -> protocol.Array:
+    """Returns an output as floats."""
+    if array.dtype != np.int8:
+        return array
+    scale, zero_point = _scale_and_zero_point(details)
+    return np.asarray((array.astype(np.int32) - zero_point) * scale, dtype=np.float32)
+
+
 def measure(request: protocol.Request) -> protocol.Answer:
     """Converts the model and runs it once, with recorded allocations."""
     content = onnx_to_tflite.convert(request)
@@ -66,12 +89,14 @@ def measure(request: protocol.Request) -> protocol.Answer:
         details = interpreter.get_input_details(index)
         shape = tuple(int(extent) for extent in details["shape"])
         array = onnx_to_tflite.permuted(request.inputs[index], shape)
-        interpreter.set_input(array, index)
+        interpreter.set_input(_stored(array, details), index)
     interpreter.invoke()
     found: list[protocol.Array] = []
     with contextlib.suppress(ValueError, IndexError, RuntimeError):
         while True:
-            found.append(np.array(interpreter.get_output(len(found))))
+            index = len(found)
+            details = interpreter.get_output_details(index)
+            found.append(_read(np.array(interpreter.get_output(index)), details))
     outputs = onnx_to_tflite.in_order_of_the_graph(found, request)
     text = _standard_output(interpreter.print_allocations)
     return protocol.Answer(
