@@ -18,7 +18,8 @@ thread, in milliseconds.
 
 ``--peers`` adds a table of the peak of a call with inputs and results, beside other systems: those
 that store activations in 8 bits, signed or not, in ``{"networks": {NETWORK: {"SYSTEM, int8":
-{"..._with_io": BYTES}}}}``. Where the least of them needs less, the buffers at the peak are named.
+{"..._with_io": BYTES}}}}``, and beside the paper's peaks of uint8 networks. Where the least of them
+needs less, the buffers at the peak are named.
 
 With ``--results`` the rows are kept in a file of JSON lines, and a row that is there from the same
 model, options and versions is not measured again; ``--reports`` keeps the report of each
@@ -43,6 +44,7 @@ from history import FLAGS, STATE_LIMIT, TIME_LIMIT, facts, last, read
 
 from serenity_mlir import networks
 from serenity_mlir._versions import iree_version
+from serenity_mlir.benchmarking.paper import GRAPHS, PEAKS
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.measuring.checking import CheckResult, check
@@ -185,10 +187,21 @@ def _eight_bits(known: Mapping[str, Any], network: str) -> dict[str, int]:
     }
 
 
+def _paper(network: str) -> dict[str, int]:
+    """Returns the peaks of the paper, of 1,000 bytes, where its network has elements of a byte."""
+    if network not in GRAPHS or GRAPHS[network].element_bytes != 1 or network not in PEAKS:
+        return {}
+    peaks = PEAKS[network]
+    return {
+        "the paper, TensorFlow Lite": 1000 * peaks.tflite,
+        "the paper": 1000 * peaks.rewritten,
+    }
+
+
 def print_peers(rows: Mapping[str, Row], path: str) -> None:
     """Prints peaks of calls, inputs and results included, beside other systems."""
     known = json.loads(Path(path).read_text("utf-8"))["networks"]
-    peers = {name: _eight_bits(known, name) for name in rows}
+    peers = {name: _eight_bits(known, name) | _paper(name) for name in rows}
     systems = sorted({system for of in peers.values() for system in of})
     print("\n" + _line(["network", "stock", "serenity", *systems]))
     print("|---|" + "---:|" * (2 + len(systems)))
