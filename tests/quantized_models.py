@@ -194,6 +194,14 @@ def concatenated_result(path: Path) -> Path:
     return net.save(path, net.concat(parts, 0.07, -10))
 
 
+def residual(path: Path) -> Path:
+    """A convolution over 8 channels of 16x16 and another's result, of three scales, added."""
+    net = Qdq(seed=4)
+    stem = net.conv(net.input((1, 8, 16, 16)), 8, 1, 0.05, zero=-3)
+    total = net.add(net.conv(stem, 8, 3, 0.08, zero=7), stem, 0.1, 11)
+    return net.save(path, net.conv(total, 1, 1, 0.04))
+
+
 def qlinear_convolutions(path: Path) -> Path:
     """Two convolutions in QOperator form: 3 channels of 24x24 to 16, then to 4."""
     net = Qdq(seed=2)

@@ -10,7 +10,13 @@ from pathlib import Path
 import onnx
 import pytest
 from driver_support import TARGET
-from quantized_models import branches, concatenated_result, pooled, qlinear_convolutions
+from quantized_models import (
+    branches,
+    concatenated_result,
+    pooled,
+    qlinear_convolutions,
+    residual,
+)
 from report_support import make_candidate, make_function, make_report
 
 from serenity_mlir._versions import iree_version
@@ -90,6 +96,25 @@ def test_a_result_is_concatenated_in_its_own_memory(tmp_path: Path) -> None:
     # largest value that is left is the input in integers, with padding: 4 channels of 10x10.
     (function,) = result.functions
     assert function.serenity.transient_peak_bytes <= 4 * 10 * 10 + 4 * 8 * 8
+
+
+@integers
+def test_a_sum_of_other_scales_is_requantized_in_place(tmp_path: Path) -> None:
+    result = check(residual(tmp_path / "residual.onnx"), serenity=SerenityOptions(rewrite="off"))
+    _assert_equal(result)
+    (function,) = parse_report(result.report).called
+    (region,) = [region for region in function.regions if region.buffers]
+    # The convolution adds the other operand and writes the sum, of a third scale, over it.
+    (sum_,) = [
+        operation for operation in region.operations if operation.name.endswith("_in_place_0")
+    ]
+    (written,) = sum_.defs
+    assert written.buffer in {access.buffer for access in sum_.uses}
+    buffer = region.buffers[written.buffer]
+    assert (buffer.element_type, buffer.bytes) == ("i8", 8 * 16 * 16)
+    # That and the same with padding for the 3x3 window; both are multiples of 32 bytes, so that
+    # rounding to 64 adds one 32 at most.
+    assert region.slab_bytes <= 8 * 16 * 16 + 8 * 18 * 18 + 32
 
 
 def test_integers_at_the_border_of_the_graph(tmp_path: Path) -> None:
