@@ -24,7 +24,7 @@ def measure(request: protocol.Request) -> protocol.Answer:
     model = request.directory / "model.tflite"
     model.write_bytes(onnx_to_tflite.convert(request))
     folder = request.directory / "vela"
-    command = [sys.executable, "-m", "ethosu.vela.vela", str(model)]
+    command = [sys.executable, "-m", "ethosu.vela", str(model)]
     command += [f"--accelerator-config={_ACCELERATOR}", f"--output-dir={folder}"]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     summaries = sorted(folder.glob("*_summary_*.csv"))
