@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -25,6 +26,7 @@ from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.measuring.checking import CheckResult, check
 from serenity_mlir.measuring.predictions import read_prediction
 from serenity_mlir.networks.quantizing import with_integer_border
+from serenity_mlir.reports.explaining import explain
 from serenity_mlir.reports.reporting import FunctionReport, load_report, parse_report
 
 OLD = (iree_version() or "").startswith("3.12")
@@ -115,6 +117,34 @@ def test_a_sum_of_other_scales_is_requantized_in_place(tmp_path: Path) -> None:
     # That and the same with padding for the 3x3 window; both are multiples of 32 bytes, so that
     # rounding to 64 adds one 32 at most.
     assert region.slab_bytes <= 8 * 16 * 16 + 8 * 18 * 18 + 32
+
+
+@integers
+@pytest.mark.parametrize(
+    "make",
+    [
+        pooled,
+        concatenated_result,
+        residual,
+        qlinear_convolutions,
+        pytest.param(branches, marks=pytest.mark.slow),
+    ],
+)
+def test_only_accumulators_of_parts_are_stored_in_32_bits(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.json"
+    compile_file(
+        str(load_model(make(tmp_path / "model.onnx"), tmp_path)),
+        extra_args=[*TARGET, "--compile-to=stream"],
+        output_file=str(tmp_path / "out.mlir"),
+        serenity=SerenityOptions(report=path),
+    )
+    (explanation,) = explain(load_report(path))
+    assert explanation.quantized_values > 0
+    for value in explanation.wide_values:
+        assert value.element_type == "i32"
+        assert value.reason.startswith("accumulator: ")
 
 
 def test_integers_at_the_border_of_the_graph(tmp_path: Path) -> None:

@@ -191,3 +191,22 @@ util.func public @gather(%x: tensor<4xi8>) -> tensor<f32> {
   } -> tensor<f32>
   util.return %m : tensor<f32>
 }
+
+// -----
+
+// Tests that activations of 16 bits cancel like those of 8.
+
+// CHECK-LABEL: @cancels_16_bits
+//  CHECK-SAME: (%[[X:.+]]: tensor<4xi16>)
+//   CHECK-NOT: quantize_affine
+//       CHECK: util.return %[[X]]
+util.func public @cancels_16_bits(%x: tensor<4xi16>) -> tensor<4xi16> {
+  %s = arith.constant 0.5 : f32
+  %e = tensor.empty() : tensor<4xf32>
+  %f = iree_linalg_ext.dequantize_affine <indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ()>, affine_map<(d0) -> (d0)>], quant_min = -32768, quant_max = 32767>
+      ins(%x, %s : tensor<4xi16>, f32) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  %g = tensor.empty() : tensor<4xi16>
+  %q = iree_linalg_ext.quantize_affine <indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ()>, affine_map<(d0) -> (d0)>], quant_min = -32768, quant_max = 32767>
+      ins(%f, %s : tensor<4xf32>, f32) outs(%g : tensor<4xi16>) -> tensor<4xi16>
+  util.return %q : tensor<4xi16>
+}

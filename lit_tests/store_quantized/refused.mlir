@@ -154,3 +154,21 @@ util.func public @product_behind_a_reshape(%x: tensor<2x2x4xi8>) -> tensor<4x3xf
   %m = linalg.matmul ins(%c, %w : tensor<4x4xf32>, tensor<4x3xf32>) outs(%i : tensor<4x3xf32>) -> tensor<4x3xf32>
   util.return %m : tensor<4x3xf32>
 }
+
+// -----
+
+// Tests that integers of 4 bits stay as they are: IREE stores two in a byte.
+
+// CHECK-LABEL: @four_bits
+//       CHECK: dequantize_affine
+//       CHECK: iree_linalg_ext.quantize_affine
+util.func public @four_bits(%x: tensor<4xi4>) -> tensor<4xi4> {
+  %s = arith.constant 0.5 : f32
+  %e = tensor.empty() : tensor<4xf32>
+  %f = iree_linalg_ext.dequantize_affine <indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ()>, affine_map<(d0) -> (d0)>], quant_min = -8, quant_max = 7>
+      ins(%x, %s : tensor<4xi4>, f32) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  %g = tensor.empty() : tensor<4xi4>
+  %q = iree_linalg_ext.quantize_affine <indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ()>, affine_map<(d0) -> (d0)>], quant_min = -8, quant_max = 7>
+      ins(%f, %s : tensor<4xf32>, f32) outs(%g : tensor<4xi4>) -> tensor<4xi4>
+  util.return %q : tensor<4xi4>
+}
