@@ -4,6 +4,7 @@
 
 #include "serenity/Analysis/FusionModel.h"
 
+#include "serenity/Analysis/ConsumedImports.h"
 #include "serenity/Core/Alignment.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
@@ -185,8 +186,10 @@ int64_t FusionModel::numReaders(MlirValue value) const {
 /// The buffer that holds `value` and nothing else; -1 if there is none.
 BufferId FusionModel::ownBuffer(MlirValue value) const {
   BufferId buffer = origin(value).buffer;
-  return buffer >= 0 && problem.buffers[buffer].bytes == bytesOf(value) ? buffer
-                                                                        : -1;
+  return buffer >= 0 && (inInputs.count(buffer) ||
+                         problem.buffers[buffer].bytes == bytesOf(value))
+             ? buffer
+             : -1;
 }
 
 /// Whether an addition of `value` runs as an epilogue of its producer.
@@ -608,7 +611,9 @@ void FusionModel::fuse(MlirOperation op, MlirValue value, bool sameSize) {
     origins[key(result(op))] = source;
     return;
   }
-  problem.buffers[source.buffer].bytes = bytesOf(result(op));
+  if (!inInputs.count(source.buffer)) {
+    problem.buffers[source.buffer].bytes = bytesOf(result(op));
+  }
   if (sameSize && !rules.predict) {
     shareSums(op, value, source);
   }
@@ -633,7 +638,7 @@ bool FusionModel::visitPad(MlirOperation op) {
   OpId unit = *source.ready.begin();
   members[unit].push_back(op);
   unitOf[op.ptr] = unit;
-  if (isUsedByAlone(source.buffer, unit)) {
+  if (isUsedByAlone(source.buffer, unit) && !inInputs.count(source.buffer)) {
     problem.buffers[source.buffer].bytes = bytesOf(result(op));
   } else {
     source.buffer = addBuffer(result(op));
@@ -664,43 +669,59 @@ bool FusionModel::visitAccumulation(MlirOperation op) {
   return true;
 }
 
+/// Whether `op`, in `unit`, is the last reader of `value`, or can be: all
+/// `earlier` ones may run before it.
+bool FusionModel::isLastReader(MlirOperation op, OpId unit, MlirValue value,
+                               std::vector<OpId> &earlier) const {
+  std::vector<MlirOperation> users;
+  listReaders(value, users);
+  for (MlirOperation user : users) {
+    user = mergedRoot(user);
+    if (mlirOperationEqual(user, op)) {
+      continue;
+    }
+    auto known = unitOf.find(user.ptr);
+    if (!rules.inPlaceAtLastUse || known == unitOf.end() ||
+        dependsOn(known->second, unit)) {
+      return false;
+    }
+    earlier.push_back(known->second);
+  }
+  return true;
+}
+
 /// The result of an elementwise operation overwrites an operand of its type
-/// that dies with it.
+/// that dies with it: a computed one, or a consumed input.
 void FusionModel::visitResultInPlace(MlirOperation op, OpId unit) {
   BufferId own = ownBuffer(result(op));
-  if (!rules.inPlace || own < 0 || !isUsedByAlone(own, unit)) {
+  if (!rules.inPlace || own < 0 || inInputs.count(own) ||
+      !isUsedByAlone(own, unit)) {
     return;
   }
   for (MlirValue value : operandsOf(op)) {
+    MlirOperation producer = definingOp(value);
+    const bool isInput = !isNull(producer) && isConsumedImport(producer);
     BufferId buffer = ownBuffer(value);
-    if (buffer < 0 || buffer == own || origin(value).ready.count(unit) ||
+    if ((buffer < 0 && !isInput) || buffer == own ||
+        origin(value).ready.count(unit) ||
         !mlirTypeEqual(mlirValueGetType(value), mlirValueGetType(result(op)))) {
       continue;
     }
-    std::vector<MlirOperation> users;
-    listReaders(value, users);
-    bool last = true;
     std::vector<OpId> earlier;
-    for (MlirOperation user : users) {
-      user = mergedRoot(user);
-      if (mlirOperationEqual(user, op)) {
-        continue;
-      }
-      auto known = unitOf.find(user.ptr);
-      last = last && rules.inPlaceAtLastUse && known != unitOf.end() &&
-             !dependsOn(known->second, unit);
-      if (last) {
-        earlier.push_back(known->second);
-      }
-    }
-    if (!last) {
+    if (!isLastReader(op, unit, value, earlier)) {
       continue;
     }
     for (OpId before : earlier) {
       use(unit, Origin{-1, {before}});
     }
-    replaceBuffer(own, buffer);
-    updated.insert(buffer);
+    if (isInput) {
+      problem.buffers[own].bytes = 0;
+      inInputs.insert(own);
+      updated.insert(own);
+    } else {
+      replaceBuffer(own, buffer);
+      updated.insert(buffer);
+    }
     return;
   }
 }

@@ -118,6 +118,8 @@ private:
   bool visitAccumulation(MlirOperation op);
   void visitOther(MlirOperation op);
   void visitResultInPlace(MlirOperation op, OpId unit);
+  bool isLastReader(MlirOperation op, OpId unit, MlirValue value,
+                    std::vector<OpId> &earlier) const;
   void markExported(MlirOperation op);
 
   const std::vector<Chain> &chains;
@@ -137,6 +139,8 @@ private:
   /// Buffers that an operation reads before it writes them: IREE does not make
   /// those in their place in a concatenation.
   std::set<BufferId> updated;
+  /// Buffers in the memory of consumed inputs: they take no bytes.
+  std::set<BufferId> inInputs;
   /// Buffers of sums that the operations of an accumulation share.
   std::set<BufferId> accumulated;
   std::map<const void *, OpId> unitOf; // by operation

@@ -4,6 +4,7 @@
 
 #include "serenity/Transforms/ExternalMemory.h"
 
+#include "serenity/Analysis/ConsumedImports.h"
 #include "serenity/Core/Alignment.h"
 #include "serenity/IREE/Ir.h"
 
@@ -156,23 +157,7 @@ bool isSpareInput(MlirOperation import, MlirOperation execute,
       return false;
     }
   }
-  MlirValue source = ir::operand(import, 0);
-  if (!mlirValueIsABlockArgument(source) ||
-      ir::toString(mlirValueGetType(source)) != "!hal.buffer_view") {
-    return false; // storage of results or transients
-  }
-  MlirOperation function =
-      mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(source));
-  if (!ir::isa(function, "util.func")) {
-    return false;
-  }
-  for (const ir::Use &use : ir::uses(source)) {
-    const bool looks = ir::name(use.owner).rfind("hal.buffer_view.", 0) == 0;
-    if (!mlirOperationEqual(use.owner, import) && !looks) {
-      return false; // returned as it is, passed on, imported twice
-    }
-  }
-  return true;
+  return isOnlyImport(import);
 }
 
 /// The size of an imported resource; null if there is none.

@@ -52,6 +52,7 @@
 //===----------------------------------------------------------------------===//
 // clang-format on
 
+#include "serenity/Analysis/OverwrittenInputs.h"
 #include "serenity/Core/Alignment.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
@@ -380,8 +381,9 @@ std::optional<int64_t> reuseInRegion(MlirOperation op, const Options &options,
   return plan.slab.liveBytes;
 }
 
-void reuseInFunction(MlirOperation function, const Options &options,
-                     ModuleReport *report) {
+/// Returns whether the function has slabs.
+bool reuseInFunction(MlirOperation function, const Options &options,
+                     InputUse &inputs, ModuleReport *report) {
   std::vector<MlirOperation> slabs;
   ir::walk(function, [&](MlirOperation op) {
     if (ir::isa(op, "stream.resource.pack") && isTransientSlab(op)) {
@@ -389,9 +391,8 @@ void reuseInFunction(MlirOperation function, const Options &options,
     }
   });
   if (slabs.empty()) {
-    return;
+    return false;
   }
-  attributes::setReusesExternalMemory(function);
   layOutResults(function, options);
   FunctionReport *entry = nullptr;
   std::vector<size_t> regionOf;
@@ -400,7 +401,6 @@ void reuseInFunction(MlirOperation function, const Options &options,
     entry = &functionReport(*report, name);
     regionOf = regionsOfSlabs(*entry, slabs.size());
   }
-  InputUse inputs;
   for (size_t i = 0; i < slabs.size(); ++i) {
     RegionReport *region = entry ? &entry->regions[regionOf[i]] : nullptr;
     std::optional<int64_t> liveBytes =
@@ -415,7 +415,7 @@ void reuseInFunction(MlirOperation function, const Options &options,
       }
     }
   }
-  reflectInputs(function, inputs);
+  return true;
 }
 
 } // namespace
@@ -428,7 +428,16 @@ bool runReuseExternalMemory(MlirOperation module, const Options &options,
         attributes::reusesExternalMemory(function)) {
       continue;
     }
-    reuseInFunction(function, options, report);
+    InputUse inputs;
+    const bool hasSlabs = reuseInFunction(function, options, inputs, report);
+    // In-place results have written over inputs before.
+    for (int64_t argument : overwrittenInputs(module, function)) {
+      inputs.overwritten.insert(argument);
+    }
+    reflectInputs(function, inputs);
+    if (hasSlabs || !inputs.overwritten.empty()) {
+      attributes::setReusesExternalMemory(function);
+    }
   }
   return true;
 }

@@ -42,6 +42,7 @@
 //===----------------------------------------------------------------------===//
 // clang-format on
 
+#include "serenity/Analysis/ConsumedImports.h"
 #include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/Analysis/SizeReader.h"
 #include "serenity/Core/Alignment.h"
@@ -119,6 +120,7 @@ private:
   bool define(MlirOperation op, OpId node, MlirValue value);
   bool overwrite(MlirOperation op, OpId node, MlirValue target,
                  MlirValue result);
+  bool liesInInput(MlirValue value) const;
   OpId readsOwnTarget(MlirOperation update, MlirValue base) const;
   void addHazards();
   bool escapes(MlirValue value) const;
@@ -137,6 +139,7 @@ private:
   std::unordered_set<const void *> undefinedTensors; // of empty or splat
   std::unordered_map<const void *, MlirValue> aliasOf;
   std::unordered_set<const void *> overwritten; // by value
+  std::unordered_set<const void *> inInputs;    // by value
   struct Write {
     OpId node;
     MlirValue target;
@@ -314,10 +317,12 @@ bool FlowModel::overwrite(MlirOperation op, OpId node, MlirValue target,
                           MlirValue result) {
   MlirValue base = baseOf(aliasOf, target);
   auto it = bufferOf.find(ir::key(base));
-  // Of nothing, of memory outside of the slab, or of a value that was
-  // overwritten before: fresh memory (for the last IREE makes a copy).
+  // Of nothing, of memory outside of the slab but consumed inputs, or of a
+  // value that was overwritten before: fresh memory (for the last IREE makes a
+  // copy).
+  const bool inInput = liesInInput(base);
   const bool fresh = undefinedTensors.count(ir::key(target)) ||
-                     it == bufferOf.end() || it->second < 0 ||
+                     it == bufferOf.end() || (it->second < 0 && !inInput) ||
                      !overwritten.insert(ir::key(base)).second;
   const OpId selfReader = readsOwnTarget(op, base);
   if (!fresh || selfReader >= 0) {
@@ -334,7 +339,17 @@ bool FlowModel::overwrite(MlirOperation op, OpId node, MlirValue target,
     return false;
   }
   bufferOf[ir::key(result)] = it->second;
+  if (inInput) {
+    inInputs.insert(ir::key(result));
+  }
   return true;
+}
+
+/// Whether `value` is a consumed input, or was written over one.
+bool FlowModel::liesInInput(MlirValue value) const {
+  MlirOperation producer = ir::definingOp(value);
+  return inInputs.count(ir::key(value)) ||
+         (!ir::isNull(producer) && isConsumedImport(producer));
 }
 
 /// The dispatch whose result `update` inserts into `base`, if the dispatch

@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Compile/ConsumedInputs.h"
 
+#include "serenity/Analysis/ConsumedImports.h"
 #include "serenity/IREE/Ir.h"
 
 #include <algorithm>
@@ -35,17 +36,10 @@ ConsumedInputs findDonatedInputs(MlirOperation module) {
   return found;
 }
 
-/// Whether `op` imports an argument of the function as a tensor.
-static bool importsArgument(MlirOperation op) {
-  return ir::isa(op, "hal.tensor.import") &&
-         mlirValueIsABlockArgument(ir::operand(op, 0)) &&
-         ir::toString(mlirValueGetType(ir::operand(op, 0))) ==
-             "!hal.buffer_view";
-}
-
 std::set<int64_t> markConsumedInputs(MlirOperation module,
                                      const ConsumedInputs &inputs,
-                                     const std::vector<int64_t> &everywhere) {
+                                     const std::vector<int64_t> &everywhere,
+                                     InputMode mode) {
   std::set<int64_t> marked;
   for (MlirOperation function : ir::operations(ir::body(module))) {
     if (!ir::isa(function, "util.func")) {
@@ -62,7 +56,8 @@ std::set<int64_t> markConsumedInputs(MlirOperation module,
       if (asked) {
         marked.insert(number);
       }
-      if (asked || (donated != inputs.end() && donated->second.count(number))) {
+      if (asked || (mode == InputMode::Overwrite && isOnlyImport(op)) ||
+          (donated != inputs.end() && donated->second.count(number))) {
         mlirOperationSetAttributeByName(
             op, ir::strRef("consume"),
             mlirUnitAttrGet(mlirOperationGetContext(op)));

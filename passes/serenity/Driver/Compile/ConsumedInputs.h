@@ -28,12 +28,14 @@ using ConsumedInputs = std::map<std::string, std::set<int64_t>>;
 ConsumedInputs findDonatedInputs(MlirOperation module);
 
 /// Marks the imports of `inputs`, and of the arguments `everywhere` of every
-/// function, as IREE marks consumed ones. The module has been through IREE's
-/// abi phase; importers may have added `$async` to names. Returns the numbers
-/// in `everywhere` that some function has.
+/// function, as IREE marks consumed ones; with `InputMode::Overwrite` those of
+/// all arguments that are read by one import alone. The module has been through
+/// IREE's abi phase; importers may have added `$async` to names. Returns the
+/// numbers in `everywhere` that some function has.
 std::set<int64_t> markConsumedInputs(MlirOperation module,
                                      const ConsumedInputs &inputs,
-                                     const std::vector<int64_t> &everywhere);
+                                     const std::vector<int64_t> &everywhere,
+                                     InputMode mode);
 
 /// Warns of the arguments in `everywhere` that are not in `marked`, or that no
 /// function overwrites.

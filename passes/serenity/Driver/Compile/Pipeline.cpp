@@ -671,7 +671,8 @@ bool Pipeline::run() {
       }
       flowFrom = "preprocessing";
       takeModule();
-      consumed = markConsumedInputs(state.module.get(), donated, flags.consume);
+      consumed = markConsumedInputs(state.module.get(), donated, flags.consume,
+                                    options.inputs);
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
       openCache();
@@ -682,7 +683,8 @@ bool Pipeline::run() {
     }
     takeModule();
     if (flags.schedule && from > preprocessingPhase) {
-      consumed = markConsumedInputs(state.module.get(), donated, flags.consume);
+      consumed = markConsumedInputs(state.module.get(), donated, flags.consume,
+                                    options.inputs);
     }
     if (flags.schedule) {
       removeBarriers(state.module.get()); // of a serenity-rewrite before

@@ -27,6 +27,18 @@
 // needs, like a product that is added to the operand, accumulates elsewhere, in
 // registers or on the stack.
 //
+// The operand may also be an argument of the function, where its import says
+// `consume` and is the only one of the argument: a residual chain begins at an
+// input, reads it once more to write its first sum, and stays in its memory.
+// The result must not be handed out then; whether results of the function lie
+// in inputs is decided by serenity-reuse-external-memory.
+//
+//   %x = hal.tensor.import consume %arg0
+//   %1 = flow.dispatch @conv(%x) : (T) -> T
+//   %2 = flow.dispatch @add(%1, %x) : (T, T) -> T
+// becomes, with `last-use`,
+//   %2 = flow.dispatch @add_in_place_0(%1, %x) : (T, T) -> %x
+//
 // Assumes dispatches with one entry point. Dynamic dimensions of operand and
 // result must have the same extents, value by value. Without the option
 // `last-use` the operand may have no other reader; with it, the dispatch may
@@ -37,6 +49,7 @@
 // serenity-restore-program-order, before serenity-schedule.
 //===----------------------------------------------------------------------===//
 
+#include "serenity/Analysis/ConsumedImports.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Passes.h"
@@ -229,12 +242,81 @@ static bool isTransient(MlirValue value, MlirBlock block) {
   }
 }
 
+/// The consumed input in whose memory `value` lies: `value` is the input, or
+/// this pass let dispatches write it over the input. Null if there is none.
+static MlirOperation inputBelow(MlirValue value, MlirBlock block) {
+  for (;;) {
+    MlirOperation producer = definingOp(value);
+    if (isNull(producer) ||
+        !mlirBlockEqual(mlirOperationGetBlock(producer), block)) {
+      return {nullptr};
+    }
+    if (isConsumedImport(producer)) {
+      return producer;
+    }
+    if (isa(producer, "flow.tensor.update") ||
+        isa(producer, "flow.tensor.reshape")) {
+      value = operand(producer, 0); // the tied operand
+      continue;
+    }
+    if (!isa(producer, "flow.dispatch") ||
+        toString(attr(producer, "entry_points")).find(inPlaceSuffix) ==
+            std::string::npos) {
+      return {nullptr};
+    }
+    std::vector<int64_t> tied = intArray(attr(producer, "tied_operands"));
+    const size_t number = size_t(mlirOpResultGetResultNumber(value));
+    if (number >= tied.size() || tied[number] < 0) {
+      return {nullptr};
+    }
+    value = operand(producer, operandSegments(producer)[0] + tied[number]);
+  }
+}
+
+/// Whether the memory of `value` is used by dispatches alone: no part of it is
+/// handed out, and nothing of `value` outlives them. A result of the function
+/// that is written over an input would keep the caller's buffer alive;
+/// serenity-reuse-external-memory decides on those.
+static bool staysInside(MlirValue value, MlirBlock block) {
+  for (const Use &use : uses(value)) {
+    if (!mlirBlockEqual(mlirOperationGetBlock(use.owner), block)) {
+      return false;
+    }
+    bool inside = isa(use.owner, "flow.dispatch");
+    if (isa(use.owner, "flow.tensor.reshape")) {
+      inside = staysInside(result(use.owner), block);
+    } else if (isa(use.owner, "flow.tensor.update")) {
+      inside = use.operandNumber > 0 || staysInside(result(use.owner), block);
+    } else if (inside) {
+      std::vector<int64_t> segments = operandSegments(use.owner);
+      std::vector<int64_t> tied = intArray(attr(use.owner, "tied_operands"));
+      for (size_t i = 0; inside && i < tied.size(); ++i) {
+        inside = tied[i] + segments[0] != int64_t(use.operandNumber) ||
+                 staysInside(result(use.owner, intptr_t(i)), block);
+      }
+    }
+    if (!inside) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /// Whether something was computed into `value`. The clones that IREE makes of
 /// splats for every reader save nothing.
 static bool isComputed(MlirValue value) {
   MlirOperation producer = definingOp(value);
   return !isNull(producer) && (isa(producer, "flow.dispatch") ||
                                isa(producer, "flow.tensor.update"));
+}
+
+/// Whether result `r` of `dispatch` may take the memory of `origin`, if they
+/// are of one size and `origin` dies there.
+static bool mayOverwrite(MlirValue origin, MlirOperation dispatch, intptr_t r) {
+  MlirBlock block = mlirOperationGetBlock(dispatch);
+  return inputBelow(origin, block).ptr
+             ? staysInside(result(dispatch, r), block)
+             : isComputed(origin) && isTransient(origin, block);
 }
 
 /// Whether no operation but `dispatch` reads `value` or a reshape of it;
@@ -420,8 +502,7 @@ int64_t updateInPlace(MlirOperation module, bool onlySingleUse) {
         for (int64_t index : tied) {
           taken |= index == source;
         }
-        if (taken || !isComputed(origin) ||
-            !isTransient(origin, mlirOperationGetBlock(dispatch)) ||
+        if (taken || !mayOverwrite(origin, dispatch, r) ||
             !mlirTypeEqual(mlirValueGetType(value), type) ||
             !sameValues(extentsAmong(segmentOperands(dispatch, 1), source,
                                      segmentOperands(dispatch, 2)),
