@@ -11,7 +11,8 @@ and ``overwrite``; the bytes are ``peak_bytes`` of the report, which `serenity c
 the runtime's allocator. ``--peers`` has the bytes of other systems as
 ``{"networks": {NETWORK: {SYSTEM: {"with_io": BYTES}}}}``; systems whose name contains "int8" are
 left out, and "serenity" stands for earlier versions. ``--rows`` keeps the rows, so that networks
-that it has are not measured again. The last lines name the networks on which a system needs less,
+that it has are not measured again. The ratio is that of the smallest other system to serenity with
+inputs overwritten. The last lines name the networks on which a system needs less,
 and the geometric means against the smallest system of each network. Exits with 1 if overwriting
 inputs needs more than keeping them, or either more than stock or an earlier version.
 """
@@ -109,7 +110,9 @@ def read_peers(path: str | None) -> dict[str, dict[str, int]]:
 
 def print_row(row: Row) -> None:
     smallest = row.smallest
-    theirs = f"{smallest[0]:,} | {smallest[1]}" if smallest else "- | -"
+    theirs = "- | - | -"
+    if smallest:
+        theirs = f"{smallest[0]:,} | {smallest[1]} | {smallest[0] / row.overwritten:.2f}"
     print(
         f"| {row.name} | {row.stock:,} | {row.kept:,} | {row.overwritten:,} | {theirs} |",
         flush=True,
@@ -172,8 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options: Any = parser.parse_args(arguments)
     peers = read_peers(options.peers)
     names = options.networks or networks.names()
-    print("| network | stock | inputs kept | inputs overwritten | smallest other | |")
-    print("|---|---:|---:|---:|---:|---|")
+    print("| network | stock | inputs kept | inputs overwritten | smallest other | | ratio |")
+    print("|---|---:|---:|---:|---:|---|---:|")
     rows = []
     measured = read_rows(options.rows)
     for name in names:
