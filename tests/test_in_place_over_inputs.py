@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from external_memory_support import BYTES, SQUARE, function, modules, product, run, verified
+from typer.testing import CliRunner
+
+from serenity_mlir.cli import app
 
 _MAP = "affine_map<(i, j) -> (i, j)>"
 
@@ -45,6 +48,17 @@ def test_a_residual_chain_stays_in_its_input(tmp_path: Path) -> None:
     assert {call.changed_inputs for call in found.serenity.calls} == {(0,)}
     assert found.serenity.external_bytes == 2 * BYTES
     assert found.serenity.transient_peak_bytes == 0
+
+
+def test_check_and_explain_name_the_input(tmp_path: Path) -> None:
+    path, report = tmp_path / "main.mlir", tmp_path / "report.json"
+    path.write_text(function(f"%x: {SQUARE}", RESIDUALS, SQUARE, "%z"))
+    command = ["check", str(path), "--consume", "--serenity-rewrite=off", "--report", str(report)]
+    checked = CliRunner().invoke(app, command)
+    assert checked.exit_code == 0, checked.output
+    assert "overwritten inputs: 0 (stock: none)" in checked.output
+    explained = CliRunner().invoke(app, ["explain", str(report)])
+    assert "The call writes to the memory of input 0." in explained.output
 
 
 def test_an_input_that_is_kept_holds_no_chain(tmp_path: Path) -> None:
