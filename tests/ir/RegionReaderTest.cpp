@@ -179,9 +179,10 @@ void testRefused(Session &session) {
   };
   const Case cases[] = {
       {R"(
-    %0 = stream.async.splat %c7 : i32 -> !stream.resource<transient>{%size}
-    %out = stream.async.dispatch @ex::@use(%0[%c0 to %c64 for %c64]) : (!stream.resource<transient>{%size}) -> !stream.resource<external>{%c64})",
-       "stream.async.dispatch", "access to a part of dynamic offset or size",
+    %0 = stream.async.alloca : !stream.resource<transient>{%size}
+    %1 = stream.async.fill %c7, %0[%c0 to %c64 for %c64] : i32 -> %0 as !stream.resource<transient>{%size}
+    %out = stream.async.dispatch @ex::@use(%1[%c0 to %c64 for %c64]) : (!stream.resource<transient>{%size}) -> !stream.resource<external>{%c64})",
+       "stream.async.fill", "access to a part of dynamic offset or size",
        false},
       {R"(
     %0 = stream.async.splat %c7 : i32 -> !stream.resource<transient>{%c1024}

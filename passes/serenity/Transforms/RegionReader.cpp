@@ -61,6 +61,7 @@ private:
     std::vector<std::pair<Access, Access>> copies;
   };
   bool isEmplaced(MlirOperation op, const DispatchOperands &parts) const;
+  bool writesOpenPart(const DispatchOperands &parts);
   bool isFresh(const Access &target) const;
   bool readDispatchOperands(MlirOperation op, const DispatchOperands &parts,
                             DispatchReading &reading);
@@ -182,6 +183,9 @@ private:
   /// Buffers that are captured twice: a read through one argument after a write
   /// through the other is intended to read the new contents.
   std::set<int> sharedArguments;
+  /// Buffers that are accessed somewhere in them, at a place that is known only
+  /// at run time.
+  std::set<int> openBuffers;
   /// Copies that IREE had saved: indices of synthetic commands.
   std::vector<int> stockCopies;
   std::string reason;
@@ -395,7 +399,9 @@ bool Reader::readDispatchOperands(MlirOperation op,
     } else if (model.buffers[access.buffer].isArgument) {
       access.upper = unbounded;
     } else {
-      return fail(op, "access to a part of dynamic offset or size");
+      // Somewhere in the buffer: an access to all of it.
+      access.upper = model.buffers[access.buffer].bytes;
+      openBuffers.insert(access.buffer);
     }
     access.reads = true;
     if (i >= numInputs) {
@@ -407,6 +413,27 @@ bool Reader::readDispatchOperands(MlirOperation op,
     reading.sources.push_back(parts.segments[Resources][i]);
   }
   return true;
+}
+
+/// Whether a dispatch that IREE's emplacement left writes a part of dynamic
+/// offset or size.
+bool Reader::writesOpenPart(const DispatchOperands &parts) {
+  const size_t numOperands = parts.segments[Resources].size();
+  for (size_t i = numOperands - parts.tied.size(); i < numOperands; ++i) {
+    const int k = parts.resourceIndex[i];
+    const int buffer = bufferOf(parts.segments[Resources][i]);
+    if (k < 0 || buffer < 0 || model.buffers[buffer].isArgument) {
+      continue;
+    }
+    MlirValue lower = parts.segments[Offsets][k];
+    MlirValue upper = parts.segments[Ends][k];
+    const bool isStatic =
+        ir::constantInt(lower) && ir::constantInt(upper) && !isDynamic(buffer);
+    if (!isStatic && !isWhole(buffer, lower, upper)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 /// Whether `target` is the whole of an allocation that nothing has touched.
@@ -494,7 +521,7 @@ bool Reader::readDispatch(MlirOperation op) {
   DispatchReading reading;
   reading.command.kind = CommandKind::Dispatch;
   reading.command.op = op;
-  reading.emplaced = isEmplaced(op, *parts);
+  reading.emplaced = isEmplaced(op, *parts) && !writesOpenPart(*parts);
   bool anyTied = std::any_of(parts->tied.begin(), parts->tied.end(),
                              [](int64_t tied) { return tied >= 0; });
   reading.command.placeable = reading.emplaced || !anyTied;
@@ -710,7 +737,7 @@ void Reader::findPlacements() {
     const Access &target = command.accesses[0];
     const Access &source = command.accesses[1];
     if (source.buffer == target.buffer || !movable[source.buffer] ||
-        source.lower != 0 ||
+        openBuffers.count(source.buffer) || source.lower != 0 ||
         source.upper != model.buffers[source.buffer].bytes) {
       continue;
     }

@@ -17,11 +17,12 @@
 // Assumes the IR that iree-stream-async-transformation-pipeline leaves, with
 // concurrent dispatch groups switched off for the functions concerned: regions
 // of `stream.async.*` operations with tied operands. A buffer whose size is
-// known only at run time must be accessed as a whole; it counts as large as it
-// is at the hint (option `dim-hint`, else 64 per dimension). A region with any
-// other operation (concurrent dispatch groups, calls, collectives, transfers,
-// loads and stores, parts of dynamic offset or size) is left as it is, and a
-// remark says so.
+// known only at run time counts as large as it is at the hint (option
+// `dim-hint`, else 64 per dimension). A dispatch that accesses a part of
+// dynamic offset or size counts as if it accessed the whole buffer. A region
+// with any other operation (concurrent dispatch groups, calls, collectives,
+// transfers, loads and stores, copies and fills of such parts) is left as it
+// is, and a remark says so.
 //
 // Afterwards every region holds the same commands in the new order, without the
 // copies that in-place parts save, some twice; allocas stand just before their

@@ -353,7 +353,7 @@ bool RowFinder::outlastsReaders(MlirValue value, int64_t dim, int depth) const {
 }
 
 /// A dimension of a product of two computed values that one of them has and
-/// its readers keep.
+/// its readers keep; where that is dynamic, a static one that both have.
 bool RowFinder::beginAtProduct(const Structured &loops) {
   // Of scores: a scale, a mask, a reshape before and behind.
   constexpr int maxDepth = 8;
@@ -366,6 +366,8 @@ bool RowFinder::beginAtProduct(const Structured &loops) {
   if (computed < 2 || rowDim(product) >= 0) {
     return false;
   }
+  std::optional<int64_t> batch;
+  bool dynamicRows = false;
   for (int64_t r = 0, e = mlirAffineMapGetNumResults(loops.maps.back()); r < e;
        ++r) {
     MlirAffineExpr expr = mlirAffineMapGetResult(loops.maps.back(), r);
@@ -377,11 +379,23 @@ bool RowFinder::beginAtProduct(const Structured &loops) {
     for (int64_t i = 0; i < loops.numInputs; ++i) {
       having += loops.dimOfLoop(i, loop).value_or(0) >= 0;
     }
-    if (having == 1 && outlastsReaders(product, r, maxDepth)) {
+    const int64_t extent =
+        mlirShapedTypeGetDimSize(mlirValueGetType(product), r);
+    if (having == 1 && extent < 0) {
+      dynamicRows = true;
+      continue;
+    }
+    if ((having > 1 && (batch || extent < 2)) ||
+        !outlastsReaders(product, r, maxDepth)) {
+      continue;
+    }
+    if (having == 1) {
       return setRows(product, r);
     }
+    batch = r;
   }
-  return false;
+  // Bands need a static extent: the heads of a sequence of dynamic length.
+  return dynamicRows && batch && setRows(product, *batch);
 }
 
 std::map<const void *, int64_t> RowFinder::run() {
