@@ -368,3 +368,18 @@ def test_what_the_caller_keeps_of_a_call_is_no_result(tmp_path: Path) -> None:
     assert found.call.external_bytes == prediction.external_bytes == 2 * 64
     # The results of the first two calls; the last one is the result of main.
     assert found.call.transient_peak_bytes == prediction.transient_peak_bytes == 2 * 64
+
+
+def test_regions_of_stock_beside_one_of_dynamic_size(tmp_path: Path) -> None:
+    """A barrier cuts stock's function in two: 8x8 elements, and 128 + 4*d0 bytes.
+
+    Serenity orders both as one region, and a result that is copied from a constant is not there yet
+    where the transient memory is largest.
+    """
+    _, report = _compile(generate(2013, 17, vmvx=True, version=5).text(), tmp_path, "off")
+    (function,) = report.called
+    assert function.stock_bytes_formula is not None
+    assert function.stock_bytes_formula.text == "max(128 + align(4*d0, 64), 256)"
+    assert [function.stock_bytes_formula.bytes({"arg4:axis0": n}) for n in (1, 64)] == [256, 384]
+    assert function.stock_bytes_formula.hint_bytes == 384
+    assert _find(2013, 17, "off", "17", version=5) == set()

@@ -71,12 +71,13 @@ class Prediction:
 
         If not (several regions), results do not exist yet when the transient
         memory is largest, and peak - persistent - external is less than it.
+        Not known, and so False, of several regions and dynamic inputs or results.
         """
+        if self.peak_bytes is None:
+            return self.regions <= 1 or self.external_bytes is not None
         classes = (self.persistent_bytes, self.external_bytes, self.transient_peak_bytes)
         known = [value for value in classes if value is not None]
-        return self.peak_bytes is None or (
-            len(known) == len(classes) and self.peak_bytes == sum(known)
-        )
+        return len(known) == len(classes) and self.peak_bytes == sum(known)
 
 
 def read_prediction(
@@ -231,9 +232,9 @@ def _stock_problems(prediction: Prediction, stock: Measurement, serenity: Measur
             exact=comparable,
         )
     ours, theirs = prediction.transient_peak_bytes, prediction.stock_transient_peak_bytes
-    if comparable or ours is None or theirs is None:
+    if comparable or (prediction.regions <= 1 and (ours is None or theirs is None)):
         ours, theirs = serenity.transient_peak_bytes, stock.transient_peak_bytes
-    if ours > theirs:
+    if ours is not None and theirs is not None and ours > theirs:
         problems.append(
             f"transient peak: {ours:,} bytes are more than the stock compiler's {theirs:,}"
         )
@@ -265,7 +266,6 @@ def _call_problems(
         for number in call.changed_inputs
         if number not in prediction.overwritten_inputs
     ]
-    additive = True
     if prediction.peak_bytes is not None:
         # Less is alive where a variable's first buffer was larger than its later ones; if more is,
         # an earlier call has left something behind.
@@ -274,7 +274,6 @@ def _call_problems(
         peak = prediction.peak_bytes - missing
         measured = _nearest(peak, call.peak_bytes - retained - earlier, call.peak_bytes)
         problems += _compare_class("peak", peak, measured, exact=exact)
-        additive = prediction.additive
     # Where the classes do not add up, the runtime shows transient memory only within the peak: less
     # than predicted says nothing, more is wrong in any case.
     return problems + _compare_class(
@@ -285,7 +284,7 @@ def _call_problems(
             call.transient_peak_bytes,
             call.transient_peak_bytes + retained,
         ),
-        exact=exact and additive,
+        exact=exact and prediction.additive,
     )
 
 

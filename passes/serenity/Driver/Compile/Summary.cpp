@@ -8,6 +8,7 @@
 #include "serenity/Analysis/OverwrittenInputs.h"
 #include "serenity/IREE/Ir.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -120,6 +121,25 @@ soleFormula(const std::vector<RegionReport> &regions) {
   return found;
 }
 
+/// The same for the stock module, whose regions may be more than those of the
+/// function that has one slab: the largest of its other slabs is beside it.
+std::optional<BytesFormula>
+stockFormula(const std::vector<RegionReport> &regions) {
+  std::optional<BytesFormula> found = soleFormula(regions);
+  int64_t others = 0;
+  for (const RegionReport &region : regions) {
+    others = std::max(others, region.bytesFormula ? 0 : region.slabBytes);
+  }
+  if (found && others > 0) {
+    found->text = "max(" + found->text + ", " + std::to_string(others) + ")";
+    found->bytesAtHint = std::max(found->bytesAtHint, others);
+    if (found->bytesAtBound) {
+      found->bytesAtBound = std::max(*found->bytesAtBound, others);
+    }
+  }
+  return found;
+}
+
 /// Where all functions are compiled as stock, their peaks are those of the
 /// stock module. The candidate that the others were compared with may have had
 /// copies of called functions, which release results that one caller does not
@@ -198,7 +218,7 @@ void describeFunctions(MlirOperation module, const Options &options,
       }
       if (hasSoleSlab(function->second)) {
         entry.bytesFormula = soleFormula(entry.regions);
-        entry.stockBytesFormula = soleFormula(entry.stockRegions);
+        entry.stockBytesFormula = stockFormula(entry.stockRegions);
       }
       if (!memory) {
         forgetPeaksAtHint(entry);
