@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <random>
 #include <set>
 #include <vector>
@@ -101,6 +102,29 @@ void testPeakElsewhere() {
   Plan found = plan(graph);
   expect(found.segments.empty() && found.peakBytes == 4096,
          "no bands where they do not lower the peak");
+}
+
+/// The plan of 3 bands of `testLimitOfWork` in 2 bands of 8 rows, of which each
+/// but the last computes 2 rows again, with 10 rows between and 8 of the
+/// result; and as a whole: 18 rows.
+void testOtherCount() {
+  Graph graph = chain(2, 20, 64, 3);
+  PlanOptions options;
+  options.maxRecompute = 0.12;
+  Plan three = plan(graph, options);
+  std::optional<Plan> two = withCount(graph, three, 0, 2);
+  expect(two && two->segments.size() == 1 && two->segments[0].height == 8 &&
+             two->segments[0].count == 2,
+         "two bands of eight rows");
+  expect(two && two->extraWork == 2 && two->peakBytes == 64 * (10 + 8),
+         "two rows again, 18 alive");
+  std::optional<Plan> whole = withCount(graph, three, 0, 1);
+  expect(whole && whole->segments.empty() && whole->extraWork == 0 &&
+             whole->peakBytes == 64 * 18,
+         "no bands");
+  // 16 rows: 9 bands would have 2 rows each, as 8 have.
+  expect(!withCount(graph, three, 0, 9), "no bands of that number");
+  expect(!withCount(graph, three, 0, 17), "no more bands than rows");
 }
 
 /// A value that leaves in the middle is no segment's inside.
@@ -213,6 +237,7 @@ int main() {
   testNoHalo();
   testLimitOfWork();
   testPeakElsewhere();
+  testOtherCount();
   testTwoResults();
   testAccumulation();
   testPaddingAlone();

@@ -27,6 +27,8 @@ class Planner {
 public:
   Planner(const Graph &graph, const PlanOptions &options);
   Plan run();
+  std::optional<Plan> withCount(const Plan &plan, size_t index,
+                                int64_t count) const;
 
 private:
   void addPieces();
@@ -38,6 +40,9 @@ private:
   int64_t wholeBytes(size_t first, size_t last) const;
   int64_t bandBytes(size_t first, size_t last,
                     const std::vector<Rows> &rows) const;
+  int64_t bytesInGroups(size_t first, size_t last) const;
+  std::optional<Segment> inBands(size_t first, size_t last,
+                                 int64_t count) const;
   void addBands(size_t first, size_t last);
   std::optional<std::vector<const Segment *>> cheapest(int64_t limit) const;
 
@@ -207,70 +212,79 @@ int64_t Planner::workOf(size_t first, size_t last,
   return sum;
 }
 
-void Planner::addBands(size_t first, size_t last) {
-  size_t exit = graph.operations[last - 1].writes[0];
-  const Value &result = graph.values[exit];
-  const int64_t extent = graph.values[cutValue(graph, last)].rows;
-  if (extent < 2) {
-    return;
-  }
-  int64_t around =
-      aliveBefore[first] + (result.counted ? aligned(result.bytes) : 0);
-  int64_t workWhole = 0;
-  int64_t bytesWhole = 0;
-  for (size_t i = first; i < last; ++i) {
-    workWhole += graph.operations[i].work;
-  }
+/// The most bytes while operations [first, last) run as a whole, group by
+/// group.
+int64_t Planner::bytesInGroups(size_t first, size_t last) const {
+  int64_t bytes = 0;
   for (size_t i = first; i < last;) {
     size_t end = i + 1;
     while (end < last &&
            graph.operations[end].group == graph.operations[i].group) {
       ++end;
     }
-    bytesWhole = std::max(bytesWhole, wholeBytes(i, end));
+    bytes = std::max(bytes, wholeBytes(i, end));
     i = end;
   }
-  int64_t least = bytesWhole;
+  return bytes;
+}
+
+/// Operations [first, last) in `count` bands; nothing if there are no bands of
+/// that number, or one would consist of padding.
+std::optional<Segment> Planner::inBands(size_t first, size_t last,
+                                        int64_t count) const {
+  size_t exit = graph.operations[last - 1].writes[0];
+  const Value &result = graph.values[exit];
+  const int64_t extent = graph.values[cutValue(graph, last)].rows;
+  int64_t height = (extent + count - 1) / count;
+  std::vector<Rows> all = bandsOf(extent, height);
+  if (count < 2 || int64_t(all.size()) != count) {
+    return std::nullopt; // the same height as with fewer bands
+  }
+  Segment piece = {first, last, height, count, 0, bytesInGroups(first, last),
+                   0};
+  for (size_t i = first; i < last; ++i) {
+    piece.extraWork -= graph.operations[i].work;
+  }
+  // Bands inside differ by where they are. Those at the ends need less.
+  std::map<size_t, int64_t> judged;
+  for (size_t band : {size_t(0), size_t(count) / 2, size_t(count) - 1}) {
+    judged[band] = 1;
+  }
+  judged[size_t(count) / 2] += count - int64_t(judged.size());
+  int64_t most = 0;
+  std::vector<Rows> rows;
+  for (const auto &[band, times] : judged) {
+    if (!neededRows(graph, first, last, all[band], rows)) {
+      return std::nullopt;
+    }
+    most = std::max(most, bandBytes(first, last, rows));
+    piece.extraWork += times * workOf(first, last, rows);
+  }
+  piece.extraWork = std::max<int64_t>(piece.extraWork, 0);
+  piece.bytes =
+      aliveBefore[first] + most + (result.counted ? aligned(result.bytes) : 0);
+  return piece;
+}
+
+void Planner::addBands(size_t first, size_t last) {
+  const int64_t extent = graph.values[cutValue(graph, last)].rows;
+  int64_t least = extent < 2 ? 0 : bytesInGroups(first, last);
   for (int64_t count = 2; count <= std::min(extent, options.maxBands);
        ++count) {
     if (options.count > 0 && count != std::min(options.count, extent)) {
       continue;
     }
-    int64_t height = (extent + count - 1) / count;
-    std::vector<Rows> all = bandsOf(extent, height);
-    if (int64_t(all.size()) != count) {
-      continue; // the same height as with fewer bands
-    }
-    Segment piece = {first, last, height, count, 0, bytesWhole, -workWhole};
-    // Bands inside differ by where they are. Those at the ends need less.
-    std::map<size_t, int64_t> judged;
-    for (size_t band : {size_t(0), size_t(count) / 2, size_t(count) - 1}) {
-      judged[band] = 1;
-    }
-    judged[size_t(count) / 2] += count - int64_t(judged.size());
-    int64_t most = 0;
-    std::vector<Rows> rows;
-    bool possible = true;
-    for (const auto &[band, times] : judged) {
-      possible = possible && neededRows(graph, first, last, all[band], rows);
-      if (!possible) {
-        break;
-      }
-      most = std::max(most, bandBytes(first, last, rows));
-      piece.extraWork += times * workOf(first, last, rows);
-    }
-    if (!possible) {
+    std::optional<Segment> piece = inBands(first, last, count);
+    if (!piece) {
       continue;
     }
-    piece.extraWork = std::max<int64_t>(piece.extraWork, 0);
-    piece.bytes = around + most;
-    if (double(piece.extraWork) > options.maxRecompute * double(work)) {
+    if (double(piece->extraWork) > options.maxRecompute * double(work)) {
       break; // more bands, more work
     }
-    if (piece.bytes < least) {
-      least = piece.bytes;
+    if (piece->bytes < least) {
+      least = piece->bytes;
       endingAt[last].push_back(pieces.size());
-      pieces.push_back(piece);
+      pieces.push_back(*piece);
     }
   }
 }
@@ -370,16 +384,7 @@ Plan Planner::run() {
       low = middle + 1;
     }
   }
-  for (size_t first = 0; first < graph.operations.size();) {
-    size_t last = first + 1;
-    while (last < graph.operations.size() &&
-           graph.operations[last].group == graph.operations[first].group) {
-      ++last;
-    }
-    found.wholePeakBytes =
-        std::max(found.wholePeakBytes, wholeBytes(first, last));
-    first = last;
-  }
+  found.wholePeakBytes = bytesInGroups(0, graph.operations.size());
   std::vector<const Segment *> chosen = *cheapest(limits[low]);
   for (const Segment *piece : chosen) {
     found.peakBytes = std::max(found.peakBytes, piece->bytes);
@@ -394,6 +399,35 @@ Plan Planner::run() {
     found.extraWork = 0;
   }
   return found;
+}
+
+/// `plan` with one segment in another number of bands.
+std::optional<Plan> Planner::withCount(const Plan &plan, size_t index,
+                                       int64_t count) const {
+  Plan changed = plan;
+  std::vector<Segment> &segments = changed.segments;
+  if (count == 1) {
+    segments.erase(segments.begin() + index);
+  } else {
+    std::optional<Segment> other =
+        inBands(segments[index].first, segments[index].last, count);
+    if (!other) {
+      return std::nullopt;
+    }
+    segments[index] = *other;
+  }
+  changed.extraWork = 0;
+  changed.peakBytes = 0;
+  size_t next = 0; // the first operation behind the segments so far
+  for (const Segment &segment : segments) {
+    changed.extraWork += segment.extraWork;
+    changed.peakBytes = std::max(
+        {changed.peakBytes, segment.bytes, bytesInGroups(next, segment.first)});
+    next = segment.last;
+  }
+  changed.peakBytes =
+      std::max(changed.peakBytes, bytesInGroups(next, graph.operations.size()));
+  return changed;
 }
 
 } // namespace
@@ -448,6 +482,12 @@ std::vector<Rows> bandsOf(int64_t rows, int64_t height) {
 
 Plan plan(const Graph &graph, const PlanOptions &options) {
   return Planner(graph, options).run();
+}
+
+std::optional<Plan> withCount(const Graph &graph, const Plan &plan,
+                              size_t index, int64_t count) {
+  const PlanOptions options;
+  return Planner(graph, options).withCount(plan, index, count);
 }
 
 } // namespace serenity::bands

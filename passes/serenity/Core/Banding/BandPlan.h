@@ -31,6 +31,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace serenity::bands {
@@ -134,6 +135,12 @@ struct PlanOptions {
 /// peak of least extra work, then of fewest bands. Without segments if bands
 /// lower nothing. Dynamic programming over the cut points.
 Plan plan(const Graph &graph, const PlanOptions &options = {});
+
+/// `plan` with segment `index` in `count` bands, or computed as a whole where
+/// `count` is 1; bytes and work are those of the new plan. Nothing if the
+/// segment has no bands of that number.
+std::optional<Plan> withCount(const Graph &graph, const Plan &plan,
+                              size_t index, int64_t count);
 
 /// The rows that operations [first, last) read and write for rows `wanted` of
 /// the result: by value, empty intervals for values that are not concerned or

@@ -112,6 +112,14 @@ size_t CandidateBuilder::addBandPlan(Configuration::Storage storage,
   return banded.size();
 }
 
+size_t CandidateBuilder::changeBandPlan(size_t number, size_t site,
+                                        int64_t count) {
+  const Configuration::Storage storage = banded[number - 1].storage;
+  std::optional<BandPlan> changed = changeBands(
+      bases[storage].module.get(), bandPlan(number), site, count, sizes);
+  return changed ? addBandPlan(storage, std::move(*changed)) : 0;
+}
+
 CandidateBuilder::Base CandidateBuilder::makeBase(ir::OwningOp module) const {
   std::vector<RewriteSite> sites = findRewriteSites(module.get(), sizes);
   std::set<std::string> producers = findUnfusableProducers(module.get());

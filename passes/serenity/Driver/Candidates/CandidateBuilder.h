@@ -103,6 +103,9 @@ public:
   }
   /// Adds a plan for the module of `storage`; returns its number.
   size_t addBandPlan(Configuration::Storage storage, BandPlan plan);
+  /// The same for plan `number` with `site` in `count` bands, or computed as a
+  /// whole where `count` is 1; 0 if that cannot be.
+  size_t changeBandPlan(size_t number, size_t site, int64_t count);
   const BandPlan &bandPlan(size_t number) const {
     return banded[number - 1].plan;
   }

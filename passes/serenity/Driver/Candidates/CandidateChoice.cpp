@@ -35,14 +35,20 @@ constexpr int maxFamilies = 4;
 /// unless one halves the peak.
 constexpr int64_t placementParts = 16;
 
-/// Whether a prediction is near enough to the bytes that are built to be
-/// trusted: within a sixteenth.
-bool agrees(int64_t predicted, int64_t built) {
+} // namespace
+
+/// Whether predictions rank candidates, of which the best needs `least` bytes.
+bool CandidateSearch::ranksCandidates(int64_t least) const {
+  const Candidate &stock = candidates.at(Configuration());
+  const int64_t bytes = *stock.builtBytes();
+  return stock.prediction->sum() <= bytes + bytes / placementParts ||
+         least <= bytes / 2;
+}
+
+bool CandidateSearch::agrees(int64_t predicted, int64_t built) {
   constexpr int64_t parts = 16;
   return std::abs(predicted - built) <= built / parts;
 }
-
-} // namespace
 
 bool CandidateSearch::promisesMore(const Configuration &a,
                                    const Configuration &b) const {
@@ -163,26 +169,24 @@ bool CandidateSearch::canPredict() {
          candidates.at(Configuration()).builtBytes();
 }
 
-/// The candidates that the present search has predicted, without the stock one:
-/// of fewest bytes, then of least work that is done twice, of fewest dispatches
+/// Those of `configs` that are predicted, without the stock candidate: of
+/// fewest bytes, then of least work that is done twice, of fewest dispatches
 /// and of fewest rewrites.
-std::vector<CandidateSearch::Ranked> CandidateSearch::rankPredictions() const {
+std::vector<CandidateSearch::Ranked>
+CandidateSearch::rankPredictions(const std::set<Configuration> &configs) const {
   std::vector<Ranked> ranked;
-  for (const Configuration &config : asked) {
+  for (const Configuration &config : configs) {
     auto known = candidates.find(config);
     if (config.isStock() || known == candidates.end() ||
         !known->second.prediction) {
       continue;
     }
-    const rewrite::Prediction &prediction = *known->second.prediction;
-    const BandPlan *plan = bandPlan(config);
-    ranked.push_back({prediction.sum(), plan ? plan->extraWork() : 0,
-                      prediction.numOperations, numRewrites(config), config});
+    ranked.push_back(
+        {known->second.prediction->sum(), burdenOf(config), config});
   }
   std::sort(ranked.begin(), ranked.end(), [](const Ranked &a, const Ranked &b) {
-    return std::tie(a.bytes, a.extraWork, a.numOperations, a.numRewrites,
-                    a.config) < std::tie(b.bytes, b.extraWork, b.numOperations,
-                                         b.numRewrites, b.config);
+    return std::tie(a.bytes, a.burden, a.config) <
+           std::tie(b.bytes, b.burden, b.config);
   });
   return ranked;
 }
@@ -202,7 +206,7 @@ std::optional<int64_t> CandidateSearch::build(const Configuration &config) {
 /// needs more than was predicted, nor if the stock candidate needs much less.
 /// Then other candidates have to be compared by trial compilations.
 std::pair<Configuration, bool> CandidateSearch::buildBest() {
-  const std::vector<Ranked> ranked = rankPredictions();
+  const std::vector<Ranked> ranked = rankPredictions(asked);
   Configuration best;
   int64_t least = *candidates.at(best).builtBytes();
   const int64_t promised = ranked.empty() ? least : ranked.front().bytes;
@@ -229,18 +233,22 @@ std::pair<Configuration, bool> CandidateSearch::buildBest() {
   const Candidate &stock = candidates.at(Configuration());
   const int64_t stockPredicted = stock.prediction->sum();
   const int64_t stockBytes = *stock.builtBytes();
-  if (stockPredicted > stockBytes + stockBytes / placementParts &&
-      least > stockBytes / 2) {
+  if (!ranksCandidates(least)) {
     return {best, false};
   }
+  // Too many to build while each promises less than the next, but one of them
+  // may have the bands that need least, or be the lightest.
+  std::set<Configuration> judged = asked;
+  judged.insert(trimSteps.begin(), trimSteps.end());
+  const std::vector<Ranked> all = rankPredictions(judged);
   if (!agrees(stockPredicted, stockBytes)) {
-    best = buildFamilies(ranked, best);
+    best = buildFamilies(all, best);
     least = *candidates.at(best).builtBytes();
   }
   if (least > promised && !agrees(promised, least)) {
     return {best, false};
   }
-  return {buildLightest(ranked, best), true};
+  return {buildTrimmed(buildLightest(all, best)), true};
 }
 
 /// Where the model is wrong about the stock candidate, it may be about whole
@@ -290,18 +298,14 @@ Configuration CandidateSearch::buildLightest(const std::vector<Ranked> &ranked,
     return best;
   }
   const int64_t least = *candidates.at(best).builtBytes();
-  const int64_t numOperations = candidates.at(best).prediction->numOperations;
-  const Ranked *lightest = nullptr;
+  const Ranked own = {least, burdenOf(best), best};
+  const Ranked *lightest = &own;
   for (const Ranked &next : ranked) {
-    if (next.bytes <= least && next.numOperations < numOperations &&
-        (!lightest ||
-         std::tie(next.extraWork, next.numOperations, next.numRewrites) <
-             std::tie(lightest->extraWork, lightest->numOperations,
-                      lightest->numRewrites))) {
+    if (next.bytes <= least && next.burden < lightest->burden) {
       lightest = &next;
     }
   }
-  if (!lightest || placed(lightest->config)) {
+  if (lightest == &own || placed(lightest->config)) {
     return best;
   }
   std::optional<int64_t> bytes = build(lightest->config);

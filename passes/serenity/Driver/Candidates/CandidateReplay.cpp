@@ -27,8 +27,15 @@ CandidateSearch::choiceOf(const Configuration &config) const {
   choice.peaks = entry.peaks;
   if (config.bands > 0) {
     // The numbers of plans depend on the order in which they were made.
+    size_t number = config.bands;
+    for (auto before = plansBefore.find(number); before != plansBefore.end();
+         before = plansBefore.find(number)) {
+      choice.bandChanges.push_back(before->second.second);
+      number = before->second.first;
+    }
+    std::reverse(choice.bandChanges.begin(), choice.bandChanges.end());
     const std::vector<size_t> &plans = bandPlans.at(config.storage);
-    auto at = std::find(plans.begin(), plans.end(), config.bands);
+    auto at = std::find(plans.begin(), plans.end(), number);
     if (at == plans.end()) {
       return std::nullopt;
     }
@@ -50,6 +57,16 @@ bool CandidateSearch::adaptBands(const CachedChoice &choice,
       return false;
     }
     config.bands = plans[choice.config.bands - 1];
+    for (const BandChange &change : choice.bandChanges) {
+      if (change.site >= maker->bandPlan(config.bands).sites.size() ||
+          change.count < 1) {
+        return false;
+      }
+      config.bands = changeBands(config.bands, change);
+      if (config.bands == 0) {
+        return false;
+      }
+    }
   }
   return true;
 }

@@ -105,6 +105,10 @@ void CandidateSearch::forget() {
   promising.clear();
   maker.reset();
   bandPlans.clear();
+  changedPlans.clear();
+  plansBefore.clear();
+  trimmed.clear();
+  trimSteps.clear();
 }
 
 void CandidateSearch::startFrom(ir::OwningOp module) {

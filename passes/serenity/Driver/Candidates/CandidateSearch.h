@@ -24,6 +24,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -157,19 +158,23 @@ private:
   Configuration placeBest(bool rewritten);
   struct Ranked {
     int64_t bytes;
-    double extraWork;
-    int64_t numOperations;
-    size_t numRewrites;
+    std::tuple<double, int64_t, size_t> burden;
     Configuration config;
   };
   bool canPredict();
-  std::vector<Ranked> rankPredictions() const;
+  /// Whether a prediction is near enough to the bytes that are built to be
+  /// trusted: within a sixteenth.
+  static bool agrees(int64_t predicted, int64_t built);
+  bool ranksCandidates(int64_t least) const;
+  std::vector<Ranked>
+  rankPredictions(const std::set<Configuration> &configs) const;
   std::optional<int64_t> build(const Configuration &config);
   std::pair<Configuration, bool> buildBest();
   Configuration buildFamilies(const std::vector<Ranked> &ranked,
                               const Configuration &best);
   Configuration buildLightest(const std::vector<Ranked> &ranked,
                               const Configuration &best);
+  Configuration buildTrimmed(const Configuration &best);
   Configuration leastOf(const Configuration &best,
                         std::vector<Configuration> configs, size_t limit);
   /// The order in which candidates that were estimated are taken to their
@@ -224,6 +229,16 @@ private:
   void addBanded(const Configuration &best, Configuration::Storage storage,
                  std::vector<Configuration> &configs);
   Configuration dropSites(Configuration best);
+  Configuration trim(Configuration best);
+  Configuration trimTo(const Configuration &best, int64_t allowed);
+  Configuration trimBands(Configuration best, int64_t allowed);
+  Configuration trimSites(Configuration best, int64_t allowed);
+  using Burden = std::tuple<double, int64_t, size_t>;
+  Burden burdenOf(const Configuration &config) const;
+  bool improvesOn(const Configuration &config, const Configuration &than,
+                  int64_t allowed);
+  size_t changeBands(size_t number, const BandChange &change);
+  Configuration inBandsOf(const Configuration &config, size_t number);
   Configuration joinParts(Configuration best);
 
   // --- dynamic sizes: candidates that need less at other extents ---
@@ -246,6 +261,16 @@ private:
   mutable std::optional<CandidateBuilder> maker;
   /// Numbers of the band plans, once they are made, by the module they are for.
   std::map<Configuration::Storage, std::vector<size_t>> bandPlans;
+  /// Plans that were made by changing another, by its number and the change
+  /// (0: there is none), and the way back.
+  std::map<std::pair<size_t, BandChange>, size_t> changedPlans;
+  std::map<size_t, std::pair<size_t, BandChange>> plansBefore;
+  /// Candidates that were trimmed, by those that they were trimmed to.
+  std::map<Configuration, Configuration> trimmed;
+  /// Those that were judged on the way there.
+  std::set<Configuration> trimSteps;
+  /// Operations of the predictions of the present trimming.
+  int64_t trimOperations = 0;
   /// Per function, the least peak in the stock order.
   Peaks bestStock;
   Peaks bestWithResults;

@@ -471,6 +471,7 @@ bool CandidateSearch::applies(When when, bool always) const {
 Configuration CandidateSearch::runStrategies(RewriteMode mode) {
   incumbent = Configuration(); // the stock candidate, placed already
   asked = {incumbent};
+  trimSteps.clear();
   askedDispatches = 0;
   promising.clear();
   incumbentEstimate = bytesBefore(incumbent);
@@ -494,13 +495,12 @@ Configuration CandidateSearch::runStrategies(RewriteMode mode) {
   Configuration banded = tryBands(best);
   if (banded.bands > 0 && costOf(banded) <= costOf(best) / 2) {
     // No joins: each would be made in every band, at the cost of a trial.
-    return dropSites(banded);
+    return trim(banded);
   }
   for (CostStrategy strategy : byCost) {
     best = (this->*strategy)(best);
   }
-  best = costOf(banded) < costOf(best) ? dropSites(banded)
-                                       : joinParts(dropSites(best));
+  best = costOf(banded) < costOf(best) ? trim(banded) : joinParts(trim(best));
   return leastPlaced(best);
 }
 

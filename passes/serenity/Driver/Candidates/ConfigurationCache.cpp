@@ -101,6 +101,18 @@ bool readLine(const std::string &name, const std::string &value,
     config.bands = size_t(number);
     return ok;
   }
+  if (name == "band-change") { // a site and the number of its bands
+    std::istringstream words(value);
+    std::string site;
+    std::string count;
+    int64_t index = 0;
+    BandChange change;
+    bool ok = words >> site >> count && words.eof() &&
+              parseNumber(site, index) && parseNumber(count, change.count);
+    change.site = size_t(index);
+    choice.bandChanges.push_back(change);
+    return ok;
+  }
   if (name == "sites") {
     for (char site : value) {
       config.sites.push_back(site == '1');
@@ -213,6 +225,10 @@ std::string writeChoice(const CachedChoice &choice, const std::string &versions,
     addNumber("fuse-multi-use", *config.fuseMultiUse);
   }
   addNumber("bands", int64_t(config.bands));
+  for (const BandChange &change : choice.bandChanges) {
+    add("band-change",
+        std::to_string(change.site) + " " + std::to_string(change.count));
+  }
   std::string sites;
   for (bool site : config.sites) {
     sites += site ? '1' : '0';

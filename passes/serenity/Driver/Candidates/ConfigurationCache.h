@@ -19,16 +19,30 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace serenity {
+
+/// A band plan is changed: a site is computed in `count` bands, or as a whole
+/// where `count` is 1.
+struct BandChange {
+  size_t site = 0;
+  int64_t count = 1;
+
+  bool operator<(const BandChange &other) const {
+    return std::tie(site, count) < std::tie(other.site, other.count);
+  }
+};
 
 /// The result of a search, with all that is needed to build it as the search
 /// did.
 struct CachedChoice {
   /// `bands` counts the plans of its storage, from one; 0: none.
   Configuration config;
+  /// The changes that lead from that plan to the candidate's, in order.
+  std::vector<BandChange> bandChanges;
   /// States of the search for the order of accumulations, and whether IREE
   /// evaluated constants in the first trial compilation.
   int64_t orderStates = 0;

@@ -15,6 +15,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 #include <tuple>
 
 namespace serenity {
@@ -84,6 +85,7 @@ static void listRefusals(const FunctionGraph &graph, const bands::Plan &plan,
 BandPlan planBands(MlirOperation module, const BandOptions &options,
                    std::vector<RefusedBand> *refused) {
   BandPlan plan;
+  plan.streamed = options.streamed;
   plan.reorderSums = options.reorderSums;
   for (MlirOperation function : bandableFunctions(module)) {
     std::string name = stringAttr(function, "sym_name").value_or("");
@@ -112,6 +114,48 @@ BandPlan planBands(MlirOperation module, const BandOptions &options,
     plan.functions.emplace_back(name, std::move(found));
   }
   return plan;
+}
+
+std::optional<BandPlan> changeBands(MlirOperation module, const BandPlan &plan,
+                                    size_t site, int64_t count,
+                                    const TensorSizes &sizes) {
+  BandPlan changed = plan;
+  // Sites are listed function by function.
+  size_t index = site;
+  size_t number = 0;
+  while (index >= plan.functions[number].second.segments.size()) {
+    index -= plan.functions[number].second.segments.size();
+    ++number;
+  }
+  auto &[name, own] = changed.functions[number];
+  for (MlirOperation function : bandableFunctions(module)) {
+    if (stringAttr(function, "sym_name").value_or("") != name) {
+      continue;
+    }
+    GraphOptions reading;
+    reading.streamed = plan.streamed;
+    reading.reorderSums = plan.reorderSums;
+    reading.sizes = sizes;
+    std::optional<bands::Plan> other = withCount(
+        readFunction(module, function, reading).graph, own, index, count);
+    if (!other) {
+      return std::nullopt;
+    }
+    changed.predictedBytes += other->peakBytes - own.peakBytes;
+    own = std::move(*other);
+    if (count == 1) {
+      changed.sites.erase(changed.sites.begin() + site);
+    } else {
+      const Segment &segment = own.segments[index];
+      BandSite &entry = changed.sites[site];
+      entry.count = segment.count;
+      entry.height = segment.height;
+      entry.bytesAfter = segment.bytes;
+      entry.extraWork = segment.extraWork;
+    }
+    return changed;
+  }
+  return std::nullopt;
 }
 
 namespace {

@@ -22,6 +22,7 @@
 #include "serenity/Transforms/Rewrite/RewriteBandGraph.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,8 @@ struct BandSite {
 
 /// The segments of every function of a module that are computed in bands.
 struct BandPlan {
+  /// Of the options that it was made with.
+  bool streamed = false;
   bool reorderSums = true;
   /// By function, in the order of the module.
   std::vector<std::pair<std::string, bands::Plan>> functions;
@@ -82,6 +85,13 @@ struct RefusedBand {
 /// Deterministic; the plan fits every clone of the module.
 BandPlan planBands(MlirOperation module, const BandOptions &options = {},
                    std::vector<RefusedBand> *refused = nullptr);
+
+/// `plan`, which `planBands` has made for this module, with site `site` in
+/// `count` bands, or computed as a whole where `count` is 1. Nothing if the
+/// site has no bands of that number.
+std::optional<BandPlan> changeBands(MlirOperation module, const BandPlan &plan,
+                                    size_t site, int64_t count,
+                                    const TensorSizes &sizes);
 
 /// Applies a plan that `planBands` has made for this module. Offsets along the
 /// rows stand behind barriers (see `removeBarriers`), so that bands share their
