@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from serenity_mlir import networks
-from serenity_mlir.benchmarking.document import Heading, Part, Picture, Table, Text
+from serenity_mlir.benchmarking.document import (
+    Heading,
+    Part,
+    Picture,
+    Table,
+    Text,
+    bytes_cell,
+    ratio_cell,
+)
 from serenity_mlir.benchmarking.paper import PEAKS
 from serenity_mlir.benchmarking.peer_runs import PEERS
 from serenity_mlir.benchmarking.quantized import quantized_networks
@@ -21,6 +29,7 @@ from serenity_mlir.benchmarking.results import (
     Counting,
     Results,
     geometric_mean,
+    mean_cell,
 )
 from serenity_mlir.benchmarking.session import SCHEDULING_STATES
 from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
@@ -48,14 +57,6 @@ _SET_TITLES: dict[str | None, str] = {
     "microcontroller": "networks of the size of microcontrollers",
     None: "files",
 }
-
-
-def _bytes(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def _join(names: Sequence[str]) -> str:
@@ -131,9 +132,7 @@ def _means(results: Results) -> Iterator[Part]:
         row = [title]
         for counting, base, _ in bases:
             for _, names in groups:
-                ratios = results.ratios(title, names, counting, base)
-                mean = geometric_mean(ratios)
-                row.append("-" if mean is None else f"{mean:.2f} ({len(ratios)})")
+                row.append(mean_cell(results.ratios(title, names, counting, base)))
         rows.append(row)
     yield Table(columns, rows)
 
@@ -159,12 +158,12 @@ def _sizes(results: Results) -> Iterator[Part]:
         ran = "-" if run is None else ("no" if run["disagreements"] else "yes")
         return [
             name,
-            _bytes(sizes["external_bytes"]),
-            _bytes(stock),
-            _bytes(order) + ("" if sizes["order_optimal"] else " *"),
-            _bytes(ours) + ("" if sizes["optimal"] else " *"),
-            _ratio(stock / order if order else None),
-            _ratio(stock / ours if ours else None),
+            bytes_cell(sizes["external_bytes"]),
+            bytes_cell(stock),
+            bytes_cell(order) + ("" if sizes["order_optimal"] else " *"),
+            bytes_cell(ours) + ("" if sizes["optimal"] else " *"),
+            ratio_cell(stock / order if order else None),
+            ratio_cell(stock / ours if ours else None),
             ran,
         ]
 
@@ -174,7 +173,7 @@ def _sizes(results: Results) -> Iterator[Part]:
             geometric_mean([of["stock"] / of[key] for of in rows if of[key]])
             for key in ("order", "serenity")
         ]
-        return ["geometric mean", "", "", "", "", *map(_ratio, ratios), ""]
+        return ["geometric mean", "", "", "", "", *map(ratio_cell, ratios), ""]
 
     known = [of for of in results.sizes.values() if "mispredicted_candidates" in of]
     if built := sum(of["built_candidates"] for of in known):
@@ -197,12 +196,12 @@ def _sizes(results: Results) -> Iterator[Part]:
                 f"{of.tflite:,} KB",
                 f"{of.scheduled:,} KB",
                 f"{of.rewritten:,} KB",
-                _ratio(of.tflite / of.rewritten),
+                ratio_cell(of.tflite / of.rewritten),
             ]
             for name, of in zip(cells, paper, strict=True)
         ]
         published = geometric_mean([of.tflite / of.rewritten for of in paper])
-        rows.append([*mean(cells), "", "", "", _ratio(published)])
+        rows.append([*mean(cells), "", "", "", ratio_cell(published)])
         yield Table([*columns, "ran", *extra], rows)
     for of_set in _SET_TITLES:
         names = [name for name in results.in_sets(of_set) if name not in cells]
@@ -224,13 +223,13 @@ def _systems_table(results: Results, names: Sequence[str], counting: Counting) -
             [
                 name,
                 *(
-                    f"**{of[title]:,}**" if of.get(title) == least else _bytes(of.get(title))
+                    f"**{of[title]:,}**" if of.get(title) == least else bytes_cell(of.get(title))
                     for title in titles
                 ),
             ]
         )
     means = [geometric_mean(results.ratios(title, names, counting)) for title in titles]
-    rows.append(["geometric mean / serenity", *map(_ratio, means)])
+    rows.append(["geometric mean / serenity", *map(ratio_cell, means)])
     return Table(["network", *titles], rows)
 
 
@@ -335,9 +334,9 @@ def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
                     name,
                     counted,
                     why,
-                    _bytes(of[OURS]),
+                    bytes_cell(of[OURS]),
                     f"{best}: {of[best]:,}",
-                    _ratio(of[OURS] / of[best]),
+                    ratio_cell(of[OURS] / of[best]),
                 ]
             )
     if not rows:
@@ -381,8 +380,8 @@ def _schedulers(results: Results) -> Iterator[Part]:
                     name,
                     graph["rewriting"],
                     f"{graph['operations']}",
-                    _bytes(runs["default"]["peak_bytes"]),
-                    _bytes(graph["published_optimum"]),
+                    bytes_cell(runs["default"]["peak_bytes"]),
+                    bytes_cell(graph["published_optimum"]),
                     *(
                         f"{1e3 * runs[step]['seconds']:.2f}" if runs[step]["optimal"] else "no"
                         for step in ABLATION
@@ -411,7 +410,7 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
         worse = []
         for capacity in CAPACITIES:
             before, after = traffic.stock[capacity], traffic.serenity[capacity]
-            row += [_bytes(before.total_bytes), _bytes(after.total_bytes)]
+            row += [bytes_cell(before.total_bytes), bytes_cell(after.total_bytes)]
             ratio = traffic.ratio(capacity)
             if ratio:
                 ratios[capacity].append(ratio)
@@ -435,7 +434,7 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
     for capacity in CAPACITIES:
         columns += [f"IREE, {capacity // 1024} KiB", "serenity"]
         mean = geometric_mean(ratios[capacity])
-        means += ["", f"{_ratio(mean)} ({len(ratios[capacity])})"]
+        means += ["", f"{ratio_cell(mean)} ({len(ratios[capacity])})"]
     yield Table(columns, [*rows, means])
     yield Text(
         "The means leave out networks that need no traffic any more; in brackets how many remain. "
@@ -479,7 +478,7 @@ def _times(results: Results) -> Iterator[Part]:
     for name, run in results.runs.items():
         stock, ours = (run[key]["transient_peak_bytes"] for key in ("stock", "serenity"))
         slabs += [stock / ours] if ours else []
-        row = [name, _ratio(stock / ours if ours else None)]
+        row = [name, ratio_cell(stock / ours if ours else None)]
         pairs: list[list[tuple[float, float]] | None] = [None] * len(settings)
         if run["milliseconds"]:
             pairs = [
@@ -500,12 +499,12 @@ def _times(results: Results) -> Iterator[Part]:
             ratios[index].append((after[0] / before[0], after[1] / before[1]))
             digits = 1 if index == len(settings) else 2
             row += [f"{of[0]:.{digits}f} / {of[1]:.{digits}f}" for of in pair]
-            row.append(" / ".join(map(_ratio, ratios[index][-1])))
+            row.append(" / ".join(map(ratio_cell, ratios[index][-1])))
         rows.append(row)
-    means = ["geometric mean", _ratio(geometric_mean(slabs))]
+    means = ["geometric mean", ratio_cell(geometric_mean(slabs))]
     for of_setting in ratios:
         both = [geometric_mean(values) for values in zip(*of_setting, strict=True)]
-        means += ["", "", " / ".join(map(_ratio, both)) or "-"]
+        means += ["", "", " / ".join(map(ratio_cell, both)) or "-"]
     yield Table(columns, [*rows, means])
 
 

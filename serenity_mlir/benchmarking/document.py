@@ -11,7 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Heading", "Picture", "Table", "Text", "to_html", "to_markdown"]
+__all__ = [
+    "Heading",
+    "Picture",
+    "Table",
+    "Text",
+    "bytes_cell",
+    "ratio_cell",
+    "to_html",
+    "to_markdown",
+]
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,17 @@ class Picture:
 
 
 Part = Heading | Text | Table | Picture
+
+
+def bytes_cell(value: int | None) -> str:
+    """Returns a size in bytes as tables show it; a dash where it is not known."""
+    return "-" if value is None else f"{value:,}"
+
+
+def ratio_cell(value: float | None) -> str:
+    """Returns a ratio as tables show it; a dash where it is not known."""
+    return "-" if value is None else f"{value:.2f}"
+
 
 #: Folder of the pictures, beside the Markdown file.
 PICTURES = "results"

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from serenity_mlir.benchmarking.document import Heading, Part, Table, Text
-from serenity_mlir.benchmarking.results import Results, geometric_mean
+from serenity_mlir.benchmarking.document import (
+    Heading,
+    Part,
+    Table,
+    Text,
+    bytes_cell,
+    ratio_cell,
+)
+from serenity_mlir.benchmarking.results import Results, mean_cell
 
 __all__ = ["quantized_networks"]
 
@@ -17,22 +24,8 @@ def _ratio(over: int | None, under: int | None) -> float | None:
     return over / under if over and under else None
 
 
-def _mean(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    mean = geometric_mean(known)
-    return "-" if mean is None else f"{mean:.2f} ({len(known)})"
-
-
-def _cell(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _ratio_cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
 def _other_systems(results: Results, storage: str) -> Iterator[Part]:
-    """Returns the table of ours and of other systems, inputs and outputs counted."""
+    """Returns the table of serenity beside other systems, inputs and outputs counted."""
     titles = [figure.title for figure in results.figures(storage)]
     if not titles:
         return
@@ -49,8 +42,8 @@ def _other_systems(results: Results, storage: str) -> Iterator[Part]:
         others = results.peer_bytes(name, "with_io", storage)
         for title in titles:
             ratios[title].append(_ratio(others.get(title), total))
-        rows.append([name, _cell(total), *(_cell(others.get(title)) for title in titles)])
-    rows.append(["times serenity's, geometric mean", "", *(_mean(ratios[t]) for t in titles)])
+        rows.append([name, bytes_cell(total), *(bytes_cell(others.get(title)) for title in titles)])
+    rows.append(["times serenity's, geometric mean", "", *(mean_cell(ratios[t]) for t in titles)])
     yield Table(["network", f"serenity, {storage}", *titles], rows)
 
 
@@ -80,17 +73,17 @@ def quantized_networks(results: Results) -> Iterator[Part]:
         rows.append(
             [
                 name,
-                _cell(stock),
-                _cell(ours),
-                _ratio_cell(gains[-1]),
-                _cell(single),
-                _ratio_cell(shares[-1]),
-                _cell(ours + external if known else None),
+                bytes_cell(stock),
+                bytes_cell(ours),
+                ratio_cell(gains[-1]),
+                bytes_cell(single),
+                ratio_cell(shares[-1]),
+                bytes_cell(ours + external if known else None),
                 f"{of['wide_values']}",
-                _cell(of["wide_bytes_at_peak"]),
+                bytes_cell(of["wide_bytes_at_peak"]),
             ]
         )
-    rows.append(["geometric mean", "", "", _mean(gains), "", _mean(shares), "", "", ""])
+    rows.append(["geometric mean", "", "", mean_cell(gains), "", mean_cell(shares), "", "", ""])
     yield Table(
         [
             "network",

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from serenity_mlir._versions import iree_version, serenity_version
 from serenity_mlir.benchmarking import work
+from serenity_mlir.benchmarking.document import ratio_cell
 from serenity_mlir.benchmarking.peer_runs import PEERS, Figure
 from serenity_mlir.benchmarking.session import Selection
 from serenity_mlir.running import Record
@@ -29,6 +30,7 @@ __all__ = [
     "Results",
     "collect",
     "geometric_mean",
+    "mean_cell",
 ]
 
 #: Whether a graph's inputs and outputs are counted, for all systems alike.
@@ -200,6 +202,12 @@ class Results:
 def geometric_mean(values: Sequence[float]) -> float | None:
     """Returns the geometric mean, None of nothing."""
     return statistics.geometric_mean(values) if values else None
+
+
+def mean_cell(values: Sequence[float | None]) -> str:
+    """Returns the geometric mean of the values that are known, and their number, for a table."""
+    known = [value for value in values if value is not None]
+    return f"{ratio_cell(geometric_mean(known))} ({len(known)})" if known else "-"
 
 
 def _processor() -> str:
