@@ -47,7 +47,7 @@ class Request:
     model: Path
     inputs: Sequence[Array]
     directory: Path
-    storage: str = "float32"
+    storage: str
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ def serve(packages: Sequence[str], measure: Callable[[Request], Answer]) -> None
     answer: dict[str, Any] = {"versions": versions}
     try:
         arrays = [np.load(directory / name) for name in request["inputs"]]
-        storage = request.get("storage", "float32")
-        found = measure(Request(Path(request["model"]), arrays, directory, storage))
+        found = measure(Request(Path(request["model"]), arrays, directory, request["storage"]))
         answer["figures"] = {
             name: {"without_io": figure.without_io, "with_io": figure.with_io}
             for name, figure in found.figures.items()
