@@ -29,16 +29,20 @@ def _sum(name: str, left: str, right: str) -> str:
 """
 
 
-#: s = x + x w w, t = s + s w w, z = t w.
-RESIDUALS = (
-    product("a", "x", "w")
-    + product("b", "a", "w")
-    + _sum("s", "b", "x")
-    + product("c", "s", "w")
-    + product("d", "c", "w")
-    + _sum("t", "d", "s")
-    + product("z", "t", "w")
-)
+def _residuals(factor: str) -> str:
+    """s = x + x factor w, t = s + s w w, z = t w."""
+    return (
+        product("a", "x", factor)
+        + product("b", "a", "w")
+        + _sum("s", "b", "x")
+        + product("c", "s", "w")
+        + product("d", "c", "w")
+        + _sum("t", "d", "s")
+        + product("z", "t", "w")
+    )
+
+
+RESIDUALS = _residuals("w")
 
 
 def test_a_residual_chain_stays_in_its_input(tmp_path: Path) -> None:
@@ -89,18 +93,7 @@ def test_an_arena_of_the_caller_is_beside_the_chain(tmp_path: Path) -> None:
 def test_one_buffer_may_be_consumed_and_kept_if_the_kept_one_is_read_first(tmp_path: Path) -> None:
     """y is read before the chain overwrites x. The module names the argument."""
     rt = pytest.importorskip("iree.runtime")
-    text = function(
-        f"%x: {SQUARE}, %y: {SQUARE}",
-        product("a", "x", "y")
-        + product("b", "a", "w")
-        + _sum("s", "b", "x")
-        + product("c", "s", "w")
-        + product("d", "c", "w")
-        + _sum("t", "d", "s")
-        + product("z", "t", "w"),
-        SQUARE,
-        "%z",
-    )
+    text = function(f"%x: {SQUARE}, %y: {SQUARE}", _residuals("y"), SQUARE, "%z")
     stock, ours = modules(tmp_path, text, consume=[0])
     array = np.random.default_rng(5).standard_normal((64, 64)).astype(np.float32) / 8
 
