@@ -70,7 +70,10 @@ class Segment {
 public:
   explicit Segment(const Options &options) : options(options) {}
 
-  void add(MlirOperation op) { operations.push_back(op); }
+  void add(MlirOperation op) {
+    operations.push_back(op);
+    members.insert(op.ptr);
+  }
   /// False if the condition depends on more than scalars.
   bool addAssert(MlirOperation op);
   /// Hoists the asserts that were added.
@@ -83,15 +86,12 @@ private:
 
   const Options &options;
   std::vector<MlirOperation> operations;
+  std::set<const void *> members; // the operations
   std::set<const void *> hoisted; // asserts and their computations
   std::vector<MlirOperation> asserts;
 };
 
 bool Segment::addAssert(MlirOperation op) {
-  std::set<const void *> members;
-  for (MlirOperation member : operations) {
-    members.insert(member.ptr);
-  }
   std::set<const void *> slice = {op.ptr};
   std::vector<MlirOperation> open = {op};
   while (!open.empty()) {
@@ -110,7 +110,7 @@ bool Segment::addAssert(MlirOperation op) {
       }
     }
   }
-  operations.push_back(op);
+  add(op);
   asserts.push_back(op);
   hoisted.insert(slice.begin(), slice.end());
   return true;
@@ -129,6 +129,7 @@ void Segment::finish() {
     replaceEqual(*first);
   }
   operations.clear();
+  members.clear();
   hoisted.clear();
   asserts.clear();
 }
