@@ -365,6 +365,7 @@ bool isKnown(MlirOperation op) {
          dialect == "func" ||
          opName == "iree_tensor_ext.dispatch.tensor.load" ||
          opName == "iree_tensor_ext.dispatch.tensor.store" ||
+         opName == "iree_tensor_ext.dispatch.workload.ordinal" ||
          dialect == "util" || opName == "stream.binding.subspan";
 }
 

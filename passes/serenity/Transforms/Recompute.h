@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace serenity {
@@ -49,6 +50,31 @@ struct RecomputedRegion {
   /// Multiply-accumulates of the region as it was.
   int64_t work = 0;
 };
+
+/// A region in which every reader of a copied value has a copy of its own.
+struct SeparatedRegion {
+  RegionModel model;
+  /// What is copied once more, and the buffer of `model` that the first reader
+  /// keeps.
+  std::vector<std::pair<int, RecomputedValue>> values;
+  /// Multiply-accumulates of the region; copies are none.
+  int64_t work = 0;
+};
+
+/// Makes values that are copies of other memory, such as the rows of a tensor
+/// that one band reads, once more for every reader but the first, just before
+/// it; nothing if there are none. IREE merges equal slices, so that those of
+/// one segment of bands live until the bands of the next one:
+///
+///   %a = dispatch @slice(%x)             %a = dispatch @slice(%x)
+///   %b = dispatch @conv_1(%a)            %b = dispatch @conv_1(%a)
+///   ...                             =>   ...
+///   %c = dispatch @conv_2(%a, %y)        %d = dispatch @slice(%x)
+///                                        %c = dispatch @conv_2(%d, %y)
+///
+/// Readers that would see other contents keep the value. Changes no IR.
+std::optional<SeparatedRegion> separateCopies(const RegionModel &model,
+                                              const Executables &executables);
 
 struct RecomputeOptions {
   /// Multiply-accumulates that may be done again, as a share of the region's.

@@ -11,8 +11,9 @@
 //
 // Values that live across the peak are computed again behind it where that
 // lowers it: the same commands once more, with `max-recompute` as the limit of
-// the multiply-accumulates that are done again (Recompute.h). With
-// `rewrite=off` none is.
+// the multiply-accumulates that are done again (Recompute.h). Slices, which
+// IREE merges where they are equal, are made once more for every reader where
+// that lowers the peak. With `rewrite=off` nothing is.
 //
 // Assumes the IR that iree-stream-async-transformation-pipeline leaves, with
 // concurrent dispatch groups switched off for the functions concerned: regions
@@ -58,6 +59,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
 
 namespace serenity {
 
@@ -81,6 +83,10 @@ constexpr int64_t walkWorkPerOrder = 100000;
 /// The same for the search for offsets, in nodes times buffers. serenity-pack
 /// has more for the one order that remains.
 constexpr int64_t packWorkPerOrder = 120000;
+
+/// Slices are made once more only if those that live across the peak are at
+/// least one part in so many of the slab.
+constexpr int64_t leastShareOfCopies = 100;
 
 double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
@@ -119,8 +125,14 @@ public:
   /// model; nothing if there is none.
   std::optional<std::pair<RecomputedRegion, Solution>>
   recompute(const Solution &solution, const Executables &executables) const;
+  /// An order of lower peak in which readers of slices have their own, of
+  /// another model; nothing if there is none.
+  std::optional<std::pair<SeparatedRegion, Solution>>
+  separate(const Solution &solution, const Executables &executables) const;
 
 private:
+  /// Whether commands may be run once more: their sizes have to be known.
+  bool mayRepeat() const;
   int evaluations() const { return int(memo.size()); }
   SchedulerOptions schedulerOptions(int64_t stateLimit) const {
     SchedulerOptions result;
@@ -438,17 +450,62 @@ Solution RegionScheduler::solve() {
   return best;
 }
 
+bool RegionScheduler::mayRepeat() const {
+  return options.rewrite != RewriteMode::Off &&
+         std::none_of(model.buffers.begin(), model.buffers.end(),
+                      [](const RegionBuffer &buffer) {
+                        return buffer.size.ptr != nullptr;
+                      });
+}
+
+std::optional<std::pair<SeparatedRegion, Solution>>
+RegionScheduler::separate(const Solution &solution,
+                          const Executables &executables) const {
+  if (!mayRepeat()) {
+    return std::nullopt;
+  }
+  std::optional<SeparatedRegion> separated = separateCopies(model, executables);
+  if (!separated) {
+    return std::nullopt;
+  }
+  // Only values that live across the peak can lower it.
+  const RegionPlan &plan = solution.plan;
+  const Simulation simulation = simulate(plan.problem, solution.schedule.order);
+  const auto peak = std::max_element(simulation.liveBytes.begin(),
+                                     simulation.liveBytes.end()) -
+                    simulation.liveBytes.begin();
+  std::set<int> copied;
+  for (const auto &value : separated->values) {
+    copied.insert(value.first);
+  }
+  int64_t bytes = 0;
+  for (size_t i = 0; i < plan.problemBuffers.size(); ++i) {
+    const LiveRange &range = simulation.liveRanges[i];
+    if (range.first < peak && peak < range.last &&
+        copied.count(plan.problemBuffers[i])) {
+      bytes += plan.problem.buffers[i].bytes;
+    }
+  }
+  if (bytes * leastShareOfCopies < solution.slabBytes) {
+    return std::nullopt;
+  }
+  RegionScheduler scheduler(separated->model, options, config);
+  Solution found = scheduler.solve();
+  if (found.slabBytes >= solution.slabBytes) {
+    return std::nullopt;
+  }
+  found.schedule.states += solution.schedule.states;
+  found.schedule.seconds = secondsSince(start);
+  return std::make_pair(std::move(*separated), std::move(found));
+}
+
 std::optional<std::pair<RecomputedRegion, Solution>>
 RegionScheduler::recompute(const Solution &solution,
                            const Executables &executables) const {
   RecomputeOptions limits;
   limits.maxRecompute = options.maxRecompute;
   limits.rangeAlignment = config.rangeAlignment;
-  bool dynamic = std::any_of(
-      model.buffers.begin(), model.buffers.end(),
-      [](const RegionBuffer &buffer) { return buffer.size.ptr != nullptr; });
-  if (limits.maxRecompute <= 0 || options.rewrite == RewriteMode::Off ||
-      dynamic) {
+  if (limits.maxRecompute <= 0 || !mayRepeat()) {
     return std::nullopt;
   }
   std::optional<RecomputedRegion> again = recomputeAtPeak(
@@ -492,6 +549,15 @@ RegionReport scheduleRegion(MlirOperation execute,
   }
   RegionScheduler scheduler(*region.model, options, config);
   Solution solution = scheduler.solve();
+  if (auto separated = scheduler.separate(solution, executables)) {
+    *region.model = std::move(separated->first.model);
+    solution = std::move(separated->second);
+    for (const auto &[buffer, value] : separated->first.values) {
+      report.recomputed.push_back({value.location, value.bytes, value.work});
+    }
+    report.work = separated->first.work;
+    materialize(*region.model);
+  }
   if (auto again = scheduler.recompute(solution, executables)) {
     region.model = std::move(again->first.model);
     solution = std::move(again->second);
