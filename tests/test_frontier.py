@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -17,10 +18,11 @@ from typer.testing import CliRunner
 
 from serenity_mlir.cli import app
 from serenity_mlir.cli import frontier as command
+from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring import frontier as module
 from serenity_mlir.measuring.frontier import Frontier, Point, frontier, pareto
 from serenity_mlir.measuring.measurement import measure
-from serenity_mlir.reports.frontier_picture import describe, rows, write_frontier
+from serenity_mlir.reports.frontier_picture import _spread, describe, rows, write_frontier
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -103,6 +105,32 @@ def test_pictures(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "one.json").read_text("utf-8")) == found.to_dict()
     with pytest.raises(ValueError, match=r"ends in \.html, \.svg, \.png, \.json; got x\.pdf"):
         write_frontier(found, "x.pdf")
+
+
+def test_other_systems_stand_beside_the_points(tmp_path: Path) -> None:
+    found = Frontier("m", pareto([point("stock", 1000, 1.0), point("least", 500, 8.0)]))
+    write_frontier(found, tmp_path / "m.svg", {"One": 70_000, "Another": 71_000, "Nothing": 0})
+    text = (tmp_path / "m.svg").read_text("utf-8")
+    assert "One: 70,000" in text and "Another: 71,000" in text and "Nothing" not in text
+    # Near to each other, and still not one over the other.
+    heights = _spread([0.1, 0.5, 0.51, 0.52], 0.05)
+    assert heights == sorted(heights)
+    assert min(b - a for a, b in itertools.pairwise(heights)) >= 0.05 - 1e-9
+
+
+def test_other_systems_are_read_from_results_of_the_bench(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    systems = {"IREE default": 9, "serenity": 3, "TVM": 7}
+    path.write_text(json.dumps({"systems": {"without_io": {"net": systems}}}), "utf-8")
+    assert command._other_systems(path, "net") == {"TVM": 7}
+    with pytest.raises(SerenityError, match="no other system's bytes for other; run: serenity"):
+        command._other_systems(path, "other")
+    for text in ("[]", "{", '{"systems": 1}'):
+        path.write_text(text, "utf-8")
+        with pytest.raises(SerenityError, match=r"not a results\.json that serenity bench"):
+            command._other_systems(path, "net")
+    with pytest.raises(SerenityError, match="No such file"):
+        command._other_systems(tmp_path / "absent.json", "net")
 
 
 def test_covered_points_are_in_parentheses() -> None:

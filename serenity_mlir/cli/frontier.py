@@ -46,6 +46,13 @@ def frontier_command(
     budgets: Annotated[
         int, typer.Option(min=0, help="Memory budgets to compile between the settings.")
     ] = 3,
+    others: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RESULTS.json",
+            help="Draw other systems too: results.json of serenity bench with the same network.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the inputs.")] = 0,
     fix_dim: FixDimOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -70,6 +77,7 @@ def frontier_command(
             f"--output: expected a name that ends in {', '.join(FORMATS)}; got {output}",
             exit_code=2,
         )
+    beside = {} if others is None else _other_systems(others, Path(model).stem)
     with working(f"compiling {model}"):
         found = frontier(
             model,
@@ -81,7 +89,7 @@ def frontier_command(
         )
     if output is not None:
         try:
-            write_frontier(found, output)
+            write_frontier(found, output, beside)
         except OSError as error:
             raise SerenityError(f"{error.filename}: {error.strerror}", exit_code=2) from None
     if as_json:
@@ -90,6 +98,37 @@ def frontier_command(
     _print(found)
     if output is not None:
         typer.echo(f"wrote {output}")
+
+
+def _other_systems(results: Path, network: str) -> dict[str, int]:
+    """Returns the transient bytes of other systems for a network.
+
+    Raises:
+      SerenityError: the file is not one of `serenity bench`, or has no figures for the network
+        (exit code 2).
+    """
+    from serenity_mlir.benchmarking.results import IREE, OURS
+
+    try:
+        systems = json.loads(results.read_text("utf-8"))["systems"]["without_io"]
+        found = {
+            name: int(size)
+            for name, size in systems.get(network, {}).items()
+            if name not in (IREE, OURS)
+        }
+    except OSError as error:
+        raise SerenityError(f"{results}: {error.strerror}", exit_code=2) from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise SerenityError(
+            f"{results}: not a results.json that serenity bench has written", exit_code=2
+        ) from None
+    if not found:
+        raise SerenityError(
+            f"{results} has no other system's bytes for {network}; "
+            f"run: serenity bench --networks {network}",
+            exit_code=2,
+        )
+    return found
 
 
 def _print(found: Frontier) -> None:

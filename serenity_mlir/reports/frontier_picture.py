@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The frontier of a model as a picture: bytes against time, with the flags of every point.
 
+Other systems, whose time is not known, stand beside it with their bytes alone.
+
 SVG and HTML tell the numbers and flags of the point under the pointer, by titles of the SVG itself:
 no script and no network. The page of HTML has the table below the picture.
 """
@@ -11,7 +13,9 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,7 @@ from serenity_mlir._files import write_whole
 from serenity_mlir.reports.plotting import render
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from serenity_mlir.measuring.frontier import Frontier, Point
@@ -29,6 +34,8 @@ FORMATS = (".html", ".svg", ".png", ".json")
 
 # Okabe and Ito's blue, and a grey.
 _CHOSEN, _COVERED = "#0072B2", "#8fa3b3"
+# Their vermilion.
+_OTHER = "#D55E00"
 
 
 def headings(frontier: Frontier) -> tuple[str, ...]:
@@ -80,10 +87,46 @@ def describe(point: Point) -> str:
     return "\n".join(lines)
 
 
-def draw_frontier(frontier: Frontier) -> Figure:
+def _spread(values: Sequence[float], least: float) -> list[float]:
+    """Return rising places near rising `values` that are at least `least` apart."""
+    places: list[float] = []
+    for value in values:
+        places.append(max(value, places[-1] + least) if places else value)
+    # What was pushed up on the whole is moved down by half of that.
+    shift = (places[-1] - values[-1]) / 2 if places else 0.0
+    return [place - shift for place in places]
+
+
+def _draw_others(axes: Axes, others: Mapping[str, int]) -> None:
+    """Draw the bytes of other systems at the right edge of `axes`, with their names."""
+    known = sorted((size, name) for name, size in others.items() if size > 0)
+    low, high = map(math.log, axes.get_ylim())
+    heights = [(math.log(size) - low) / (high - low) for size, _ in known]
+    for (size, name), height, place in zip(known, heights, _spread(heights, 0.045), strict=True):
+        axes.plot(
+            1.0, height, "D", color=_OTHER, markersize=5, transform=axes.transAxes, clip_on=False
+        )
+        axes.annotate(
+            f"{name}: {size:,}",
+            (1.0, height),
+            xytext=(1.05, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            fontsize=7,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": _OTHER, "linewidth": 0.5},
+            annotation_clip=False,
+        )
+
+
+def draw_frontier(frontier: Frontier, others: Mapping[str, int] | None = None) -> Figure:
     """Draw bytes (logarithmic) against latency, or the time of compilation without latencies.
 
     Element ``point-N`` of the picture is point N of the frontier.
+
+    Args:
+      frontier: the points.
+      others: transient bytes of other systems for the same model, drawn without a time.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -124,6 +167,11 @@ def draw_frontier(frontier: Frontier) -> Figure:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.25, y=0.12)
+    if others:
+        sizes = [size for size in others.values() if size > 0]
+        sizes += [max(point.peak_bytes, 1) for point in frontier.points]
+        axes.set_ylim(min(sizes) / 1.3, max(sizes) * 1.3)
+        _draw_others(axes, others)
     axes.set_ylabel("transient memory of a call, bytes")
     axes.set_xlabel(
         "processor time of a call, ms, one thread"
@@ -137,8 +185,8 @@ def draw_frontier(frontier: Frontier) -> Figure:
     return figure
 
 
-def _svg(frontier: Frontier) -> str:
-    svg = render(draw_frontier(frontier), "svg").decode("utf-8")
+def _svg(frontier: Frontier, others: Mapping[str, int]) -> str:
+    svg = render(draw_frontier(frontier, others), "svg").decode("utf-8")
     for number, point in enumerate(frontier.points):
         opening = f'<g id="point-{number}">'
         if svg.count(opening) != 1:
@@ -148,11 +196,11 @@ def _svg(frontier: Frontier) -> str:
     return svg
 
 
-def _page(frontier: Frontier) -> str:
+def _page(frontier: Frontier, others: Mapping[str, int]) -> str:
     def cells(row: tuple[str, ...], tag: str) -> str:
         return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
 
-    svg = _svg(frontier)
+    svg = _svg(frontier, others)
     body = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows(frontier))
     title = html.escape(f"{frontier.model}: memory and time")
     return f"""<!DOCTYPE html>
@@ -186,8 +234,17 @@ setting needs at most as many bytes and as much time.</p>
 """
 
 
-def write_frontier(frontier: Frontier, output: str | os.PathLike[str]) -> None:
+def write_frontier(
+    frontier: Frontier,
+    output: str | os.PathLike[str],
+    others: Mapping[str, int] | None = None,
+) -> None:
     """Write a frontier as a page, a picture or JSON, by the ending of the name.
+
+    Args:
+      frontier: the points.
+      output: the file.
+      others: as for `draw_frontier`; JSON is without them.
 
     Raises:
       ValueError: the ending is none of `FORMATS`.
@@ -201,8 +258,8 @@ def write_frontier(frontier: Frontier, output: str | os.PathLike[str]) -> None:
     if ending == ".json":
         write_whole(output, json.dumps(frontier.to_dict(), indent=2) + "\n")
     elif ending == ".html":
-        write_whole(output, _page(frontier))
+        write_whole(output, _page(frontier, others or {}))
     elif ending == ".svg":
-        write_whole(output, _svg(frontier))
+        write_whole(output, _svg(frontier, others or {}))
     else:
-        write_whole(output, render(draw_frontier(frontier), "png"))
+        write_whole(output, render(draw_frontier(frontier, others), "png"))
