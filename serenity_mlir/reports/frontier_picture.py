@@ -114,7 +114,12 @@ def _draw_others(axes: Axes, others: Mapping[str, int]) -> None:
             textcoords="axes fraction",
             fontsize=7,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": _OTHER, "linewidth": 0.5},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": _OTHER,
+                "linewidth": 0.5,
+                "relpos": (0, 0.5),
+            },
             annotation_clip=False,
         )
 
@@ -129,7 +134,7 @@ def draw_frontier(frontier: Frontier, others: Mapping[str, int] | None = None) -
       others: transient bytes of other systems for the same model, drawn without a time.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     def x_of(point: Point) -> float:
         return point.compile_seconds if point.latency_ms is None else point.latency_ms
@@ -155,15 +160,16 @@ def draw_frontier(frontier: Frontier, others: Mapping[str, int] | None = None) -
             markersize=7,
             gid=f"point-{number}",
         )
-        if point.pareto:
-            axes.annotate(
-                f"{point.name}: {point.peak_bytes:,}",
-                (x_of(point), max(point.peak_bytes, 1)),
-                xytext=(7, 4),
-                textcoords="offset points",
-                fontsize=7,
-            )
+        axes.annotate(
+            f"{point.name}: {point.peak_bytes:,}",
+            (x_of(point), max(point.peak_bytes, 1)),
+            xytext=(7, 4),
+            textcoords="offset points",
+            fontsize=7,
+            color="black" if point.pareto else _COVERED,
+        )
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.25, y=0.12)
