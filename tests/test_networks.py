@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import re
 import sys
 import zlib
@@ -403,6 +405,35 @@ def test_quantized_networks_have_integers_between_all_operators(storage, per_cha
         if node.op_type == "QuantizeLinear"
     }
     assert zeros == {storage}
+
+
+def test_the_quantizer_takes_no_name_of_a_constant():
+    """ONNX Runtime calls the scale of ``norm`` ``norm_scale``, as the model calls its weight."""
+    pytest.importorskip("onnxruntime")
+    value = functools.partial(
+        onnx.helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT, shape=[1, 4, 8]
+    )
+    weight = np.linspace(0.5, 2, 8, dtype=np.float32)
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("LayerNormalization", ["x", "norm_scale"], ["norm"], "norm"),
+            onnx.helper.make_node("Relu", ["norm"], ["y"], "y"),
+        ],
+        "net",
+        [value("x")],
+        [value("y")],
+        [numpy_helper.from_array(weight, "norm_scale")],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8
+    )
+    before = model.SerializeToString(deterministic=True)
+    made = quantize(model, "int8", per_channel=True)
+    onnx.checker.check_model(made, full_check=True)
+    assert model.SerializeToString(deterministic=True) == before
+    sizes = {t.name: math.prod(t.dims) for t in made.graph.initializer}
+    scales = [sizes[node.input[1]] for node in made.graph.node if node.op_type == "QuantizeLinear"]
+    assert scales and set(scales) == {1}
 
 
 @pytest.mark.parametrize("storage", ["int8", "uint8"])

@@ -105,6 +105,34 @@ def with_integer_border(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+#: ONNX Runtime's quantizer makes values of these names beside every value that it quantizes.
+_MADE = ("_scale", "_zero_point", "_quantized")
+
+
+def _with_free_names(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns the model with constants renamed whose names ONNX Runtime's quantizer would take.
+
+    It does not ask: the scale of the result of ``norm`` would replace a weight ``norm_scale``.
+    """
+    results = {name for node in model.graph.node for name in node.output}
+    clashing = {
+        constant.name: f"{constant.name}_of_model"
+        for constant in model.graph.initializer
+        if any(
+            constant.name.endswith(ending) and constant.name[: -len(ending)] in results
+            for ending in _MADE
+        )
+    }
+    if not clashing:
+        return model
+    renamed = copy.deepcopy(model)
+    for constant in renamed.graph.initializer:
+        constant.name = clashing.get(constant.name, constant.name)
+    for node in renamed.graph.node:
+        node.input[:] = [clashing.get(name, name) for name in node.input]
+    return renamed
+
+
 def quantize(
     model: onnx.ModelProto,
     storage: Storage,
@@ -154,7 +182,7 @@ def quantize(
     try:
         with tempfile.TemporaryDirectory(prefix="serenity-quantize-") as folder:
             source, target = Path(folder, "float.onnx"), Path(folder, "quantized.onnx")
-            onnx.save(model, str(source))
+            onnx.save(_with_free_names(model), str(source))
             quantization.quantize_static(
                 str(source),
                 str(target),
