@@ -6,8 +6,7 @@
     python benchmarks/history.py append [--release VERSION] [--replace] [NETWORK...]
     python benchmarks/history.py check [--quick] [NETWORK...]
 
-``--reports DIR`` keeps the report of each default compilation in ``DIR/NETWORK.json``,
-for ``predictions.py --reports``.
+``--reports DIR`` keeps the report of each default compilation in ``DIR/NETWORK.json``.
 
 ``history.jsonl`` has one line per network, release of serenity_mlir and release of IREE. ``append``
 compiles the networks (all without names) that have no line for the installed releases yet, and adds

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,11 @@ from serenity_mlir.benchmarking import (
     document,
     peer_runs,
     quantized,
+    reasons,
     report,
     results,
     session,
+    timing,
     work,
 )
 from serenity_mlir.benchmarking.peer_runs import (
@@ -55,8 +58,6 @@ def sizes(stock: int, order: int, ours: int, *, external: int = 100, of_set: str
         "transient_peak_bytes": {"stock": stock, "order": order, "serenity": ours},
         "order_optimal": True,
         "optimal": ours % 2 == 0,
-        "built_candidates": 3,
-        "mispredicted_candidates": 1,
     }
 
 
@@ -92,6 +93,18 @@ def run(stock: int, ours: int, *, faster: float = 2.0, timing: bool = True) -> d
         "disagreements": [],
         "compared_with": None,
         "relative_difference": None,
+    }
+
+
+def quantized_entry(stock: int, order: int, ours: int, **entries: Any) -> dict:
+    return {
+        "transient_peak_bytes": {"stock": stock, "order": order, "serenity": ours},
+        "external_bytes": 10,
+        "quantized_values": 3,
+        "wide_values": 1,
+        "wide_bytes_at_peak": 8,
+        "run": None,
+        **entries,
     }
 
 
@@ -159,6 +172,12 @@ def test_overwritten_inputs_stand_beside_kept_ones(measured, tmp_path):
     table = content._systems_table(found, names, "with_io")
     assert table.columns[1:3] == ["serenity", "serenity, inputs overwritten"]
     assert [row[1:3] for row in table.rows[:2]] == [["300", "**250**"], ["**401**", "-"]]
+    # LiteRT's 450 over both; no other system has a figure for the second network.
+    assert table.columns[-2:] == [
+        "least other / serenity",
+        "least other / serenity, inputs overwritten",
+    ]
+    assert [row[-2:] for row in table.rows] == [["1.50", "1.80"], ["-", "-"], ["1.50", "1.80"]]
     report.write(found, tmp_path)
     header = next(
         line
@@ -220,7 +239,6 @@ def test_the_report_holds_tables_and_pictures_and_loads_nothing(measured, tmp_pa
         "Skipped: XLA (JAX): jax not installed.",
         "LiteRT: it took two parts (swiftnet_a and googlenet).",
         "that ran a network (IREE)",
-        "Of 9 candidates that were built of 3 networks, 3 need other bytes",
         "![",
         "552 KB",
     ):
@@ -255,10 +273,26 @@ def test_a_failure_of_ours_counts_and_one_of_a_peer_does_not(measured):
     assert "it crashed" in told and "the runtime took 2" in told
 
 
+def test_more_with_overwritten_inputs_is_a_failure_of_ours(measured):
+    def overwriting(size: int) -> results.Results:
+        of = {**measured.sizes["swiftnet_a"], "overwriting_peak_bytes": size}
+        return dataclasses.replace(measured, sizes={"swiftnet_a": of})
+
+    assert overwriting(300).our_failures == {}
+    told = "301 bytes with inputs overwritten, 300 with kept"
+    assert overwriting(301).our_failures == {"swiftnet_a": told}
+
+
+def test_other_outputs_of_a_quantized_network_are_a_failure_of_ours(measured):
+    failed = {**quantized_entry(40, 30, 20), "run": {"disagreements": ["outputs differ by 1"]}}
+    found = dataclasses.replace(measured, storage="int8", quantized={"swiftnet_a": failed})
+    assert found.our_failures == {"swiftnet_a": "int8: outputs differ by 1"}
+
+
 def test_latency_and_compile_time_stand_beside_memory():
     runs = {"a": run(800, 400), "b": run(800, 100, faster=0.5), "c": run(5, 0, timing=False)}
     measured = results.Results("", {}, "", list(runs), runs=runs)
-    text = document.to_markdown(list(content._times(measured)))
+    text = document.to_markdown(list(timing.times(measured)))
     for told in (
         "| network | slab, IREE / serenity | ms, 1 thread: IREE | serenity | ratio | "
         "ms, 2 threads: IREE | serenity | ratio | compile, s: IREE | serenity | ratio |",
@@ -271,10 +305,10 @@ def test_latency_and_compile_time_stand_beside_memory():
     ):
         assert told in text, told
     untimed = results.Results("", {}, "", ["c"], runs={"c": runs["c"]})
-    text = document.to_markdown(list(content._times(untimed)))
+    text = document.to_markdown(list(timing.times(untimed)))
     assert "No latency was measured" in text and "| c | - | 10.0 / 8.0 |" in text
     nothing = results.Results("", {}, "", [])
-    assert "No network was run" in document.to_markdown(list(content._times(nothing)))
+    assert "No network was run" in document.to_markdown(list(timing.times(nothing)))
 
 
 def test_what_peers_cannot_take_is_a_row_and_not_asked_again():
@@ -348,7 +382,7 @@ def test_the_reason_names_what_is_live(changes, proof, measured, tmp_path):
     (tmp_path / "googlenet.json").write_text(json.dumps(a_report(**changes)))
     (row,) = next(
         part
-        for part in content._not_smallest(measured, tmp_path)
+        for part in reasons.not_smallest(measured, tmp_path)
         if isinstance(part, document.Table)
     ).rows
     assert row[2].startswith(
@@ -361,7 +395,7 @@ def test_who_is_smaller_only_because_of_inputs_is_told_so(measured, tmp_path):
     larger = {"litert": {"swiftnet_a": answer(xnnpack=(201, 299))}}
     found = results.Results("", {}, "", ["swiftnet_a"], sizes=measured.sizes, peers=larger)
     (row,) = next(
-        part for part in content._not_smallest(found, tmp_path) if isinstance(part, document.Table)
+        part for part in reasons.not_smallest(found, tmp_path) if isinstance(part, document.Table)
     ).rows
     assert row[:2] == ["swiftnet_a", "with inputs and outputs"]
     assert row[2].startswith("the smallest where they are not counted; IREE holds the 100 bytes")
@@ -369,7 +403,7 @@ def test_who_is_smaller_only_because_of_inputs_is_told_so(measured, tmp_path):
     overwriting = {**measured.sizes["swiftnet_a"], "overwriting_peak_bytes": 250}
     found = dataclasses.replace(found, sizes={"swiftnet_a": overwriting})
     (row,) = next(
-        part for part in content._not_smallest(found, tmp_path) if isinstance(part, document.Table)
+        part for part in reasons.not_smallest(found, tmp_path) if isinstance(part, document.Table)
     ).rows
     assert row[2].startswith("250 with inputs overwritten; the smallest where")
 
@@ -733,6 +767,7 @@ def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
     assert run["disagreements"] == [] and run["milliseconds"] is None
     text = (output / "results.md").read_text()
     assert f"| small | {entry['external_bytes']:,} | {peaks['stock']:,} |" in text
+    assert "## Predicted and built peaks" in text
     assert (output / "results" / "slabs.svg").exists()
 
     records = {path: path.read_text() for path in (output / "records").iterdir()}
@@ -743,19 +778,22 @@ def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
     assert (output / "results.md").read_text() == text
 
 
-def test_quantized_versions_are_compiled_too(small_network, tmp_path):
+def test_quantized_versions_are_compiled_and_run_too(small_network, tmp_path):
     pytest.importorskip("onnxruntime")
     if (iree_version() or "").startswith("3.12"):
         pytest.skip("IREE 3.12 has no quantization on tensors")
     output = tmp_path / "bench"
     command = [
         "bench", "-o", str(output), "--networks", str(small_network), "--peers", "none",
-        "--quick", "--quantize", "uint8",
+        "--no-latency", "--quantize", "uint8",
     ]  # fmt: skip
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     data = json.loads((output / "results.json").read_text())
     of = data["quantized"]["small"]
+    assert of["run"]["bitwise_equal"] and not of["run"]["disagreements"]
+    assert of["run"]["serenity"]["transient_peak_bytes"] == of["transient_peak_bytes"]["serenity"]
+    assert (output / "reports" / "small_uint8.json").exists()
     # x and y as integers: a byte an element.
     assert of["external_bytes"] == 2 * TENSOR // 4
     assert of["quantized_values"] > 0
@@ -766,49 +804,60 @@ def test_quantized_versions_are_compiled_too(small_network, tmp_path):
     assert f" {with_io:,} |" in text
 
 
-def test_quantized_networks_have_a_table_with_means(measured):
+def tables(parts: Iterable[document.Part]) -> list[document.Table]:
+    return [part for part in parts if isinstance(part, document.Table)]
+
+
+def test_quantized_networks_have_a_table_with_means(measured, tmp_path):
+    ran = {**run(86, 43), "bitwise_equal": True}
     rows = {
-        name: {
-            "transient_peak_bytes": {"stock": stock, "serenity": ours},
-            "external_bytes": 10,
-            "quantized_values": 3,
-            "wide_values": 1,
-            "wide_bytes_at_peak": 8,
-        }
-        for name, stock, ours in (("swiftnet_a", 400, 50), ("swiftnet_b", 86, 43))
+        "swiftnet_a": quantized_entry(400, 100, 50),
+        "swiftnet_b": quantized_entry(86, 86, 43, run=ran),
     }
     changed = dataclasses.replace(measured, quantized=rows, storage="int8")
-    *_, table = quantized.quantized_networks(changed)
+    table, times = tables(quantized.quantized_networks(changed, tmp_path))
     # 400 / 50 and 86 / 43, float32 200 and 301: means of 8 and 2, of 1/4 and 1/7.
-    assert table.rows[0] == ["swiftnet_a", "400", "50", "8.00", "200", "0.25", "60", "1", "8"]
-    assert table.rows[-1][3:6] == ["4.00 (2)", "", "0.19 (2)"]
-    assert not list(quantized.quantized_networks(measured))
+    assert table.rows[0] == [
+        "swiftnet_a", "400", "100", "50", "4.00", "8.00", "200", "0.25", "60", "-", "1", "8",
+    ]  # fmt: skip
+    assert table.rows[1][-3] == "equal"
+    assert table.rows[-1][4:8] == ["2.00 (2)", "4.00 (2)", "", "0.19 (2)"]
+    # Those that were run have times.
+    assert [row[0] for row in times.rows] == ["swiftnet_b", "geometric mean"]
+    assert not list(quantized.quantized_networks(measured, tmp_path))
 
 
-def test_systems_in_int8_stand_beside_quantized_networks_alone(measured):
-    row = {
-        "transient_peak_bytes": {"stock": 400, "serenity": 50},
-        "external_bytes": 10,
-        "quantized_values": 3,
-        "wide_values": 0,
-        "wide_bytes_at_peak": 0,
+def test_systems_in_int8_stand_beside_quantized_networks_alone(measured, tmp_path):
+    rows = {
+        "swiftnet_a": quantized_entry(400, 80, 50),
+        "swiftnet_b": quantized_entry(400, 150, 150),
     }
-    peers = {
-        **measured.peers,
-        "tflite-micro-int8": {"swiftnet_a": answer(head=(None, 120), arena=(None, 180))},
+    of_peer = {
+        "swiftnet_a": answer(head=(None, 120), arena=(None, 180)),
+        "swiftnet_b": answer(head=(None, 80), arena=(None, 90)),
     }
-    changed = dataclasses.replace(
-        measured, quantized={"swiftnet_a": row}, storage="int8", peers=peers
-    )
-    # 50 and 10 bytes against 120 and 180.
-    table = list(quantized.quantized_networks(changed))[-1]
+    peers = {**measured.peers, "tflite-micro-int8": of_peer}
+    changed = dataclasses.replace(measured, quantized=rows, storage="int8", peers=peers)
+    (tmp_path / "swiftnet_b_int8.json").write_text(json.dumps(a_report()))
+    _, table, smaller, paper = tables(quantized.quantized_networks(changed, tmp_path))
     assert table.columns == ["network", "serenity, int8", "TFLM, int8, head", "TFLM, int8, arena"]
-    assert table.rows[0] == ["swiftnet_a", "60", "120", "180"]
-    assert table.rows[-1][2:] == ["2.00 (1)", "3.00 (1)"]
+    # 50 and 10 bytes against 120 and 180; 160 against 80 and 90.
+    assert table.rows[0] == ["swiftnet_a", "**60**", "120", "180"]
+    assert table.rows[1] == ["swiftnet_b", "160", "**80**", "90"]
+    assert table.rows[-1][2:] == ["1.00 (2)", "1.30 (2)"]
+    ((name, why, *figures),) = smaller.rows
+    assert (name, figures) == ("swiftnet_b", ["160", "TFLM, int8, head: 80", "2.00"])
+    assert why.startswith("inputs and outputs are 10 bytes; at conv #1 are live 2,048 of conv #1")
+    # The paper's 552, 251 and 226 KB beside 120 over 90 and 60.
+    assert paper.rows[0] == [
+        "swiftnet_a", "120", "90", "60", "1.33", "2.00", "552 KB", "251 KB", "226 KB", "2.20",
+        "2.44",
+    ]  # fmt: skip
     assert changed.systems("swiftnet_a", "with_io") == measured.systems("swiftnet_a", "with_io")
     assert "TFLM, int8, head" not in {figure.title for figure in changed.figures()}
     unsigned = dataclasses.replace(changed, storage="uint8")
-    assert "TFLM" not in document.to_markdown(list(quantized.quantized_networks(unsigned)))
+    parts = list(quantized.quantized_networks(unsigned, tmp_path))
+    assert "TFLM" not in document.to_markdown(parts)
 
 
 def test_without_the_quantizer_quantized_versions_are_skipped(tmp_path, monkeypatch):

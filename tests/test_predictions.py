@@ -1,23 +1,20 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Predicted against built peaks: the figures, and the table of `benchmarks/predictions.py`."""
+"""Predicted against built peaks: the figures, and their table in a report of `serenity bench`."""
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 from report_support import make_candidate, make_candidates, make_function, make_report
 
+from serenity_mlir.benchmarking import predictions
+from serenity_mlir.benchmarking.document import Table
+from serenity_mlir.benchmarking.results import Results
 from serenity_mlir.reports.predictions import count_predictions, predicted_and_built
 from serenity_mlir.reports.reporting import parse_report
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-
-import predictions
 
 REPORT = make_report(
     [
@@ -59,14 +56,21 @@ def test_nothing_built_has_no_error():
     assert (counts.built, counts.mispredicted, counts.greatest_error) == (1, 0, None)
 
 
-def test_the_table_reads_reports_that_are_there(tmp_path, monkeypatch, capsys):
+def test_a_report_of_the_bench_has_predicted_beside_built_peaks(tmp_path):
     for name in ("swiftnet_b", "swiftnet_c"):
         (tmp_path / f"{name}.json").write_text(json.dumps(REPORT), "utf-8")
-    arguments = ["predictions.py", "--reports", str(tmp_path), "swiftnet_b", "swiftnet_c"]
-    monkeypatch.setattr(sys, "argv", arguments)
-    assert predictions.main() == 0
-    lines = capsys.readouterr().out.splitlines()
-    cells = "40 | 4 | 3 | 1 | 10.0 % | -10.0 % | 25.0 % | 200 | 200"
-    assert lines[2:4] == [f"| swiftnet_b | {cells} |", f"| swiftnet_c | {cells} |"]
-    assert lines[4].startswith("| all |  |  | 6 | 2 | 10.0 % |")
-    assert len({line.count("|") for line in lines}) == 1
+    sizes = {name: {} for name in ("swiftnet_b", "swiftnet_c", "without_report")}
+    (table,) = (
+        part
+        for part in predictions.predicted_peaks(Results("", {}, "", list(sizes), sizes), tmp_path)
+        if isinstance(part, Table)
+    )
+    cells = ["40", "4", "3", "1", "10.0 %", "-10.0 %", "25.0 %", "200", "200"]
+    assert table.rows[:2] == [["swiftnet_b", *cells], ["swiftnet_c", *cells]]
+    assert table.rows[2] == ["all", "", "", "6", "2", "10.0 %", "-10.0 %", "25.0 %", "", ""]
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_without_reports_there_is_no_table(tmp_path):
+    found = Results("", {}, "", ["swiftnet_b"], {"swiftnet_b": {}})
+    assert not list(predictions.predicted_peaks(found, tmp_path))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,23 @@ from serenity_mlir.benchmarking.document import (
 )
 from serenity_mlir.benchmarking.paper import PEAKS
 from serenity_mlir.benchmarking.peer_runs import PEERS
+from serenity_mlir.benchmarking.predictions import predicted_peaks
 from serenity_mlir.benchmarking.quantized import quantized_networks
+from serenity_mlir.benchmarking.reasons import not_smallest
 from serenity_mlir.benchmarking.results import (
+    COUNTED,
     IREE,
     OURS,
     OVERWRITING,
     Counting,
     Results,
     geometric_mean,
+    load_function,
     mean_cell,
 )
 from serenity_mlir.benchmarking.session import SCHEDULING_STATES
+from serenity_mlir.benchmarking.timing import times
 from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
-from serenity_mlir.reports.candidates import chosen_candidate
-from serenity_mlir.reports.explaining import peak_of, short_name
-from serenity_mlir.reports.reporting import FunctionReport, RegionReport, ReportError, load_report
 from serenity_mlir.reports.traffic import (
     CAPACITIES,
     DEFAULT_BLOCK_BYTES,
@@ -43,12 +45,7 @@ from serenity_mlir.reports.traffic import (
     traffic_of_function,
 )
 
-__all__ = ["compose", "load_function"]
-
-_COUNTED: dict[Counting, str] = {
-    "without_io": "without inputs and outputs",
-    "with_io": "with inputs and outputs",
-}
+__all__ = ["compose"]
 
 _SET_TITLES: dict[str | None, str] = {
     "paper": "the paper's networks",
@@ -61,16 +58,6 @@ _SET_TITLES: dict[str | None, str] = {
 
 def _join(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def load_function(reports: Path, network: str) -> FunctionReport | None:
-    """Returns the entry of the compiler's report on a network's function; None without one."""
-    try:
-        report = load_report(reports / f"{network}.json")
-    except (OSError, ReportError):
-        return None
-    functions = report.called
-    return functions[0] if len(functions) == 1 else None
 
 
 # --- parts -----------------------------------------------------------------------
@@ -121,9 +108,9 @@ def _means(results: Results) -> Iterator[Part]:
         "tables behind it follow. 'Others' are all networks but the nine cells and those of the "
         "size of microcontrollers; those held out are among them."
     )
-    bases = [(counting, OURS, _COUNTED[counting]) for counting in _COUNTED]
+    bases = [(counting, OURS, COUNTED[counting]) for counting in COUNTED]
     if results.ratios(OVERWRITING, every, "with_io"):
-        bases.append(("with_io", OVERWRITING, f"{_COUNTED['with_io']}, inputs overwritten"))
+        bases.append(("with_io", OVERWRITING, f"{COUNTED['with_io']}, inputs overwritten"))
     columns = ["system"]
     for _, _, counted in bases:
         columns += [f"{title}, {counted}" for title, _ in groups]
@@ -175,13 +162,6 @@ def _sizes(results: Results) -> Iterator[Part]:
         ]
         return ["geometric mean", "", "", "", "", *map(ratio_cell, ratios), ""]
 
-    known = [of for of in results.sizes.values() if "mispredicted_candidates" in of]
-    if built := sum(of["built_candidates"] for of in known):
-        wrong = sum(of["mispredicted_candidates"] for of in known)
-        yield Text(
-            f"Of {built:,} candidates that were built of {len(known)} networks, {wrong:,} need "
-            "other bytes than the fusion model predicts (`mispredicted` in the reports)."
-        )
     if cells:
         yield Text(
             "The paper's columns are its own measurements, in KB = 1000 bytes: uint8 for SwiftNet, "
@@ -213,24 +193,32 @@ def _sizes(results: Results) -> Iterator[Part]:
 
 def _systems_table(results: Results, names: Sequence[str], counting: Counting) -> Table:
     titles = [OURS, IREE, *(figure.title for figure in results.figures())]
+    bases = [OURS]
     if results.ratios(OVERWRITING, names, counting):
         titles.insert(1, OVERWRITING)
+        bases.append(OVERWRITING)
     rows = []
+    ratios: list[list[float]] = [[] for _ in bases]
     for name in names:
         of = results.systems(name, counting)
         least = min(of.values(), default=0)
-        rows.append(
-            [
-                name,
-                *(
-                    f"**{of[title]:,}**" if of.get(title) == least else bytes_cell(of.get(title))
-                    for title in titles
-                ),
-            ]
-        )
+        other = results.least_other(name, counting)
+        row = [
+            name,
+            *(
+                f"**{of[title]:,}**" if of.get(title) == least else bytes_cell(of.get(title))
+                for title in titles
+            ),
+        ]
+        for base, known in zip(bases, ratios, strict=True):
+            ratio = other / of[base] if other and of.get(base) else None
+            known += [] if ratio is None else [ratio]
+            row.append(ratio_cell(ratio))
+        rows.append(row)
     means = [geometric_mean(results.ratios(title, names, counting)) for title in titles]
+    means += map(geometric_mean, ratios)
     rows.append(["geometric mean / serenity", *map(ratio_cell, means)])
-    return Table(["network", *titles], rows)
+    return Table(["network", *titles, *(f"least other / {base}" for base in bases)], rows)
 
 
 def _systems(results: Results) -> Iterator[Part]:
@@ -245,7 +233,7 @@ def _systems(results: Results) -> Iterator[Part]:
         "after its last read, as most others do; theirs is what they really hold at the worst "
         "moment. A slab has the gaps between buffers "
         "in it, a sum of single allocations has none: which is which, and how it was read, is told "
-        "below."
+        "below. The last columns have the least of the systems other than IREE and serenity."
     )
     cells = [name for name in results.in_sets("paper") if name in PEAKS]
     groups = [
@@ -259,98 +247,9 @@ def _systems(results: Results) -> Iterator[Part]:
     for title, names in groups:
         if not names:
             continue
-        for counting, counted in _COUNTED.items():
+        for counting, counted in COUNTED.items():
             yield Heading(3, f"{title}, {counted}")
             yield _systems_table(results, names, counting)
-
-
-#: Of the buffers that are live at a peak, so many are named.
-_SHOWN_BUFFERS = 3
-
-
-def _peak_in_words(function: FunctionReport | None) -> str:
-    """Lists the buffers that are live at the peak: the reason for the number."""
-    if function is None:
-        return "no report"
-    regions = [region for region in function.regions if region.buffers]
-    if not regions:
-        return "no slab"
-    region = max(regions, key=lambda of: of.slab_bytes)
-    peak = peak_of(region)
-    if peak is None:
-        return "no slab"
-    padded = _padded_buffers(region) if not function.rewrites else set()
-    shown = sorted(peak.buffers, key=lambda buffer: -buffer.bytes)
-    live = ", ".join(
-        f"{buffer.bytes:,} of {buffer.label}{' with padding' * (buffer.buffer in padded)}"
-        for buffer in shown[:_SHOWN_BUFFERS]
-    )
-    if rest := shown[_SHOWN_BUFFERS:]:
-        live += f" and {sum(buffer.bytes for buffer in rest):,} of {len(rest)} more"
-    at = short_name(peak.operations[0]) if peak.operations else "a concatenation"
-    if (chosen := chosen_candidate(function)) and chosen.kind == "stock":
-        proof = "the stock candidate was chosen: no other candidate needs less"
-    elif region.left_alone is not None:
-        proof = f"the region kept IREE's order: {region.left_alone}"
-    elif region.optimal:
-        proof = "no order of IREE's dispatches needs less"
-    else:
-        proof = f"the search ended at a bound of {region.lower_bound_bytes:,}"
-    lost = region.slab_bytes - region.predicted_bytes
-    packed = f"; {lost:,} lost between buffers" if lost else ""
-    return f"at {at} are live {live}; {proof}{packed}"
-
-
-def _padded_buffers(region: RegionReport) -> set[int]:
-    """Returns the buffers that are filled before a dispatch writes them: IREE pads that way."""
-    first: dict[int, str] = {}
-    for operation in region.operations:
-        for access in operation.defs:
-            first.setdefault(access.buffer, operation.name)
-    return {buffer for buffer, name in first.items() if name == "stream.cmd.fill"}
-
-
-def _not_smallest(results: Results, reports: Path) -> Iterator[Part]:
-    if not results.figures():
-        return
-    yield Heading(2, "Where serenity is not the smallest")
-    rows = []
-    for counting, counted in _COUNTED.items():
-        for name, systems in results.not_smallest(counting).items():
-            of = results.systems(name, counting)
-            best = min(systems, key=lambda system: of[system])
-            why = _peak_in_words(load_function(reports, name))
-            if counting == "with_io" and name not in results.not_smallest("without_io"):
-                external = results.sizes[name]["external_bytes"]
-                why = (
-                    f"the smallest where they are not counted; IREE holds the {external:,} bytes "
-                    f"of inputs and outputs through the whole call; {why}"
-                )
-            overwriting = of.get(OVERWRITING) if counting == "with_io" else None
-            if overwriting is not None:
-                why = f"{overwriting:,} with inputs overwritten; {why}"
-            rows.append(
-                [
-                    name,
-                    counted,
-                    why,
-                    bytes_cell(of[OURS]),
-                    f"{best}: {of[best]:,}",
-                    ratio_cell(of[OURS] / of[best]),
-                ]
-            )
-    if not rows:
-        yield Text("It is the smallest on every network where another system has a figure.")
-        return
-    yield Text(
-        "Reasons are read from the compiler's reports: what is live in the program of "
-        "serenity_mlir at its peak. Where that is proved to be the least for IREE's dispatches, "
-        "the other system has other operations: fused further, without padded copies, or with an "
-        "input's memory used again."
-    )
-    yield Table(
-        ["network", "counted", "why", "serenity", "least", "serenity / least"], rows, left=3
-    )
 
 
 def _schedulers(results: Results) -> Iterator[Part]:
@@ -449,71 +348,6 @@ def _traffic(results: Results, reports: Path, drawn: Collection[str]) -> Iterato
         )
 
 
-def _times(results: Results) -> Iterator[Part]:
-    yield Heading(2, "Memory, latency and compile time")
-    if not results.runs:
-        yield Text("No network was run in this session.")
-        return
-    timed = [run["milliseconds"] for run in results.runs.values() if run["milliseconds"]]
-    settings = list(timed[0]) if timed else []
-    loads = [load for run in results.runs.values() for load in run["load_averages"]]
-    yield Text(
-        "Pairs are wall clock / processor time of all threads together; ratios are serenity / IREE "
-        "of both, so that more than 1 is slower. **Latency**: milliseconds of single calls, stock "
-        "module and serenity's in turn (`serenity check --time`), the least of "
-        + (f"{_calls(timed)} calls each. " if timed else "all calls. ")
-        + "**Compile time**: seconds of one whole compilation, code generation included. The "
-        f"machine's load average was {min(loads):.1f} to {max(loads):.1f}, this session's own work "
-        "included. Where it is higher than what ran here, wall clocks say what others did as well, "
-        "and processor times what the programs need. `docs/overhead.md` has the costs of the parts."
-    )
-    if not timed:
-        yield Text("No latency was measured in this session.")
-    columns = ["network", "slab, IREE / serenity"]
-    for title in [*(f"ms, {setting}" for setting in settings), "compile, s"]:
-        columns += [f"{title}: IREE", "serenity", "ratio"]
-    ratios: list[list[tuple[float, float]]] = [[] for _ in range(len(settings) + 1)]
-    slabs = []
-    rows = []
-    for name, run in results.runs.items():
-        stock, ours = (run[key]["transient_peak_bytes"] for key in ("stock", "serenity"))
-        slabs += [stock / ours] if ours else []
-        row = [name, ratio_cell(stock / ours if ours else None)]
-        pairs: list[list[tuple[float, float]] | None] = [None] * len(settings)
-        if run["milliseconds"]:
-            pairs = [
-                [(of[key]["minimum"], of[key]["processor"]) for key in ("stock", "serenity")]
-                for of in run["milliseconds"].values()
-            ]
-        pairs.append(
-            [
-                (run["compile_seconds"][key], run["compile_processor_seconds"][key])
-                for key in ("stock", "serenity")
-            ]
-        )
-        for index, pair in enumerate(pairs):
-            if pair is None:
-                row += ["-", "-", "-"]
-                continue
-            before, after = pair
-            ratios[index].append((after[0] / before[0], after[1] / before[1]))
-            digits = 1 if index == len(settings) else 2
-            row += [f"{of[0]:.{digits}f} / {of[1]:.{digits}f}" for of in pair]
-            row.append(" / ".join(map(ratio_cell, ratios[index][-1])))
-        rows.append(row)
-    means = ["geometric mean", ratio_cell(geometric_mean(slabs))]
-    for of_setting in ratios:
-        both = [geometric_mean(values) for values in zip(*of_setting, strict=True)]
-        means += ["", "", " / ".join(map(ratio_cell, both)) or "-"]
-    yield Table(columns, [*rows, means])
-
-
-def _calls(timed: Sequence[Mapping[str, Any]]) -> str:
-    """Says how many calls were measured."""
-    calls = {of[key]["calls"] for run in timed for of in run.values() for key in of}
-    return f"{min(calls)}" if len(calls) == 1 else f"{min(calls)} to {max(calls)}"
-
-
 def _pictures(drawn: Collection[str]) -> Iterator[Part]:
     captions = {
         "slabs": "Slab relative to IREE's default, without inputs and outputs: ordering alone, and "
@@ -576,8 +410,8 @@ def _failures(results: Results) -> Iterator[Part]:
     yield Heading(2, "What failed")
     wrong = [
         [name, "prediction", problem]
-        for name, run in results.runs.items()
-        for problem in run["disagreements"]
+        for name, problems in results.disagreements.items()
+        for problem in problems
     ]
     rows = [[f.network, f.title, f.reason] for f in results.failures]
     if rows or wrong:
@@ -598,13 +432,14 @@ def compose(results: Results, reports: Path, drawn: Collection[str]) -> list[Par
         *_introduction(results),
         *_means(results),
         *_sizes(results),
-        *quantized_networks(results),
+        *quantized_networks(results, reports),
         *_systems(results),
-        *_not_smallest(results, reports),
+        *not_smallest(results, reports),
         *_pictures(drawn),
         *_traffic(results, reports, drawn),
         *_schedulers(results),
-        *_times(results),
+        *times(results),
+        *predicted_peaks(results, reports),
         *_peers(results),
         *_failures(results),
     ]

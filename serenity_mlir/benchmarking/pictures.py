@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serenity_mlir.benchmarking.content import load_function
 from serenity_mlir.benchmarking.paper import GRAPHS
-from serenity_mlir.benchmarking.results import IREE, Counting, Results
+from serenity_mlir.benchmarking.results import IREE, Counting, Results, load_function
 from serenity_mlir.reports import plotting
 from serenity_mlir.reports.reporting import RegionReport
 from serenity_mlir.reports.traffic import CAPACITIES, Traffic, TrafficError, traffic_of_function

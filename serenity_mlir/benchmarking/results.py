@@ -19,9 +19,11 @@ from serenity_mlir.benchmarking import work
 from serenity_mlir.benchmarking.document import ratio_cell
 from serenity_mlir.benchmarking.peer_runs import PEERS, Figure
 from serenity_mlir.benchmarking.session import Selection
+from serenity_mlir.reports.reporting import FunctionReport, ReportError, load_report
 from serenity_mlir.running import Record
 
 __all__ = [
+    "COUNTED",
     "IREE",
     "OURS",
     "OVERWRITING",
@@ -30,11 +32,18 @@ __all__ = [
     "Results",
     "collect",
     "geometric_mean",
+    "load_function",
     "mean_cell",
 ]
 
 #: Whether a graph's inputs and outputs are counted, for all systems alike.
 Counting = Literal["without_io", "with_io"]
+
+#: The same in words.
+COUNTED: dict[Counting, str] = {
+    "without_io": "without inputs and outputs",
+    "with_io": "with inputs and outputs",
+}
 
 IREE = "IREE default"
 OURS = "serenity"
@@ -121,10 +130,26 @@ class Results:
             for failure in self.failures
             if not failure.step.startswith("peer-")
         }
-        for name, run in self.runs.items():
-            if run["disagreements"]:
-                found[name] = "; ".join(run["disagreements"])
+        for name, problems in self.disagreements.items():
+            found[name] = "; ".join(problems)
         return found
+
+    @property
+    def disagreements(self) -> dict[str, list[str]]:
+        """What serenity_mlir promises and what was measured otherwise, by network."""
+        found: dict[str, list[str]] = {}
+        for name, sizes in self.sizes.items():
+            kept = self.systems(name, "with_io").get(OURS)
+            overwriting = sizes.get("overwriting_peak_bytes")
+            if kept is not None and overwriting is not None and overwriting > kept:
+                found[name] = [f"{overwriting:,} bytes with inputs overwritten, {kept:,} with kept"]
+        for name, run in self.runs.items():
+            found.setdefault(name, []).extend(run["disagreements"])
+        for name, of in self.quantized.items():
+            if of["run"] is not None:
+                problems = [f"{self.storage}: {problem}" for problem in of["run"]["disagreements"]]
+                found.setdefault(name, []).extend(problems)
+        return {name: problems for name, problems in found.items() if problems}
 
     def in_sets(self, *sets: str | None) -> list[str]:
         """Returns the networks of these sets that have figures; None is for files."""
@@ -183,6 +208,12 @@ class Results:
             if system in of and of.get(base):
                 found.append(of[system] / of[base])
         return found
+
+    def least_other(self, network: str, counting: Counting) -> int | None:
+        """Returns the bytes of the smallest system that is neither IREE nor serenity."""
+        ours = (IREE, OURS, OVERWRITING)
+        of = self.systems(network, counting)
+        return min((size for system, size in of.items() if system not in ours), default=None)
 
     def not_smallest(self, counting: Counting) -> dict[str, list[str]]:
         """Returns the other systems that need less than serenity by default, by network."""
@@ -278,3 +309,13 @@ def collect(
         failures=failures,
         skipped=skipped,
     )
+
+
+def load_function(reports: Path, network: str) -> FunctionReport | None:
+    """Returns the entry of the compiler's report on a network's function; None without one."""
+    try:
+        report = load_report(reports / f"{network}.json")
+    except (OSError, ReportError):
+        return None
+    functions = report.called
+    return functions[0] if len(functions) == 1 else None

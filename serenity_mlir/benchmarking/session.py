@@ -47,6 +47,7 @@ class Selection:
       timing: measure the latency of these.
       scheduling: time the paper's scheduler and the default one.
       storage: integers of the quantized versions that are compiled too; None: no such.
+      run_quantized: run them too, if `runs` has any model.
       seconds: time limit per network and step.
       jobs: networks at a time. More than one disturbs latencies.
     """
@@ -58,6 +59,7 @@ class Selection:
     timing: bool = True
     scheduling: bool = True
     storage: Storage | None = None
+    run_quantized: bool = True
     seconds: float = 600.0
     jobs: int = 1
 
@@ -215,6 +217,7 @@ def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]
             "run: pip install 'serenity-mlir[quantize]'"
         )
     elif selection.storage is not None:
+        running = selection.run_quantized and bool(selection.runs)
         steps.append(
             Step(
                 "quantized",
@@ -222,10 +225,18 @@ def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]
                 functools.partial(
                     work.measure_quantized,
                     storage=selection.storage,
+                    output=str(output),
+                    running=running,
+                    timing=running and selection.timing,
                     seconds=selection.seconds,
                 ),
                 selection.models,
-                {**shared, "storage": selection.storage},
+                {
+                    **shared,
+                    "storage": selection.storage,
+                    "running": running,
+                    "timing": running and selection.timing,
+                },
             )
         )
     for name in selection.peers:

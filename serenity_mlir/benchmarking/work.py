@@ -30,7 +30,7 @@ from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.compiling.signatures import ArgumentType, Signature
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measuring.checking import check, compile_model
+from serenity_mlir.measuring.checking import CheckResult, check, compile_model
 from serenity_mlir.measuring.inputs import random_inputs
 from serenity_mlir.networks.quantizing import Storage, quantize
 from serenity_mlir.reports.candidates import candidate_label, chosen_candidate
@@ -63,6 +63,8 @@ _NO_LIMIT = 3600.0
 #: Seed of the weights and of the inputs.
 SEED = 0
 
+#: Orders, and keeps the arithmetic.
+_ORDER_ONLY = SerenityOptions(rewrite="off")
 
 #: Largest difference of a peer's outputs, relative to the largest magnitude, at which it computes
 #: the same function: rounding of another order of sums, through all layers.
@@ -171,6 +173,21 @@ def _predict(source: Path, directory: Path, options: SerenityOptions) -> dict[st
     return compile_model(source, directory / "module.mlir", flags, options)
 
 
+def _keep_report(output: str, name: str, data: dict[str, Any]) -> None:
+    reports = Path(output) / "reports"
+    reports.mkdir(parents=True, exist_ok=True)
+    (reports / f"{name}.json").write_text(json.dumps(data), "utf-8")
+
+
+def _peaks(function: FunctionReport, order: FunctionReport) -> dict[str, int | None]:
+    """Returns the transient peaks of stock, of ordering alone and of serenity's default."""
+    return {
+        "stock": function.stock_transient_peak_bytes,
+        "order": order.transient_peak_bytes,
+        "serenity": function.transient_peak_bytes,
+    }
+
+
 def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
     """Compiles a network four ways until memory is allocated; generates no code, runs nothing.
 
@@ -191,19 +208,13 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
         source = load_model(path, directory)
         order, overwriting = (
             _only_function(parse_report(_predict(source, directory, options)))
-            for options in (SerenityOptions(rewrite="off"), SerenityOptions(inputs="overwrite"))
+            for options in (_ORDER_ONLY, SerenityOptions(inputs="overwrite"))
         )
         data = _predict(source, directory, SerenityOptions())
-    reports = Path(output) / "reports"
-    reports.mkdir(parents=True, exist_ok=True)
-    (reports / f"{model_name(model)}.json").write_text(json.dumps(data), "utf-8")
+    _keep_report(output, model_name(model), data)
     report = parse_report(data)
     function = _only_function(report)
-    found["transient_peak_bytes"] = {
-        "stock": function.stock_transient_peak_bytes,
-        "order": order.transient_peak_bytes,
-        "serenity": function.transient_peak_bytes,
-    }
+    found["transient_peak_bytes"] = _peaks(function, order)
     found["external_bytes"] = function.external_bytes
     found["overwriting_peak_bytes"] = overwriting.peak_bytes
     for key, of in (("order_optimal", order), ("optimal", function)):
@@ -217,8 +228,10 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
     return found
 
 
-def measure_quantized(model: str, *, storage: Storage, seconds: float) -> dict[str, Any]:
-    """Quantizes a network and compiles it until memory is allocated; runs nothing.
+def measure_quantized(
+    model: str, *, storage: Storage, output: str, running: bool, timing: bool, seconds: float
+) -> dict[str, Any]:
+    """Quantizes a network and compiles it, until memory is allocated or to the end.
 
     Weights have a scale per channel; inputs and outputs are the integers, where the network
     quantizes them.
@@ -226,12 +239,16 @@ def measure_quantized(model: str, *, storage: Storage, seconds: float) -> dict[s
     Args:
       model: name or path.
       storage: integers of the activations.
+      output: folder for the report (``reports/NAME_STORAGE.json``).
+      running: compile to the end, stock and by default, run both and compare (`checking.check`).
+      timing: measure the latency of what is run.
       seconds: time limit.
 
     Returns:
-      The transient peak (slab) of IREE's default and of serenity's, the bytes of inputs and
-      results, how many values that the model quantizes are stored in 32 bits (`wide_values`),
-      and the bytes of 32-bit elements at the peaks of its regions.
+      The transient peak (slab) of IREE's default, of ordering alone and of serenity's default, the
+      bytes of inputs and results, how many values that the model quantizes are stored in 32 bits
+      (`wide_values`), the bytes of 32-bit elements at the peaks of its regions, and ``run`` as of
+      `measure_run`, None without `running`.
 
     Raises:
       SerenityError: ONNX Runtime, the quantizer, is not installed (exit code 2).
@@ -249,21 +266,41 @@ def measure_quantized(model: str, *, storage: Storage, seconds: float) -> dict[s
             integer_border=True,
         )
         onnx.save(made, str(path))
-        report = parse_report(_predict(load_model(path, directory), directory, SerenityOptions()))
+        source = load_model(path, directory)
+        order = _only_function(parse_report(_predict(source, directory, _ORDER_ONLY)))
+        run = None
+        if running:
+            load = os.getloadavg()[0]
+            result = check(path, seed=SEED, timing=timing)
+            run, data = _run_entry(result, load), dict(result.report)
+        else:
+            data = _predict(source, directory, SerenityOptions())
+    _keep_report(output, path.stem, data)
+    report = parse_report(data)
     function = _only_function(report)
     (explanation,) = explain(report)
     at_peak = [buffer for peak in explanation.peaks if peak is not None for buffer in peak.buffers]
     return {
-        "transient_peak_bytes": {
-            "stock": function.stock_transient_peak_bytes,
-            "serenity": function.transient_peak_bytes,
-        },
+        "transient_peak_bytes": _peaks(function, order),
         "external_bytes": function.external_bytes,
         "quantized_values": explanation.quantized_values,
         "wide_values": len(explanation.wide_values),
         "wide_bytes_at_peak": sum(
             buffer.bytes for buffer in at_peak if buffer.element_type in ("i32", "f32")
         ),
+        "run": run,
+    }
+
+
+def _run_entry(result: CheckResult, load: float) -> dict[str, Any]:
+    """Returns what is kept of a check that began at a load average."""
+    data = result.to_dict()
+    if len(data["functions"]) != 1:
+        raise SerenityError("only models with one entry point are compared")
+    return {
+        **data["functions"][0],
+        **{key: data[key] for key in ("compile_seconds", "compile_processor_seconds")},
+        "load_averages": [load, os.getloadavg()[0]],
     }
 
 
@@ -282,17 +319,9 @@ def measure_run(model: str, *, output: str, timing: bool, seconds: float) -> dic
         kept = _outputs_file(output, path)
         load = os.getloadavg()[0]
         result = check(path, seed=SEED, timing=timing)
-    data = result.to_dict()
-    if len(data["functions"]) != 1:
-        raise SerenityError("only models with one entry point are compared")
-    entry: dict[str, Any] = data["functions"][0]
+    entry = _run_entry(result, load)
     outputs = [np.asarray(value) for value in result.functions[0].stock.outputs]
-    return {
-        **entry,
-        **{key: data[key] for key in ("compile_seconds", "compile_processor_seconds")},
-        "load_averages": [load, os.getloadavg()[0]],
-        **_compare_outputs(kept, "IREE", outputs),
-    }
+    return {**entry, **_compare_outputs(kept, "IREE", outputs)}
 
 
 def _outputs_file(output: str, model: Path) -> Path:

@@ -84,6 +84,10 @@ def bench(
             metavar="int8|uint8", help="Compile quantized versions too; needs onnxruntime."
         ),
     ] = None,
+    run_quantized: Annotated[
+        bool,
+        typer.Option(help="Run quantized versions and compare their outputs, unless --quick."),
+    ] = True,
     latency: Annotated[bool, typer.Option(help="Measure latency.")] = True,
     time_limit: Annotated[
         float, typer.Option(min=1, help="Seconds per network and system.")
@@ -117,6 +121,7 @@ def bench(
         peer_python=_pythons(peer_python),
         scheduling=not quick,
         storage=quantize,  # type: ignore[arg-type]
+        run_quantized=run_quantized,
         timing=latency,
         seconds=time_limit,
         jobs=jobs,
