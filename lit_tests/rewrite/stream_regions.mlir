@@ -207,6 +207,35 @@ util.func public @transposed(%x: tensor<1x8x4x4xf32>) -> tensor<1x4x8x8xf32> {
 
 // -----
 
+// The last step of an accumulation does not write into a pad around its result:
+// IREE does not compile that.
+
+// CHECK-LABEL: @padded_sum
+//       CHECK: linalg.conv_2d_nchw_fchw {{.+}} ins(%{{.+}}, %{{.+}} : tensor<1x2x9x9xf32>,
+//       CHECK: linalg.conv_2d_nchw_fchw
+//       CHECK: linalg.conv_2d_nchw_fchw
+//       CHECK: %[[LAST:.+]] = linalg.conv_2d_nchw_fchw
+//       CHECK: %[[SUM:.+]] = util.optimization_barrier {serenity.barrier} %[[LAST]]
+//       CHECK: tensor.pad %[[SUM]]
+util.func public @padded_sum(%x: tensor<1x8x4x4xf32>) -> tensor<1x4x10x10xf32> {
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<1.0> : tensor<4x8x2x2xf32>
+  %z = arith.constant dense<0.0> : tensor<1x4x8x8xf32>
+  %empty = tensor.empty() : tensor<1x8x9x9xf32>
+  %fill = linalg.fill ins(%zero : f32) outs(%empty : tensor<1x8x9x9xf32>) -> tensor<1x8x9x9xf32>
+  %i = tensor.insert_slice %x into %fill[0, 0, 1, 1] [1, 8, 4, 4] [1, 1, 2, 2]
+      : tensor<1x8x4x4xf32> into tensor<1x8x9x9xf32>
+  %r = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}
+      ins(%i, %w : tensor<1x8x9x9xf32>, tensor<4x8x2x2xf32>) outs(%z : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
+  %p = tensor.pad %r low[0, 0, 1, 1] high[0, 0, 1, 1] {
+  ^bb0(%a: index, %b: index, %c: index, %d: index):
+    tensor.yield %zero : f32
+  } : tensor<1x4x8x8xf32> to tensor<1x4x10x10xf32>
+  util.return %p : tensor<1x4x10x10xf32>
+}
+
+// -----
+
 // What something else needs too is not computed piece by piece.
 
 // CHECK-LABEL: @used_elsewhere

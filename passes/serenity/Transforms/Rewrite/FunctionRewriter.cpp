@@ -342,6 +342,24 @@ void FunctionRewriter::solveOrder(const std::vector<SiteOp> &sites,
   }
 }
 
+/// IREE has the producer of a padded tensor write into it, and does not compile
+/// that where the producer reads its initial value from elsewhere, as the last
+/// step of an accumulation does. (Elementwise steps are compiled.)
+void FunctionRewriter::keepFromPads() {
+  for (const Chain &chain : chains) {
+    if (chain.steps.size() < 2 || chain.isSum()) {
+      continue;
+    }
+    MlirValue sum = result(chain.steps.back());
+    for (const Use &use : uses(sum)) {
+      if (isa(use.owner, "tensor.pad")) {
+        mlirOperationSetOperand(use.owner, use.operandNumber,
+                                insertBarrier(sum, use.owner));
+      }
+    }
+  }
+}
+
 void FunctionRewriter::run(const std::vector<SiteOp> &sites,
                            const std::vector<bool> &enabled,
                            RewriteOutcome *outcome, PartGroups *joins) {
@@ -352,6 +370,7 @@ void FunctionRewriter::run(const std::vector<SiteOp> &sites,
     applyStage(stage, sites, enabled, outcome);
     clean();
   }
+  keepFromPads();
 }
 
 } // namespace serenity::rewrite

@@ -67,6 +67,7 @@ private:
                   const std::vector<bool> &enabled, RewriteOutcome *outcome,
                   PartGroups *joins);
   void clean();
+  void keepFromPads();
 
   MlirOperation function;
   std::vector<Chain> chains;
