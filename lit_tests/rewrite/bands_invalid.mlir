@@ -88,3 +88,23 @@ util.func public @dynamic(%x: tensor<1x4x8x8xf32>, %rows: index) -> tensor<1x4x?
   %s = tensor.extract_slice %a[0, 0, 0, 0] [1, 4, %rows, 8] [1, 1, 1, 1] : tensor<1x4x8x8xf32> to tensor<1x4x?x8xf32>
   util.return %s : tensor<1x4x?x8xf32>
 }
+
+// -----
+
+// What lies between the elements is computed, too.
+
+util.func public @between_computed(%x: tensor<1x4x4x4xf32>, %y: tensor<1x4x9x9xf32>) -> tensor<1x4x8x8xf32> {
+  %zero = arith.constant 0.0 : f32
+  %v = arith.constant dense<1.0> : tensor<4x1x1xf32>
+  %e = tensor.empty() : tensor<1x4x4x4xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32>
+  %a = linalg.depthwise_conv_2d_nchw_chw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%x, %v : tensor<1x4x4x4xf32>, tensor<4x1x1xf32>) outs(%f : tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32>
+  %w = arith.constant dense<1.0> : tensor<4x4x2x2xf32>
+  %z = arith.constant dense<0.0> : tensor<1x4x8x8xf32>
+  // expected-remark @below {{tensor.insert_slice is not computed in bands of rows: it reduces, reorders or reshapes rows, or is not a known operation}}
+  %i = tensor.insert_slice %a into %y[0, 0, 1, 1] [1, 4, 4, 4] [1, 1, 2, 2]
+      : tensor<1x4x4x4xf32> into tensor<1x4x9x9xf32>
+  %r = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}
+      ins(%i, %w : tensor<1x4x9x9xf32>, tensor<4x4x2x2xf32>) outs(%z : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
+  util.return %r : tensor<1x4x8x8xf32>
+}

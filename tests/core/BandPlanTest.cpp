@@ -177,6 +177,24 @@ void testPaddingAlone() {
          "rows 3 to 5 are padding and rows 0 and 1");
 }
 
+/// Rows 0 to 3 of a value are rows 1, 3, 5 and 7 of nine, constants the others.
+void testSpread() {
+  Graph graph = chain(1, 4, 64, 1);
+  graph.values[1].rows = 9;
+  Read &read = graph.operations[0].reads[0];
+  read.before = 1;
+  read.spread = 2;
+  std::vector<Rows> rows;
+  expect(neededRows(graph, 0, 1, {0, 2}, rows) && rows[0] == Rows{0, 1},
+         "rows 0 and 1 hold row 0");
+  expect(neededRows(graph, 0, 1, {2, 5}, rows) && rows[0] == Rows{1, 2},
+         "rows 2 to 4 hold row 1");
+  expect(neededRows(graph, 0, 1, {7, 9}, rows) && rows[0] == Rows{3, 4},
+         "rows 7 and 8 hold row 3");
+  expect(!neededRows(graph, 0, 1, {1, 2}, rows),
+         "a band of one row may lie between two");
+}
+
 /// On random chains: the rows of every value, against those that are marked
 /// one by one from the wanted rows backwards.
 void testRandomRows() {
@@ -186,11 +204,17 @@ void testRandomRows() {
     Graph graph = chain(length, 9000, 4, 1); // never past the end
     for (size_t i = length; i-- > 0;) {
       Read &read = graph.operations[i].reads[0];
-      if (random() % 2) { // a window, which may leave rows out
+      switch (random() % 3) {
+      case 0: // a window, which may leave rows out
         read.stride = 1 + random() % 3;
         read.window = 1 + random() % 4;
-      } else { // a pad or a crop
+        break;
+      case 1: // a pad or a crop
         read.before = int64_t(random() % 7) - 3;
+        break;
+      default: // constants between the rows
+        read.spread = 2 + random() % 2;
+        read.before = int64_t(random() % 3);
       }
     }
     int64_t begin = int64_t(random() % 12);
@@ -209,12 +233,14 @@ void testRandomRows() {
       for (int64_t row = *marked.begin(); row <= *marked.rbegin(); ++row) {
         for (int64_t k = 0; k < read.window; ++k) {
           int64_t at = row * read.stride - read.before + k;
-          if (at >= 0 && at < graph.values[i].rows) {
-            before.insert(at);
+          if (at >= 0 && at % read.spread == 0 &&
+              at / read.spread < graph.values[i].rows) {
+            before.insert(at / read.spread);
           }
         }
       }
-      possible = !before.empty();
+      possible = !before.empty() &&
+                 *marked.rbegin() - *marked.begin() + 1 >= read.spread;
       marked = before;
       if (possible && given) {
         expect(rows[i].begin == *marked.begin() &&
@@ -241,6 +267,7 @@ int main() {
   testTwoResults();
   testAccumulation();
   testPaddingAlone();
+  testSpread();
   testRandomRows();
   testBands();
   if (failures) {

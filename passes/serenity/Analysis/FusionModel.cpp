@@ -416,7 +416,12 @@ bool FusionModel::visitInsert(MlirOperation op) {
     whole.buffer = addBuffer(result(op));
   }
   BufferId own = ownBuffer(part);
-  if (rules.placeParts && own >= 0 && own != whole.buffer &&
+  // Between other elements it is copied.
+  std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
+  const bool isTogether =
+      std::all_of(strides.begin(), strides.end(),
+                  [](int64_t stride) { return stride == 1; });
+  if (rules.placeParts && isTogether && own >= 0 && own != whole.buffer &&
       made.ready.size() == 1 && numReaders(part) == 1 && !updated.count(own)) {
     replaceBuffer(own, whole.buffer);
     OpId unit = *made.ready.begin();

@@ -440,9 +440,12 @@ size_t cutValue(const Graph &graph, size_t last) {
 Rows rowsRead(const Read &read, int64_t extent, Rows wanted) {
   Rows rows = {wanted.begin * read.stride - read.before,
                (wanted.end - 1) * read.stride - read.before + read.window};
-  rows.begin = std::clamp<int64_t>(rows.begin, 0, extent);
-  rows.end = std::clamp<int64_t>(rows.end, 0, extent);
-  return rows;
+  // How many rows of the value lie before `row`.
+  auto rowsBefore = [&](int64_t row) {
+    row = std::max<int64_t>(row, 0) + read.spread - 1;
+    return std::min(row / read.spread, extent);
+  };
+  return {rowsBefore(rows.begin), rowsBefore(rows.end)};
 }
 
 bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
@@ -460,7 +463,8 @@ bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
         continue;
       }
       Rows need = rowsRead(read, graph.values[read.value].rows, own);
-      if (own.size() <= 0 || need.size() <= 0) {
+      // A band that is smaller than the spread may lie between two rows.
+      if (own.size() < read.spread || need.size() <= 0) {
         return false;
       }
       Rows &known = rows[read.value];

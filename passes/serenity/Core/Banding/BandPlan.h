@@ -55,6 +55,9 @@ struct Read {
   int64_t stride = 1;
   int64_t before = 0;
   int64_t window = 1;
+  /// The rows of the value are so many rows apart in these coordinates, with
+  /// constants between them, as in the operand of a transposed convolution.
+  int64_t spread = 1;
   /// Every band reads the whole value.
   bool whole = false;
 };

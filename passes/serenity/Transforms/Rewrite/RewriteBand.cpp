@@ -246,6 +246,12 @@ MlirOperation SegmentWriter::clone(MlirOperation op,
   } else if (isa(part, "tensor.extract_slice")) {
     replace("static_offsets", 0);
     replace("static_sizes", own.size());
+  } else if (isa(part, "tensor.insert_slice")) {
+    // Row r of the operand is row offset + r * stride of the result.
+    int64_t offset = intArray(attr(op, "static_offsets"))[dim];
+    int64_t stride = intArray(attr(op, "static_strides"))[dim];
+    replace("static_offsets", offset + read.begin * stride - own.begin);
+    replace("static_sizes", read.size());
   }
   return part;
 }

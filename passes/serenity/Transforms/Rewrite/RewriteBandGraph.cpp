@@ -320,6 +320,13 @@ BandRefusal Reader::bandTensor(MlirOperation op, Operation &operation) {
     if (intAttr(op, "dim") == dim) {
       return BandRefusal::UnknownOperation;
     }
+  } else if (spreadsElements(op)) {
+    if (isConstant(operand(op, 0)) || !isConstant(operand(op, 1))) {
+      return BandRefusal::UnknownOperation;
+    }
+    read.before = intArray(attr(op, "static_offsets"))[dim];
+    read.spread = intArray(attr(op, "static_strides"))[dim];
+    operation.copies = true;
   } else {
     return BandRefusal::UnknownOperation;
   }

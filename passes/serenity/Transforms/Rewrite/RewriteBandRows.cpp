@@ -155,6 +155,15 @@ std::optional<int64_t> reducedRows(const Structured &loops, int64_t index,
   return found;
 }
 
+bool spreadsElements(MlirOperation op) {
+  if (!insertsAtStaticPlace(op)) {
+    return false;
+  }
+  std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
+  return std::any_of(strides.begin(), strides.end(),
+                     [](int64_t stride) { return stride > 1; });
+}
+
 bool isReshape(MlirOperation op) {
   return !isNull(op) &&
          (isa(op, "tensor.expand_shape") || isa(op, "tensor.collapse_shape")) &&
@@ -228,7 +237,7 @@ bool RowFinder::spreadRows(MlirOperation op) {
   std::string_view opName = name(op);
   bool any = false;
   if (opName == "tensor.pad" || opName == "tensor.extract_slice" ||
-      opName == "tensor.concat") {
+      opName == "tensor.concat" || spreadsElements(op)) {
     int64_t dim = rowDim(result(op));
     for (MlirValue value : operands(op)) {
       dim = std::max(dim, rowDim(value));

@@ -10,7 +10,8 @@
 /// convolution or pool, or a dimension of a product of two computed values that
 /// only one of them has (the queries of an attention). From there they are
 /// carried through elementwise operations, reductions of other dimensions,
-/// pads, slices, concatenations, transposes and reshapes.
+/// pads, slices, concatenations, transposes, reshapes and zeros that are put
+/// between elements.
 
 #ifndef SERENITY_TRANSFORMS_REWRITE_REWRITEBANDROWS_H
 #define SERENITY_TRANSFORMS_REWRITE_REWRITEBANDROWS_H
@@ -40,6 +41,10 @@ std::optional<Read> readOf(const rewrite::Structured &loops, int64_t index,
 /// Nothing if there is none.
 std::optional<int64_t> reducedRows(const rewrite::Structured &loops,
                                    int64_t index, int64_t dim);
+
+/// Whether `op` inserts its operand between constant elements that are not
+/// next to one another, as the import of a transposed convolution does.
+bool spreadsElements(MlirOperation op);
 
 /// Whether `op` is a reshape between tensors without encodings.
 bool isReshape(MlirOperation op);

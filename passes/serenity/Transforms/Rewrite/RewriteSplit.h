@@ -242,6 +242,10 @@ private:
   std::set<const void *> pinned;
 };
 
+/// Whether `op` is a tensor.insert_slice of static offsets and strides whose
+/// operands have the same rank. Extents may be dynamic.
+bool insertsAtStaticPlace(MlirOperation op);
+
 /// Whether `value` is there whatever is done: an argument or an import.
 bool isGiven(MlirValue value);
 

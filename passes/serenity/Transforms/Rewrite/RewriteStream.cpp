@@ -15,18 +15,22 @@ namespace serenity::rewrite {
 
 using namespace ir;
 
-/// Whether `op` inserts its source, whole along `dim`, between constant
-/// elements, as the import of a transposed convolution does.
-static bool spreads(MlirOperation op, int64_t dim) {
+bool insertsAtStaticPlace(MlirOperation op) {
   if (!isa(op, "tensor.insert_slice")) {
     return false;
   }
   std::vector<int64_t> segments = operandSegments(op);
-  std::vector<int64_t> extents = shape(mlirValueGetType(operand(op, 0)));
-  // Extents may be dynamic, offsets and strides may not.
   return segments.size() == 5 && segments[2] == 0 && segments[4] == 0 &&
-         extents.size() == shape(mlirValueGetType(result(op))).size() &&
-         extents[dim] == shape(mlirValueGetType(result(op)))[dim] &&
+         mlirShapedTypeGetRank(mlirValueGetType(operand(op, 0))) ==
+             mlirShapedTypeGetRank(mlirValueGetType(result(op)));
+}
+
+/// Whether `op` inserts its source, whole along `dim`, between constant
+/// elements, as the import of a transposed convolution does.
+static bool spreads(MlirOperation op, int64_t dim) {
+  return insertsAtStaticPlace(op) &&
+         mlirShapedTypeGetDimSize(mlirValueGetType(operand(op, 0)), dim) ==
+             mlirShapedTypeGetDimSize(mlirValueGetType(result(op)), dim) &&
          intArray(attr(op, "static_strides"))[dim] == 1;
 }
 
