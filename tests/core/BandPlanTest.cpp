@@ -86,6 +86,12 @@ void testLimitOfWork() {
   expect(all.segments.size() == 1 && all.segments[0].count == 16,
          "sixteen bands without a limit");
   expect(all.extraWork == 30 && all.peakBytes == 64 * 4, "3 rows and 1");
+  // Up to twice the least: bands of 3 rows from 5.
+  options.slack = 1;
+  Plan loose = plan(graph, options);
+  expect(loose.segments.size() == 1 && loose.segments[0].count == 6 &&
+             loose.peakBytes == 64 * 8,
+         "fewer bands for a larger peak");
 }
 
 /// What lives beside a segment counts, and ends the search: no bands are made
@@ -195,6 +201,80 @@ void testSpread() {
          "a band of one row may lie between two");
 }
 
+/// x -> a -> b in rows of 64 bytes, then c = g(b) as a whole, and the result of
+/// a and c in rows. `copied` computes a again for it.
+Graph waiting(bool copied) {
+  Graph graph = chain(2, 8, 64, 1);
+  graph.values[2].counted = true;
+  auto add = [&](std::vector<Read> reads, bool bandable, bool counted) {
+    graph.values.push_back({512, 8, counted, 1});
+    Operation op;
+    op.reads = std::move(reads);
+    op.writes = {graph.values.size() - 1};
+    op.work = 8;
+    op.bandable = bandable;
+    op.copies = true; // reads its rows where they are
+    op.group = graph.operations.size();
+    graph.operations.push_back(op);
+    return graph.values.size() - 1;
+  };
+  auto reading = [](size_t value) {
+    Read read;
+    read.value = value;
+    return read;
+  };
+  Read whole = reading(2);
+  whole.whole = true;
+  const size_t c = add({whole}, /*bandable=*/false, /*counted=*/true);
+  graph.values[2].bytes = 64; // 8 bytes in a row
+  graph.values[c].bytes = 64;
+  size_t a = 1;
+  if (copied) {
+    a = add({reading(0)}, /*bandable=*/true, /*counted=*/true);
+    graph.operations.back().again = true;
+  }
+  add({reading(a), reading(c)}, /*bandable=*/true, /*counted=*/false);
+  return graph;
+}
+
+/// a waits for the last operation: 512 bytes. Computed again, it exists in
+/// bands of one row alone: beside b or c a row of a and of what is made of it.
+void testRecomputed() {
+  const Graph graph = waiting(/*copied=*/false);
+  PlanOptions options;
+  options.maxRecompute = 0.25;
+  const Plan kept = plan(graph, options);
+  expect(kept.peakBytes >= 512, "a is kept as a whole");
+  const std::vector<Recomputed> values = recomputable(graph, kept, options);
+  expect(values.size() == 1 && values[0].value == 1 && values[0].reader == 3,
+         "a can be computed again for the last operation");
+  expect(makersOf(graph, {1, 3}) == std::vector<size_t>{0}, "from x alone");
+  options.maxRecompute = 0.2; // 8 of 32
+  expect(recomputable(graph, kept, options).empty(), "within the limit");
+  options.maxRecompute = 0.25;
+
+  const Graph copied = waiting(/*copied=*/true);
+  const Plan found = plan(copied, options);
+  expect(found.segments.size() == 2 && copiesAreInBands(copied, found),
+         "a segment before and one behind");
+  expect(found.peakBytes == 64 + 2 * 64, "b or c, and two rows");
+  expect(found.work == 32 && found.extraWork == 8, "a is computed twice");
+  expect(!withCount(copied, found, 1, 1), "values are computed again in bands");
+  expect(!copiesAreInBands(copied, Plan()), "not without segments");
+}
+
+/// What a value is made of must be there, and known.
+void testNotRecomputed() {
+  Graph graph = waiting(/*copied=*/false);
+  expect(makersOf(graph, {2, 3}) == (std::vector<size_t>{1}),
+         "b from a, which lives until then");
+  graph.operations[3].reads.erase(graph.operations[3].reads.begin());
+  expect(makersOf(graph, {2, 3}) == (std::vector<size_t>{0, 1}),
+         "b from a from x");
+  graph.operations[0].bandable = false;
+  expect(makersOf(graph, {2, 3}).empty(), "an unknown operation");
+}
+
 /// On random chains: the rows of every value, against those that are marked
 /// one by one from the wanted rows backwards.
 void testRandomRows() {
@@ -268,6 +348,8 @@ int main() {
   testAccumulation();
   testPaddingAlone();
   testSpread();
+  testRecomputed();
+  testNotRecomputed();
   testRandomRows();
   testBands();
   if (failures) {

@@ -55,6 +55,7 @@ private:
   std::vector<Segment> pieces;
   std::vector<std::vector<size_t>> endingAt; // pieces by their `last`
   int64_t work = 0;
+  int64_t workAgain = 0; // of copies, which is no part of `work`
 };
 
 Planner::Planner(const Graph &graph, const PlanOptions &options)
@@ -69,7 +70,7 @@ Planner::Planner(const Graph &graph, const PlanOptions &options)
       defined[value] = i;
       lastUse[value] = i;
     }
-    work += op.work;
+    (op.again ? workAgain : work) += op.work;
   }
   endingAt.resize(graph.operations.size() + 1);
   for (size_t i = 0; i < graph.operations.size(); ++i) {
@@ -278,7 +279,8 @@ void Planner::addBands(size_t first, size_t last) {
     if (!piece) {
       continue;
     }
-    if (double(piece->extraWork) > options.maxRecompute * double(work)) {
+    if (double(workAgain + piece->extraWork) >
+        options.maxRecompute * double(work)) {
       break; // more bands, more work
     }
     if (piece->bytes < least) {
@@ -350,7 +352,7 @@ Planner::cheapest(int64_t limit) const {
     }
   }
   double allowed = options.maxRecompute * double(work);
-  if (!best[count] || double(best[count]->first) > allowed) {
+  if (!best[count] || double(workAgain + best[count]->first) > allowed) {
     return std::nullopt;
   }
   std::vector<const Segment *> chosen;
@@ -364,7 +366,11 @@ Planner::cheapest(int64_t limit) const {
 Plan Planner::run() {
   Plan found;
   found.work = work;
-  if (graph.operations.empty()) {
+  found.extraWork = workAgain;
+  found.wholePeakBytes = bytesInGroups(0, graph.operations.size());
+  found.peakBytes = found.wholePeakBytes;
+  if (graph.operations.empty() ||
+      double(workAgain) > options.maxRecompute * double(work)) {
     return found;
   }
   addPieces();
@@ -384,8 +390,10 @@ Plan Planner::run() {
       low = middle + 1;
     }
   }
-  found.wholePeakBytes = bytesInGroups(0, graph.operations.size());
-  std::vector<const Segment *> chosen = *cheapest(limits[low]);
+  const int64_t limit =
+      limits[low] + int64_t(options.slack * double(limits[low]));
+  std::vector<const Segment *> chosen = *cheapest(limit);
+  found.peakBytes = 0;
   for (const Segment *piece : chosen) {
     found.peakBytes = std::max(found.peakBytes, piece->bytes);
     if (piece->count > 1) {
@@ -396,7 +404,7 @@ Plan Planner::run() {
   if (found.peakBytes >= found.wholePeakBytes) {
     found.segments.clear();
     found.peakBytes = found.wholePeakBytes;
-    found.extraWork = 0;
+    found.extraWork = workAgain;
   }
   return found;
 }
@@ -407,6 +415,11 @@ std::optional<Plan> Planner::withCount(const Plan &plan, size_t index,
   Plan changed = plan;
   std::vector<Segment> &segments = changed.segments;
   if (count == 1) {
+    for (size_t i = segments[index].first; i < segments[index].last; ++i) {
+      if (graph.operations[i].again) {
+        return std::nullopt;
+      }
+    }
     segments.erase(segments.begin() + index);
   } else {
     std::optional<Segment> other =
@@ -416,7 +429,7 @@ std::optional<Plan> Planner::withCount(const Plan &plan, size_t index,
     }
     segments[index] = *other;
   }
-  changed.extraWork = 0;
+  changed.extraWork = workAgain;
   changed.peakBytes = 0;
   size_t next = 0; // the first operation behind the segments so far
   for (const Segment &segment : segments) {

@@ -20,7 +20,8 @@
 /// value before it, found by walking the operations backwards; only these rows
 /// are computed, those that two bands need twice. While a segment runs, the
 /// values that enter it and its result are alive as a whole, and of everything
-/// between them one band.
+/// between them one band. A value that leaves a segment for another one far
+/// behind it can be computed once more there (`Recomputed`).
 ///
 /// J. Lin et al., "MCUNetV2: Memory-Efficient Patch-based Inference for Tiny
 /// Deep Learning", NeurIPS 2021, computes the first layers of a network by
@@ -88,6 +89,8 @@ struct Operation {
   /// It copies the rows it reads itself, as a pad does, so that these need no
   /// tensor of their own.
   bool copies = false;
+  /// It is a copy that computes a value again; its work is extra work.
+  bool again = false;
   /// Operations of one group become one dispatch: a value that only its own
   /// group reads is not stored. Groups are contiguous.
   size_t group = 0;
@@ -114,7 +117,18 @@ struct Segment {
   int64_t extraWork = 0;
 };
 
+/// A value that is computed once more, in front of operation `reader`, for that
+/// and the readers behind it. It need not be kept for them then.
+struct Recomputed {
+  size_t value = 0;
+  size_t reader = 0;
+};
+
 struct Plan {
+  /// Values that are computed again, one after the other: the numbers of each
+  /// are those of the graph with the copies of those before it, and those of
+  /// the segments of the graph with all.
+  std::vector<Recomputed> recomputed;
   std::vector<Segment> segments;
   /// Predicted transient bytes at the peak in program order, with the plan and
   /// without any bands.
@@ -132,6 +146,9 @@ struct PlanOptions {
   int64_t count = 0;
   /// Of one segment, in operations.
   size_t maxLength = 96;
+  /// The part of the least peak by which it may be larger for less extra work
+  /// and fewer bands.
+  double slack = 0;
 };
 
 /// The plan of least peak within the limit of extra work; among plans of equal
@@ -141,7 +158,8 @@ Plan plan(const Graph &graph, const PlanOptions &options = {});
 
 /// `plan` with segment `index` in `count` bands, or computed as a whole where
 /// `count` is 1; bytes and work are those of the new plan. Nothing if the
-/// segment has no bands of that number.
+/// segment has no bands of that number, or computes values again, which pays in
+/// bands alone.
 std::optional<Plan> withCount(const Graph &graph, const Plan &plan,
                               size_t index, int64_t count);
 
@@ -152,6 +170,20 @@ std::optional<Plan> withCount(const Graph &graph, const Plan &plan,
 /// band that consists of padding).
 bool neededRows(const Graph &graph, size_t first, size_t last, Rows wanted,
                 std::vector<Rows> &rows);
+
+/// Whether all copies of operations in `graph` are in segments of `plan`.
+/// Others would be merged with their originals.
+bool copiesAreInBands(const Graph &graph, const Plan &plan);
+
+/// The operations that compute a value again, in program order, from values
+/// that are there at its reader anyway. Empty if one of them cannot be copied.
+std::vector<size_t> makersOf(const Graph &graph, const Recomputed &again);
+
+/// Values that exist as a whole in `plan`, and wait for a reader behind others
+/// longest: those that can be computed again within the limit of extra work,
+/// the largest first.
+std::vector<Recomputed> recomputable(const Graph &graph, const Plan &plan,
+                                     const PlanOptions &options);
 
 /// The value whose rows the bands of a segment cut that ends before `last`.
 size_t cutValue(const Graph &graph, size_t last);

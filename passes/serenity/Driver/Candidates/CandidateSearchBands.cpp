@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace serenity {
 
@@ -23,7 +24,8 @@ const BandPlan *CandidateSearch::bandPlan(const Configuration &config) const {
 }
 
 /// The plans of least peak: as the network is, and with expansions computed in
-/// pieces of their channels inside the bands.
+/// pieces of their channels inside the bands; and those that compute values
+/// again for later bands.
 const std::vector<size_t> &
 CandidateSearch::planBands(Configuration::Storage storage) {
   auto inserted = bandPlans.emplace(storage, std::vector<size_t>());
@@ -32,9 +34,12 @@ CandidateSearch::planBands(Configuration::Storage storage) {
     return numbers;
   }
   Stopwatch watch(report, "band_planning");
-  for (bool streamed : {false, true}) {
+  for (auto [recompute, streamed] :
+       {std::pair(false, false), std::pair(false, true), std::pair(true, false),
+        std::pair(true, true)}) {
     BandOptions planning;
     planning.maxRecompute = options.maxRecompute;
+    planning.recompute = recompute;
     planning.streamed = streamed;
     // Quantized networks keep their results bit for bit.
     planning.reorderSums = storage == Configuration::AsGiven;
@@ -42,7 +47,8 @@ CandidateSearch::planBands(Configuration::Storage storage) {
     BandPlan plan = maker->planBands(storage, planning);
     auto same = [&](size_t number) {
       const BandPlan &other = maker->bandPlan(number);
-      return other.sites.size() == plan.sites.size() &&
+      return other.numRecomputed() == plan.numRecomputed() &&
+             other.sites.size() == plan.sites.size() &&
              std::equal(other.sites.begin(), other.sites.end(),
                         plan.sites.begin(),
                         [](const BandSite &a, const BandSite &b) {

@@ -7,6 +7,7 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/Rewrite/RewriteBandRecompute.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 #include "serenity/Transforms/Rewrite/RewriteSum.h"
 #include "serenity/Transforms/TensorBuilder.h"
@@ -32,6 +33,14 @@ double BandPlan::extraWork() const {
     work += item.second.work;
   }
   return work ? double(extra) / double(work) : 0;
+}
+
+size_t BandPlan::numRecomputed() const {
+  size_t count = 0;
+  for (const auto &item : functions) {
+    count += item.second.recomputed.size();
+  }
+  return count;
 }
 
 /// The functions of `module` that have one block.
@@ -82,22 +91,107 @@ static void listRefusals(const FunctionGraph &graph, const bands::Plan &plan,
   }
 }
 
+namespace {
+
+/// The graph of a function in which values are computed again: of a copy of the
+/// module then, which is left as it is.
+class PlannedFunction {
+public:
+  /// `index` counts the functions that have one block.
+  PlannedFunction(MlirOperation module, size_t index,
+                  const std::vector<Recomputed> &recomputed,
+                  const GraphOptions &options) {
+    if (!recomputed.empty()) {
+      copy = OwningOp::clone(module);
+      module = copy.get();
+    }
+    found = recomputeAndRead(module, bandableFunctions(module)[index],
+                             recomputed, options);
+  }
+  const FunctionGraph &read() const { return found; }
+  const bands::Graph &graph() const { return found.graph; }
+
+private:
+  OwningOp copy;
+  FunctionGraph found;
+};
+
+} // namespace
+
+/// `plan` of function `index`, or one of a lower peak that computes values
+/// again: the largest values are tried, one after the other as long as the peak
+/// falls. The last bytes of such a plan take many bands, and are left.
+static bands::Plan planRecomputing(MlirOperation module, size_t index,
+                                   bands::Plan plan,
+                                   const PlanOptions &planOptions,
+                                   const GraphOptions &graphOptions) {
+  constexpr size_t maxValues = 3;
+  constexpr size_t maxTried = 4;
+  // A lower peak by less than one part in so many is not worth the work.
+  constexpr int64_t leastGain = 100;
+  constexpr double slack = 1.0 / 16;
+  while (plan.recomputed.size() < maxValues) {
+    const PlannedFunction present(module, index, plan.recomputed, graphOptions);
+    std::vector<Recomputed> values =
+        recomputable(present.graph(), plan, planOptions);
+    values.resize(std::min(values.size(), maxTried));
+    std::optional<bands::Plan> best;
+    int64_t least =
+        plan.peakBytes - (plan.peakBytes + leastGain - 1) / leastGain;
+    for (const Recomputed &value : values) {
+      std::vector<Recomputed> recomputed = plan.recomputed;
+      recomputed.push_back(value);
+      const PlannedFunction trial(module, index, recomputed, graphOptions);
+      bands::Plan found = bands::plan(trial.graph(), planOptions);
+      if (found.peakBytes <= least && copiesAreInBands(trial.graph(), found)) {
+        least = found.peakBytes - 1;
+        best = std::move(found);
+        best->recomputed = std::move(recomputed);
+      }
+    }
+    if (!best) {
+      break;
+    }
+    plan = std::move(*best);
+  }
+  if (!plan.recomputed.empty()) {
+    PlanOptions loose = planOptions;
+    loose.slack = slack;
+    const PlannedFunction last(module, index, plan.recomputed, graphOptions);
+    bands::Plan found = bands::plan(last.graph(), loose);
+    if (copiesAreInBands(last.graph(), found)) {
+      found.recomputed = std::move(plan.recomputed);
+      return found;
+    }
+  }
+  return plan;
+}
+
 BandPlan planBands(MlirOperation module, const BandOptions &options,
                    std::vector<RefusedBand> *refused) {
   BandPlan plan;
   plan.streamed = options.streamed;
   plan.reorderSums = options.reorderSums;
-  for (MlirOperation function : bandableFunctions(module)) {
-    std::string name = stringAttr(function, "sym_name").value_or("");
-    GraphOptions graphOptions;
-    graphOptions.streamed = options.streamed;
-    graphOptions.reorderSums = options.reorderSums;
-    graphOptions.sizes = options.sizes;
-    FunctionGraph graph = readFunction(module, function, graphOptions);
-    PlanOptions planOptions;
-    planOptions.maxRecompute = options.maxRecompute;
-    planOptions.count = options.count;
-    bands::Plan found = bands::plan(graph.graph, planOptions);
+  GraphOptions graphOptions;
+  graphOptions.streamed = options.streamed;
+  graphOptions.reorderSums = options.reorderSums;
+  graphOptions.sizes = options.sizes;
+  PlanOptions planOptions;
+  planOptions.maxRecompute = options.maxRecompute;
+  planOptions.count = options.count;
+  const size_t numFunctions = bandableFunctions(module).size();
+  for (size_t index = 0; index < numFunctions; ++index) {
+    PlannedFunction planned(module, index, {}, graphOptions);
+    bands::Plan found = bands::plan(planned.graph(), planOptions);
+    if (options.recompute) {
+      found = planRecomputing(module, index, std::move(found), planOptions,
+                              graphOptions);
+    }
+    if (!found.recomputed.empty()) {
+      planned = PlannedFunction(module, index, found.recomputed, graphOptions);
+    }
+    const FunctionGraph &graph = planned.read();
+    std::string name = stringAttr(graph.function, "sym_name").value_or("");
     for (const Segment &segment : found.segments) {
       auto place = [&](size_t i) {
         return toString(mlirOperationGetLocation(graph.operations[i]));
@@ -127,35 +221,30 @@ std::optional<BandPlan> changeBands(MlirOperation module, const BandPlan &plan,
     index -= plan.functions[number].second.segments.size();
     ++number;
   }
-  auto &[name, own] = changed.functions[number];
-  for (MlirOperation function : bandableFunctions(module)) {
-    if (stringAttr(function, "sym_name").value_or("") != name) {
-      continue;
-    }
-    GraphOptions reading;
-    reading.streamed = plan.streamed;
-    reading.reorderSums = plan.reorderSums;
-    reading.sizes = sizes;
-    std::optional<bands::Plan> other = withCount(
-        readFunction(module, function, reading).graph, own, index, count);
-    if (!other) {
-      return std::nullopt;
-    }
-    changed.predictedBytes += other->peakBytes - own.peakBytes;
-    own = std::move(*other);
-    if (count == 1) {
-      changed.sites.erase(changed.sites.begin() + site);
-    } else {
-      const Segment &segment = own.segments[index];
-      BandSite &entry = changed.sites[site];
-      entry.count = segment.count;
-      entry.height = segment.height;
-      entry.bytesAfter = segment.bytes;
-      entry.extraWork = segment.extraWork;
-    }
-    return changed;
+  bands::Plan &own = changed.functions[number].second;
+  GraphOptions reading;
+  reading.streamed = plan.streamed;
+  reading.reorderSums = plan.reorderSums;
+  reading.sizes = sizes;
+  const PlannedFunction planned(module, number, own.recomputed, reading);
+  std::optional<bands::Plan> other =
+      withCount(planned.graph(), own, index, count);
+  if (!other) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  changed.predictedBytes += other->peakBytes - own.peakBytes;
+  own = std::move(*other);
+  if (count == 1) {
+    changed.sites.erase(changed.sites.begin() + site);
+  } else {
+    const Segment &segment = own.segments[index];
+    BandSite &entry = changed.sites[site];
+    entry.count = segment.count;
+    entry.height = segment.height;
+    entry.bytesAfter = segment.bytes;
+    entry.extraWork = segment.extraWork;
+  }
+  return changed;
 }
 
 namespace {
@@ -396,7 +485,8 @@ void applyBands(MlirOperation module, const BandPlan &plan) {
     }
     GraphOptions reading;
     reading.reorderSums = plan.reorderSums;
-    FunctionGraph graph = readFunction(module, function, reading);
+    FunctionGraph graph =
+        recomputeAndRead(module, function, own->second.recomputed, reading);
     Splitter splitter(module, /*throughReductions=*/true, reading.sizes);
     if (own->second.work > 0) {
       attributes::setExtraWork(function, double(own->second.extraWork) /

@@ -36,6 +36,8 @@ struct BandOptions {
   /// A segment may end with a reduction over its rows, which accumulates over
   /// the bands: that may take the terms of a sum in another order.
   bool reorderSums = true;
+  /// Values may be computed again for bands behind the peak.
+  bool recompute = false;
   /// The number of bands of every segment; 0: as the planner chooses.
   int64_t count = 0;
   /// With the hints of dimensions that are known only at run time.
@@ -72,6 +74,7 @@ struct BandPlan {
 
   bool empty() const { return sites.empty(); }
   double extraWork() const;
+  size_t numRecomputed() const;
 };
 
 /// An operation that ends segments, and why.

@@ -8,7 +8,6 @@
 #include "serenity/Transforms/QuantizedAfterwards.h"
 
 #include <algorithm>
-#include <set>
 
 namespace serenity::bands {
 
@@ -475,6 +474,7 @@ void Reader::add(MlirOperation op) {
     }
   }
   operation.bandable = refusal == BandRefusal::None && !operation.accumulates;
+  operation.again = options.copies.count(op.ptr) != 0;
   for (MlirValue value : results(op)) {
     // IREE drops results that nothing reads.
     bool dropped = loops && !mlirValueEqual(value, result(op));

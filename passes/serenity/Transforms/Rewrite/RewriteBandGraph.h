@@ -16,6 +16,7 @@
 #include "serenity/Transforms/Rewrite/RewriteBandRows.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,8 @@ struct GraphOptions {
   bool reorderSums = true;
   /// With the hints of dimensions that are known only at run time.
   TensorSizes sizes;
+  /// Operations that compute values again, by address.
+  std::set<const void *> copies;
 };
 
 /// Reads `function`, which has one block. Operations that are computed from

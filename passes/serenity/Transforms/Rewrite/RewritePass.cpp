@@ -22,6 +22,7 @@ static void runBands(MlirOperation module, const Options &options,
   planning.reorderSums = options.rewrite != RewriteMode::Off;
   planning.sizes = TensorSizes(options);
   planning.count = options.bands > 1 ? options.bands : 0;
+  planning.recompute = planning.count == 0;
   std::vector<RefusedBand> refused;
   BandPlan plan = planBands(module, planning, &refused);
   for (const RefusedBand &refusal : refused) {
