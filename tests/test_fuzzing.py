@@ -127,6 +127,15 @@ def test_networks_of_a_dynamic_batch_are_drawn_from_version_4_on() -> None:
     assert after > 2 * before
 
 
+def test_levels_are_drawn_from_version_6_on() -> None:
+    def spreads(version: int) -> int:
+        programs = [generate(6, index, version=version) for index in range(150)]
+        blocks = [function.body for program in programs for function in program.functions]
+        return sum(op.kind == "spread" for block in blocks for op in block.walk())
+
+    assert spreads(5) == 0 < spreads(6)
+
+
 def test_a_bounded_budget_is_drawn_about_the_bytes_at_the_bound() -> None:
     formula = {**make_formula("64*d0", d0="arg0:axis0"), "bound_bytes": 448}
     function = make_function(transient_peak_bytes=None, bytes_formula=formula)

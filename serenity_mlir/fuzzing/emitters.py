@@ -226,6 +226,17 @@ def _insert(p: Printer, op: Operation) -> None:
     )
 
 
+def _spread(p: Printer, op: Operation) -> None:
+    """The elements of a static tensor, `strides` apart from `offsets` on, between zeros."""
+    part, of = op.operands[0], op.results[0].type
+    zeros = p.filled(of, 0)
+    p.result(
+        op,
+        f"tensor.insert_slice {p.names[part]} into {zeros}{op.attributes['offsets']} "
+        f"[{p.extents(part.type.dims)}] {op.attributes['strides']} : {part.type} into {of}",
+    )
+
+
 def _reshape(p: Printer, op: Operation) -> None:
     source, of = op.operands[0], op.results[0].type
     groups = op.attributes["groups"]
@@ -374,6 +385,7 @@ EMITTERS: dict[str, Callable[[Printer, Operation], None]] = {
     "concat": _concat,
     "slice": _slice,
     "insert": _insert,
+    "spread": _spread,
     "reshape": _reshape,
     "pad": _pad,
     "reverse": _reverse,

@@ -121,6 +121,31 @@ class Layers(Elementwise):
         low = [0, amount, amount, 0] if self.channels_last else [0, 0, amount, amount]
         return self.add("pad", [value], of, low=low, high=low, value=0)
 
+    def halved(self, value: Value) -> Value:
+        """The greatest of every two by two elements of an image of even height and width."""
+        channels, height, width = self.image_dims(value.type)
+        of = self.image_type(value.type.dims[0], channels, height // 2, width // 2)
+        name = f"pooling_{'nhwc' if self.channels_last else 'nchw'}_max"
+        text = " {dilations = dense<1> : tensor<2xi64>, strides = dense<2> : tensor<2xi64>}"
+        return self.add("pool", [value], of, name=name, text=text, window=[2, 2])
+
+    def doubled(self, value: Value, filters: int) -> Value:
+        """A transposed convolution of stride and window two, as importers write it."""
+        channels, height, width = self.image_dims(value.type)
+        batch = value.type.dims[0]
+        of = self.image_type(batch, channels, 2 * height + 1, 2 * width + 1)
+        place = [0, 1, 1, 0] if self.channels_last else [0, 0, 1, 1]
+        strides = [1, 2, 2, 1] if self.channels_last else [1, 1, 2, 2]
+        spread = self.add("spread", [value], of, offsets=place, strides=strides)
+        self.scope.pool.remove(spread)
+        last = self.channels_last
+        shape = (2, 2, channels, filters) if last else (filters, channels, 2, 2)
+        name = f"conv_2d_{'nhwc_hwcf' if last else 'nchw_fchw'}"
+        weight = self.weight(Type(shape, self.element))
+        text = " {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>}"
+        wide = self.image_type(batch, filters, 2 * height, 2 * width, self.wide)
+        return self.add("named", [spread, weight], wide, name=name, text=text)
+
     def layer_to(self, source: Value, filters: int, kernel: int = 1) -> Value:
         """A product or convolution of the same spatial size with `filters` channels."""
         if not self.image:

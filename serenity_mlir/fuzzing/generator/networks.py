@@ -1,7 +1,9 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Networks with a dynamic batch: layers behind one another, residuals, branches, bottlenecks."""
+"""Networks with a dynamic batch (layers behind one another, residuals, branches, bottlenecks), and
+one level of a U-Net.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,30 @@ class Networks(Storage):
         value = self.layer_to(self.images_of_unknown_number(), rng.choice([4, 6, 8, 12]), 3)
         for _ in range(rng.choice([1, 2, 2, 3])):
             value = self.block(self.narrow(value))
+
+    def level(self) -> Value:
+        """A value that waits while another is made of it at half the resolution, and back."""
+        rng = self.rng
+        value = self.pick_main()
+        if not self.image or value.type.dynamic:
+            return self.bottleneck()
+        _, height, width = self.image_dims(value.type)
+        if height % 2 or width % 2:
+            return self.bottleneck()
+        skip = self.narrow(self.layer_to(value, rng.choice([2, 4, 6]), rng.choice([1, 3, 3])))
+        if rng.random() < 0.6:
+            skip = self.unary(skip)
+        lower = self.halved(skip)
+        for _ in range(rng.choice([1, 1, 2])):
+            lower = self.narrow(self.layer_to(lower, rng.choice([2, 4, 8]), rng.choice([1, 3])))
+        if rng.random() < 0.5:  # bands end here
+            lower = self.add("barrier", [lower], lower.type)
+        parts = [skip, self.narrow(self.doubled(lower, rng.choice([2, 4])))]
+        rng.shuffle(parts)
+        channels = sum(self.channels(part.type) for part in parts)
+        of = self.image_type(value.type.dims[0], channels, height, width)
+        whole = self.add("concat", parts, of, axis=self.channel_axis, style="concat")
+        return self.layer_to(whole, rng.choice([1, 2, 4]), rng.choice([1, 3]))
 
     def block(self, value: Value) -> Value:
         """A residual, branches that are joined, a bottleneck, or a layer that may stride."""

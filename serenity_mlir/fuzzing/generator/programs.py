@@ -60,6 +60,8 @@ class Programs(Networks):
         # First one that leaves tensors alive side by side.
         first: list[Callable[[], object]]
         first = [self.concatenation, self.total, self.fan_out, self.motif]
+        if self.version >= 6 and self.image:
+            first.append(self.level)
         if self.theme != "none" and rng.random() < 0.75:
             first = self.families(simple=False)[self.theme]
         rng.choice(first)()
@@ -143,6 +145,8 @@ class Programs(Networks):
             choices += [(2, self.variable)]
             if self.depth == 0:
                 choices += [(2, self.branch), (2, self.loop)]
+        if self.version >= 6:
+            choices.append((3, self.level))
         if self.version >= 2:
             for theme, motifs in self.families(simple).items():
                 choices += [(4 if theme == self.theme else 1, motif) for motif in motifs]
