@@ -68,6 +68,20 @@ void testFunctionsWithoutMemory() {
          "a function without memory is the same in every variant");
 }
 
+void testResultsInInputs() {
+  const Peaks peaks = {
+      {"none", 100}, {"some", 100}, {"slab", 100}, {"no", 100}};
+  const Peaks all = {{"none", 140}, {"some", 140}, {"slab", 140}};
+  const Peaks less = {{"none", 90}, {"some", 100}, {"slab", 110}, {"no", 90}};
+  const Peaks lessAll = {{"none", 130}, {"some", 110}, {"slab", 120}};
+  const Peaks compared = comparedBytes(less, lessAll, {peaks, all});
+  expect(compared.at("none") == 90,
+         "transient bytes where results are as stock");
+  expect(compared.at("some") == 70, "less results that are not allocated");
+  expect(!compared.at("slab"), "no transient bytes in exchange for results");
+  expect(compared.at("no") == 90, "transient bytes where results do not count");
+}
+
 void testOverride() {
   VariantChoice choice =
       chooseVariants({stock, &offsets, &reordered, false},
@@ -88,6 +102,7 @@ int main() {
   testWholeCandidate();
   testNothingMayChange();
   testFunctionsWithoutMemory();
+  testResultsInInputs();
   testOverride();
   if (failures == 0) {
     std::puts("variants are chosen as by hand");

@@ -77,6 +77,29 @@ void testDispatchesAreCounted() {
          "the remark on the number of dispatches");
 }
 
+void testAnotherSearch() {
+  WorkLimit limit(never, false);
+  limit.start();
+  int taken = 0;
+  for (int search = 0; search < 2; ++search) {
+    while (taken < 1000 && limit.takeTrial(std::nullopt)) {
+      ++taken;
+    }
+    expect(taken == 80 * (search + 1), "each search has its trials");
+    limit.startSearch();
+  }
+  expect(contains(limit.remark(), "160 trial compilations"),
+         "the remark counts those of both searches");
+  limit.takeTrial(std::nullopt);
+  limit.addDispatches(96009);
+  limit.startSearch();
+  taken = 0;
+  while (taken < 20 && limit.takeTrial(std::nullopt)) {
+    ++taken;
+  }
+  expect(taken == 20, "dispatches count for the search that made them");
+}
+
 } // namespace
 
 int main() {
@@ -85,6 +108,7 @@ int main() {
   testTimeReachedWithinATrial();
   testTrialsAreCounted();
   testDispatchesAreCounted();
+  testAnotherSearch();
   if (failures == 0) {
     std::printf("the search is limited as by hand\n");
   }

@@ -4,6 +4,7 @@
 
 #include "serenity/Driver/Candidates/CandidateBuilder.h"
 
+#include "serenity/Driver/Compile/ConsumedInputs.h"
 #include "serenity/Driver/Compile/Real.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningHandles.h"
@@ -92,9 +93,10 @@ bool Configuration::operator<(const Configuration &other) const {
 CandidateBuilder::CandidateBuilder(
     iree_compiler_session_t *session,
     const std::map<std::string, std::string> &flags, ir::OwningOp preprocessed,
-    const TensorSizes &sizes, std::function<bool()> abandons)
+    const TensorSizes &sizes, std::function<bool()> abandons,
+    FormedModules &formed)
     : session(session), flags(flags), sizes(sizes),
-      abandons(std::move(abandons)) {
+      abandons(std::move(abandons)), formed(formed) {
   setBase(Configuration::AsGiven, std::move(preprocessed));
   MlirOperation given = bases[Configuration::AsGiven].module.get();
   keepsAsGiven = quantized::quantizesSumsOfFloats(given);
@@ -356,6 +358,8 @@ ir::OwningOp CandidateBuilder::make(const Configuration &config,
                                               : "not fused ";
   std::string text = fusion;
   text += constants == Constants::Symbolic ? "symbolic " : "evaluated ";
+  // Which inputs may be overwritten makes no difference to IREE.
+  const ConsumedInputs consumed = takeConsumedInputs(module.get());
   text += ir::toString(module.get());
   auto known = formed.find(text);
   if (known == formed.end()) {
@@ -368,6 +372,7 @@ ir::OwningOp CandidateBuilder::make(const Configuration &config,
     return {};
   }
   module = ir::OwningOp::clone(known->second.get());
+  markConsumedInputs(module.get(), consumed, {}, InputMode::Keep);
   if (config.inPlace != Configuration::None) {
     updateInPlace(module.get(), config.inPlace == Configuration::SingleUse);
     if (!mlirOperationVerify(module.get())) {

@@ -65,6 +65,13 @@ size_t numRewrites(const Configuration &config);
 /// The number of steps that its joins save.
 size_t numJoins(const Configuration &config);
 
+/// Modules at the flow phase before dispatches overwrite operands, by the text
+/// that they were made from: other configurations often lead to the same
+/// module, for which IREE is run once. Empty: IREE refuses it. The text has no
+/// large constants: modules that differ in those alone compute the same
+/// function in the same bytes, as all candidates do.
+using FormedModules = std::map<std::string, ir::OwningOp>;
+
 /// Makes candidates of one module.
 class CandidateBuilder {
 public:
@@ -72,11 +79,12 @@ public:
   /// are those of the session, by name, to be restored after each use; `sizes`
   /// has the hints of dimensions that are known only at run time. A trial
   /// compilation for which `abandons` holds between two phases ends there, as
-  /// if IREE refused the module.
+  /// if IREE refused the module. `formed` may be shared with builders for the
+  /// same module with other marks of inputs that may be overwritten.
   CandidateBuilder(iree_compiler_session_t *session,
                    const std::map<std::string, std::string> &flags,
                    ir::OwningOp preprocessed, const TensorSizes &sizes,
-                   std::function<bool()> abandons);
+                   std::function<bool()> abandons, FormedModules &formed);
   CandidateBuilder(const CandidateBuilder &) = delete;
   CandidateBuilder &operator=(const CandidateBuilder &) = delete;
 
@@ -212,12 +220,7 @@ private:
   std::vector<Banded> banded;
   /// By configuration, of which only the rewrites count, and state limit.
   std::map<std::pair<Configuration, int64_t>, Rewritten> rewritten;
-  /// Modules at the flow phase before dispatches overwrite operands, by the
-  /// text that they were made from: other configurations often lead to the
-  /// same module, for which IREE is run once. Empty: IREE refuses it. The text
-  /// has no large constants: modules that differ in those alone compute the
-  /// same function in the same bytes, as all candidates do.
-  std::map<std::string, ir::OwningOp> formed;
+  FormedModules &formed;
 };
 
 } // namespace serenity

@@ -153,11 +153,11 @@ std::optional<int64_t> CandidateSearch::Candidate::builtBytes() const {
   }
   int64_t sum = 0;
   for (const auto &item : prediction->peakBytes) {
-    auto peak = peaks.find(item.first);
-    if (peak == peaks.end() || !peak->second) {
+    auto bytes = compared.find(item.first);
+    if (bytes == compared.end() || !bytes->second) {
       return std::nullopt;
     }
-    sum += *peak->second;
+    sum += *bytes->second;
   }
   return sum;
 }

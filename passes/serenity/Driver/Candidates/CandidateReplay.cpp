@@ -84,33 +84,59 @@ bool CandidateSearch::fits(const Configuration &config) const {
                      });
 }
 
+/// The configuration of `choice` in this search; nothing if the module does not
+/// have what it names.
+std::optional<Configuration>
+CandidateSearch::adapt(const CachedChoice &choice) {
+  Configuration config = choice.config;
+  return maker && adaptBands(choice, config) && fits(config)
+             ? std::optional(config)
+             : std::nullopt;
+}
+
+/// Builds `config` with the states and constants of `choice`. What it takes
+/// does not count in the search.
+bool CandidateSearch::buildAs(const CachedChoice &choice,
+                              const Configuration &config) {
+  if (config.isStock()) {
+    return placed(config); // already
+  }
+  predict(config); // for the report
+  const int64_t statesBefore = placedStates;
+  replayedStates = choice.layoutStates;
+  const bool built =
+      (choice.evaluated ? compile(config, choice.orderStates,
+                                  CandidateBuilder::Constants::Evaluated)
+                        : compile(config)) &&
+      placeCandidate(config).has_value();
+  replayedStates.reset();
+  placedStates = statesBefore;
+  return built;
+}
+
 std::optional<Configuration>
 CandidateSearch::replay(const CachedChoice &choice) {
-  Configuration config = choice.config;
-  if (!maker || !adaptBands(choice, config) || !fits(config)) {
+  const std::optional<Configuration> config = adapt(choice);
+  if (!config) {
     return std::nullopt;
   }
-  if (!config.isStock()) { // that one is placed already
-    predict(config);       // for the report
-    const int64_t statesBefore = placedStates;
-    replayedStates = choice.layoutStates;
-    const bool built =
-        (choice.evaluated ? compile(config, choice.orderStates,
-                                    CandidateBuilder::Constants::Evaluated)
-                          : compile(config)) &&
-        placeCandidate(config).has_value();
-    replayedStates.reset();
-    if (!built || candidates.at(config).peaks != choice.peaks) {
-      candidates.erase(config);
-      placedFrom.clear();
-      placedStates = statesBefore;
-      return std::nullopt;
-    }
+  if (buildAs(choice, *config) &&
+      candidates.at(*config).peaks == choice.peaks) {
     return config;
   }
-  Candidate *stock = placed(config);
-  return stock && stock->peaks == choice.peaks ? std::optional(config)
-                                               : std::nullopt;
+  if (!config->isStock()) {
+    candidates.erase(*config);
+    placedFrom.clear();
+  }
+  return std::nullopt;
+}
+
+Configuration CandidateSearch::leastWith(const Configuration &best,
+                                         const CachedChoice &choice) {
+  const std::optional<Configuration> config = adapt(choice);
+  return config && buildAs(choice, *config) && costOf(*config) < costOf(best)
+             ? *config
+             : best;
 }
 
 } // namespace serenity

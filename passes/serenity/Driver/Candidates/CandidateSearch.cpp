@@ -111,9 +111,10 @@ void CandidateSearch::forget() {
   trimSteps.clear();
 }
 
-void CandidateSearch::startFrom(ir::OwningOp module) {
-  maker.emplace(session, user.session, std::move(module), TensorSizes(options),
-                [this] { return limit.abandonsTrial(); });
+void CandidateSearch::startFrom(ir::OwningOp module, FormedModules &formed) {
+  maker.emplace(
+      session, user.session, std::move(module), TensorSizes(options),
+      [this] { return limit.abandonsTrial(); }, formed);
 }
 
 const std::vector<RewriteSite> &
@@ -145,14 +146,17 @@ CandidateSearch::place(const Configuration &config) {
   return placed(config);
 }
 
-void CandidateSearch::placeStock(
-    MlirOperation flow, const Peaks &leastStock, const Peaks &stockWithResults,
-    const std::vector<OtherExtents> &stockElsewhere) {
+/// Notes the peaks of a candidate in its slabs.
+void CandidateSearch::notePeaks(Candidate &entry, const Options &limits) const {
+  entry.peaks = stream.peaks(entry.placed.get(), limits, options.offsets,
+                             &entry.withResults);
+  entry.compared = comparedBytes(entry.peaks, entry.withResults, stock->memory);
+}
+
+void CandidateSearch::placeStock(MlirOperation flow, const Stock &given) {
   Stopwatch watch(report, "reordered_candidate");
   context = mlirOperationGetContext(flow);
-  bestStock = leastStock;
-  bestWithResults = stockWithResults;
-  elsewhere = &stockElsewhere;
+  stock = &given;
   std::optional<ir::SilenceDiagnostics> quiet;
   if (watched) {
     quiet.emplace(context);
@@ -161,8 +165,7 @@ void CandidateSearch::placeStock(
   entry.placed = ir::OwningOp::clone(flow);
   MlirOperation placed = entry.placed.get();
   if (stream.toSlabs(placed, &options, &entry.report, false)) {
-    entry.peaks =
-        stream.peaks(placed, options, options.offsets, &entry.withResults);
+    notePeaks(entry, options);
     entry.cost = cost(entry);
     ir::OwningOp copy = ir::OwningOp::clone(flow);
     ir::SilenceDiagnostics silence(context);
@@ -180,9 +183,9 @@ void CandidateSearch::placeStock(
 /// stock, without its results or with them, then the bytes of all functions.
 std::optional<int64_t> CandidateSearch::cost(const Candidate &entry) const {
   int64_t sum = 0;
-  for (const auto &item : bestStock) {
-    auto it = entry.peaks.find(item.first);
-    if (it == entry.peaks.end()) {
+  for (const auto &item : stock->least) {
+    auto it = entry.compared.find(item.first);
+    if (it == entry.compared.end()) {
       return std::nullopt;
     }
     if (item.second && (!it->second || *it->second > *item.second)) {
@@ -190,13 +193,33 @@ std::optional<int64_t> CandidateSearch::cost(const Candidate &entry) const {
     }
     sum += it->second.value_or(0);
   }
-  for (const auto &[name, stock] : bestWithResults) {
+  for (const auto &[name, least] : stock->withResults) {
     // A loop's values may become results in another candidate.
     auto own = entry.withResults.find(name);
-    if (own != entry.withResults.end() && stock && own->second &&
-        *own->second > *stock) {
+    if (own != entry.withResults.end() && least && own->second &&
+        *own->second > *least) {
       return std::nullopt;
     }
+  }
+  return sum;
+}
+
+int64_t CandidateSearch::bytesOf(const Configuration &config) const {
+  auto known = candidates.find(config);
+  const bool built = known != candidates.end() && known->second.placed;
+  if (built && known->second.cost && !config.isStock()) {
+    return *known->second.cost;
+  }
+  int64_t sum = 0;
+  for (const auto &[name, least] : stock->least) {
+    int64_t bytes = least.value_or(0);
+    if (built && config.isStock()) {
+      auto own = known->second.compared.find(name);
+      if (own != known->second.compared.end() && own->second) {
+        bytes = std::min(bytes, *own->second);
+      }
+    }
+    sum += bytes;
   }
   return sum;
 }
@@ -206,10 +229,10 @@ std::optional<int64_t> CandidateSearch::cost(const Candidate &entry) const {
 /// worse off than as stock at other extents of its dynamic dimensions.
 std::optional<int64_t> CandidateSearch::costAnywhere(const Candidate &entry) {
   std::optional<int64_t> bytes = cost(entry);
-  if (!bytes || !elsewhere || elsewhere->empty()) {
+  if (!bytes || stock->elsewhere.empty()) {
     return bytes;
   }
-  auto larger = findLargerElsewhere(*elsewhere, entry.placed.get());
+  auto larger = findLargerElsewhere(stock->elsewhere, entry.placed.get());
   if (larger.empty()) {
     return bytes;
   }
@@ -429,6 +452,8 @@ CandidateSearch::placeCandidate(const Configuration &config) {
       entry.layoutStates = twin.layoutStates;
       entry.report = twin.report;
       entry.peaks = twin.peaks;
+      entry.withResults = twin.withResults;
+      entry.compared = twin.compared;
       entry.cost = twin.cost;
       return entry.cost;
     }
@@ -485,8 +510,7 @@ void CandidateSearch::layOut(Candidate &entry) {
   }
   entry.cost = std::nullopt;
   if (ok) {
-    entry.peaks = stream.peaks(entry.placed.get(), quick, options.offsets,
-                               &entry.withResults);
+    notePeaks(entry, quick);
     entry.cost = costAnywhere(entry);
   } else if (limit.expired()) {
     entry.placed.reset(); // abandoned between two pieces of the stream phase
@@ -513,13 +537,14 @@ void CandidateSearch::refine(Candidate &entry) {
   if (!toSlabs(again, thorough, &entry)) {
     return;
   }
-  again.peaks = stream.peaks(again.placed.get(), thorough, options.offsets,
-                             &again.withResults);
+  notePeaks(again, thorough);
   again.cost = costAnywhere(again);
   if (again.cost && entry.cost && *again.cost <= *entry.cost) {
     entry.placed = std::move(again.placed);
     entry.report = std::move(again.report);
     entry.peaks = std::move(again.peaks);
+    entry.withResults = std::move(again.withResults);
+    entry.compared = std::move(again.compared);
     entry.cost = again.cost;
   }
 }

@@ -47,17 +47,29 @@ public:
     ir::OwningOp placed; // with laid out slabs; empty if not taken so far
     Peaks peaks;
     Peaks withResults; // of transient memory and results, where exact
+    Peaks compared;    // the bytes that candidates are compared by
     /// Bytes of all functions: by the fusion model, without IREE; at flow
-    /// level; and of the slabs, nothing if a function is worse off than stock.
+    /// level; and of the slabs, as they are compared, nothing if a function is
+    /// worse off than stock.
     std::optional<rewrite::Prediction> prediction;
     std::optional<int64_t> estimate;
     std::optional<int64_t> cost;
     ModuleReport report;
     RewriteOutcome rewrites;
 
-    /// Bytes of the slabs of all functions that the model predicts; nothing if
-    /// one is not static.
+    /// Bytes of all functions that the model predicts, as they are compared;
+    /// nothing if one is not static.
     std::optional<int64_t> builtBytes() const;
+  };
+
+  /// The module as stock.
+  struct Stock {
+    StockMemory memory;
+    Peaks withResults; // of all functions, where exact
+    /// Bytes that no function may exceed, as they are compared.
+    Peaks least;
+    /// Peaks at other extents of dynamic dimensions.
+    std::vector<OtherExtents> elsewhere;
   };
 
   /// Everything must outlive the search. With `watched`, the output that the
@@ -71,16 +83,12 @@ public:
   CandidateSearch &operator=(const CandidateSearch &) = delete;
 
   /// Makes other candidates from `module`, at the end of the preprocessing
-  /// phase; without it the stock candidate is all there is.
-  void startFrom(ir::OwningOp module);
+  /// phase; without it the stock candidate is all there is. `formed` outlives
+  /// the search.
+  void startFrom(ir::OwningOp module, FormedModules &formed);
 
-  /// The stock candidate reordered, first of all. `leastStock` are the peaks
-  /// that no function may exceed, `stockWithResults` those of transient memory
-  /// and results together, `elsewhere` those at other extents of dynamic
-  /// dimensions; it outlives the search.
-  void placeStock(MlirOperation flow, const Peaks &leastStock,
-                  const Peaks &stockWithResults,
-                  const std::vector<OtherExtents> &elsewhere);
+  /// The stock candidate reordered, first of all. `given` outlives the search.
+  void placeStock(MlirOperation flow, const Stock &given);
 
   /// The candidate of least cost. All are judged by the fusion model, and few
   /// are built; where the model does not describe the module, or is wrong about
@@ -98,6 +106,11 @@ public:
   /// with no trace left, if it is of another module or leads to other peaks.
   std::optional<Configuration> replay(const CachedChoice &choice);
 
+  /// Builds the choice of a search on the same module with other marks of
+  /// inputs that may be overwritten: `best`, or that if it needs less.
+  Configuration leastWith(const Configuration &best,
+                          const CachedChoice &choice);
+
   /// Takes one candidate to its slabs; null if that is not possible.
   Candidate *place(const Configuration &config);
 
@@ -107,6 +120,10 @@ public:
   /// Solves a candidate once more without the limit of the comparison, where
   /// that limit has ended the search.
   void refine(Candidate &entry);
+
+  /// Bytes of all functions in a candidate, as they are compared; of the stock
+  /// configuration in the best variant of each.
+  int64_t bytesOf(const Configuration &config) const;
 
   const std::map<Configuration, Candidate> &tried() const { return candidates; }
   /// The sites that `candidate` chooses from.
@@ -152,6 +169,9 @@ private:
                const Candidate *earlier);
   void layOut(Candidate &entry);
   bool adaptBands(const CachedChoice &choice, Configuration &config);
+  std::optional<Configuration> adapt(const CachedChoice &choice);
+  bool buildAs(const CachedChoice &choice, const Configuration &config);
+  void notePeaks(Candidate &entry, const Options &limits) const;
   bool fits(const Configuration &config) const;
   std::optional<int64_t> placeCandidate(const Configuration &config);
   std::optional<int64_t> measure(const Configuration &config);
@@ -271,10 +291,7 @@ private:
   std::set<Configuration> trimSteps;
   /// Operations of the predictions of the present trimming.
   int64_t trimOperations = 0;
-  /// Per function, the least peak in the stock order.
-  Peaks bestStock;
-  Peaks bestWithResults;
-  const std::vector<OtherExtents> *elsewhere = nullptr;
+  const Stock *stock = nullptr;
   std::map<Configuration, Candidate> candidates;
   /// Candidates with laid out slabs, by the text of their module at the flow
   /// phase.

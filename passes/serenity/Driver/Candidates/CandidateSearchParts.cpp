@@ -50,8 +50,8 @@ bool CandidateSearch::isNarrower(const Configuration &config,
   if (numCommands(candidates[config]) >= numCommands(candidates[than])) {
     return false;
   }
-  const Peaks &old = candidates[than].peaks;
-  for (const auto &item : candidates[config].peaks) {
+  const Peaks &old = candidates[than].compared;
+  for (const auto &item : candidates[config].compared) {
     auto known = old.find(item.first);
     if (known != old.end() && known->second &&
         (!item.second || *item.second > *known->second)) {

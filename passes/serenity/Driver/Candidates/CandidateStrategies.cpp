@@ -525,8 +525,7 @@ Configuration CandidateSearch::search(RewriteMode mode) {
     return Configuration(); // placed already
   }
   Configuration best = searchAtHints(mode);
-  return mode == RewriteMode::Auto && rewrites && elsewhere &&
-                 !elsewhere->empty()
+  return mode == RewriteMode::Auto && rewrites && !stock->elsewhere.empty()
              ? improveElsewhere(best)
              : best;
 }

@@ -86,6 +86,11 @@ bool readLine(const std::string &name, const std::string &value,
   auto isNumber = [&](int64_t most) {
     return parseNumber(value, number) && number <= most;
   };
+  if (name == "keeps-inputs") {
+    bool ok = isNumber(1);
+    choice.keepsInputs = number != 0;
+    return ok;
+  }
   if (name == "storage") {
     bool ok = isNumber(Configuration::Raised);
     config.storage = Configuration::Storage(number);
@@ -220,6 +225,7 @@ std::string writeChoice(const CachedChoice &choice, const std::string &versions,
   };
   add("versions", versions);
   add("key", key);
+  addNumber("keeps-inputs", choice.keepsInputs);
   addNumber("storage", config.storage);
   if (config.fuseMultiUse) {
     addNumber("fuse-multi-use", *config.fuseMultiUse);

@@ -39,6 +39,8 @@ struct BandChange {
 /// The result of a search, with all that is needed to build it as the search
 /// did.
 struct CachedChoice {
+  /// Inputs that may be overwritten are kept, since that needs less.
+  bool keepsInputs = false;
   /// `bands` counts the plans of its storage, from one; 0: none.
   Configuration config;
   /// The changes that lead from that plan to the candidate's, in order.

@@ -25,6 +25,25 @@ static std::optional<int64_t> peakOf(const Peaks &peaks,
   return known == peaks.end() ? std::nullopt : known->second;
 }
 
+Peaks comparedBytes(const Peaks &peaks, const Peaks &withResults,
+                    const StockMemory &stock) {
+  Peaks compared = peaks;
+  for (auto &[name, bytes] : compared) {
+    const std::optional<int64_t> all = peakOf(withResults, name);
+    const std::optional<int64_t> stockBytes = peakOf(stock.peaks, name);
+    const std::optional<int64_t> stockAll = peakOf(stock.withResults, name);
+    if (!bytes || !all || !stockBytes || !stockAll) {
+      continue;
+    }
+    const int64_t saved = (*stockAll - *stockBytes) - (*all - *bytes);
+    if (saved > 0) {
+      bytes =
+          *bytes <= *stockBytes ? std::optional(*bytes - saved) : std::nullopt;
+    }
+  }
+  return compared;
+}
+
 VariantChoice
 chooseVariants(const VariantPeaks &peaks,
                const std::function<std::optional<Variant>(const std::string &)>
@@ -35,9 +54,7 @@ chooseVariants(const VariantPeaks &peaks,
     std::optional<int64_t> least = stock;
     if (peaks.offsets) {
       std::optional<int64_t> offsets = peakOf(*peaks.offsets, name);
-      const bool equal = stock > 0 && offsets == stock;
-      if (!stock || (offsets && *offsets < *stock) ||
-          (equal && peaks.consuming.count(name))) {
+      if (!stock || (offsets && *offsets < *stock)) {
         best = Variant::Offsets;
         least = offsets;
       }

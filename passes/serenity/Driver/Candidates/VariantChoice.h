@@ -13,7 +13,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 
 namespace serenity {
@@ -25,7 +24,22 @@ using Peaks = std::map<std::string, std::optional<int64_t>>;
 /// offsets of serenity-pack in IREE's order, or reordered by the passes.
 enum class Variant { Stock, Offsets, Reordered };
 
-/// The peaks that the choice is made by.
+/// The memory of the stock candidate that others are compared with.
+struct StockMemory {
+  Peaks peaks;
+  /// With results, of the functions of which these may lie in inputs, where
+  /// both are exact.
+  Peaks withResults;
+};
+
+/// The bytes that variants and candidates are compared by: those of `peaks`,
+/// less the results that the function does not allocate, as they lie in inputs.
+/// `withResults` are the peaks with results. Nothing for a function that saves
+/// results at the cost of more transient memory than as stock.
+Peaks comparedBytes(const Peaks &peaks, const Peaks &withResults,
+                    const StockMemory &stock);
+
+/// The bytes that the choice is made by, as `comparedBytes` has them.
 struct VariantPeaks {
   Peaks stock;
   /// With offsets of serenity-pack in IREE's order; null where these must not
@@ -36,9 +50,6 @@ struct VariantPeaks {
   /// The reordered module is another candidate than the stock one, which is
   /// taken for all functions or none.
   bool reorderedIsWhole = false;
-  /// Functions that may overwrite inputs: where results may lie in them, equal
-  /// transient bytes are not an equal peak of the call.
-  std::set<std::string> consuming;
 };
 
 struct VariantChoice {
@@ -51,9 +62,8 @@ struct VariantChoice {
   bool allReordered(const Peaks &stock) const;
 };
 
-/// Per function the variant of least peak, the one that changes less among
-/// equals; but a consuming function whose slab can be laid out anew is. Without
-/// a number offsets can still only gain. `override`, if it is
+/// Per function the variant of fewest bytes, the one that changes less among
+/// equals. Without a number offsets can still only gain. `override`, if it is
 /// set and returns a variant for a function, decides instead.
 VariantChoice chooseVariants(
     const VariantPeaks &peaks,

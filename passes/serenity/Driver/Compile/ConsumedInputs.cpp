@@ -67,6 +67,23 @@ std::set<int64_t> markConsumedInputs(MlirOperation module,
   return marked;
 }
 
+ConsumedInputs takeConsumedInputs(MlirOperation module) {
+  ConsumedInputs found;
+  for (MlirOperation function : ir::operations(ir::body(module))) {
+    ir::walk(function, [&](MlirOperation op) {
+      const bool imports = importsArgument(op) ||
+                           (ir::isa(op, "stream.tensor.import") &&
+                            mlirValueIsABlockArgument(ir::operand(op, 0)));
+      if (imports && !ir::isNull(ir::attr(op, "consume"))) {
+        found[ir::exportedName(function)].insert(
+            mlirBlockArgumentGetArgNumber(ir::operand(op, 0)));
+        mlirOperationRemoveAttributeByName(op, ir::strRef("consume"));
+      }
+    });
+  }
+  return found;
+}
+
 void warnOfIdleConsumption(MlirLocation location,
                            const std::vector<int64_t> &everywhere,
                            const std::set<int64_t> &marked,
@@ -100,13 +117,11 @@ void warnOfIdleConsumption(MlirLocation location,
   }
 }
 
-std::set<std::string> consumingFunctions(MlirOperation module,
-                                         InputMode inputs) {
+std::set<std::string> consumingFunctions(MlirOperation module) {
   std::set<std::string> found;
   for (MlirOperation function : ir::operations(ir::body(module))) {
     ir::walk(function, [&](MlirOperation op) {
-      if (importsArgument(op) && (inputs == InputMode::Overwrite ||
-                                  !ir::isNull(ir::attr(op, "consume")))) {
+      if (importsArgument(op) && !ir::isNull(ir::attr(op, "consume"))) {
         found.insert(ir::stringAttr(function, "sym_name").value_or(""));
       }
     });

@@ -37,6 +37,11 @@ std::set<int64_t> markConsumedInputs(MlirOperation module,
                                      const std::vector<int64_t> &everywhere,
                                      InputMode mode);
 
+/// Removes the marks of all imports of arguments, in a module at any phase up
+/// to laid out slabs; returns what was marked. `markConsumedInputs` marks it
+/// again.
+ConsumedInputs takeConsumedInputs(MlirOperation module);
+
 /// Warns of the arguments in `everywhere` that are not in `marked`, or that no
 /// function overwrites.
 void warnOfIdleConsumption(MlirLocation location,
@@ -45,9 +50,8 @@ void warnOfIdleConsumption(MlirLocation location,
                            const ModuleReport &report);
 
 /// The functions of a module at flow that import an argument whose memory they
-/// may overwrite.
-std::set<std::string> consumingFunctions(MlirOperation module,
-                                         InputMode inputs);
+/// may overwrite, as marked.
+std::set<std::string> consumingFunctions(MlirOperation module);
 
 } // namespace serenity
 

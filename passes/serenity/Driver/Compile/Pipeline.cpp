@@ -6,7 +6,7 @@
 
 #include "serenity/Analysis/OverwrittenInputs.h"
 #include "serenity/Driver/Candidates/CandidateReport.h"
-#include "serenity/Driver/Candidates/CandidateSearch.h"
+#include "serenity/Driver/Candidates/CandidateSearches.h"
 #include "serenity/Driver/Candidates/ConfigurationCache.h"
 #include "serenity/Driver/Candidates/VariantChoice.h"
 #include "serenity/Driver/Compile/Budget.h"
@@ -96,7 +96,8 @@ public:
 
 private:
   bool runStock(const std::string &from, const std::string &to);
-  bool runStream(CandidateSearch &search, std::string &error);
+  void markInputs(const ConsumedInputs &donated);
+  bool runStream(CandidateSearches &searches, std::string &error);
   bool lowerSlabs();
   bool describe();
   bool attempt(std::string &error, const std::function<bool()> &step);
@@ -106,31 +107,42 @@ private:
     Peaks peaks;
     Peaks withResults;
     Peaks offsetPeaks; // with serenity's offsets
+    Peaks comparedOffsets;
     ModuleReport slabs;
-    std::vector<OtherExtents> elsewhere;
+    CandidateSearch::Stock asMarked;
+    /// With inputs kept that may be overwritten, if there are any.
+    std::optional<CandidateSearch::Stock> whereKept;
   };
   bool makeStock(StockCandidate &stock);
+  void measureOffsets(MlirOperation slabs, StockCandidate &stock,
+                      CandidateSearch::Stock &limits);
   /// The reordered module, if there is one.
   struct OwnCandidate {
     bool mayChange = false; // otherwise the module is compiled as stock
     bool searched = false;
     std::optional<BudgetLadder> ladder; // under a budget
     Configuration config;
+    CandidateSearch *search = nullptr;
+    bool keepsInputs = false; // that may be overwritten
     CandidateSearch::Candidate *candidate = nullptr;
+
+    /// Whether the candidate is taken for all functions or none.
+    bool isWhole() const {
+      return candidate && (!config.isStock() || keepsInputs);
+    }
   };
   void openCache();
-  Configuration searchOrReplay(CandidateSearch &search);
+  CandidateSearches::Answer searchOrReplay(CandidateSearches &searches);
   void keepChoice();
   void searchCandidate(const StockCandidate &stock, OwnCandidate &own,
-                       CandidateSearch &search);
+                       CandidateSearches &searches);
   void describeChoice(const StockCandidate &stock, const OwnCandidate &own,
-                      const CandidateSearch &search,
                       const VariantChoice &choice);
-  void describeRewrites(const OwnCandidate &own, const CandidateSearch &search);
+  void describeRewrites(const OwnCandidate &own);
   void keepRegions(const ModuleReport &from, const VariantChoice &choice);
   bool applyChoice(StockCandidate &stock, const OwnCandidate &own,
                    const VariantChoice &choice);
-  bool scheduleStream(CandidateSearch &search);
+  bool scheduleStream(CandidateSearches &searches);
   void remarkOnUserFlags();
   void remarkOnLimits();
   ModuleReport describeStock(MlirOperation stock) const;
@@ -247,6 +259,25 @@ void Pipeline::remarkOnUserFlags() {
   }
 }
 
+/// Notes the peaks of `slabs`, the stock candidate, with serenity's offsets,
+/// and in `limits` what candidates must not exceed, therefore.
+void Pipeline::measureOffsets(MlirOperation slabs, StockCandidate &stock,
+                              CandidateSearch::Stock &limits) {
+  ir::OwningOp laidOut = stream.withOffsets(slabs, options);
+  Peaks withResults;
+  stock.offsetPeaks =
+      stream.peaks(laidOut.get(), options, options.offsets, &withResults);
+  stock.comparedOffsets =
+      comparedBytes(stock.offsetPeaks, withResults, limits.memory);
+  limits.least = stock.peaks;
+  for (auto &[name, bytes] : limits.least) {
+    const std::optional<int64_t> &offsets = stock.comparedOffsets.at(name);
+    if (bytes && offsets) {
+      bytes = std::min(*bytes, *offsets);
+    }
+  }
+}
+
 /// As stock, on a clone; false if IREE refuses the module.
 bool Pipeline::makeStock(StockCandidate &stock) {
   Stopwatch watch(report, "stock_candidate");
@@ -266,10 +297,24 @@ bool Pipeline::makeStock(StockCandidate &stock) {
   crashPoint("stock");
   stock.peaks =
       stream.peaks(module, options, PackAlgorithm::Iree, &stock.withResults);
-  ir::OwningOp laidOut = stream.withOffsets(module, options);
-  stock.offsetPeaks = stream.peaks(laidOut.get(), options, options.offsets);
   stock.slabs = describeStock(module);
-  stock.elsewhere = stockElsewhere(module, options);
+  const std::set<std::string> consuming = consumingFunctions(flow);
+  stock.asMarked.memory.peaks = stock.peaks;
+  stock.asMarked.withResults = stock.withResults;
+  stock.asMarked.elsewhere = stockElsewhere(module, options);
+  if (!consuming.empty()) {
+    stock.whereKept = stock.asMarked;
+    ir::OwningOp unmarked = ir::OwningOp::clone(module);
+    takeConsumedInputs(unmarked.get());
+    measureOffsets(unmarked.get(), stock, *stock.whereKept);
+  }
+  // Under a budget of transient memory, results that lie in inputs save none.
+  for (const auto &[name, bytes] : stock.withResults) {
+    if (consuming.count(name) && !options.keepSlab) {
+      stock.asMarked.memory.withResults[name] = bytes;
+    }
+  }
+  measureOffsets(module, stock, stock.asMarked);
   return true;
 }
 
@@ -305,20 +350,23 @@ void Pipeline::openCache() {
 }
 
 /// The configuration that the cache has of the module, or that of a search.
-Configuration Pipeline::searchOrReplay(CandidateSearch &search) {
+CandidateSearches::Answer
+Pipeline::searchOrReplay(CandidateSearches &searches) {
+  const bool refine = !watched;
   if (!cache || freedom != Freedom::Candidates) {
-    return search.search(options.rewrite);
+    return searches.search(options.rewrite, refine);
   }
   if (std::optional<CachedChoice> known = cache->read()) {
-    if (std::optional<Configuration> config = search.replay(*known)) {
+    if (std::optional<CandidateSearches::Answer> answer =
+            searches.replay(*known, refine)) {
       ++report.search.cacheHits;
-      return *config;
+      return *answer;
     }
   }
   ++report.search.cacheMisses;
-  Configuration config = search.search(options.rewrite);
-  choiceToKeep = search.choiceOf(config);
-  return config;
+  CandidateSearches::Answer answer = searches.search(options.rewrite, refine);
+  choiceToKeep = answer.choice;
+  return answer;
 }
 
 /// Writes the choice into the cache, once IREE has compiled the module in it.
@@ -337,7 +385,7 @@ void Pipeline::keepChoice() {
 /// Looks for the candidate to reorder: the stock configuration, then others,
 /// unless there is nothing to gain.
 void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
-                               CandidateSearch &search) {
+                               CandidateSearches &searches) {
   MlirOperation flow = state.module.get();
   const bool needsMemory =
       std::any_of(stock.peaks.begin(), stock.peaks.end(), [](const auto &item) {
@@ -357,23 +405,23 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
   own.searched = true;
   remarkOnUserFlags();
   remarkOnDynamicSizes(flow);
-  Peaks leastStock = stock.peaks;
-  for (auto &item : leastStock) {
-    const std::optional<int64_t> &offsets = stock.offsetPeaks.at(item.first);
-    if (item.second && offsets) {
-      item.second = std::min(*item.second, *offsets);
-    }
+  searches.placeStock(flow, stock.asMarked,
+                      stock.whereKept && !own.ladder ? &*stock.whereKept
+                                                     : nullptr);
+  if (own.ladder) {
+    own.config = own.ladder->chooseCandidate(*own.search, /*refine=*/!watched);
+  } else {
+    CandidateSearches::Answer answer = searchOrReplay(searches);
+    own.config = answer.config;
+    own.search = answer.search;
+    own.keepsInputs = searches.keepsInputs(answer);
   }
-  search.placeStock(flow, leastStock, stock.withResults, stock.elsewhere);
-  own.config = own.ladder
-                   ? own.ladder->chooseCandidate(search, /*refine=*/!watched)
-                   : searchOrReplay(search);
-  own.candidate = search.placed(own.config);
-  if (own.candidate && !own.ladder && !watched) {
-    search.refine(*own.candidate);
+  own.candidate = own.search->placed(own.config);
+  if (own.keepsInputs) {
+    takeConsumedInputs(flow);
   }
   remarkOnLimits();
-  if (std::string refusal = search.refusal(); !refusal.empty()) {
+  if (std::string refusal = own.search->refusal(); !refusal.empty()) {
     const std::string text =
         "serenity-rewrite: " + refusal +
         "; candidates with these rewrites are left out (please report this)";
@@ -386,8 +434,8 @@ void Pipeline::searchCandidate(const StockCandidate &stock, OwnCandidate &own,
 /// candidates there were.
 void Pipeline::describeChoice(const StockCandidate &stock,
                               const OwnCandidate &own,
-                              const CandidateSearch &search,
                               const VariantChoice &choice) {
+  const CandidateSearch &search = *own.search;
   report.quantizedValues = search.quantizedValues();
   for (const auto &[name, stockPeak] : stock.peaks) {
     FunctionReport &entry = functionReport(report, name);
@@ -415,11 +463,11 @@ void Pipeline::describeChoice(const StockCandidate &stock,
 }
 
 /// Notes the rewrites of the candidate for the report.
-void Pipeline::describeRewrites(const OwnCandidate &own,
-                                const CandidateSearch &search) {
+void Pipeline::describeRewrites(const OwnCandidate &own) {
   if (!own.candidate || own.config.isStock()) {
     return;
   }
+  const CandidateSearch &search = *own.search;
   if (const BandPlan *plan = search.bandPlan(own.config)) {
     for (const BandSite &site : plan->sites) {
       report.rewrites.push_back({site.from, site.function, "band", site.count,
@@ -474,9 +522,8 @@ bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
                            const VariantChoice &choice) {
   MlirOperation flow = state.module.get();
   const bool anyReordered = choice.any(Variant::Reordered);
-  const bool takeOver =
-      own.candidate && anyReordered &&
-      (choice.allReordered(stock.peaks) || !own.config.isStock());
+  const bool takeOver = own.candidate && anyReordered &&
+                        (choice.allReordered(stock.peaks) || own.isWhole());
   if (takeOver && !own.config.isStock()) {
     chosenConfiguration = own.config;
   }
@@ -528,7 +575,7 @@ bool Pipeline::applyChoice(StockCandidate &stock, const OwnCandidate &own,
 
 /// Chooses the variant of every function and brings the module to laid out
 /// slabs.
-bool Pipeline::scheduleStream(CandidateSearch &search) {
+bool Pipeline::scheduleStream(CandidateSearches &searches) {
   MlirOperation flow = state.module.get();
   StockCandidate stock;
   if (!makeStock(stock)) {
@@ -551,15 +598,17 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
                    "copy per call");
   }
   changed = own.mayChange;
-  searchCandidate(stock, own, search);
+  own.search = &searches.asMarked();
+  searchCandidate(stock, own, searches);
   // The chosen candidate is completed whatever the clock says: the remaining
   // searches are limited in nodes.
   options.cancelled = nullptr;
 
   // Other configurations are compared when they are built.
   std::map<std::string, LargerElsewhere> larger;
-  if (own.candidate && own.config.isStock()) {
-    larger = findLargerElsewhere(stock.elsewhere, own.candidate->placed.get());
+  if (own.candidate && !own.isWhole()) {
+    larger = findLargerElsewhere(stock.asMarked.elsewhere,
+                                 own.candidate->placed.get());
   }
   for (const auto &[name, found] : larger) {
     ir::emitRemark(mlirOperationGetLocation(flow),
@@ -572,10 +621,9 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
   }
   VariantPeaks peaks;
   peaks.stock = stock.peaks;
-  peaks.offsets = own.mayChange ? &stock.offsetPeaks : nullptr;
-  peaks.reordered = own.candidate ? &own.candidate->peaks : nullptr;
-  peaks.reorderedIsWhole = own.candidate && !own.config.isStock();
-  peaks.consuming = consumingFunctions(state.module.get(), options.inputs);
+  peaks.offsets = own.mayChange ? &stock.comparedOffsets : nullptr;
+  peaks.reordered = own.candidate ? &own.candidate->compared : nullptr;
+  peaks.reorderedIsWhole = own.isWhole();
   const VariantChoice choice =
       chooseVariants(peaks, [&](const std::string &name) {
         if (larger.count(name)) {
@@ -585,8 +633,8 @@ bool Pipeline::scheduleStream(CandidateSearch &search) {
                    ? own.ladder->leastChange(name)
                    : std::nullopt;
       });
-  describeChoice(stock, own, search, choice);
-  describeRewrites(own, search);
+  describeChoice(stock, own, choice);
+  describeRewrites(own);
   changed = choice.any(Variant::Reordered) || choice.any(Variant::Offsets);
   return applyChoice(stock, own, choice);
 }
@@ -626,6 +674,14 @@ void Pipeline::takeModule() {
   }
 }
 
+/// Marks the inputs that may be overwritten. From then on the marks say which
+/// these are.
+void Pipeline::markInputs(const ConsumedInputs &donated) {
+  consumed = markConsumedInputs(state.module.get(), donated, flags.consume,
+                                options.inputs);
+  options.inputs = InputMode::Keep;
+}
+
 bool Pipeline::run() {
   int from = phaseIndex(state.compileFrom);
   int to = phaseIndex(state.compileTo);
@@ -654,8 +710,8 @@ bool Pipeline::run() {
                                 events)) {
     return false;
   }
-  CandidateSearch search(state.session, user, options, stream, watched, report,
-                         limit);
+  CandidateSearches searches(state.session, user, options, stream, watched,
+                             report, limit);
   int preprocessingPhase = phaseIndex("preprocessing");
   std::string flowFrom = state.compileFrom;
   {
@@ -671,20 +727,18 @@ bool Pipeline::run() {
       }
       flowFrom = "preprocessing";
       takeModule();
-      consumed = markConsumedInputs(state.module.get(), donated, flags.consume,
-                                    options.inputs);
+      markInputs(donated);
       CrashGuard guard("the search for rewrite sites");
       crashPoint("sites");
       openCache();
-      search.startFrom(ir::OwningOp::clone(state.module.get()));
+      searches.startFrom(state.module.get());
     }
     if (!runStock(flowFrom, "flow")) {
       return false;
     }
     takeModule();
     if (flags.schedule && from > preprocessingPhase) {
-      consumed = markConsumedInputs(state.module.get(), donated, flags.consume,
-                                    options.inputs);
+      markInputs(donated);
     }
     if (flags.schedule) {
       removeBarriers(state.module.get()); // of a serenity-rewrite before
@@ -706,7 +760,7 @@ bool Pipeline::run() {
       spare = ir::OwningOp::clone(state.module.get());
     }
     std::string error;
-    ok = runStream(search, error) &&
+    ok = runStream(searches, error) &&
          (to == streamPhase || attempt(error, [&] {
             Stopwatch watch(report, "from_stream");
             return runStock("stream", state.compileTo);
@@ -723,14 +777,14 @@ bool Pipeline::run() {
                   reason +
                   "; falling back to the stock pipeline, please report this");
     freedom = chosenConfiguration ? Freedom::Order : Freedom::None;
-    report.search.trialCompilations += search.numCompilations();
-    search.forget();
+    report.search.trialCompilations += searches.numCompilations();
+    searches.forget();
     chosenConfiguration.reset();
     report.functions.clear();
     report.rewrites.clear();
     adopt(std::move(spare));
   }
-  report.search.trialCompilations += search.numCompilations();
+  report.search.trialCompilations += searches.numCompilations();
   if (ok) {
     keepChoice();
     // Where the stock candidate fails as well, the candidate is not at fault.
@@ -793,8 +847,8 @@ bool Pipeline::describe() {
 
 /// The stream phase, with the budget checked and the serenity attributes
 /// removed at its end.
-bool Pipeline::runStream(CandidateSearch &search, std::string &error) {
-  if (!scheduleStream(search) ||
+bool Pipeline::runStream(CandidateSearches &searches, std::string &error) {
+  if (!scheduleStream(searches) ||
       !attempt(error, [&] { return lowerSlabs(); })) {
     return false;
   }

@@ -78,9 +78,15 @@ bool WorkLimit::expired() {
   return timeReached;
 }
 
+void WorkLimit::startSearch() {
+  trialsBefore = trials;
+  dispatchesBefore = dispatches;
+}
+
 bool WorkLimit::takeTrial(const std::optional<int64_t> &bestBytes) {
-  if (trials >= maxTrials ||
-      (trials >= minTrials && dispatches > maxTrialDispatches)) {
+  const int64_t made = trials - trialsBefore;
+  if (made >= maxTrials || (made >= minTrials && dispatches - dispatchesBefore >
+                                                     maxTrialDispatches)) {
     workReached = true;
     return false;
   }
@@ -92,7 +98,8 @@ bool WorkLimit::takeTrial(const std::optional<int64_t> &bestBytes) {
     showing = true;
     std::fprintf(
         stderr, "\rserenity: trial compilation %lld of at most %lld%s\x1b[K",
-        static_cast<long long>(trials), static_cast<long long>(maxTrials),
+        static_cast<long long>(trials),
+        static_cast<long long>(trialsBefore + maxTrials),
         bestBytes ? (", best " + grouped(*bestBytes) + " bytes").c_str() : "");
     std::fflush(stderr);
   }

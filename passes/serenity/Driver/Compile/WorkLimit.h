@@ -36,6 +36,10 @@ public:
   /// Whether the time limit is reached; true from then on.
   bool expired();
 
+  /// Another search on the module begins, which may make as many trial
+  /// compilations as the one before; the time that is left is what it is.
+  void startSearch();
+
   /// Counts a trial compilation; false if no more may be made. `bestBytes` is
   /// the peak of the best candidate so far, for the progress line.
   bool takeTrial(const std::optional<int64_t> &bestBytes);
@@ -66,6 +70,8 @@ private:
   int questions = 0;
   int64_t trials = 0;
   int64_t dispatches = 0;
+  int64_t trialsBefore = 0; // those of earlier searches
+  int64_t dispatchesBefore = 0;
 };
 
 } // namespace serenity
