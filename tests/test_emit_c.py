@@ -529,6 +529,31 @@ def test_a_folder_appears_complete_or_not_at_all(emission: Emission, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+PRODUCT = """
+func.func @main(%a: tensor<64x256xf32>, %b: tensor<256x256xf32>) -> tensor<64x256xf32> {
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : tensor<64x256xf32>
+  %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<64x256xf32>) -> tensor<64x256xf32>
+  %sum = linalg.matmul ins(%a, %b : tensor<64x256xf32>, tensor<256x256xf32>)
+      outs(%init : tensor<64x256xf32>) -> tensor<64x256xf32>
+  return %sum : tensor<64x256xf32>
+}
+"""
+
+
+def test_one_workgroup_runs_a_whole_kernel_unless_asked_otherwise(tmp_path: Path):
+    path = tmp_path / "product.mlir"
+    path.write_text(PRODUCT)
+    source = load_source(str(path), tmp_path, None, [])
+    counts = []
+    for i, flags in enumerate(([], ["--iree-llvmcpu-disable-distribution=false"])):
+        emitted = emit(source, "product", TARGETS["host"], flags, None, tmp_path / str(i))
+        (dispatch,) = emitted.layout.program.commands
+        assert isinstance(dispatch, Dispatch)
+        counts.append(dispatch.workgroups)
+    assert counts[0] == (1, 1, 1) and max(counts[1]) > 1
+
+
 def test_stock_and_serenity_differ_in_the_arena_only_to_the_better(tmp_path: Path, model: Path):
     emitted = emit_c(str(model), tmp_path / "out", "host")
     assert emitted.stock is not None

@@ -12,13 +12,16 @@ from serenity_mlir.errors import SerenityError
 
 __all__ = ["TARGETS", "Target", "find_tool", "target_named"]
 
-#: For every target: one static library, no debug information.
+#: For every target: one static library, no debug information, one workgroup per dispatch.
 _COMMON_FLAGS = (
     "--iree-hal-target-device=local",
     "--iree-hal-local-target-device-backends=llvm-cpu",
     "--iree-llvmcpu-link-embedded=false",
     "--iree-llvmcpu-link-static=true",
     "--iree-llvmcpu-debug-symbols=false",
+    # One processor runs all workgroups. Tiles that would share the work among several can have
+    # extents that are no multiple of the vectors', which takes up to four times the instructions.
+    "--iree-llvmcpu-disable-distribution",
 )
 
 
