@@ -19,12 +19,22 @@ from typer.testing import CliRunner
 
 from serenity_mlir.cli import app
 from serenity_mlir.compiling.compiler import SerenityOptions
+from serenity_mlir.emitting.c_writer import Layout, write_source
 from serenity_mlir.emitting.checking import check_target
 from serenity_mlir.emitting.elf import ElfObject
 from serenity_mlir.emitting.hal_reader import entry_points, read_program, tensor_bytes
 from serenity_mlir.emitting.kernels import Kernel, read_kernels
 from serenity_mlir.emitting.math_functions import MATH_FUNCTIONS, define_math_function
-from serenity_mlir.emitting.program import Copy, Dispatch, Fill, Memory, Place, Span, Tensor
+from serenity_mlir.emitting.program import (
+    Copy,
+    Dispatch,
+    Fill,
+    Memory,
+    Place,
+    Program,
+    Span,
+    Tensor,
+)
 from serenity_mlir.emitting.project import (
     Emission,
     _check_kernels,
@@ -240,6 +250,18 @@ def test_a_dynamic_shape_is_refused_before_compiling(tmp_path: Path):
         load_source(str(path), tmp_path, None, [])
     fixed = load_source(str(path), tmp_path, None, [], {"arg0:axis0": 5})
     assert fixed.signature.arguments[0].shape == (5,)
+
+
+def test_commands_that_call_one_kernel_share_the_call():
+    arena = Place(Memory.ARENA)
+    commands = tuple(
+        Dispatch("k", (1, 1, 1), (offset,), (Span(arena, offset, 64),)) for offset in (0, 64)
+    )
+    program = Program("main", (), (), (), (), 128, (), commands)
+    layout = Layout("m", program, {"k": kernel(constant_count=1)})
+    source = write_source(layout, "m", [])
+    assert "call calls[1] = {\n    {m_kernel_0, 1, 1, 1, 1, 1, 1, 1, 1},\n};" in source
+    assert "command commands[2] = {\n    {0, 0, 0}, {0, 1, 1},\n};" in source
 
 
 # --- kernels ------------------------------------------------------------------

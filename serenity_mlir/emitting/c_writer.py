@@ -363,6 +363,7 @@ class _Tables:
         self.places = list(places)
         self.bindings: list[tuple[int, int, int]] = []
         self.constants: list[int] = []
+        self.calls: dict[str, int] = {}
 
     def span(self, span: Span) -> tuple[int, int, int]:
         offset = span.offset
@@ -389,8 +390,11 @@ class _Tables:
             size = self.layout.kernels[command.kernel].workgroup_size
         first_binding = _place(self.bindings, [self.span(span) for span in command.spans])
         first_constant = _place(self.constants, list(words))
-        numbers = (*grid, *size, first_binding, first_constant, len(command.spans), len(words))
-        return f"{{{kernel}, {', '.join(map(str, numbers))}}}"
+        numbers = (*grid, *size, len(command.spans), len(words))
+        # Parts and bands call one kernel many times.
+        call = f"{{{kernel}, {', '.join(map(str, numbers))}}}"
+        number = self.calls.setdefault(call, len(self.calls))
+        return f"{{{number}, {first_binding}, {first_constant}}}"
 
     def definitions(self, rows: Sequence[str]) -> list[str]:
         """Return the tables in C; C has no empty ones."""
@@ -400,7 +404,8 @@ class _Tables:
         for kind, name, entries, width in (
             ("binding", "bindings", bindings or ["{0, 0, 0}"], 4),
             ("uint32_t", "constants", constants or ["0"], 8),
-            ("command", "commands", list(rows) or ["{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}"], 1),
+            ("call", "calls", list(self.calls) or ["{0, 0, 0, 0, 0, 0, 0, 0, 0}"], 1),
+            ("command", "commands", list(rows) or ["{0, 0, 0}"], 4),
         ):
             head = f"static const {kind} {name}[{len(entries)}] = {{"
             lines += [head, *_rows(entries, width), "};", ""]
@@ -409,7 +414,8 @@ class _Tables:
     @property
     def index_type(self) -> str:
         """The narrowest type for places in the tables."""
-        return "uint16_t" if max(len(self.bindings), len(self.constants)) < 1 << 16 else "uint32_t"
+        most = max(len(self.calls), len(self.bindings), len(self.constants))
+        return "uint16_t" if most < 1 << 16 else "uint32_t"
 
 
 def _place(
@@ -529,8 +535,11 @@ def _preamble(layout: Layout, title: str, index_type: str) -> list[str]:
         "  uint32_t x, y, z;       /* workgroups; of a fill, the bytes of its pattern */",
         "  uint32_t size_x, size_y;",
         "  uint16_t size_z;",
-        f"  {index_type} first_binding, first_constant;",
         "  uint8_t binding_count, constant_count;",
+        "} call;",
+        "",
+        "typedef struct {",
+        f"  {index_type} call, first_binding, first_constant;",
         "} command;",
         "",
         "typedef struct {",
@@ -583,19 +592,20 @@ def _entry_points(layout: Layout, count: int) -> list[str]:
         "#endif",
         f"  for (size_t i = 0; i < {count}; ++i) {{",
         "    const command *c = &commands[i];",
+        "    const call *k = &calls[c->call];",
         f"    void *pointers[{most}];",
         f"    size_t lengths[{most}];",
-        "    for (size_t k = 0; k < c->binding_count; ++k) {",
-        "      const binding *b = &bindings[c->first_binding + k];",
-        "      pointers[k] = (uint8_t *)places[b->place] + b->offset;",
-        "      lengths[k] = b->length;",
+        "    for (size_t j = 0; j < k->binding_count; ++j) {",
+        "      const binding *b = &bindings[c->first_binding + j];",
+        "      pointers[j] = (uint8_t *)places[b->place] + b->offset;",
+        "      lengths[j] = b->length;",
         "    }",
-        "    if (c->kernel != 0) {",
-        "      if (dispatch(c, pointers, lengths) != 0) {",
+        "    if (k->kernel != 0) {",
+        "      if (dispatch(k, constants + c->first_constant, pointers, lengths) != 0) {",
         f"        return {upper}_ERROR_KERNEL;",
         "      }",
-        "    } else if (c->binding_count == 1) {",
-        "      fill((uint8_t *)pointers[0], lengths[0], constants + c->first_constant, c->x);",
+        "    } else if (k->binding_count == 1) {",
+        "      fill((uint8_t *)pointers[0], lengths[0], constants + c->first_constant, k->x);",
     ]
     if most > 1:
         lines += ["    } else {", "      memcpy(pointers[1], pointers[0], lengths[0]);"]

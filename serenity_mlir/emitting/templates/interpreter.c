@@ -1,6 +1,7 @@
 static const kernel_environment environment;
 
-static int dispatch(const command *c, void *const *pointers, const size_t *lengths) {
+static int dispatch(const call *c, const uint32_t *words, void *const *pointers,
+                    const size_t *lengths) {
   kernel_dispatch d;
   kernel_workgroup w;
   memset(&d, 0, sizeof d);
@@ -14,7 +15,7 @@ static int dispatch(const command *c, void *const *pointers, const size_t *lengt
   d.max_concurrency = 1;
   d.constant_count = c->constant_count;
   d.binding_count = c->binding_count;
-  d.constants = constants + c->first_constant;
+  d.constants = words;
   d.binding_pointers = pointers;
   d.binding_lengths = lengths;
   for (uint32_t z = 0; z < c->z; ++z) {
