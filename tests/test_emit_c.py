@@ -582,6 +582,8 @@ def test_stock_and_serenity_differ_in_the_arena_only_to_the_better(tmp_path: Pat
     assert emitted.emission.arena_bytes <= emitted.stock.arena_bytes
     data = emitted.to_dict()
     assert data["serenity"]["arena_bytes"] == emitted.emission.predicted_bytes
+    for side in (data["stock"], data["serenity"]):
+        assert 0 < side["kernels"] <= side["dispatches"]
 
 
 def test_usage_errors(tmp_path: Path, model: Path):

@@ -112,7 +112,6 @@ class Emitted:
             "name": self.emission.layout.name,
             "target": self.emission.target.name,
             "files": sorted(self.emission.content),
-            "kernels": len(self.emission.layout.program.kernels),
             "serenity": describe(self.emission),
             "stock": describe(self.stock) if self.stock else None,
             "sizes_include_c": self.emission.measured,
@@ -120,18 +119,20 @@ class Emitted:
 
 
 def describe(emission: Emission) -> dict[str, int | None]:
-    """Return the bytes of an emission as JSON data."""
-    sizes = emission.sizes
+    """Return the bytes of an emission, and the numbers of its kernels, as JSON data."""
+    sizes, program = emission.sizes, emission.layout.program
     return {
         "arena_bytes": emission.arena_bytes,
         "predicted_bytes": emission.predicted_bytes,
         "inputs_and_outputs_bytes": emission.layout.external_bytes,
-        "inputs_and_outputs_in_arena": emission.layout.program.held is not None,
+        "inputs_and_outputs_in_arena": program.held is not None,
         "weights_bytes": emission.layout.weights_bytes,
         "text_bytes": sizes.text,
         "rodata_bytes": sizes.rodata,
         "data_bytes": sizes.data,
         "bss_bytes": sizes.bss,
+        "kernels": len(program.kernels),
+        "dispatches": sum(isinstance(command, Dispatch) for command in program.commands),
     }
 
 
