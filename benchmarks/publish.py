@@ -78,17 +78,22 @@ def readme_block(lines: Sequence[history.Line]) -> str:
     return "\n".join(table) + "\n"
 
 
-def put_block(readme: str, block: str) -> str:
-    """Returns the text of README.md with the block between the script's comments.
+def put_block(page: str, block: str, begin: str = BEGIN) -> str:
+    """Returns the text of a page with the block between the comments of a script.
+
+    Args:
+      page: the text, README.md's by default.
+      block: the lines that the script writes.
+      begin: the comment before them; the one behind them is always the same.
 
     Raises:
       ValueError: the comments are not there.
     """
-    before, begin, rest = readme.partition(BEGIN)
+    before, found, rest = page.partition(begin)
     _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"no lines between {BEGIN.strip()!r} and {END.strip()!r}")
-    return before + begin + block + end + after
+    if not (found and end):
+        raise ValueError(f"no lines between {begin.strip()!r} and {END.strip()!r}")
+    return before + found + block + end + after
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from serenity_mlir import networks
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import history
+import microcontroller
 import publish
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,3 +69,32 @@ def test_the_results_have_every_network_or_name_it():
     absent = re.search(r"Not in this session: (.+)\.$", report, re.M)
     named = set(re.split(r", | and ", absent[1])) if absent else set()
     assert set(networks.names()) - measured == named - {"none"}
+
+
+def test_the_page_on_microcontrollers_states_its_rows(capsys):
+    assert microcontroller.main(["--check"]) == 0, capsys.readouterr().out
+
+
+def test_a_page_on_microcontrollers_with_other_figures_is_stale(monkeypatch, capsys):
+    rows = microcontroller.read_rows()
+    assert set(rows) == set(microcontroller.NETWORKS)
+    for row in rows.values():
+        assert not row["disagreements"]
+        assert row["serenity"]["predicted_bytes"] == row["serenity"]["linked_bytes"]
+    side = rows["ds_cnn"]["serenity"]
+    side["text_bytes"] += 1
+    assert f"{side['text_bytes']:,}" in microcontroller.page_block(rows)
+    monkeypatch.setattr(microcontroller, "read_rows", lambda: rows)
+    assert microcontroller.main(["--check"]) == 1
+    assert "other figures" in capsys.readouterr().out
+
+
+def test_a_row_without_another_system_or_without_stock_is_shown():
+    rows = microcontroller.read_rows()
+    row = rows[microcontroller.PICTURED]
+    bare = row | {"tflm": None, "stock": None, "largest_difference": None}
+    block = microcontroller.page_block({microcontroller.PICTURED: bare})
+    line = next(text for text in block.splitlines() if text.startswith("| `swiftnet_c` | - / "))
+    assert "| - |" in line
+    assert "TensorFlow" not in microcontroller.picture(bare)
+    assert "TensorFlow" in microcontroller.picture(row)
