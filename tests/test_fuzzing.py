@@ -28,6 +28,7 @@ from serenity_mlir.cli import app
 from serenity_mlir.fuzzing import Program, Settings, Totals, generate, quantising, run_batch
 from serenity_mlir.fuzzing.emitters import EMITTERS
 from serenity_mlir.fuzzing.execution import compare_execution
+from serenity_mlir.fuzzing.generator import GENERATOR_VERSION
 from serenity_mlir.fuzzing.inputs import draw_extents, draw_inputs
 from serenity_mlir.fuzzing.program import Block, Function, Operation, Type, Value
 from serenity_mlir.fuzzing.promises import draw_bounded_budget, draw_budget, find_broken_bounds
@@ -711,7 +712,8 @@ def test_progress_on_a_terminal_alone(terminal: bool) -> None:
     printed, errors = process.communicate()
     os.close(leader)
     assert process.returncode == 0
-    assert printed.startswith(b"seed 27, programs 0 to 0 (generator 5): 1 compared")
+    told = f"seed 27, programs 0 to 0 (generator {GENERATOR_VERSION}): 1 compared"
+    assert printed.decode().startswith(told)
     assert (b"batches" in shown and b"1/1" in shown) if terminal else errors == b""
 
 

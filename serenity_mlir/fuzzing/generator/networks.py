@@ -46,7 +46,9 @@ class Networks(Storage):
         """A value that waits while another is made of it at half the resolution, and back."""
         rng = self.rng
         value = self.pick_main()
-        if not self.image or value.type.dynamic:
+        # VMVX takes bytes without their sign for the greatest of them.
+        unsigned = self.vmvx and self.element == "i8"
+        if not self.image or value.type.dynamic or unsigned:
             return self.bottleneck()
         _, height, width = self.image_dims(value.type)
         if height % 2 or width % 2:
