@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """ExecuTorch: the arena of its default memory planner, and XNNPACK's workspace.
 
-onnx2torch makes a PyTorch module of the ONNX file, torch.export exports it.
+onnx2torch makes a PyTorch module of the ONNX file, torch.export exports it. Reshapes and resizes,
+whose extents onnx2torch reads from tensors, get them as numbers first: torch.export cannot branch
+on the contents of tensors.
 
 * ``planned, io in arena``: portable kernels, the planner's defaults: inputs and outputs lie in the
   arena, and the memory of an input is used again after its last reader.
@@ -54,6 +56,44 @@ def _config(io_in_arena: bool) -> Any:
     )
 
 
+def _with_static_extents(module: torch.fx.GraphModule, inputs: tuple[Any, ...]) -> None:
+    """Replaces reshapes and resizes of `module` by ones whose extents are numbers.
+
+    One run tells the extents; what would compute other values stays as it is.
+    """
+    results: dict[str, Any] = {}
+
+    class Recorder(torch.fx.Interpreter):  # type: ignore[misc]
+        def run_node(self, node: torch.fx.Node) -> Any:
+            results[node.name] = super().run_node(node)
+            return results[node.name]
+
+    Recorder(module).run(*inputs)
+    for node in list(module.graph.nodes):
+        if node.op != "call_module":
+            continue
+        kind = type(module.get_submodule(node.target)).__name__
+        result = results[node.name]
+        arguments: dict[str, Any]
+        if kind == "OnnxReshape":
+            function, arguments = torch.reshape, {"shape": list(result.shape)}
+        elif kind == "OnnxResize":
+            function = torch.nn.functional.interpolate
+            arguments = {"size": list(result.shape[2:]), "mode": "nearest"}
+        else:
+            continue
+        try:
+            same = torch.equal(function(results[node.args[0].name], **arguments), result)
+        except (RuntimeError, ValueError, NotImplementedError):
+            continue
+        if same:
+            with module.graph.inserting_before(node):
+                static = module.graph.call_function(function, (node.args[0],), arguments)
+            node.replace_all_uses_with(static)
+            module.graph.erase_node(node)
+    module.recompile()
+
+
 def _export(request: protocol.Request) -> tuple[Any, tuple[Any, ...]]:
     try:
         module = onnx2torch.convert(onnx.load(str(request.model))).eval()
@@ -61,6 +101,7 @@ def _export(request: protocol.Request) -> tuple[Any, tuple[Any, ...]]:
         raise protocol.Unsupported(f"onnx2torch: {error}") from error
     inputs = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in request.inputs)
     with torch.no_grad():
+        _with_static_extents(module, inputs)
         return torch.export.export(module, inputs, strict=False), inputs
 
 
