@@ -150,6 +150,7 @@ def draw_frontier(frontier: Frontier, others: Mapping[str, int] | None = None) -
         alpha=0.5,
         zorder=1,
     )
+    labelled = {point.peak_bytes for point in chosen}
     for number, point in enumerate(frontier.points):
         axes.plot(
             x_of(point),
@@ -160,6 +161,8 @@ def draw_frontier(frontier: Frontier, others: Mapping[str, int] | None = None) -
             markersize=7,
             gid=f"point-{number}",
         )
+        if not point.pareto and point.peak_bytes in labelled:
+            continue  # the label of a chosen point would lie below this one
         axes.annotate(
             f"{point.name}: {point.peak_bytes:,}",
             (x_of(point), max(point.peak_bytes, 1)),
