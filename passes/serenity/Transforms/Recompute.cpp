@@ -317,6 +317,9 @@ bool Search::step(State &state) const {
                           state.plan.problemBuffers[i]);
     }
   }
+  if (across.empty()) {
+    return false; // the order may be empty, too
+  }
   const Command &command = state.model.commands[state.order[peakStep]];
   across.erase(std::remove_if(across.begin(), across.end(),
                               [&](const std::pair<int64_t, int> &item) {
