@@ -4,7 +4,6 @@
 
 #include "serenity/Transforms/Recompute.h"
 
-#include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
@@ -44,11 +43,6 @@ struct State {
   int64_t stepsAtPeak() const {
     return std::count(simulation.liveBytes.begin(), simulation.liveBytes.end(),
                       simulation.peakBytes);
-  }
-  int64_t peakStep() const {
-    return std::find(simulation.liveBytes.begin(), simulation.liveBytes.end(),
-                     simulation.peakBytes) -
-           simulation.liveBytes.begin();
   }
 };
 
@@ -307,15 +301,12 @@ bool Search::splitOperands(State &state, int copy, int firstCommand,
 }
 
 bool Search::step(State &state) const {
-  const int64_t peakStep = state.peakStep();
+  const int64_t peakStep = state.simulation.peakStep();
   // Buffers across the peak step that its command does not touch.
   std::vector<std::pair<int64_t, int>> across;
-  for (size_t i = 0; i < state.plan.problemBuffers.size(); ++i) {
-    const LiveRange &range = state.simulation.liveRanges[i];
-    if (range.first < peakStep && peakStep < range.last) {
-      across.emplace_back(-state.plan.problem.buffers[i].bytes,
-                          state.plan.problemBuffers[i]);
-    }
+  for (size_t i : buffersAcross(state.plan, state.simulation, peakStep)) {
+    across.emplace_back(-state.plan.problem.buffers[i].bytes,
+                        state.plan.problemBuffers[i]);
   }
   if (across.empty()) {
     return false; // the order may be empty, too
@@ -419,6 +410,26 @@ std::optional<int64_t> workOf(const Command &command,
   return work;
 }
 
+int64_t workOf(const RegionModel &model, const Executables &executables) {
+  int64_t work = 0;
+  for (const Command &command : model.commands) {
+    work += workOf(command, executables).value_or(0);
+  }
+  return work;
+}
+
+std::vector<size_t> buffersAcross(const RegionPlan &plan,
+                                  const Simulation &simulation, int64_t step) {
+  std::vector<size_t> across;
+  for (size_t i = 0; i < plan.problemBuffers.size(); ++i) {
+    const LiveRange &range = simulation.liveRanges[i];
+    if (range.first < step && step < range.last) {
+      across.push_back(i);
+    }
+  }
+  return across;
+}
+
 std::optional<RecomputedRegion>
 recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
                 const std::vector<OpId> &order, const Executables &executables,
@@ -427,9 +438,7 @@ recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
     return std::nullopt;
   }
   RecomputedRegion found;
-  for (const Command &command : model.commands) {
-    found.work += workOf(command, executables).value_or(0);
-  }
+  found.work = workOf(model, executables);
   State state;
   state.model = model;
   state.wanted = plan.chosen;

@@ -21,12 +21,13 @@
 #ifndef SERENITY_TRANSFORMS_RECOMPUTE_H
 #define SERENITY_TRANSFORMS_RECOMPUTE_H
 
+#include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/Transforms/RegionModel.h"
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace serenity {
@@ -54,9 +55,10 @@ struct RecomputedRegion {
 /// A region in which every reader of a copied value has a copy of its own.
 struct SeparatedRegion {
   RegionModel model;
-  /// What is copied once more, and the buffer of `model` that the first reader
-  /// keeps.
-  std::vector<std::pair<int, RecomputedValue>> values;
+  /// What is copied once more, by copy.
+  std::vector<RecomputedValue> values;
+  /// The buffers that the first readers keep.
+  std::set<int> copied;
   /// Multiply-accumulates of the region; copies are none.
   int64_t work = 0;
 };
@@ -94,7 +96,12 @@ recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
                 const std::vector<OpId> &order, const Executables &executables,
                 const RecomputeOptions &options);
 
-/// Gives the commands that `recomputeAtPeak` has added operations of their own
+/// The slab buffers of `plan`, as its problem counts them, that live before and
+/// behind a step.
+std::vector<size_t> buffersAcross(const RegionPlan &plan,
+                                  const Simulation &simulation, int64_t step);
+
+/// Gives the commands that are run once more operations of their own
 /// (`applyPlan` moves those of fills and dispatches). To be called once, before
 /// `applyPlan`.
 void materialize(RegionModel &model);
@@ -104,6 +111,8 @@ void materialize(RegionModel &model);
 /// dispatch whose executable is not known or holds other operations.
 std::optional<int64_t> workOf(const Command &command,
                               const Executables &executables);
+/// The same of all commands of a region that are known.
+int64_t workOf(const RegionModel &model, const Executables &executables);
 
 } // namespace serenity
 

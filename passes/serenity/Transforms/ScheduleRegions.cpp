@@ -59,7 +59,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <set>
 
 namespace serenity {
 
@@ -471,18 +470,9 @@ RegionScheduler::separate(const Solution &solution,
   // Only values that live across the peak can lower it.
   const RegionPlan &plan = solution.plan;
   const Simulation simulation = simulate(plan.problem, solution.schedule.order);
-  const auto peak = std::max_element(simulation.liveBytes.begin(),
-                                     simulation.liveBytes.end()) -
-                    simulation.liveBytes.begin();
-  std::set<int> copied;
-  for (const auto &value : separated->values) {
-    copied.insert(value.first);
-  }
   int64_t bytes = 0;
-  for (size_t i = 0; i < plan.problemBuffers.size(); ++i) {
-    const LiveRange &range = simulation.liveRanges[i];
-    if (range.first < peak && peak < range.last &&
-        copied.count(plan.problemBuffers[i])) {
+  for (size_t i : buffersAcross(plan, simulation, simulation.peakStep())) {
+    if (separated->copied.count(plan.problemBuffers[i])) {
       bytes += plan.problem.buffers[i].bytes;
     }
   }
@@ -549,23 +539,20 @@ RegionReport scheduleRegion(MlirOperation execute,
   }
   RegionScheduler scheduler(*region.model, options, config);
   Solution solution = scheduler.solve();
-  if (auto separated = scheduler.separate(solution, executables)) {
-    *region.model = std::move(separated->first.model);
-    solution = std::move(separated->second);
-    for (const auto &[buffer, value] : separated->first.values) {
+  auto adopt = [&](auto &changed, Solution &found) {
+    *region.model = std::move(changed.model);
+    solution = std::move(found);
+    for (const RecomputedValue &value : changed.values) {
       report.recomputed.push_back({value.location, value.bytes, value.work});
     }
-    report.work = separated->first.work;
+    report.work = changed.work;
     materialize(*region.model);
+  };
+  if (auto separated = scheduler.separate(solution, executables)) {
+    adopt(separated->first, separated->second);
   }
   if (auto again = scheduler.recompute(solution, executables)) {
-    region.model = std::move(again->first.model);
-    solution = std::move(again->second);
-    for (const RecomputedValue &value : again->first.values) {
-      report.recomputed.push_back({value.location, value.bytes, value.work});
-    }
-    report.work = again->first.work;
-    materialize(*region.model);
+    adopt(again->first, again->second);
   }
   // The solver is not trusted with the meaning of the program.
   if (Status valid =

@@ -55,7 +55,7 @@ bool isCopy(const Command &command, const RegionModel &model,
   });
 }
 
-/// One access more or less of a buffer, by position in the region.
+/// An access of a buffer, by position in the region.
 struct Use {
   int command = -1;
   bool writes = false;
@@ -134,9 +134,7 @@ void Separation::separate(int buffer) {
 SeparatedRegion Separation::rebuild() const {
   SeparatedRegion separated;
   separated.model = model;
-  for (const Command &command : model.commands) {
-    separated.work += workOf(command, executables).value_or(0);
-  }
+  separated.work = workOf(model, executables);
   RegionModel &result = separated.model;
   std::vector<std::vector<Command>> before(model.commands.size());
   for (const Again &again : found) {
@@ -159,10 +157,10 @@ SeparatedRegion Separation::rebuild() const {
     Command maker = model.commands[again.maker];
     maker.recomputed = true;
     redirect(maker);
+    separated.copied.insert(again.buffer);
     separated.values.push_back(
-        {again.buffer,
-         {ir::firstPlace(mlirOperationGetLocation(maker.op)),
-          result.buffers[copy].bytes, /*work=*/0}});
+        {ir::firstPlace(mlirOperationGetLocation(maker.op)),
+         result.buffers[copy].bytes, /*work=*/0});
     before[again.readers.front()].push_back(std::move(maker));
   }
   std::vector<Command> commands;

@@ -7,6 +7,9 @@
 
 #include "serenity/Core/Scheduling/Problem.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace serenity {
 
 /// First and last step (inclusive) at which a buffer is live, or {-1, -1} if no
@@ -21,6 +24,12 @@ struct Simulation {
   int64_t peakBytes = 0;
   std::vector<int64_t> liveBytes;    // per step, workspace included
   std::vector<LiveRange> liveRanges; // per buffer
+
+  /// The first step at the peak.
+  int64_t peakStep() const {
+    return std::find(liveBytes.begin(), liveBytes.end(), peakBytes) -
+           liveBytes.begin();
+  }
 };
 
 /// Plays `order` naively. This code shares nothing with the schedulers, so that
