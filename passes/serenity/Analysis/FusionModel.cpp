@@ -417,12 +417,9 @@ bool FusionModel::visitInsert(MlirOperation op) {
   }
   BufferId own = ownBuffer(part);
   // Between other elements it is copied.
-  std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
-  const bool isTogether =
-      std::all_of(strides.begin(), strides.end(),
-                  [](int64_t stride) { return stride == 1; });
-  if (rules.placeParts && isTogether && own >= 0 && own != whole.buffer &&
-      made.ready.size() == 1 && numReaders(part) == 1 && !updated.count(own)) {
+  if (rules.placeParts && hasUnitStrides(op) && own >= 0 &&
+      own != whole.buffer && made.ready.size() == 1 && numReaders(part) == 1 &&
+      !updated.count(own)) {
     replaceBuffer(own, whole.buffer);
     OpId unit = *made.ready.begin();
     whole.ready.insert(unit);

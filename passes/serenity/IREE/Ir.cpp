@@ -189,6 +189,12 @@ std::vector<int64_t> intArray(MlirAttribute attr) {
   return values;
 }
 
+bool hasUnitStrides(MlirOperation op) {
+  const std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
+  return std::all_of(strides.begin(), strides.end(),
+                     [](int64_t stride) { return stride == 1; });
+}
+
 std::vector<int64_t> operandSegments(MlirOperation op) {
   return intArray(attr(op, "operandSegmentSizes"));
 }

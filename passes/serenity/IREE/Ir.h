@@ -85,6 +85,8 @@ std::optional<std::string> stringAttr(MlirOperation op,
 std::optional<int64_t> intAttr(MlirOperation op, std::string_view attrName);
 /// An array of integers, stored as ArrayAttr, DenseI32Array or DenseI64Array.
 std::vector<int64_t> intArray(MlirAttribute attr);
+/// Whether all static strides of a slice, or of an insertion of one, are 1.
+bool hasUnitStrides(MlirOperation op);
 /// The sizes of the operand segments of an operation that has them.
 std::vector<int64_t> operandSegments(MlirOperation op);
 /// The operands of segment number `segment`; none if there is no such segment.

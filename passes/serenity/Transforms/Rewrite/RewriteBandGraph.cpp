@@ -302,15 +302,12 @@ BandRefusal Reader::bandTensor(MlirOperation op, Operation &operation) {
     read.before = intArray(attr(op, "static_low"))[dim];
     operation.copies = true;
   } else if (opName == "tensor.extract_slice") {
-    std::vector<int64_t> strides = intArray(attr(op, "static_strides"));
     std::vector<int64_t> segments = operandSegments(op);
     if (segments.size() != 4 || segments[1] != 0 || segments[3] != 0) {
       return BandRefusal::ShapeNotStatic;
     }
-    if (std::any_of(strides.begin(), strides.end(),
-                    [](int64_t stride) { return stride != 1; }) ||
-        shape(mlirValueGetType(result(op))) !=
-            intArray(attr(op, "static_sizes"))) {
+    if (!hasUnitStrides(op) || shape(mlirValueGetType(result(op))) !=
+                                   intArray(attr(op, "static_sizes"))) {
       return BandRefusal::UnknownOperation;
     }
     read.before = -intArray(attr(op, "static_offsets"))[dim];

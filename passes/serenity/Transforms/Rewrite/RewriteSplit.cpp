@@ -221,7 +221,6 @@ static std::optional<InsertChain> insertChain(MlirOperation op,
   while (!isNull(root) && isa(root, "tensor.insert_slice")) {
     std::vector<int64_t> offsets = intArray(attr(root, "static_offsets"));
     std::vector<int64_t> sizes = intArray(attr(root, "static_sizes"));
-    std::vector<int64_t> strides = intArray(attr(root, "static_strides"));
     MlirValue source = operand(root, 0);
     if (mlirOperationGetNumOperands(root) != 2 ||
         !isStatic(mlirValueGetType(source))) {
@@ -230,9 +229,7 @@ static std::optional<InsertChain> insertChain(MlirOperation op,
     }
     refusal = RewriteRefusal::PartsNotDisjoint;
     if (offsets.size() != extents.size() ||
-        shape(mlirValueGetType(source)) != sizes ||
-        std::any_of(strides.begin(), strides.end(),
-                    [](int64_t stride) { return stride != 1; })) {
+        shape(mlirValueGetType(source)) != sizes || !hasUnitStrides(root)) {
       return std::nullopt;
     }
     for (size_t i = 0; i < extents.size(); ++i) {
