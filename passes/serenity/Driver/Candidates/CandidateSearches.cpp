@@ -11,8 +11,9 @@
 namespace serenity {
 
 void CandidateSearches::startFrom(MlirOperation module) {
-  ir::OwningOp unmarked = ir::OwningOp::clone(module);
-  if (!takeConsumedInputs(unmarked.get()).empty()) {
+  if (!consumingFunctions(module).empty()) {
+    ir::OwningOp unmarked = ir::OwningOp::clone(module);
+    takeConsumedInputs(unmarked.get());
     kept.startFrom(std::move(unmarked), formed);
   }
   given.startFrom(ir::OwningOp::clone(module), formed);
