@@ -39,6 +39,7 @@ from publish import put_block
 
 from serenity_mlir import networks
 from serenity_mlir._versions import iree_version
+from serenity_mlir.benchmarking.document import Table, Text, bytes_cell, ratio_cell, to_markdown
 from serenity_mlir.compiling.compiler import SerenityOptions
 from serenity_mlir.emitting.checking import check_target
 from serenity_mlir.emitting.harness import COMPARED_STACK_BYTES
@@ -149,7 +150,7 @@ def _pair(row: Row, of: str, scale: float = 1) -> str:
 
 def _ratio(row: Row, of: str) -> str:
     stock, ours = row["stock"], row["serenity"]
-    return "-" if stock is None else f"{ours[of] / stock[of]:.2f}"
+    return ratio_cell(None if stock is None else ours[of] / stock[of])
 
 
 def _arena(row: Row) -> str:
@@ -174,18 +175,13 @@ def _with_io(side: Row) -> int:
     return int(side["arena_bytes"]) + int(side["inputs_and_outputs_bytes"])
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
 def page_block(rows: Mapping[str, Row]) -> str:
     """Returns the lines of the page that state figures, of the networks that have a row."""
     shown = {model: rows[model] for model in NETWORKS if model in rows}
     memory, flash = [], []
     for model, row in shown.items():
         stock, ours, tflm = row["stock"], row["serenity"], row.get("tflm")
-        both = "-" if stock is None else f"{_with_io(stock):,}"
+        both = bytes_cell(None if stock is None else _with_io(stock))
         memory.append(
             [
                 _title(model),
@@ -215,37 +211,38 @@ def page_block(rows: Mapping[str, Row]) -> str:
     said = [f"IREE {', '.join(sorted({row['iree'] for row in shown.values()}))}"]
     said += [f"TensorFlow Lite Micro {', '.join(versions)}"] if versions else []
     when = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "never"
-    lines = [
-        f"Measured {when}, {', '.join(said)}. Two figures in a cell are `stock / serenity`.",
-        "",
-        *_table(
-            [
-                "RAM, bytes",
-                "arena: predicted = linked = touched",
-                "with inputs and outputs",
-                "TensorFlow Lite Micro: head / arena",
-                "least RAM",
-                "outputs differ from stock / host",
-            ],
-            memory,
-        ),
-        "",
-        *_table(
-            [
-                "flash and time",
-                "kernels",
-                "dispatches",
-                "code, `.text`",
-                "ratio",
-                "constants, `.rodata`",
-                "million instructions",
-                "ratio",
-                "stack",
-            ],
-            flash,
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    return to_markdown(
+        [
+            Text(
+                f"Measured {when}, {', '.join(said)}. Two figures in a cell are `stock / serenity`."
+            ),
+            Table(
+                [
+                    "RAM, bytes",
+                    "arena: predicted = linked = touched",
+                    "with inputs and outputs",
+                    "TensorFlow Lite Micro: head / arena",
+                    "least RAM",
+                    "outputs differ from stock / host",
+                ],
+                memory,
+            ),
+            Table(
+                [
+                    "flash and time",
+                    "kernels",
+                    "dispatches",
+                    "code, `.text`",
+                    "ratio",
+                    "constants, `.rodata`",
+                    "million instructions",
+                    "ratio",
+                    "stack",
+                ],
+                flash,
+            ),
+        ]
+    )
 
 
 # --- the picture -------------------------------------------------------------

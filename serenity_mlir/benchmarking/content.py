@@ -17,6 +17,7 @@ from serenity_mlir.benchmarking.document import (
     Table,
     Text,
     bytes_cell,
+    least_cell,
     ratio_cell,
 )
 from serenity_mlir.benchmarking.paper import PEAKS
@@ -203,13 +204,7 @@ def _systems_table(results: Results, names: Sequence[str], counting: Counting) -
         of = results.systems(name, counting)
         least = min(of.values(), default=0)
         other = results.least_other(name, counting)
-        row = [
-            name,
-            *(
-                f"**{of[title]:,}**" if of.get(title) == least else bytes_cell(of.get(title))
-                for title in titles
-            ),
-        ]
+        row = [name, *(least_cell(of.get(title), least) for title in titles)]
         for base, known in zip(bases, ratios, strict=True):
             ratio = other / of[base] if other and of.get(base) else None
             known += [] if ratio is None else [ratio]

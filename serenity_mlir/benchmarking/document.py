@@ -17,6 +17,7 @@ __all__ = [
     "Table",
     "Text",
     "bytes_cell",
+    "least_cell",
     "ratio_cell",
     "to_html",
     "to_markdown",
@@ -61,6 +62,12 @@ Part = Heading | Text | Table | Picture
 def bytes_cell(value: int | None) -> str:
     """Returns a size in bytes as tables show it; a dash where it is not known."""
     return "-" if value is None else f"{value:,}"
+
+
+def least_cell(value: int | None, least: int | None) -> str:
+    """Returns a size in bytes, in bold where it is the least of its row."""
+    cell = bytes_cell(value)
+    return f"**{cell}**" if value is not None and value == least else cell
 
 
 def ratio_cell(value: float | None) -> str:

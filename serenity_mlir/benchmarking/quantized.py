@@ -14,6 +14,7 @@ from serenity_mlir.benchmarking.document import (
     Table,
     Text,
     bytes_cell,
+    least_cell,
     ratio_cell,
 )
 from serenity_mlir.benchmarking.paper import PEAKS
@@ -103,15 +104,7 @@ def _other_systems(results: Results, storage: str, reports: Path) -> Iterator[Pa
             ratios[title].append(_ratio(others.get(title), total))
         values = [total, *(others.get(title) for title in titles)]
         least = min((value for value in values if value is not None), default=None)
-        rows.append(
-            [
-                name,
-                *(
-                    f"**{value:,}**" if value is not None and value == least else bytes_cell(value)
-                    for value in values
-                ),
-            ]
-        )
+        rows.append([name, *(least_cell(value, least) for value in values)])
         if total is not None and least is not None and least < total:
             best = min(others, key=others.__getitem__)
             why = peak_in_words(load_function(reports, f"{name}_{storage}"))
