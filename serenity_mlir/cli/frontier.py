@@ -77,7 +77,7 @@ def frontier_command(
             f"--output: expected a name that ends in {', '.join(FORMATS)}; got {output}",
             exit_code=2,
         )
-    beside = {} if others is None else _other_systems(others, Path(model).stem)
+    beside = None if others is None else _other_systems(others, Path(model).stem)
     with working(f"compiling {model}"):
         found = frontier(
             model,

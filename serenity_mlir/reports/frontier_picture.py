@@ -194,7 +194,7 @@ def draw_frontier(frontier: Frontier, others: Mapping[str, int] | None = None) -
     return figure
 
 
-def _svg(frontier: Frontier, others: Mapping[str, int]) -> str:
+def _svg(frontier: Frontier, others: Mapping[str, int] | None) -> str:
     svg = render(draw_frontier(frontier, others), "svg").decode("utf-8")
     for number, point in enumerate(frontier.points):
         opening = f'<g id="point-{number}">'
@@ -205,7 +205,7 @@ def _svg(frontier: Frontier, others: Mapping[str, int]) -> str:
     return svg
 
 
-def _page(frontier: Frontier, others: Mapping[str, int]) -> str:
+def _page(frontier: Frontier, others: Mapping[str, int] | None) -> str:
     def cells(row: tuple[str, ...], tag: str) -> str:
         return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
 
@@ -267,8 +267,8 @@ def write_frontier(
     if ending == ".json":
         write_whole(output, json.dumps(frontier.to_dict(), indent=2) + "\n")
     elif ending == ".html":
-        write_whole(output, _page(frontier, others or {}))
+        write_whole(output, _page(frontier, others))
     elif ending == ".svg":
-        write_whole(output, _svg(frontier, others or {}))
+        write_whole(output, _svg(frontier, others))
     else:
         write_whole(output, render(draw_frontier(frontier, others), "png"))
