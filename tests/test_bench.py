@@ -765,6 +765,9 @@ def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
     kept = peaks["serenity"] + entry["external_bytes"]
     assert 2 * TENSOR <= entry["overwriting_peak_bytes"] <= kept
     assert run["disagreements"] == [] and run["milliseconds"] is None
+    overwriting = data["overwriting"]["small"]
+    assert overwriting["peak_bytes"] == entry["overwriting_peak_bytes"]
+    assert overwriting["bitwise_equal"] and overwriting["disagreements"] == []
     text = (output / "results.md").read_text()
     assert f"| small | {entry['external_bytes']:,} | {peaks['stock']:,} |" in text
     assert "## Predicted and built peaks" in text

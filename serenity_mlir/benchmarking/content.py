@@ -20,6 +20,7 @@ from serenity_mlir.benchmarking.document import (
     least_cell,
     ratio_cell,
 )
+from serenity_mlir.benchmarking.overwriting import overwritten_inputs
 from serenity_mlir.benchmarking.paper import PEAKS
 from serenity_mlir.benchmarking.peer_runs import PEERS
 from serenity_mlir.benchmarking.predictions import predicted_peaks
@@ -430,6 +431,7 @@ def compose(results: Results, reports: Path, drawn: Collection[str]) -> list[Par
         *quantized_networks(results, reports),
         *_systems(results),
         *not_smallest(results, reports),
+        *overwritten_inputs(results),
         *_pictures(drawn),
         *_traffic(results, reports, drawn),
         *_schedulers(results),

@@ -51,6 +51,17 @@ OURS = "serenity"
 OVERWRITING = "serenity, inputs overwritten"
 
 
+def _overwriting_problems(run: Mapping[str, Any]) -> list[str]:
+    """Returns what does not hold of a network that ran with inputs overwritten."""
+    problems = [f"inputs overwritten: {problem}" for problem in run["disagreements"]]
+    if not run["bitwise_equal"] and len(set(run["fusion"])) == 1:
+        problems.append(
+            "inputs overwritten: outputs differ from those with kept ones by "
+            f"{run['largest_difference']:.2g} with --serenity-rewrite=off"
+        )
+    return problems
+
+
 @dataclass(frozen=True)
 class Failure:
     """A measurement that gave no figure.
@@ -79,6 +90,7 @@ class Results:
       networks: names, in order.
       sizes: result of `work.measure_bytes` by network.
       runs: of `work.measure_run`.
+      overwriting: of `work.measure_overwriting`.
       schedulers: of `work.measure_scheduling`.
       peers: of `work.measure_peer`, by peer and network.
       quantized: of `work.measure_quantized`.
@@ -93,6 +105,7 @@ class Results:
     networks: Sequence[str]
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    overwriting: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedulers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     peers: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     quantized: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -110,6 +123,7 @@ class Results:
             "networks": list(self.networks),
             "bytes": dict(self.sizes),
             "runs": dict(self.runs),
+            "overwriting": dict(self.overwriting),
             "schedulers": dict(self.schedulers),
             "peers": dict(self.peers),
             "quantized": dict(self.quantized),
@@ -145,6 +159,8 @@ class Results:
                 found[name] = [f"{overwriting:,} bytes with inputs overwritten, {kept:,} with kept"]
         for name, run in self.runs.items():
             found.setdefault(name, []).extend(run["disagreements"])
+        for name, run in self.overwriting.items():
+            found.setdefault(name, []).extend(_overwriting_problems(run))
         for name, of in self.quantized.items():
             if of["run"] is not None:
                 problems = [f"{self.storage}: {problem}" for problem in of["run"]["disagreements"]]
@@ -259,6 +275,7 @@ def _last_line(text: str | None) -> str:
 _TITLES = {
     "bytes": "compilation to memory",
     "runs": "compilation and run",
+    "overwriting": "run with inputs overwritten",
     "scheduling": "schedulers",
     "quantized": "quantized version",
 }
@@ -302,6 +319,7 @@ def collect(
         networks=[work.model_name(model) for model in selection.models],
         sizes=by_step.get("bytes", {}),
         runs=by_step.get("runs", {}),
+        overwriting=by_step.get("overwriting", {}),
         schedulers=by_step.get("scheduling", {}),
         peers=peers,
         quantized=by_step.get("quantized", {}),

@@ -43,7 +43,7 @@ class Selection:
       models: names of networks, and paths of ONNX files.
       peers: names out of `peer_runs.PEERS`.
       peer_python: interpreters by peer; the key ``""`` is for all that have no key of their own.
-      runs: models that are compiled to the end and run, too.
+      runs: models that are compiled to the end and run, too, with inputs kept and overwritten.
       timing: measure the latency of these.
       scheduling: time the paper's scheduler and the default one.
       storage: integers of the quantized versions that are compiled too; None: no such.
@@ -196,6 +196,15 @@ def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]
                 ),
                 selection.runs,
                 {**shared, "timing": selection.timing},
+            )
+        )
+        steps.append(
+            Step(
+                "overwriting",
+                "runs with inputs overwritten",
+                functools.partial(work.measure_overwriting, seconds=selection.seconds),
+                selection.runs,
+                shared,
             )
         )
     graphs = [model for model in selection.models if model in GRAPHS]

@@ -30,8 +30,10 @@ from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.compiling.signatures import ArgumentType, Signature
 from serenity_mlir.errors import SerenityError
-from serenity_mlir.measuring.checking import CheckResult, check, compile_model
+from serenity_mlir.measuring.checking import CheckResult, FunctionCheck, check, compile_model
 from serenity_mlir.measuring.inputs import random_inputs
+from serenity_mlir.measuring.measurement import measure
+from serenity_mlir.measuring.tolerance import compare_outputs
 from serenity_mlir.networks.quantizing import Storage, quantize
 from serenity_mlir.reports.candidates import candidate_label, chosen_candidate
 from serenity_mlir.reports.explaining import explain
@@ -42,6 +44,7 @@ from serenity_mlir.running import content_digest
 __all__ = [
     "ABLATION",
     "measure_bytes",
+    "measure_overwriting",
     "measure_peer",
     "measure_quantized",
     "measure_run",
@@ -292,11 +295,16 @@ def measure_quantized(
     }
 
 
+def _only_check(result: CheckResult) -> FunctionCheck:
+    if len(result.functions) != 1:
+        raise SerenityError("only models with one entry point are compared")
+    return result.functions[0]
+
+
 def _run_entry(result: CheckResult, load: float) -> dict[str, Any]:
     """Returns what is kept of a check that began at a load average."""
+    _only_check(result)
     data = result.to_dict()
-    if len(data["functions"]) != 1:
-        raise SerenityError("only models with one entry point are compared")
     return {
         **data["functions"][0],
         **{key: data[key] for key in ("compile_seconds", "compile_processor_seconds")},
@@ -322,6 +330,43 @@ def measure_run(model: str, *, output: str, timing: bool, seconds: float) -> dic
     entry = _run_entry(result, load)
     outputs = [np.asarray(value) for value in result.functions[0].stock.outputs]
     return {**entry, **_compare_outputs(kept, "IREE", outputs)}
+
+
+def measure_overwriting(model: str, *, seconds: float) -> dict[str, Any]:
+    """Runs a network with inputs overwritten, and compares it with modules that keep them.
+
+    Args:
+      model: name or path.
+      seconds: time limit.
+
+    Returns:
+      ``peak_bytes``, the bytes of inputs, results and transient values at the worst moment of a
+      call under ``--serenity-inputs=overwrite`` as the runtime allocated them; ``disagreements``
+      of that module as of `checking.check`; and of modules with ``--serenity-rewrite=off``, with
+      inputs overwritten and kept: ``fusion`` of each (whether dispatches were formed otherwise than
+      in stock, so that floats may round otherwise), and ``bitwise_equal`` and
+      ``largest_difference`` between the outputs of the two.
+    """
+    with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
+        directory = Path(folder)
+        path = _onnx_file(model, directory)
+        checked = _only_check(check(path, seed=SEED, serenity=SerenityOptions(inputs="overwrite")))
+        source = load_model(path, directory)
+        outputs, fusion = [], []
+        for options in (_ORDER_ONLY, dataclasses.replace(_ORDER_ONLY, inputs="overwrite")):
+            module = directory / f"{options.inputs}.vmfb"
+            report = parse_report(compile_model(source, module, target_flags([]), options))
+            fusion.append("fusion" in _only_function(report).used)
+            outputs.append(measure(module, _inputs(path)).outputs)
+    kept, overwritten = outputs
+    difference = compare_outputs(kept, overwritten)
+    return {
+        "peak_bytes": checked.serenity.call.peak_bytes,
+        "disagreements": list(checked.disagreements),
+        "fusion": fusion,
+        "bitwise_equal": difference.bitwise,
+        "largest_difference": difference.largest,
+    }
 
 
 def _outputs_file(output: str, model: Path) -> Path:
