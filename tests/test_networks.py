@@ -467,6 +467,83 @@ def test_integers_at_the_border_are_those_of_the_quantized_network(storage):
     np.testing.assert_array_equal((of_integers - zero) * scale, of_floats)
 
 
+#: Of `_float_border`.
+_INPUTS = ["x", "y"]
+_RESULTS = ["read", "pooled", "absolute", "negative"]
+
+
+def _float_border() -> onnx.ModelProto:
+    """A network that the quantizer leaves floats at the border of.
+
+    One input is read by a rectifier alone, and results are made by operators without integer form
+    or read within the graph as well.
+    """
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((4, 4, 1, 1)).astype(np.float32)
+    node = onnx.helper.make_node
+    graph = onnx.helper.make_graph(
+        [
+            node("Relu", ["x"], ["rectified"]),
+            node("Conv", ["rectified", "weight"], ["left"]),
+            node("Conv", ["y", "weight"], ["read"]),
+            node("MaxPool", ["read"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]),
+            node("Add", ["left", "read"], ["sum"]),
+            node("Abs", ["sum"], ["absolute"]),
+            node("Neg", ["absolute"], ["negative"]),
+        ],
+        "net",
+        [
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4, 8, 8])
+            for name in _INPUTS
+        ],
+        [
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+            for name in _RESULTS
+        ],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8
+    )
+    return onnx.shape_inference.infer_shapes(model)
+
+
+@pytest.mark.parametrize("storage", ["int8", "uint8"])
+def test_no_float_is_left_at_the_border(storage):
+    """The integers are the quantized results of the floats that the integers stand for."""
+    runtime = pytest.importorskip("onnxruntime")
+    model = _float_border()
+    floats = quantize(model, storage)
+    integers = quantize(model, storage, integer_border=True)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(storage))
+    border = {value.name: value for value in (*integers.graph.input, *integers.graph.output)}
+    assert {value.type.tensor_type.elem_type for value in border.values()} == {kind}
+
+    def parameters(name: str) -> tuple[np.float32, int]:
+        found = re.fullmatch(r"scale (\S+), zero point (-?\d+)", border[name].doc_string)
+        return np.float32(found.group(1)), int(found.group(2))
+
+    def run(model: onnx.ModelProto, data: dict[str, np.ndarray]) -> list[np.ndarray]:
+        options = runtime.SessionOptions()
+        # Its optimizations compute other operators in integers, with another rounding.
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = runtime.InferenceSession(model.SerializeToString(), options)
+        return session.run(_RESULTS, data)
+
+    limits = np.iinfo(storage)
+    rng = np.random.default_rng(0)
+    data, reals = {}, {}
+    for name in _INPUTS:
+        scale, zero = parameters(name)
+        data[name] = rng.integers(limits.min, limits.max + 1, (1, 4, 8, 8)).astype(storage)
+        reals[name] = (data[name].astype(np.float32) - zero) * scale
+    expected, results = run(floats, reals), run(integers, data)
+    for name, value, wanted in zip(_RESULTS, results, expected, strict=True):
+        scale, zero = parameters(name)
+        rounded = np.clip(np.round(wanted / scale) + zero, limits.min, limits.max)
+        np.testing.assert_array_equal(value, rounded.astype(storage), err_msg=name)
+
+
 def test_integers_at_the_border_need_quantization(tmp_path):
     arguments = ["networks", "build", "ds_cnn", "--integer-io", "-o", str(tmp_path / "q.onnx")]
     result = CliRunner().invoke(app, arguments)

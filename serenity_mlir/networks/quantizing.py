@@ -12,8 +12,9 @@ import copy
 import logging
 import math
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -52,12 +53,31 @@ class _NormalInputs:
         }
 
 
+def _border_ranges(model: onnx.ModelProto, seed: int) -> dict[str, tuple[float, float]]:
+    """The least and the greatest value of every input and output on the calibration inputs."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    outputs = [value.name for value in model.graph.output]
+    inputs = _NormalInputs(model, seed)
+    ranges: dict[str, tuple[float, float]] = {}
+    while (feed := inputs.get_next()) is not None:
+        results = zip(outputs, session.run(outputs, feed), strict=True)
+        for name, data in (*feed.items(), *results):
+            low, high = ranges.get(name, (np.inf, -np.inf))
+            ranges[name] = (min(low, float(np.min(data))), max(high, float(np.max(data))))
+    return ranges
+
+
 def with_integer_border(model: onnx.ModelProto) -> onnx.ModelProto:
     """Returns a model in QDQ form that takes and gives the integers themselves.
 
     An input that is only quantized, always alike, becomes the quantized input, and an output that
     is dequantized becomes what is dequantized; both keep their names, and their documentation
-    string tells scale and zero point. Other inputs and outputs stay as they are.
+    string tells scale and zero point. Other inputs and outputs stay as they are; `quantize` gives
+    them the form that is asked for here.
     """
     import onnx
 
@@ -105,6 +125,82 @@ def with_integer_border(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def _scale_and_zero_point(
+    low: float, high: float, storage: Storage
+) -> tuple[np.float32, np.integer[Any]]:
+    """Maps [low, high], and zero, to all integers of `storage`, as ONNX Runtime does."""
+    integers = np.iinfo(storage)
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32((high - low) / (integers.max - integers.min))
+    if scale < np.finfo(np.float32).tiny:
+        return np.float32(1), np.dtype(storage).type(0)
+    return scale, np.dtype(storage).type(np.round(integers.min - low / scale))
+
+
+def _quantize_border(
+    model: onnx.ModelProto, ranges: dict[str, tuple[float, float]], storage: Storage
+) -> None:
+    """Puts a pair of Q and DQ at every float input and output that has none yet.
+
+    ONNX Runtime quantizes what its integer kernels read and write. An input that only others read,
+    such as a rectifier, and an output that only others make, or that is read within the graph as
+    well, are left for `with_integer_border` to take. `ranges` has the least and the greatest value
+    of each.
+    """
+    import onnx
+
+    graph = model.graph
+
+    def readers(name: str) -> list[onnx.NodeProto]:
+        return [node for node in graph.node if name in node.input]
+
+    def dequantize(integers: str, made: Iterable[str], floats: str) -> onnx.NodeProto:
+        inputs = [integers, *made]
+        return onnx.helper.make_node("DequantizeLinear", inputs, [floats], f"{floats}_DQ")
+
+    def pair(source: str, name: str, target: str) -> list[onnx.NodeProto]:
+        integers = f"{name}_border"
+        made = [f"{integers}_scale", f"{integers}_zero_point"]
+        for what, value in zip(made, _scale_and_zero_point(*ranges[name], storage), strict=True):
+            graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), what))
+        quantize = onnx.helper.make_node(
+            "QuantizeLinear", [source, *made], [integers], f"{integers}_Q"
+        )
+        return [quantize, dequantize(integers, made, target)]
+
+    def read_instead(name: str, floats: str) -> None:
+        for node in readers(name):
+            node.input[:] = [floats if read == name else read for read in node.input]
+
+    def is_float(value: onnx.ValueInfoProto) -> bool:
+        return bool(value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT)
+
+    nodes = []
+    for value in filter(is_float, graph.input):
+        if any(node.op_type != "QuantizeLinear" for node in readers(value.name)):
+            floats = f"{value.name}_border_floats"
+            read_instead(value.name, floats)
+            nodes += pair(value.name, value.name, floats)
+    results = {value.name for value in filter(is_float, graph.output)}
+    for node in graph.node:
+        nodes.append(node)
+        quantized = node.op_type == "DequantizeLinear"
+        for name in [name for name in node.output if name in results]:
+            if quantized and not readers(name):
+                continue
+            floats = f"{name}_border_floats"
+            read_instead(name, floats)
+            node.output[:] = [floats if made == name else made for made in node.output]
+            if quantized:
+                nodes.append(dequantize(node.input[0], node.input[1:], name))
+            else:
+                nodes += pair(floats, name, name)
+    # Nodes of a graph do not outlive its list.
+    nodes = [copy.deepcopy(node) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 #: ONNX Runtime's quantizer makes values of these names beside every value that it quantizes.
 _MADE = ("_scale", "_zero_point", "_quantized")
 
@@ -148,7 +244,7 @@ def quantize(
       storage: integers of the activations; weights are int8.
       per_channel: one scale per channel of a weight instead of one per tensor.
       seed: of the calibration inputs.
-      integer_border: inputs and outputs are the integers (`with_integer_border`).
+      integer_border: inputs and outputs are the integers, all of them.
 
     Returns:
       The model in QDQ form. The same arguments and release of ONNX Runtime give the same model.
@@ -193,6 +289,9 @@ def quantize(
                 per_channel=per_channel,
             )
             made = onnx.load(str(target))
-            return with_integer_border(made) if integer_border else made
+            if not integer_border:
+                return made
+            _quantize_border(made, _border_ranges(model, seed), storage)
+            return with_integer_border(made)
     finally:
         logger.setLevel(level)
