@@ -148,3 +148,46 @@ util.func public @crop_concat_pool(%x: tensor<1x4x18x16xf32>, %y: tensor<1x4x16x
   %m = linalg.pooling_nchw_max {dilations = dense<1> : vector<2xi64>, strides = dense<2> : vector<2xi64>} ins(%j, %k : tensor<1x8x16x16xf32>, tensor<2x2xf32>) outs(%z : tensor<1x8x8x8xf32>) -> tensor<1x8x8x8xf32>
   util.return %m : tensor<1x8x8x8xf32>
 }
+
+// -----
+
+// Tests that a band reads the indices that its rows have in the whole, as the
+// divisor of an average without padding does: the second band of two begins at
+// row 4. Indices of columns stay as they are.
+
+// CHECK-LABEL: @index_of_a_row
+//       CHECK: linalg.conv_2d_nchw_fchw {{.+}} -> tensor<1x4x4x8xf32>
+//       CHECK: %[[ROW0:.+]] = linalg.index 2 : index
+//       CHECK: %[[BEGIN0:.+]] = arith.constant 0 : index
+//       CHECK: arith.addi %[[ROW0]], %[[BEGIN0]] : index
+//       CHECK: linalg.conv_2d_nchw_fchw {{.+}} -> tensor<1x4x4x8xf32>
+//       CHECK: %[[ROW1:.+]] = linalg.index 2 : index
+//       CHECK: %[[BEGIN1:.+]] = arith.constant 4 : index
+//       CHECK: %[[WHOLE:.+]] = arith.addi %[[ROW1]], %[[BEGIN1]] : index
+//       CHECK: %[[COLUMN:.+]] = linalg.index 3 : index
+//       CHECK: arith.addi %[[WHOLE]], %[[COLUMN]] : index
+#id = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>
+util.func public @index_of_a_row(%x: tensor<1x1x8x8xf32>) -> tensor<1x4x4x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %w = arith.constant dense<1.0> : tensor<4x1x1x1xf32>
+  %e = tensor.empty() : tensor<1x4x8x8xf32>
+  %z = linalg.fill ins(%zero : f32) outs(%e : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
+  %a = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%x, %w : tensor<1x1x8x8xf32>, tensor<4x1x1x1xf32>) outs(%z : tensor<1x4x8x8xf32>) -> tensor<1x4x8x8xf32>
+  %b = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%a : tensor<1x4x8x8xf32>) outs(%e : tensor<1x4x8x8xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %row = linalg.index 2 : index
+    %column = linalg.index 3 : index
+    %sum = arith.addi %row, %column : index
+    %i = arith.index_cast %sum : index to i32
+    %f = arith.sitofp %i : i32 to f32
+    %s = arith.addf %in, %f : f32
+    linalg.yield %s : f32
+  } -> tensor<1x4x8x8xf32>
+  %low = arith.constant 0xFF800000 : f32
+  %f = tensor.empty() : tensor<1x4x4x4xf32>
+  %y = linalg.fill ins(%low : f32) outs(%f : tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32>
+  %k = tensor.empty() : tensor<2x2xf32>
+  %c = linalg.pooling_nchw_max {dilations = dense<1> : vector<2xi64>, strides = dense<2> : vector<2xi64>} ins(%b, %k : tensor<1x4x8x8xf32>, tensor<2x2xf32>) outs(%y : tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32>
+  util.return %c : tensor<1x4x4x4xf32>
+}

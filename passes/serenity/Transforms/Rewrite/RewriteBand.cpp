@@ -312,6 +312,31 @@ MlirValue SegmentWriter::rowsOf(MlirValue value, const Read &read, Rows own) {
   return slice;
 }
 
+/// Lets the body of `part`, which computes the rows from `begin` on, read the
+/// indices along loop `row` that they have in the whole.
+static void shiftIndices(MlirOperation part, int64_t row, int64_t begin) {
+  std::vector<MlirOperation> indices;
+  walk(part, [&](MlirOperation inner) {
+    if (isa(inner, "linalg.index") && intAttr(inner, "dim") == row) {
+      indices.push_back(inner);
+    }
+  });
+  for (MlirOperation index : indices) {
+    MlirType type = mlirValueGetType(result(index));
+    MlirLocation location = mlirOperationGetLocation(index);
+    MlirOperation within = mlirOperationClone(index);
+    MlirOperation offset = create("arith.constant", location, {}, {type},
+                                  {{"value", mlirIntegerAttrGet(type, begin)}});
+    MlirOperation sum = create("arith.addi", location,
+                               {result(within), result(offset)}, {type});
+    for (MlirOperation made : {within, offset, sum}) {
+      insertBefore(index, made);
+    }
+    mlirValueReplaceAllUsesOfWith(result(index), result(sum));
+    erase(index);
+  }
+}
+
 /// Clones `op` for rows `own` of its result, of which `read` exist.
 MlirOperation SegmentWriter::clone(MlirOperation op,
                                    const std::vector<MlirValue> &values,
@@ -341,6 +366,11 @@ MlirOperation SegmentWriter::clone(MlirOperation op,
     int64_t stride = intArray(attr(op, "static_strides"))[dim];
     replace("static_offsets", offset + read.begin * stride - own.begin);
     replace("static_sizes", read.size());
+  } else if (std::optional<Structured> loops = structuredRows(part)) {
+    shiftIndices(part,
+                 mlirAffineDimExprGetPosition(
+                     mlirAffineMapGetResult(loops->maps.back(), dim)),
+                 own.begin);
   }
   return part;
 }

@@ -23,7 +23,7 @@ const char *refusalText(BandRefusal refusal) {
   case BandRefusal::UnknownOperation:
     return "it reduces, reorders or reshapes rows, or is not a known operation";
   case BandRefusal::IndexDependent:
-    return "the value depends on the index of the row";
+    return "its body reads elements by the index of the row";
   case BandRefusal::RowsDisagree:
     return "its operands have their rows along different dimensions";
   case BandRefusal::OperandNotCut:
@@ -152,6 +152,15 @@ void Reader::addReads(MlirOperation op, Operation &operation) {
   });
 }
 
+/// Whether the body of `op` reads elements of tensors at computed places.
+static bool readsElements(MlirOperation op) {
+  bool found = false;
+  walk(op, [&](MlirOperation inner) {
+    found = found || isa(inner, "tensor.extract");
+  });
+  return found;
+}
+
 /// `op` in bands, if it can be computed so.
 BandRefusal Reader::bandLoops(const Structured &loops, Operation &operation) {
   MlirOperation op = loops.op;
@@ -164,7 +173,7 @@ BandRefusal Reader::bandLoops(const Structured &loops, Operation &operation) {
     return BandRefusal::UnknownOperation;
   }
   int64_t row = mlirAffineDimExprGetPosition(own);
-  if (readsIndex(loops, row)) {
+  if (readsIndex(loops, row) && readsElements(op)) {
     return BandRefusal::IndexDependent;
   }
   for (int64_t i = 0; i <= loops.numInputs; ++i) {

@@ -31,7 +31,7 @@ enum class BandRefusal {
   /// The rows are reduced, reordered or reshaped, or the operation is none that
   /// is known.
   UnknownOperation,
-  /// The body depends on the index of a row.
+  /// The body reads elements by the index of a row.
   IndexDependent,
   /// Operands disagree about the dimension of the rows.
   RowsDisagree,
