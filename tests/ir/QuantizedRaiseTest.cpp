@@ -2,7 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// QuantizedRaiseTest: sums of weights as constants, by hand.
+// QuantizedRaiseTest: sums of weights as constants, and insertions into tensors
+// of more dimensions, by hand.
 
 #include "Expect.h"
 #include "ParsedModule.h"
@@ -96,14 +97,55 @@ void testRefused(Session &session) {
   expect(folded(session, windowed).empty(), "a window over weights stays");
 }
 
+/// What is inserted with `sizes` into a tensor `whole`, once it has the same
+/// dimensions: its type; that of `part` if it stays.
+std::string inserted(Session &session, const std::string &part,
+                     const std::string &sizes, const std::string &strides,
+                     const std::string &whole) {
+  std::string offsets = "0";
+  for (char c : sizes) {
+    offsets += c == ',' ? ", 0" : "";
+  }
+  ir::OwningOp module = session.parse(
+      "util.func public @f(%x: " + part + ", %y: " + whole + ") -> " + whole +
+      " {\n%r = tensor.insert_slice %x into %y[" + offsets + "] [" + sizes +
+      "] [" + strides + "] : " + part + " into " + whole +
+      "\nutil.return %r : " + whole + "\n}");
+  int64_t count = quantized::expandInserted(module.get());
+  expect(mlirOperationVerify(module.get()), "the module verifies");
+  MlirOperation op = findAll(module.get(), "tensor.insert_slice")[0];
+  std::string type = ir::toString(mlirValueGetType(ir::operand(op, 0)));
+  expect((count == 1) == (type != part), "the count is that of the changes");
+  return type;
+}
+
+void testInsertions(Session &session) {
+  expect(inserted(session, "tensor<3x4x4xf32>", "1, 3, 4, 4", "1, 1, 2, 2",
+                  "tensor<1x3x8x8xf32>") == "tensor<1x3x4x4xf32>",
+         "one in front");
+  expect(inserted(session, "tensor<3x4xf32>", "3, 1, 4, 1", "1, 1, 2, 1",
+                  "tensor<3x5x8x5xf32>") == "tensor<3x1x4x1xf32>",
+         "ones between and behind");
+  expect(inserted(session, "tensor<1x4xf32>", "1, 1, 4", "1, 1, 2",
+                  "tensor<1x5x8xf32>") == "tensor<1x1x4xf32>",
+         "ones of its own");
+  expect(inserted(session, "tensor<3x4xf32>", "3, 4", "1, 2",
+                  "tensor<3x8xf32>") == "tensor<3x4xf32>",
+         "equal dimensions stay");
+  expect(inserted(session, "tensor<f32>", "1, 1", "1, 1", "tensor<3x8xf32>") ==
+             "tensor<f32>",
+         "a single element stays");
+}
+
 } // namespace
 
 int main() {
   Session session;
   testSums(session);
   testRefused(session);
+  testInsertions(session);
   if (failures == 0) {
-    std::printf("sums of weights are as by hand\n");
+    std::printf("sums of weights and insertions are as by hand\n");
   }
   return failures == 0 ? 0 : 1;
 }

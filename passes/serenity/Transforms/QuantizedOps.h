@@ -109,6 +109,10 @@ bool raiseQuantized(MlirOperation module);
 /// Returns how many.
 int64_t foldWeightSums(MlirOperation module);
 
+/// Gives what is inserted into a tensor of more dimensions these again, as
+/// dimensions of one element. Returns how many operands were changed.
+int64_t expandInserted(MlirOperation module);
+
 } // namespace serenity::quantized
 
 #endif // SERENITY_TRANSFORMS_QUANTIZEDOPS_H

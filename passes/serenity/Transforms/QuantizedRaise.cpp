@@ -8,7 +8,8 @@
 //   - a contraction i8 x i8 -> i32 into zeros;
 //   - one elementwise operation behind it, which subtracts the zero point's
 //     share, scales, adds the bias, joins what is added to it, and quantizes;
-//   - constants for the sums of weights that the zero point is multiplied by.
+//   - constants for the sums of weights that the zero point is multiplied by;
+//   - insertions into tensors of their own rank.
 
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/QuantizedOps.h"
@@ -195,6 +196,32 @@ int64_t foldWeightSums(MlirOperation module) {
   return int64_t(found.size());
 }
 
+// --- insertions -------------------------------------------------------------
+
+// Folding dimensions of one element takes them from the operand of a transposed
+// convolution, but not from the zeros that it is spread between. With equal
+// ranks such an insertion can be computed in bands.
+int64_t expandInserted(MlirOperation module) {
+  std::vector<MlirOperation> found;
+  walk(module, [&](MlirOperation op) {
+    if (isa(op, "tensor.insert_slice") &&
+        mlirShapedTypeGetRank(mlirValueGetType(operand(op, 0))) <
+            mlirShapedTypeGetRank(mlirValueGetType(result(op)))) {
+      found.push_back(op);
+    }
+  });
+  int64_t count = 0;
+  for (MlirOperation op : found) {
+    MlirValue expanded = rewrite::insertUnitDims(
+        operand(op, 0), intArray(attr(op, "static_sizes")), op);
+    if (expanded.ptr) {
+      mlirOperationSetOperand(op, 0, expanded);
+      ++count;
+    }
+  }
+  return count;
+}
+
 // --- raising ----------------------------------------------------------------
 
 bool raiseQuantized(MlirOperation module) {
@@ -202,7 +229,11 @@ bool raiseQuantized(MlirOperation module) {
     return false;
   }
   foldWeightSums(module);
-  return run(module, fusePasses);
+  if (!run(module, fusePasses)) {
+    return false;
+  }
+  expandInserted(module);
+  return true;
 }
 
 static bool multipliesIntegers(MlirOperation op) {

@@ -224,6 +224,52 @@ MlirValue insertHiddenSlice(MlirValue part, MlirValue whole, int64_t dim,
   return hideOffset(insertSlice(part, whole, dim, offset, before), dim);
 }
 
+MlirValue insertUnitDims(MlirValue value, const std::vector<int64_t> &extents,
+                         MlirOperation before) {
+  MlirType type = mlirValueGetType(value);
+  if (!isStatic(type) || shape(type).empty()) {
+    return MlirValue{nullptr};
+  }
+  MlirContext context = mlirOperationGetContext(before);
+  std::vector<MlirAttribute> groups; // per own dimension, those it becomes
+  std::vector<MlirAttribute> group;
+  size_t dim = 0;
+  auto take = [&] {
+    group.push_back(
+        mlirIntegerAttrGet(mlirIntegerTypeGet(context, 64), int64_t(dim++)));
+  };
+  const std::vector<int64_t> own = shape(type);
+  for (size_t i = 0; i < own.size(); ++i) {
+    while (dim < extents.size() && extents[dim] == 1 && own[i] != 1) {
+      take();
+    }
+    if (dim == extents.size() || extents[dim] != own[i]) {
+      return MlirValue{nullptr};
+    }
+    take();
+    while (i + 1 == own.size() && dim < extents.size() && extents[dim] == 1) {
+      take();
+    }
+    groups.push_back(mlirArrayAttrGet(context, group.size(), group.data()));
+    group.clear();
+  }
+  if (dim != extents.size()) {
+    return MlirValue{nullptr};
+  }
+  MlirType expanded = mlirRankedTensorTypeGet(
+      extents.size(), extents.data(), mlirShapedTypeGetElementType(type),
+      mlirAttributeGetNull());
+  MlirOperation op =
+      create("tensor.expand_shape", mlirOperationGetLocation(before), {value},
+             {expanded},
+             {{"reassociation",
+               mlirArrayAttrGet(context, groups.size(), groups.data())},
+              {"static_output_shape",
+               mlirDenseI64ArrayGet(context, extents.size(), extents.data())}});
+  insertBefore(before, op);
+  return result(op);
+}
+
 MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
                           MlirType type, MlirOperation before) {
   int64_t extent = 0;

@@ -66,6 +66,11 @@ MlirValue extractHiddenSlice(MlirValue value, int64_t dim, int64_t offset,
 MlirValue insertHiddenSlice(MlirValue part, MlirValue whole, int64_t dim,
                             int64_t offset, MlirOperation before);
 
+/// `value`, of static shape, as a tensor of `extents`, which are its own with
+/// ones put between them; null if they are not.
+MlirValue insertUnitDims(MlirValue value, const std::vector<int64_t> &extents,
+                         MlirOperation before);
+
 /// Puts `parts` together along `dim` to a tensor of `type`, before `before`.
 MlirOperation concatenate(const std::vector<MlirValue> &parts, int64_t dim,
                           MlirType type, MlirOperation before);
