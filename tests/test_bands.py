@@ -115,6 +115,20 @@ class Chain:
             + f"\n    linalg.yield %s{len(operands) - 1} : {e}\n  }} -> {t}"
         )
 
+    def gated(self, x: str, gate: str, c: int, h: int, w: int) -> str:
+        """The product of every channel and its own factor, of integers."""
+        t = self.image(c, h, w)
+        empty = self.add(f"tensor.empty() : {t}")
+        channel = "(a, 0, 0, d)" if self.channels_last else "(a, b, 0, 0)"
+        return self.add(
+            f"linalg.generic {{indexing_maps = [#id, affine_map<(a, b, c, d) -> {channel}>, #id], "
+            f'iterator_types = ["parallel", "parallel", "parallel", "parallel"]}} '
+            f"ins({x}, {gate} : {t}, {self.image(c, 1, 1)}) outs({empty} : {t}) {{\n"
+            f"  ^bb0(%a: i32, %b: i32, %out: i32):\n"
+            f"    %p = arith.muli %a, %b : i32\n"
+            f"    linalg.yield %p : i32\n  }} -> {t}"
+        )
+
     def plus_row(self, x: str, c: int, h: int, w: int) -> str:
         """The index of its row added to every element: no operation in bands."""
         t = self.image(c, h, w)
@@ -222,6 +236,17 @@ def level(channels_last: bool) -> str:
     return n.module(d, n.image(3, 16, 16), n.image(4, 16, 16))
 
 
+def excited(channels_last: bool) -> str:
+    """A squeeze-excite of integers: the value is read by the pool, and by the product behind it."""
+    n = Chain(channels_last, "i32")
+    a = n.window("conv", n.pad("%x", 3, 16, 16, 1, 1), 3, 8, 18, 18)
+    a = n.elementwise([a], 8, 16, 16)
+    gate = n.window("sum", a, 8, 8, 16, 16, k=16)
+    gate = n.elementwise([n.window("conv", gate, 8, 8, 1, 1, k=1)], 8, 1, 1)
+    b = n.window("conv", n.gated(a, gate, 8, 16, 16), 8, 4, 16, 16, k=1)
+    return n.module(b, n.image(3, 16, 16), n.image(4, 16, 16))
+
+
 def in_bands(text: str, bands: int, rewrite: str = "off") -> tuple[str, str]:
     """The module after preprocessing, and the same in bands of rows."""
     from serenity_mlir._native import native_tool
@@ -277,6 +302,19 @@ def test_waiting_values_are_computed_again(channels_last: bool) -> None:
     assert not made.search(banded)
     shape = (1, 16, 16, 3) if channels_last else (1, 3, 16, 16)
     argument = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    (expected,) = outputs(whole, argument, serenity=None)
+    (given,) = outputs(banded, argument, serenity=SerenityOptions(rewrite="off"))
+    assert np.array_equal(expected, given)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_squeeze_excites_are_crossed_in_two_passes(channels_last: bool) -> None:
+    whole, banded = in_bands(excited(channels_last), 1, rewrite="auto")
+    made = re.compile(rf"linalg\.conv.*-> {Chain(channels_last, 'i32').image(8, 16, 16)}")
+    assert made.search(whole)
+    assert not made.search(banded)
+    shape = (1, 16, 16, 3) if channels_last else (1, 3, 16, 16)
+    argument = np.random.default_rng(0).integers(-9, 10, shape, dtype=np.int32)
     (expected,) = outputs(whole, argument, serenity=None)
     (given,) = outputs(banded, argument, serenity=SerenityOptions(rewrite="off"))
     assert np.array_equal(expected, given)

@@ -275,6 +275,34 @@ void testNotRecomputed() {
   expect(makersOf(graph, {2, 3}).empty(), "an unknown operation");
 }
 
+/// What is smaller can be kept for a value that is computed again.
+void testFromSmaller() {
+  Graph graph = waiting(/*copied=*/false);
+  graph.operations[3].reads.erase(graph.operations[3].reads.begin());
+  const Recomputed fromSmaller = {2, 3, /*keepsSmaller=*/true};
+  expect(makersOf(graph, fromSmaller) == (std::vector<size_t>{0, 1}),
+         "b from x, since a is larger");
+  graph.values[1].bytes = 32;
+  graph.operations[0].copies = false;
+  expect(makersOf(graph, fromSmaller) == std::vector<size_t>{1},
+         "b from a, which is kept");
+  graph.operations[0].copies = true;
+  expect(makersOf(graph, fromSmaller) == (std::vector<size_t>{0, 1}),
+         "no copy is kept");
+}
+
+/// With 192 bytes each operation of `waiting` fits into a segment, but while a
+/// is kept all that run beside it.
+void testAboveTarget() {
+  PlanOptions options;
+  options.maxRecompute = 0.25;
+  options.target = 192;
+  expect(plan(waiting(/*copied=*/true), options).numAboveTarget == 0,
+         "a, b and c in rows");
+  expect(plan(waiting(/*copied=*/false), options).numAboveTarget == 4,
+         "a lives until the last operation");
+}
+
 /// On random chains: the rows of every value, against those that are marked
 /// one by one from the wanted rows backwards.
 void testRandomRows() {
@@ -350,6 +378,8 @@ int main() {
   testSpread();
   testRecomputed();
   testNotRecomputed();
+  testFromSmaller();
+  testAboveTarget();
   testRandomRows();
   testBands();
   if (failures) {

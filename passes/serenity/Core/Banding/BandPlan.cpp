@@ -45,6 +45,8 @@ private:
                                  int64_t count) const;
   void addBands(size_t first, size_t last);
   std::optional<std::vector<const Segment *>> cheapest(int64_t limit) const;
+  const Segment *fewestBands(const Segment &segment, int64_t limit) const;
+  size_t countAbove(int64_t bytes) const;
 
   const Graph &graph;
   const PlanOptions &options;
@@ -363,6 +365,32 @@ Planner::cheapest(int64_t limit) const {
   return chosen;
 }
 
+/// `segment` in the fewest bands that need no more than `limit` bytes; as it is
+/// where it has none.
+const Segment *Planner::fewestBands(const Segment &segment,
+                                    int64_t limit) const {
+  const Segment *fewest = &segment;
+  for (size_t index : endingAt[segment.last]) {
+    const Segment &other = pieces[index];
+    if (other.first == segment.first && other.bytes <= limit &&
+        other.count > 1 && other.count < fewest->count) {
+      fewest = &other;
+    }
+  }
+  return fewest;
+}
+
+/// The operations that need more than `bytes` in every piece they are part of.
+size_t Planner::countAbove(int64_t bytes) const {
+  std::vector<bool> fits(graph.operations.size());
+  for (const Segment &piece : pieces) {
+    if (piece.bytes <= bytes) {
+      std::fill(fits.begin() + piece.first, fits.begin() + piece.last, true);
+    }
+  }
+  return std::count(fits.begin(), fits.end(), false);
+}
+
 Plan Planner::run() {
   Plan found;
   found.work = work;
@@ -374,6 +402,7 @@ Plan Planner::run() {
     return found;
   }
   addPieces();
+  found.numAboveTarget = countAbove(options.target);
   std::set<int64_t> distinct;
   for (const Segment &piece : pieces) {
     distinct.insert(piece.bytes);
@@ -392,7 +421,10 @@ Plan Planner::run() {
   }
   const int64_t limit =
       limits[low] + int64_t(options.slack * double(limits[low]));
-  std::vector<const Segment *> chosen = *cheapest(limit);
+  std::vector<const Segment *> chosen = *cheapest(limits[low]);
+  for (const Segment *&piece : chosen) {
+    piece = fewestBands(*piece, limit);
+  }
   found.peakBytes = 0;
   for (const Segment *piece : chosen) {
     found.peakBytes = std::max(found.peakBytes, piece->bytes);

@@ -122,6 +122,9 @@ struct Segment {
 struct Recomputed {
   size_t value = 0;
   size_t reader = 0;
+  /// It is computed again from values that are smaller, if there are any: these
+  /// are kept for it then. Otherwise from values that are there anyway.
+  bool keepsSmaller = false;
 };
 
 struct Plan {
@@ -136,6 +139,8 @@ struct Plan {
   int64_t wholePeakBytes = 0;
   int64_t extraWork = 0;
   int64_t work = 0;
+  /// Operations that need more than `PlanOptions::target` bytes in any segment.
+  size_t numAboveTarget = 0;
 };
 
 struct PlanOptions {
@@ -146,9 +151,11 @@ struct PlanOptions {
   int64_t count = 0;
   /// Of one segment, in operations.
   size_t maxLength = 96;
-  /// The part of the least peak by which it may be larger for less extra work
-  /// and fewer bands.
+  /// The part of the least peak by which it may be larger for fewer bands, in
+  /// the same segments.
   double slack = 0;
+  /// Bytes that `Plan::numAboveTarget` compares with.
+  int64_t target = 0;
 };
 
 /// The plan of least peak within the limit of extra work; among plans of equal

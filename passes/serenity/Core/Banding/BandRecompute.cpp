@@ -68,8 +68,13 @@ std::vector<size_t> makersOf(const Graph &graph, const Uses &uses,
     makers.push_back(i);
     for (const Read &read : op.reads) {
       const std::vector<size_t> &readers = uses.readers[read.value];
-      const bool isThere = !graph.values[read.value].counted ||
-                           uses.writer[read.value] == none ||
+      const size_t writer = uses.writer[read.value];
+      const bool isKept =
+          again.keepsSmaller && writer != none &&
+          !graph.operations[writer].copies &&
+          graph.values[read.value].bytes < graph.values[again.value].bytes;
+      const bool isThere = !graph.values[read.value].counted || isKept ||
+                           writer == none ||
                            (!readers.empty() && readers.back() >= again.reader);
       wanted[read.value] = wanted[read.value] || !isThere;
     }
@@ -115,14 +120,21 @@ std::vector<Recomputed> recomputable(const Graph &graph, const Plan &plan,
         [&](const Segment &segment) {
           return segment.first <= uses.writer[value] && *reader < segment.last;
         });
-    const Recomputed again = {value, *reader};
-    const std::vector<size_t> makers = makersOf(graph, uses, again);
-    int64_t work = 0;
-    for (size_t i : makers) {
-      work += graph.operations[i].work;
+    if (existsInBandsAlone) {
+      continue;
     }
-    if (!existsInBandsAlone && !makers.empty() && work <= left) {
-      found.push_back(again);
+    std::vector<size_t> others;
+    for (bool keepsSmaller : {false, true}) {
+      const Recomputed again = {value, *reader, keepsSmaller};
+      std::vector<size_t> makers = makersOf(graph, uses, again);
+      int64_t work = 0;
+      for (size_t i : makers) {
+        work += graph.operations[i].work;
+      }
+      if (!makers.empty() && makers != others && work <= left) {
+        found.push_back(again);
+      }
+      others = std::move(makers);
     }
   }
   std::stable_sort(found.begin(), found.end(),

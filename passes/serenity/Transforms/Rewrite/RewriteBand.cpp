@@ -119,32 +119,44 @@ private:
 } // namespace
 
 /// `plan` of function `index`, or one of a lower peak that computes values
-/// again: the largest values are tried, one after the other as long as the peak
-/// falls. The last bytes of such a plan take many bands, and are left.
+/// again: of the largest ones, one after the other, each that lowers the peak
+/// most, or the number of operations that keep it from falling. Several may
+/// have to be computed again before it falls. The last bytes of such a plan
+/// take many bands, and are left.
 static bands::Plan planRecomputing(MlirOperation module, size_t index,
                                    bands::Plan plan,
                                    const PlanOptions &planOptions,
                                    const GraphOptions &graphOptions) {
-  constexpr size_t maxValues = 3;
-  constexpr size_t maxTried = 4;
+  constexpr size_t maxValues = 6;
+  constexpr size_t maxTried = 8;
   // A lower peak by less than one part in so many is not worth the work.
   constexpr int64_t leastGain = 100;
   constexpr double slack = 1.0 / 16;
-  while (plan.recomputed.size() < maxValues) {
-    const PlannedFunction present(module, index, plan.recomputed, graphOptions);
-    std::vector<Recomputed> values =
-        recomputable(present.graph(), plan, planOptions);
-    values.resize(std::min(values.size(), maxTried));
-    std::optional<bands::Plan> best;
-    int64_t least =
+  PlanOptions trying = planOptions;
+  bands::Plan next = plan;
+  while (next.recomputed.size() < maxValues) {
+    const PlannedFunction present(module, index, next.recomputed, graphOptions);
+    trying.target =
         plan.peakBytes - (plan.peakBytes + leastGain - 1) / leastGain;
+    // Whether the peak does not fall, and the bytes or operations.
+    using Rank = std::pair<bool, int64_t>;
+    Rank least = {true,
+                  int64_t(bands::plan(present.graph(), trying).numAboveTarget)};
+    std::optional<bands::Plan> best;
+    std::vector<Recomputed> values =
+        recomputable(present.graph(), next, planOptions);
+    values.resize(std::min(values.size(), maxTried));
     for (const Recomputed &value : values) {
-      std::vector<Recomputed> recomputed = plan.recomputed;
+      std::vector<Recomputed> recomputed = next.recomputed;
       recomputed.push_back(value);
       const PlannedFunction trial(module, index, recomputed, graphOptions);
-      bands::Plan found = bands::plan(trial.graph(), planOptions);
-      if (found.peakBytes <= least && copiesAreInBands(trial.graph(), found)) {
-        least = found.peakBytes - 1;
+      bands::Plan found = bands::plan(trial.graph(), trying);
+      const bool falls = found.peakBytes <= trying.target &&
+                         copiesAreInBands(trial.graph(), found);
+      const Rank rank = {!falls, falls ? found.peakBytes
+                                       : int64_t(found.numAboveTarget)};
+      if (rank < least) {
+        least = rank;
         best = std::move(found);
         best->recomputed = std::move(recomputed);
       }
@@ -152,19 +164,23 @@ static bands::Plan planRecomputing(MlirOperation module, size_t index,
     if (!best) {
       break;
     }
-    plan = std::move(*best);
-  }
-  if (!plan.recomputed.empty()) {
-    PlanOptions loose = planOptions;
-    loose.slack = slack;
-    const PlannedFunction last(module, index, plan.recomputed, graphOptions);
-    bands::Plan found = bands::plan(last.graph(), loose);
-    if (copiesAreInBands(last.graph(), found)) {
-      found.recomputed = std::move(plan.recomputed);
-      return found;
+    next = std::move(*best);
+    if (!least.first) {
+      plan = next;
     }
   }
-  return plan;
+  if (plan.recomputed.empty()) {
+    return plan;
+  }
+  PlanOptions loose = planOptions;
+  loose.slack = slack;
+  const PlannedFunction last(module, index, plan.recomputed, graphOptions);
+  bands::Plan found = bands::plan(last.graph(), loose);
+  if (!copiesAreInBands(last.graph(), found)) {
+    return plan;
+  }
+  found.recomputed = std::move(plan.recomputed);
+  return found;
 }
 
 BandPlan planBands(MlirOperation module, const BandOptions &options,
