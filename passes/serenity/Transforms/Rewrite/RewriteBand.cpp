@@ -478,6 +478,14 @@ MlirValue SegmentWriter::accumulate() {
       int64_t at = loops.dimOfLoop(i, row).value_or(-1);
       if (i == input) {
         value = rowsOf(value, operation.reads[0], band);
+        // IREE would rather merge an elementwise operation with the reduction
+        // than with the one before it, and both its operands would be stored.
+        std::optional<Structured> made =
+            isNull(definingOp(value)) ? std::nullopt
+                                      : structuredRows(definingOp(value));
+        if (made && !made->hasReduction()) {
+          value = insertBarrier(value, before);
+        }
       } else if (at >= 0) {
         value = splitter.slice(value, at, {{band.begin, band.size()}}, before);
       }
