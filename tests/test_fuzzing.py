@@ -137,6 +137,21 @@ def test_levels_are_drawn_from_version_6_on() -> None:
     assert spreads(5) == 0 < spreads(6)
 
 
+def test_squeeze_excites_are_drawn_from_version_7_on() -> None:
+    def sums(version: int) -> int:
+        programs = [generate(6, index, version=version) for index in range(150)]
+        blocks = [function.body for program in programs for function in program.functions]
+        return sum(
+            op.kind == "pool"
+            and op.operands[0].type.dims[1:] != op.results[0].type.dims[1:]
+            and sorted(op.results[0].type.dims[1:])[:2] == [1, 1]
+            for block in blocks
+            for op in block.walk()
+        )
+
+    assert 2 * sums(6) < sums(7)
+
+
 def test_a_bounded_budget_is_drawn_about_the_bytes_at_the_bound() -> None:
     formula = {**make_formula("64*d0", d0="arg0:axis0"), "bound_bytes": 448}
     function = make_function(transient_peak_bytes=None, bytes_formula=formula)

@@ -129,6 +129,13 @@ class Layers(Elementwise):
         text = " {dilations = dense<1> : tensor<2xi64>, strides = dense<2> : tensor<2xi64>}"
         return self.add("pool", [value], of, name=name, text=text, window=[2, 2])
 
+    def pooled(self, value: Value, height: int, width: int) -> Value:
+        """The sum of each channel of an image of so many rows and columns."""
+        of = self.image_type(value.type.dims[0], self.channels(value.type), 1, 1)
+        name = f"pooling_{'nhwc' if self.channels_last else 'nchw'}_sum"
+        text = " {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>}"
+        return self.add("pool", [value], of, name=name, text=text, window=[height, width])
+
     def doubled(self, value: Value, filters: int) -> Value:
         """A transposed convolution of stride and window two, as importers write it."""
         channels, height, width = self.image_dims(value.type)

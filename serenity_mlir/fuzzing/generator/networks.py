@@ -1,8 +1,8 @@
 # Part of serenity_mlir, under the Apache License v2.0 with LLVM Exceptions.
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Networks with a dynamic batch (layers behind one another, residuals, branches, bottlenecks), and
-one level of a U-Net.
+"""Networks with a dynamic batch (layers behind one another, residuals, branches, bottlenecks), one
+level of a U-Net, and squeeze-excites.
 """
 
 from __future__ import annotations
@@ -67,6 +67,31 @@ class Networks(Storage):
         of = self.image_type(value.type.dims[0], channels, height, width)
         whole = self.add("concat", parts, of, axis=self.channel_axis, style="concat")
         return self.layer_to(whole, rng.choice([1, 2, 4]), rng.choice([1, 3]))
+
+    def excited(self) -> Value:
+        """A value that is scaled by a function of the sums of its channels."""
+        rng = self.rng
+        value = self.pick_main()
+        if not self.image or value.type.dynamic:
+            return self.bottleneck()
+        value = self.narrow(self.layer_to(value, rng.choice([4, 6, 8]), rng.choice([1, 1, 3])))
+        if rng.random() < 0.6:
+            value = self.unary(value)
+        channels, height, width = self.image_dims(value.type)
+        gate = self.pooled(value, height, width)
+        for filters in rng.choice([[channels], [2, channels]]):
+            gate = self.unary(self.narrow(self.layer_to(gate, filters)))
+        factors = self.add(
+            "reshape", [gate], Type((channels,), self.element), groups=[[0, 1, 2, 3]]
+        )
+        scaled = self.add(
+            "several",
+            [value, factors],
+            value.type,
+            functions=["mul"],
+            dims=[[0, 1, 2, 3], [self.channel_axis]],
+        )
+        return self.layer_to(scaled, rng.choice([1, 2, 3]), rng.choice([1, 1, 3]))
 
     def block(self, value: Value) -> Value:
         """A residual, branches that are joined, a bottleneck, or a layer that may stride."""

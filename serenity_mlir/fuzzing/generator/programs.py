@@ -62,6 +62,8 @@ class Programs(Networks):
         first = [self.concatenation, self.total, self.fan_out, self.motif]
         if self.version >= 6 and self.image:
             first.append(self.level)
+        if self.version >= 7 and self.image:
+            first.append(self.excited)
         if self.theme != "none" and rng.random() < 0.75:
             first = self.families(simple=False)[self.theme]
         rng.choice(first)()
