@@ -9,6 +9,7 @@
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace serenity::rewrite {
 
@@ -363,6 +364,37 @@ bool FusionModel::visitConcat(MlirOperation op) {
   return false;
 }
 
+/// The pieces of `buffer`: its parts if it is made of parts alone.
+std::vector<FusionModel::Piece> FusionModel::piecesOf(BufferId buffer,
+                                                      int64_t bytes) const {
+  auto parts = pieces.find(buffer);
+  if (parts != pieces.end() && parts->second.back().upper == bytes) {
+    return parts->second;
+  }
+  Piece whole{0, bytes, {}};
+  for (size_t i = 0; i < problem.operations.size(); ++i) {
+    const std::vector<BufferId> &uses = problem.operations[i].uses;
+    if (std::find(uses.begin(), uses.end(), buffer) != uses.end()) {
+      whole.writers.push_back(OpId(i));
+    }
+  }
+  return {whole};
+}
+
+/// Adds a part, with the pieces that it was `made` of, behind the other parts
+/// of `whole`.
+void FusionModel::addPieces(BufferId whole, std::vector<Piece> made) {
+  auto parts = pieces.find(whole);
+  const int64_t from = parts == pieces.end() ? 0 : parts->second.back().upper;
+  for (Piece &piece : made) {
+    if (piece.lower < piece.upper) {
+      piece.lower += from;
+      piece.upper += from;
+      pieces[whole].push_back(std::move(piece));
+    }
+  }
+}
+
 /// The parts of a concatenation: made in their place if they are tensors of
 /// their own, copied otherwise.
 void FusionModel::placeConcat(MlirOperation op) {
@@ -373,25 +405,28 @@ void FusionModel::placeConcat(MlirOperation op) {
     BufferId own = ownBuffer(part);
     if (rules.predict &&
         (own < 0 || own == whole.buffer || updated.count(own))) {
-      copyInto(op, made, whole);
+      const OpId unit = copyInto(op, made, whole);
+      addPieces(whole.buffer, {{0, bytesOf(part), {unit}}});
       continue;
     }
     whole.ready.insert(made.ready.begin(), made.ready.end());
     if (own < 0 || own == whole.buffer) {
       continue;
     }
+    addPieces(whole.buffer, piecesOf(own, bytesOf(part)));
     replaceBuffer(own, whole.buffer);
   }
   origins[key(result(op))] = whole;
 }
 
 /// Adds an operation for `op` that copies `part` into the memory of `whole`.
-void FusionModel::copyInto(MlirOperation op, const Origin &part,
+OpId FusionModel::copyInto(MlirOperation op, const Origin &part,
                            Origin &whole) {
   OpId unit = addOperation(op);
   use(unit, part);
   use(unit, Origin{whole.buffer, {}});
   whole.ready.insert(unit);
+  return unit;
 }
 
 /// One copy for each part of a concatenation.
@@ -399,7 +434,8 @@ void FusionModel::copyParts(MlirOperation op) {
   Origin whole;
   whole.buffer = addBuffer(result(op));
   for (MlirValue part : operands(op)) {
-    copyInto(op, origin(part), whole);
+    const OpId unit = copyInto(op, origin(part), whole);
+    addPieces(whole.buffer, {{0, bytesOf(part), {unit}}});
   }
   origins[key(result(op))] = whole;
 }
@@ -416,16 +452,23 @@ bool FusionModel::visitInsert(MlirOperation op) {
     whole.buffer = addBuffer(result(op));
   }
   BufferId own = ownBuffer(part);
+  const bool madeOfParts = whole.ready.empty() || pieces.count(whole.buffer);
   // Between other elements it is copied.
   if (rules.placeParts && hasUnitStrides(op) && own >= 0 &&
       own != whole.buffer && made.ready.size() == 1 && numReaders(part) == 1 &&
       !updated.count(own)) {
+    if (madeOfParts) {
+      addPieces(whole.buffer, piecesOf(own, bytesOf(part)));
+    }
     replaceBuffer(own, whole.buffer);
     OpId unit = *made.ready.begin();
     whole.ready.insert(unit);
     unitOf[op.ptr] = unit;
   } else {
-    copyInto(op, made, whole);
+    const OpId unit = copyInto(op, made, whole);
+    if (madeOfParts) {
+      addPieces(whole.buffer, {{0, bytesOf(part), {unit}}});
+    }
   }
   updated.insert(whole.buffer);
   origins[key(result(op))] = whole;
@@ -761,9 +804,11 @@ void FusionModel::visitOther(MlirOperation op) {
 /// Results of the function lie outside of the slab.
 void FusionModel::markExported(MlirOperation op) {
   for (MlirValue value : operands(op)) {
-    Origin source = origin(value);
-    if (source.buffer >= 0) {
-      problem.buffers[source.buffer].bytes = 0;
+    const BufferId buffer = origin(value).buffer;
+    if (buffer >= 0) {
+      if (int64_t bytes = std::exchange(problem.buffers[buffer].bytes, 0)) {
+        exported[buffer] = bytes;
+      }
     }
   }
   for (MlirValue value : results(op)) {
@@ -808,6 +853,9 @@ FusionModel::FusionModel(MlirBlock block, const std::vector<Chain> &chains,
   }
   for (MlirOperation op : operations(block)) {
     visit(op);
+  }
+  for (const auto &[buffer, bytes] : exported) {
+    resultPieces[buffer] = piecesOf(buffer, bytes);
   }
 }
 

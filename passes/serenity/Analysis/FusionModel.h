@@ -67,6 +67,15 @@ public:
   /// Per chain and part, where its parts can be joined: the buffer of the part,
   /// -1 if it has none of its own.
   std::vector<std::vector<BufferId>> partBuffers;
+  /// A range of a buffer, and the operations that write it.
+  struct Piece {
+    int64_t lower = 0;
+    int64_t upper = 0;
+    std::vector<OpId> writers;
+  };
+  /// The buffers that leave the function, as their pieces in order. They lie
+  /// outside of the slab and have no bytes in `problem`.
+  std::map<BufferId, std::vector<Piece>> resultPieces;
   /// The first operation that no rule describes; null if all are described.
   MlirOperation unknown = {};
 
@@ -104,7 +113,9 @@ private:
   bool visitConcat(MlirOperation op);
   void placeConcat(MlirOperation op);
   void copyParts(MlirOperation op);
-  void copyInto(MlirOperation op, const Origin &part, Origin &whole);
+  OpId copyInto(MlirOperation op, const Origin &part, Origin &whole);
+  void addPieces(BufferId whole, std::vector<Piece> made);
+  std::vector<Piece> piecesOf(BufferId buffer, int64_t bytes) const;
   bool visitInsert(MlirOperation op);
   bool visitView(MlirOperation op);
   bool visitFoldable(MlirOperation op, bool elementwise);
@@ -143,6 +154,10 @@ private:
   std::set<BufferId> inInputs;
   /// Buffers of sums that the operations of an accumulation share.
   std::set<BufferId> accumulated;
+  /// The parts of buffers that are put together from parts, in order.
+  std::map<BufferId, std::vector<Piece>> pieces;
+  /// Bytes of the buffers that leave the function.
+  std::map<BufferId, int64_t> exported;
   std::map<const void *, OpId> unitOf; // by operation
   std::vector<bool> heavy;             // per operation of the problem
 };

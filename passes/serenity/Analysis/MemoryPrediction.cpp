@@ -4,10 +4,13 @@
 
 #include "serenity/Analysis/MemoryPrediction.h"
 
+#include "serenity/Core/Packing/FixedRegions.h"
 #include "serenity/Core/Scheduling/LowerBound.h"
 #include "serenity/Core/Scheduling/Scheduler.h"
+#include "serenity/Core/Scheduling/Simulator.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace serenity::rewrite {
 
@@ -15,58 +18,157 @@ using namespace ir;
 
 namespace {
 
-/// Adds the first places of the operations that run at the peak of `order`, or
+/// An order of a function's operations.
+struct Layout {
+  std::vector<OpId> order;
+  /// Most bytes alive together in the slab.
+  int64_t peakBytes = 0;
+  /// No order needs fewer.
+  int64_t lowerBoundBytes = 0;
+  /// Per buffer, whether it lies in the memory of a result.
+  std::vector<bool> inResult;
+};
+
+/// Adds the first places of the operations that run at the peak of the slab, or
 /// touch a buffer that lives across it.
-void addPlaces(const FusionModel &model, const std::vector<OpId> &order,
+void addPlaces(const FusionModel &model, const Layout &layout,
                std::set<std::string> &places) {
-  const Problem &problem = model.problem;
-  const int64_t steps = int64_t(order.size());
-  std::vector<int64_t> first(problem.buffers.size(), -1);
-  std::vector<int64_t> last(problem.buffers.size(), -1);
-  for (int64_t step = 0; step < steps; ++step) {
-    for (BufferId buffer : problem.operations[order[step]].uses) {
-      first[buffer] = first[buffer] < 0 ? step : first[buffer];
-      last[buffer] = step;
+  Problem inSlab = model.problem;
+  for (size_t i = 0; i < inSlab.buffers.size(); ++i) {
+    if (layout.inResult[i]) {
+      inSlab.buffers[i].bytes = 0;
     }
   }
-  std::vector<int64_t> live(order.size() + 1);
-  for (size_t i = 0; i < first.size(); ++i) {
-    if (first[i] >= 0) {
-      live[first[i]] += problem.buffers[i].bytes;
-      live[last[i] + 1] -= problem.buffers[i].bytes;
-    }
-  }
-  int64_t peak = 0;
-  int64_t most = -1;
-  int64_t sum = 0;
-  for (int64_t step = 0; step < steps; ++step) {
-    sum += live[step];
-    int64_t bytes = sum + problem.operations[order[step]].workspaceBytes;
-    if (bytes > most) {
-      most = bytes;
-      peak = step;
-    }
-  }
-  for (int64_t step = 0; step < steps; ++step) {
-    const std::vector<BufferId> &uses = problem.operations[order[step]].uses;
+  const Simulation simulation = simulate(inSlab, layout.order);
+  const int64_t peak = simulation.peakStep();
+  for (size_t step = 0; step < layout.order.size(); ++step) {
+    const OpId unit = layout.order[step];
+    const std::vector<BufferId> &uses = inSlab.operations[unit].uses;
     bool touches = std::any_of(uses.begin(), uses.end(), [&](BufferId buffer) {
-      return first[buffer] <= peak && peak <= last[buffer];
+      const LiveRange &range = simulation.liveRanges[buffer];
+      return range.first <= peak && peak <= range.last;
     });
-    if (step == peak || touches) {
-      for (MlirOperation member : model.members[order[step]]) {
+    if (int64_t(step) == peak || touches) {
+      for (MlirOperation member : model.members[unit]) {
         places.insert(firstPlace(mlirOperationGetLocation(member)));
       }
     }
   }
 }
 
-ScheduleResult solve(const Problem &problem, int64_t stateLimit) {
+/// Takes buffers to the memory of the results before those are written, where
+/// that lowers the peak.
+void moveToResults(const FusionModel &model, int64_t alignment,
+                   Layout &layout) {
+  const Simulation simulation = simulate(model.problem, layout.order);
+  layout.peakBytes = simulation.peakBytes;
+  layout.inResult.assign(model.problem.buffers.size(), false);
+  std::vector<int64_t> position(layout.order.size());
+  for (size_t i = 0; i < layout.order.size(); ++i) {
+    position[size_t(layout.order[i])] = int64_t(i);
+  }
+  std::vector<Slice> slices;
+  std::vector<size_t> bufferOf;
+  for (size_t i = 0; i < model.problem.buffers.size(); ++i) {
+    const LiveRange &range = simulation.liveRanges[i];
+    const int64_t bytes = model.problem.buffers[i].bytes;
+    if (range.first >= 0 && bytes > 0) {
+      Slice slice;
+      slice.lower = range.first;
+      slice.upper = range.last + 1;
+      slice.bytes = bytes;
+      slices.push_back(slice);
+      bufferOf.push_back(i);
+    }
+  }
+  FixedRegion memory; // the results of a region are one allocation
+  for (const auto &item : model.resultPieces) {
+    for (const FusionModel::Piece &piece : item.second) {
+      Slice own;
+      own.lower = own.upper = int64_t(layout.order.size());
+      for (OpId writer : piece.writers) {
+        own.lower = std::min(own.lower, position[size_t(writer)]);
+      }
+      own.bytes = piece.upper - piece.lower;
+      own.fixedOffset = memory.bytes + piece.lower;
+      memory.occupied.push_back(own);
+    }
+    memory.bytes += item.second.back().upper;
+  }
+  if (slices.empty() || memory.bytes == 0) {
+    return;
+  }
+  PackOptions options;
+  options.algorithm = PackAlgorithm::Greedy;
+  options.offsetAlignment = options.rangeAlignment = alignment;
+  const BesidePackResult found = packBeside(slices, {memory}, options);
+  layout.peakBytes = found.liveBytes;
+  for (size_t i = 0; i < slices.size(); ++i) {
+    layout.inResult[bufferOf[i]] = found.placements[i].region >= 0;
+  }
+}
+
+/// The best order for the slab, or with `countResults` for the slab and the
+/// results together.
+Layout solve(const FusionModel &model, int64_t alignment, bool reuseResults,
+             bool countResults, int64_t stateLimit) {
+  Problem problem = model.problem;
+  int64_t outside = 0;
+  for (const auto &item : model.resultPieces) {
+    for (const FusionModel::Piece &piece : item.second) {
+      if (!countResults) {
+        continue;
+      }
+      const BufferId id = BufferId(problem.buffers.size());
+      problem.buffers.push_back({"", piece.upper - piece.lower, false, true});
+      for (OpId writer : piece.writers) {
+        problem.operations[size_t(writer)].uses.push_back(id);
+      }
+      outside += piece.upper - piece.lower;
+    }
+  }
   SchedulerOptions options;
   options.stateLimit = stateLimit;
   options.timeLimitSeconds = 1e9; // the state limit decides
   // Nothing is to be proved here, and this bound costs more than the search.
   options.switches.liveCutBound = false;
-  return schedule(problem, options);
+  ScheduleResult found = schedule(problem, options);
+  Layout layout;
+  layout.order = std::move(found.order);
+  layout.lowerBoundBytes =
+      std::max<int64_t>(found.lowerBoundBytes - outside, 0);
+  if (reuseResults) {
+    moveToResults(model, alignment, layout);
+  } else {
+    layout.peakBytes = found.peakBytes;
+    layout.inResult.assign(model.problem.buffers.size(), false);
+  }
+  return layout;
+}
+
+/// The order of least peak. One that is best for slab and results together may
+/// leave pieces of the results that no buffer fits into: then the order that is
+/// best for the slab alone may be better.
+Layout solve(const FusionModel &model, int64_t alignment, bool reuseResults,
+             int64_t stateLimit) {
+  const bool shared = reuseResults && !model.resultPieces.empty();
+  Layout best = solve(model, alignment, shared, shared, stateLimit);
+  if (shared && best.peakBytes > best.lowerBoundBytes) {
+    Layout other = solve(model, alignment, shared, false, stateLimit);
+    if (other.peakBytes < best.peakBytes) {
+      best = std::move(other);
+    }
+  }
+  return best;
+}
+
+/// Bytes that no order of `model` goes below.
+int64_t lowerBound(const FusionModel &model, bool reuseResults) {
+  int64_t bound = detail::operationFootprintBound(model.problem);
+  for (const auto &item : model.resultPieces) {
+    bound -= reuseResults ? item.second.back().upper : 0;
+  }
+  return bound;
 }
 
 /// Whether values are put together from parts, which may be made in place.
@@ -91,7 +193,7 @@ int64_t Prediction::sum() const {
 
 std::optional<Prediction> predictMemory(MlirOperation module,
                                         const FusionRules &given,
-                                        int64_t stateLimit) {
+                                        bool reuseResults, int64_t stateLimit) {
   Prediction prediction;
   for (MlirOperation function : operations(body(module))) {
     if (!isa(function, "util.func") && !isa(function, "func.func")) {
@@ -124,15 +226,16 @@ std::optional<Prediction> predictMemory(MlirOperation module,
       if (model.problem.buffers.empty()) {
         break; // no tensors
       }
-      if (least && detail::operationFootprintBound(model.problem) >= *least) {
+      if (least && lowerBound(model, reuseResults) >= *least) {
         break; // no order of this model needs less
       }
-      ScheduleResult found = solve(model.problem, stateLimit);
+      const Layout found =
+          solve(model, rules.alignment, reuseResults, stateLimit);
       if (!least || found.peakBytes < *least) {
         least = found.peakBytes;
         numOperations = int64_t(model.problem.operations.size());
         places.clear();
-        addPlaces(model, found.order, places);
+        addPlaces(model, found, places);
       }
     }
     if (least) {

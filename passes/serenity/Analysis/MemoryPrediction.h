@@ -35,11 +35,13 @@ struct Prediction {
 
 /// The peaks of a module at the end of preprocessing, in the best order that a
 /// search of `stateLimit` states finds, with the parts of concatenations made
-/// in their place or copied, whichever needs less. Nothing if a function has
+/// in their place or copied, whichever needs less. With `reuseResults`, buffers
+/// may lie in the memory of results before these are written, as
+/// `serenity-reuse-external-memory` places them. Nothing if a function has
 /// several blocks or an operation that no rule describes.
 std::optional<Prediction> predictMemory(MlirOperation module,
                                         const FusionRules &rules,
-                                        int64_t stateLimit);
+                                        bool reuseResults, int64_t stateLimit);
 
 } // namespace serenity::rewrite
 

@@ -10,7 +10,8 @@
 //
 // Assumes linalg on tensors, and functions of one block. With `last-use`,
 // results overwrite operands that die with them, as serenity-in-place-results
-// will do.
+// will do. With `reuse`, buffers may lie in the memory of results, as
+// serenity-reuse-external-memory will place them.
 //
 // Afterwards every function has `serenity.predicted_peak_bytes`; nothing else
 // is changed. A module with an operation that no rule of the model describes
@@ -38,8 +39,9 @@ bool runPredictMemory(MlirOperation module, const Options &options,
   rules.inPlace = rules.inPlaceAtLastUse = options.lastUse;
   rules.alignment = options.defaultAlignment;
   rules.sizes = TensorSizes(options);
-  std::optional<rewrite::Prediction> found = rewrite::predictMemory(
-      module, rules, options.stateLimit ? options.stateLimit : states);
+  std::optional<rewrite::Prediction> found =
+      rewrite::predictMemory(module, rules, options.reuse,
+                             options.stateLimit ? options.stateLimit : states);
   if (!found) {
     ir::emitRemark(mlirOperationGetLocation(module),
                    "the fusion model does not describe this module; its memory "

@@ -271,8 +271,9 @@ ir::OwningOp CandidateBuilder::prepare(const Configuration &config,
 
 CandidateBuilder::Forecast
 CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
-                          int64_t alignment, int64_t stateLimit,
-                          int64_t orderStates, const TensorSizes *extents) {
+                          int64_t alignment, bool reuseResults,
+                          int64_t stateLimit, int64_t orderStates,
+                          const TensorSizes *extents) {
   Forecast forecast;
   const Rewritten &made = rewrite(config, stateLimit);
   if (!made.module) {
@@ -290,8 +291,9 @@ CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
   rules.inPlaceAtLastUse = config.inPlace == Configuration::LastUse;
   rules.alignment = alignment;
   rules.sizes = extents ? *extents : sizes;
-  forecast.memory = rewrite::predictMemory(
-      unfused ? unfused.get() : made.module.get(), rules, orderStates);
+  forecast.memory =
+      rewrite::predictMemory(unfused ? unfused.get() : made.module.get(), rules,
+                             reuseResults, orderStates);
   return forecast;
 }
 

@@ -147,12 +147,13 @@ public:
   };
   /// `fuseMultiUse` tells whether shared producers are fused where the
   /// candidate does not override it; `alignment` is that of buffers in bytes;
+  /// `reuseResults` tells whether they may lie in the memory of results;
   /// `stateLimit` ends the searches for the order of accumulations, and
   /// `orderStates` that for the order of the function. Dynamic dimensions are
   /// as in `extents`, or at the hints.
   Forecast predict(const Configuration &config, bool fuseMultiUse,
-                   int64_t alignment, int64_t stateLimit, int64_t orderStates,
-                   const TensorSizes *extents = nullptr);
+                   int64_t alignment, bool reuseResults, int64_t stateLimit,
+                   int64_t orderStates, const TensorSizes *extents = nullptr);
 
   /// Joins of the parts of `candidate` that the model of accumulations has no
   /// objection to.

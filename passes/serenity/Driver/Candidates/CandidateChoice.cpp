@@ -35,6 +35,10 @@ constexpr int maxFamilies = 4;
 /// unless one halves the peak.
 constexpr int64_t placementParts = 16;
 
+/// Predictions with the memory of results are nearer to what is built, or have
+/// no rule for what matters: they are trusted within this part of the bytes.
+constexpr int64_t resultParts = 20;
+
 } // namespace
 
 /// Whether predictions rank candidates, of which the best needs `least` bytes.
@@ -45,8 +49,7 @@ bool CandidateSearch::ranksCandidates(int64_t least) const {
          least <= bytes / 2;
 }
 
-bool CandidateSearch::agrees(int64_t predicted, int64_t built) {
-  constexpr int64_t parts = 16;
+bool CandidateSearch::agrees(int64_t predicted, int64_t built, int64_t parts) {
   return std::abs(predicted - built) <= built / parts;
 }
 
@@ -249,6 +252,78 @@ std::pair<Configuration, bool> CandidateSearch::buildBest() {
     return {best, false};
   }
   return {buildTrimmed(buildLightest(all, best)), true};
+}
+
+/// Makes all predictions anew, with the memory of results or without.
+void CandidateSearch::predictWithResults(bool reuse) {
+  if (reuseResults != reuse) {
+    reuseResults = reuse;
+    for (auto &item : candidates) {
+      item.second.prediction.reset();
+    }
+  }
+}
+
+/// Whether predictions agree with all candidates that were built.
+bool CandidateSearch::predictsBuilt() {
+  std::vector<Configuration> built;
+  for (const auto &item : candidates) {
+    if (item.second.placed && item.second.cost) {
+      built.push_back(item.first);
+    }
+  }
+  return std::all_of(built.begin(), built.end(), [&](const auto &config) {
+    if (!predict(config)) {
+      return false;
+    }
+    const Candidate &entry = candidates.at(config);
+    const std::optional<int64_t> bytes = entry.builtBytes();
+    return bytes && agrees(entry.prediction->sum(), *bytes, resultParts);
+  });
+}
+
+/// Searches once more by predictions in which buffers lie in the memory of
+/// results, among the candidates so far as well. Returns the best candidate
+/// that was built, `before` or another, and whether it is the answer: if these
+/// predictions agree with all that is built.
+std::pair<Configuration, bool>
+CandidateSearch::searchWithResults(RewriteMode mode,
+                                   const Configuration &before) {
+  std::set<Configuration> judged = asked;
+  judged.insert(trimSteps.begin(), trimSteps.end());
+  predictWithResults(true);
+  if (!predictsBuilt()) {
+    return {before, false};
+  }
+  judge = Judge::Predictions;
+  runStrategies(mode);
+  for (const Configuration &config : judged) {
+    predict(config);
+  }
+  judge = Judge::Compilations;
+  judged.insert(asked.begin(), asked.end());
+  judged.insert(trimSteps.begin(), trimSteps.end());
+  Configuration best = before;
+  int64_t least = *candidates.at(best).builtBytes();
+  int numBuilt = 0;
+  for (const Ranked &next : rankPredictions(judged)) {
+    if (numBuilt == maxBuilt || next.bytes >= least) {
+      break;
+    }
+    if (placed(next.config)) {
+      continue;
+    }
+    ++numBuilt;
+    std::optional<int64_t> bytes = build(next.config);
+    if (!bytes || !agrees(next.bytes, *bytes, resultParts)) {
+      return {bytes && *bytes < least ? next.config : best, false};
+    }
+    if (*bytes < least) {
+      best = next.config;
+      least = *bytes;
+    }
+  }
+  return {best, true};
 }
 
 /// Where the model is wrong about the stock candidate, it may be about whole

@@ -279,7 +279,7 @@ bool CandidateSearch::predict(const Configuration &config) {
   crashPoint("predict");
   CandidateBuilder::Forecast forecast =
       maker->predict(config, fusesMultiUse(), options.defaultAlignment,
-                     statesPerOrder, statesPerPrediction);
+                     reuseResults, statesPerOrder, statesPerPrediction);
   if (!forecast.memory) {
     return false;
   }

@@ -183,8 +183,8 @@ private:
   };
   bool canPredict();
   /// Whether a prediction is near enough to the bytes that are built to be
-  /// trusted: within a sixteenth.
-  static bool agrees(int64_t predicted, int64_t built);
+  /// trusted: within one of so many parts.
+  static bool agrees(int64_t predicted, int64_t built, int64_t parts = 16);
   bool ranksCandidates(int64_t least) const;
   std::vector<Ranked>
   rankPredictions(const std::set<Configuration> &configs) const;
@@ -206,6 +206,10 @@ private:
   std::optional<int64_t> leastCost() const;
   bool isNarrower(const Configuration &config, const Configuration &than);
   Configuration runStrategies(RewriteMode mode);
+  std::pair<Configuration, bool> searchWithResults(RewriteMode mode,
+                                                   const Configuration &before);
+  void predictWithResults(bool reuse);
+  bool predictsBuilt();
   Configuration searchAtHints(RewriteMode mode);
   std::optional<int64_t> cost(const Candidate &entry) const;
   std::optional<int64_t> costAnywhere(const Candidate &entry);
@@ -300,6 +304,8 @@ private:
   std::set<Configuration> asked;
   int64_t askedDispatches = 0; // predicted ones, while the model is the judge
   Judge judge = Judge::Compilations;
+  /// Whether predictions let buffers lie in the memory of results.
+  bool reuseResults = false;
   /// The candidate of least estimate in the present search.
   Configuration incumbent;
   std::optional<int64_t> incumbentEstimate;

@@ -85,7 +85,7 @@ CandidateSearch::predictAt(const Configuration &config,
   ++report.search.predictions;
   const TensorSizes sizes(extents);
   return maker
-      ->predict(config, fusesMultiUse(), options.defaultAlignment,
+      ->predict(config, fusesMultiUse(), options.defaultAlignment, reuseResults,
                 statesPerOrder, statesPerPrediction, &sizes)
       .memory;
 }

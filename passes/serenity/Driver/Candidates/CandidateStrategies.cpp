@@ -505,12 +505,16 @@ Configuration CandidateSearch::runStrategies(RewriteMode mode) {
 }
 
 Configuration CandidateSearch::searchAtHints(RewriteMode mode) {
+  predictWithResults(false);
   // Without rewriting few candidates are left: all are compiled.
   if (mode == RewriteMode::Auto && canPredict()) {
     judge = Judge::Predictions;
     runStrategies(mode);
     judge = Judge::Compilations;
-    const auto [predicted, trusted] = buildBest();
+    auto [predicted, trusted] = buildBest();
+    if (!trusted && options.reuse) {
+      std::tie(predicted, trusted) = searchWithResults(mode, predicted);
+    }
     if (trusted) {
       return predicted;
     }
