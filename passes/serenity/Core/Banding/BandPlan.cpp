@@ -365,15 +365,16 @@ Planner::cheapest(int64_t limit) const {
   return chosen;
 }
 
-/// `segment` in the fewest bands that need no more than `limit` bytes; as it is
-/// where it has none.
+/// `segment` in the fewest bands that need no more than `limit` bytes and no
+/// more work; as it is where it has none.
 const Segment *Planner::fewestBands(const Segment &segment,
                                     int64_t limit) const {
   const Segment *fewest = &segment;
   for (size_t index : endingAt[segment.last]) {
     const Segment &other = pieces[index];
     if (other.first == segment.first && other.bytes <= limit &&
-        other.count > 1 && other.count < fewest->count) {
+        other.extraWork <= segment.extraWork && other.count > 1 &&
+        other.count < fewest->count) {
       fewest = &other;
     }
   }
@@ -397,6 +398,7 @@ Plan Planner::run() {
   found.extraWork = workAgain;
   found.wholePeakBytes = bytesInGroups(0, graph.operations.size());
   found.peakBytes = found.wholePeakBytes;
+  found.numAboveTarget = graph.operations.size();
   if (graph.operations.empty() ||
       double(workAgain) > options.maxRecompute * double(work)) {
     return found;

@@ -127,6 +127,8 @@ static bands::Plan planRecomputing(MlirOperation module, size_t index,
                                    bands::Plan plan,
                                    const PlanOptions &planOptions,
                                    const GraphOptions &graphOptions) {
+  // Each trial clones the module and plans it: these bound the time. Of a value
+  // there may be two, with smaller values kept and without.
   constexpr size_t maxValues = 6;
   constexpr size_t maxTried = 8;
   // A lower peak by less than one part in so many is not worth the work.

@@ -152,7 +152,8 @@ void Reader::addReads(MlirOperation op, Operation &operation) {
   });
 }
 
-/// Whether the body of `op` reads elements of tensors at computed places.
+/// Whether the body of `op` reads elements of tensors at computed places: such
+/// tensors are no operands, so the plan would not keep them for the bands.
 static bool readsElements(MlirOperation op) {
   bool found = false;
   walk(op, [&](MlirOperation inner) {
