@@ -375,7 +375,7 @@ std::vector<FusionModel::Piece> FusionModel::piecesOf(BufferId buffer,
   for (size_t i = 0; i < problem.operations.size(); ++i) {
     const std::vector<BufferId> &uses = problem.operations[i].uses;
     if (std::find(uses.begin(), uses.end(), buffer) != uses.end()) {
-      whole.writers.push_back(OpId(i));
+      whole.users.push_back(OpId(i));
     }
   }
   return {whole};

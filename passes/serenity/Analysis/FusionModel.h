@@ -67,11 +67,13 @@ public:
   /// Per chain and part, where its parts can be joined: the buffer of the part,
   /// -1 if it has none of its own.
   std::vector<std::vector<BufferId>> partBuffers;
-  /// A range of a buffer, and the operations that write it.
+  /// A range of a buffer, and the operations that access it. Parts are taken
+  /// for ranges one behind the other, in program order: of parts that are
+  /// interleaved (rows of several channels) too much seems to be free.
   struct Piece {
     int64_t lower = 0;
     int64_t upper = 0;
-    std::vector<OpId> writers;
+    std::vector<OpId> users;
   };
   /// The buffers that leave the function, as their pieces in order. They lie
   /// outside of the slab and have no bytes in `problem`.

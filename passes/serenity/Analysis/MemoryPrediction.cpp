@@ -18,12 +18,12 @@ using namespace ir;
 
 namespace {
 
-/// An order of a function's operations.
-struct Layout {
+/// An order of a function's operations, and the memory it needs.
+struct PlannedOrder {
   std::vector<OpId> order;
   /// Most bytes alive together in the slab.
   int64_t peakBytes = 0;
-  /// No order needs fewer.
+  /// No order with its peak where this one was looked for needs fewer.
   int64_t lowerBoundBytes = 0;
   /// Per buffer, whether it lies in the memory of a result.
   std::vector<bool> inResult;
@@ -31,18 +31,18 @@ struct Layout {
 
 /// Adds the first places of the operations that run at the peak of the slab, or
 /// touch a buffer that lives across it.
-void addPlaces(const FusionModel &model, const Layout &layout,
+void addPlaces(const FusionModel &model, const PlannedOrder &planned,
                std::set<std::string> &places) {
   Problem inSlab = model.problem;
   for (size_t i = 0; i < inSlab.buffers.size(); ++i) {
-    if (layout.inResult[i]) {
+    if (planned.inResult[i]) {
       inSlab.buffers[i].bytes = 0;
     }
   }
-  const Simulation simulation = simulate(inSlab, layout.order);
+  const Simulation simulation = simulate(inSlab, planned.order);
   const int64_t peak = simulation.peakStep();
-  for (size_t step = 0; step < layout.order.size(); ++step) {
-    const OpId unit = layout.order[step];
+  for (size_t step = 0; step < planned.order.size(); ++step) {
+    const OpId unit = planned.order[step];
     const std::vector<BufferId> &uses = inSlab.operations[unit].uses;
     bool touches = std::any_of(uses.begin(), uses.end(), [&](BufferId buffer) {
       const LiveRange &range = simulation.liveRanges[buffer];
@@ -57,15 +57,16 @@ void addPlaces(const FusionModel &model, const Layout &layout,
 }
 
 /// Takes buffers to the memory of the results before those are written, where
-/// that lowers the peak.
+/// that lowers the peak. They are packed greedily there, so the peak may be a
+/// little more than that of the exact packing of what is built.
 void moveToResults(const FusionModel &model, int64_t alignment,
-                   Layout &layout) {
-  const Simulation simulation = simulate(model.problem, layout.order);
-  layout.peakBytes = simulation.peakBytes;
-  layout.inResult.assign(model.problem.buffers.size(), false);
-  std::vector<int64_t> position(layout.order.size());
-  for (size_t i = 0; i < layout.order.size(); ++i) {
-    position[size_t(layout.order[i])] = int64_t(i);
+                   PlannedOrder &planned) {
+  const Simulation simulation = simulate(model.problem, planned.order);
+  planned.peakBytes = simulation.peakBytes;
+  planned.inResult.assign(model.problem.buffers.size(), false);
+  std::vector<int64_t> position(planned.order.size());
+  for (size_t i = 0; i < planned.order.size(); ++i) {
+    position[size_t(planned.order[i])] = int64_t(i);
   }
   std::vector<Slice> slices;
   std::vector<size_t> bufferOf;
@@ -85,9 +86,9 @@ void moveToResults(const FusionModel &model, int64_t alignment,
   for (const auto &item : model.resultPieces) {
     for (const FusionModel::Piece &piece : item.second) {
       Slice own;
-      own.lower = own.upper = int64_t(layout.order.size());
-      for (OpId writer : piece.writers) {
-        own.lower = std::min(own.lower, position[size_t(writer)]);
+      own.lower = own.upper = int64_t(planned.order.size());
+      for (OpId user : piece.users) {
+        own.lower = std::min(own.lower, position[size_t(user)]);
       }
       own.bytes = piece.upper - piece.lower;
       own.fixedOffset = memory.bytes + piece.lower;
@@ -102,27 +103,28 @@ void moveToResults(const FusionModel &model, int64_t alignment,
   options.algorithm = PackAlgorithm::Greedy;
   options.offsetAlignment = options.rangeAlignment = alignment;
   const BesidePackResult found = packBeside(slices, {memory}, options);
-  layout.peakBytes = found.liveBytes;
+  planned.peakBytes = found.liveBytes;
   for (size_t i = 0; i < slices.size(); ++i) {
-    layout.inResult[bufferOf[i]] = found.placements[i].region >= 0;
+    planned.inResult[bufferOf[i]] = found.placements[i].region >= 0;
   }
 }
 
 /// The best order for the slab, or with `countResults` for the slab and the
 /// results together.
-Layout solve(const FusionModel &model, int64_t alignment, bool reuseResults,
-             bool countResults, int64_t stateLimit) {
+PlannedOrder solveOnce(const FusionModel &model, int64_t alignment,
+                       bool reuseResults, bool countResults,
+                       int64_t stateLimit) {
   Problem problem = model.problem;
   int64_t outside = 0;
   for (const auto &item : model.resultPieces) {
+    if (!countResults) {
+      break;
+    }
     for (const FusionModel::Piece &piece : item.second) {
-      if (!countResults) {
-        continue;
-      }
       const BufferId id = BufferId(problem.buffers.size());
       problem.buffers.push_back({"", piece.upper - piece.lower, false, true});
-      for (OpId writer : piece.writers) {
-        problem.operations[size_t(writer)].uses.push_back(id);
+      for (OpId user : piece.users) {
+        problem.operations[size_t(user)].uses.push_back(id);
       }
       outside += piece.upper - piece.lower;
     }
@@ -133,28 +135,28 @@ Layout solve(const FusionModel &model, int64_t alignment, bool reuseResults,
   // Nothing is to be proved here, and this bound costs more than the search.
   options.switches.liveCutBound = false;
   ScheduleResult found = schedule(problem, options);
-  Layout layout;
-  layout.order = std::move(found.order);
-  layout.lowerBoundBytes =
+  PlannedOrder planned;
+  planned.order = std::move(found.order);
+  planned.lowerBoundBytes =
       std::max<int64_t>(found.lowerBoundBytes - outside, 0);
   if (reuseResults) {
-    moveToResults(model, alignment, layout);
+    moveToResults(model, alignment, planned);
   } else {
-    layout.peakBytes = found.peakBytes;
-    layout.inResult.assign(model.problem.buffers.size(), false);
+    planned.peakBytes = found.peakBytes;
+    planned.inResult.assign(model.problem.buffers.size(), false);
   }
-  return layout;
+  return planned;
 }
 
 /// The order of least peak. One that is best for slab and results together may
 /// leave pieces of the results that no buffer fits into: then the order that is
 /// best for the slab alone may be better.
-Layout solve(const FusionModel &model, int64_t alignment, bool reuseResults,
-             int64_t stateLimit) {
+PlannedOrder solve(const FusionModel &model, int64_t alignment,
+                   bool reuseResults, int64_t stateLimit) {
   const bool shared = reuseResults && !model.resultPieces.empty();
-  Layout best = solve(model, alignment, shared, shared, stateLimit);
+  PlannedOrder best = solveOnce(model, alignment, shared, shared, stateLimit);
   if (shared && best.peakBytes > best.lowerBoundBytes) {
-    Layout other = solve(model, alignment, shared, false, stateLimit);
+    PlannedOrder other = solveOnce(model, alignment, shared, false, stateLimit);
     if (other.peakBytes < best.peakBytes) {
       best = std::move(other);
     }
@@ -229,7 +231,7 @@ std::optional<Prediction> predictMemory(MlirOperation module,
       if (least && lowerBound(model, reuseResults) >= *least) {
         break; // no order of this model needs less
       }
-      const Layout found =
+      const PlannedOrder found =
           solve(model, rules.alignment, reuseResults, stateLimit);
       if (!least || found.peakBytes < *least) {
         least = found.peakBytes;
