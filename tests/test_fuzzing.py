@@ -137,7 +137,7 @@ def test_levels_are_drawn_from_version_6_on() -> None:
     assert spreads(5) == 0 < spreads(6)
 
 
-def test_squeeze_excites_are_drawn_from_version_7_on() -> None:
+def test_squeeze_and_excitation_is_drawn_from_version_7_on() -> None:
     def sums(version: int) -> int:
         programs = [generate(6, index, version=version) for index in range(150)]
         blocks = [function.body for program in programs for function in program.functions]

@@ -27,7 +27,8 @@ __all__ = ["GENERATOR_VERSION", "generate", "remove_dead"]
 #: Version 1 has none of the families `dynamic`, `loops`, `indexing`, `quantised` and `storage`;
 #: those before 4 have no networks with a dynamic batch; those before 5 draw convolutional ones for
 #: VMVX, too, where the stock compiler's modules do not run; those before 6 have no value that goes
-#: down a level of resolution and up again beside itself; those before 7 have no squeeze-excites.
+#: down a level of resolution and up again beside itself; those before 7 have no
+#: squeeze-and-excitation.
 GENERATOR_VERSION = 7
 
 

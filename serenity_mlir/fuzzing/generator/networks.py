@@ -2,7 +2,7 @@
 # See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Networks with a dynamic batch (layers behind one another, residuals, branches, bottlenecks), one
-level of a U-Net, and squeeze-excites.
+level of a U-Net, and squeeze-and-excitation.
 """
 
 from __future__ import annotations

@@ -1,12 +1,19 @@
 // RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-rewrite{bands=1 max-recompute=0.5})' | FileCheck %s
+// RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-rewrite{bands=1 max-recompute=0.5})' | FileCheck %s --check-prefix=WHOLE
 // RUN: serenity-opt %s --pass-pipeline='builtin.module(serenity-rewrite{bands=1 max-recompute=0})' 2>&1 | FileCheck %s --check-prefix=KEPT
 
-// Tests that a squeeze-excite is crossed in two passes: the first computes the
-// value that is excited in bands and adds their rows to the sums of the pool,
-// the second computes it again, in bands with the product and the convolution
+// Tests that squeeze-and-excitation is computed in two segments of bands: the
+// first computes the value that is scaled and adds its rows to the sums of the
+// pool, the second computes it again, with the product and the convolution
 // behind it. It never exists as a whole.
 
-// CHECK-LABEL: @crossed
+// WHOLE-LABEL: @scaled
+//   WHOLE-NOT: tensor<1x8x16x16xf32>
+// WHOLE-LABEL: @two
+//   WHOLE-NOT: tensor<1x16x16x8xf32>
+// WHOLE-LABEL: @unknown
+
+// CHECK-LABEL: @scaled
 //   CHECK-NOT: tensor<1x8x16x16xf32>
 //       CHECK: %[[A:.+]] = linalg.conv_2d_nchw_fchw {{.+}} -> tensor<1x8x{{.+}}x16xf32>
 //       CHECK: linalg.pooling_nchw_sum {{.+}} ins(%[[A]], {{.+}} -> tensor<1x8x1x1xf32>
@@ -17,12 +24,12 @@
 //       CHECK: linalg.conv_2d_nchw_fchw {{.+}} ins(%[[C]], {{.+}} -> tensor<1x2x{{.+}}x16xf32>
 //       CHECK: tensor.insert_slice
 
-// KEPT-LABEL: @crossed
+// KEPT-LABEL: @scaled
 //       KEPT: %[[A:.+]] = linalg.conv_2d_nchw_fchw {{.+}} -> tensor<1x8x16x16xf32>
 //       KEPT: linalg.pooling_nchw_sum {{.+}} ins(%[[A]]
 #id = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>
 #channel = affine_map<(d0, d1, d2, d3) -> (d0, d1, 0, 0)>
-util.func public @crossed(%x: tensor<1x1x16x16xf32>) -> tensor<1x2x16x16xf32> {
+util.func public @scaled(%x: tensor<1x1x16x16xf32>) -> tensor<1x2x16x16xf32> {
   %zero = arith.constant 0.0 : f32
   %one = arith.constant 1.0 : f32
   %wa = arith.constant dense<1.0> : tensor<8x1x1x1xf32>
