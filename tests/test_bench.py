@@ -497,13 +497,13 @@ def test_records_of_peers_outlive_a_change_of_ours(tmp_path, monkeypatch):
         return {name for name in now if now[name] != before[name]}
 
     before = depends()
-    assert set(before) == {"bytes", "runs", "scheduling", "peer-tvm"}
+    assert set(before) == {"bytes", "runs", "overwriting", "scheduling", "peer-tvm"}
     with monkeypatch.context() as patch:
         patch.setattr(session, "native_tool", lambda name: __file__)
-        assert changed() == {"bytes", "runs"}
+        assert changed() == {"bytes", "runs", "overwriting"}
     with monkeypatch.context() as patch:
         patch.setattr(session, "serenity_version", lambda: "99")
-        assert changed() == {"bytes", "runs", "scheduling"}
+        assert changed() == {"bytes", "runs", "overwriting", "scheduling"}
     with monkeypatch.context() as patch:
         patch.setattr(session, "worker_digest", lambda peer: "another way of reading")
         assert changed() == {"peer-tvm"}
