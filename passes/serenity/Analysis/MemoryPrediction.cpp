@@ -5,9 +5,9 @@
 #include "serenity/Analysis/MemoryPrediction.h"
 
 #include "serenity/Core/Packing/FixedRegions.h"
+#include "serenity/Core/Scheduling/LiveSlices.h"
 #include "serenity/Core/Scheduling/LowerBound.h"
 #include "serenity/Core/Scheduling/Scheduler.h"
-#include "serenity/Core/Scheduling/Simulator.h"
 
 #include <algorithm>
 #include <utility>
@@ -68,20 +68,8 @@ void moveToResults(const FusionModel &model, int64_t alignment,
   for (size_t i = 0; i < planned.order.size(); ++i) {
     position[size_t(planned.order[i])] = int64_t(i);
   }
-  std::vector<Slice> slices;
-  std::vector<size_t> bufferOf;
-  for (size_t i = 0; i < model.problem.buffers.size(); ++i) {
-    const LiveRange &range = simulation.liveRanges[i];
-    const int64_t bytes = model.problem.buffers[i].bytes;
-    if (range.first >= 0 && bytes > 0) {
-      Slice slice;
-      slice.lower = range.first;
-      slice.upper = range.last + 1;
-      slice.bytes = bytes;
-      slices.push_back(slice);
-      bufferOf.push_back(i);
-    }
-  }
+  const LiveSlices live(model.problem, simulation,
+                        model.problem.buffers.size());
   FixedRegion memory; // the results of a region are one allocation
   for (const auto &item : model.resultPieces) {
     for (const FusionModel::Piece &piece : item.second) {
@@ -96,16 +84,16 @@ void moveToResults(const FusionModel &model, int64_t alignment,
     }
     memory.bytes += item.second.back().upper;
   }
-  if (slices.empty() || memory.bytes == 0) {
+  if (live.slices.empty() || memory.bytes == 0) {
     return;
   }
   PackOptions options;
   options.algorithm = PackAlgorithm::Greedy;
   options.offsetAlignment = options.rangeAlignment = alignment;
-  const BesidePackResult found = packBeside(slices, {memory}, options);
+  const BesidePackResult found = packBeside(live.slices, {memory}, options);
   planned.peakBytes = found.liveBytes;
-  for (size_t i = 0; i < slices.size(); ++i) {
-    planned.inResult[bufferOf[i]] = found.placements[i].region >= 0;
+  for (size_t i = 0; i < live.buffers.size(); ++i) {
+    planned.inResult[live.buffers[i]] = found.placements[i].region >= 0;
   }
 }
 

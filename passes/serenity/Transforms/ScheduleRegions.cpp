@@ -45,8 +45,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/Analysis/ResourceConfig.h"
+#include "serenity/Core/Scheduling/LiveSlices.h"
 #include "serenity/Core/Scheduling/OrderWalk.h"
-#include "serenity/Core/Scheduling/Simulator.h"
 #include "serenity/Core/Scheduling/SlabBound.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/Attributes.h"
@@ -271,18 +271,10 @@ std::vector<bool> RegionScheduler::choosePlacements() {
 
 void RegionScheduler::packSchedule(Solution &solution, bool tight) const {
   const RegionPlan &plan = solution.plan;
-  Simulation simulation = simulate(plan.problem, solution.schedule.order);
-  std::vector<Slice> slices;
-  for (size_t i = 0; i < plan.slabBuffers; ++i) {
-    const LiveRange &range = simulation.liveRanges[i];
-    Slice slice;
-    slice.lower = range.first;
-    slice.upper = range.last + 1;
-    slice.bytes = plan.problem.buffers[i].bytes;
-    if (slice.bytes > 0 && slice.lower >= 0) {
-      slices.push_back(slice);
-    }
-  }
+  const std::vector<Slice> slices =
+      LiveSlices(plan.problem, simulate(plan.problem, solution.schedule.order),
+                 plan.slabBuffers)
+          .slices;
   PackOptions limits = packOptions(slices.size());
   if (plan.heldBytes > 0) {
     BesidePackResult packing =
