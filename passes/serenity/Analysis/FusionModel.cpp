@@ -368,7 +368,8 @@ bool FusionModel::visitConcat(MlirOperation op) {
 std::vector<FusionModel::Piece> FusionModel::piecesOf(BufferId buffer,
                                                       int64_t bytes) const {
   auto parts = pieces.find(buffer);
-  if (parts != pieces.end() && parts->second.back().upper == bytes) {
+  if (parts != pieces.end() && !parts->second.empty() &&
+      parts->second.back().upper == bytes) {
     return parts->second;
   }
   Piece whole{0, bytes, {}};
@@ -382,15 +383,18 @@ std::vector<FusionModel::Piece> FusionModel::piecesOf(BufferId buffer,
 }
 
 /// Adds a part, with the pieces that it was `made` of, behind the other parts
-/// of `whole`.
-void FusionModel::addPieces(BufferId whole, std::vector<Piece> made) {
-  auto parts = pieces.find(whole);
-  const int64_t from = parts == pieces.end() ? 0 : parts->second.back().upper;
+/// of `whole`, unless that holds other values already.
+void FusionModel::addPieces(const Origin &whole, std::vector<Piece> made) {
+  if (!whole.ready.empty() && !pieces.count(whole.buffer)) {
+    return;
+  }
+  std::vector<Piece> &parts = pieces[whole.buffer];
+  const int64_t from = parts.empty() ? 0 : parts.back().upper;
   for (Piece &piece : made) {
     if (piece.lower < piece.upper) {
       piece.lower += from;
       piece.upper += from;
-      pieces[whole].push_back(std::move(piece));
+      parts.push_back(std::move(piece));
     }
   }
 }
@@ -405,28 +409,25 @@ void FusionModel::placeConcat(MlirOperation op) {
     BufferId own = ownBuffer(part);
     if (rules.predict &&
         (own < 0 || own == whole.buffer || updated.count(own))) {
-      const OpId unit = copyInto(op, made, whole);
-      addPieces(whole.buffer, {{0, bytesOf(part), {unit}}});
+      copyInto(op, part, whole);
       continue;
+    }
+    if (own >= 0 && own != whole.buffer) {
+      addPieces(whole, piecesOf(own, bytesOf(part)));
+      replaceBuffer(own, whole.buffer);
     }
     whole.ready.insert(made.ready.begin(), made.ready.end());
-    if (own < 0 || own == whole.buffer) {
-      continue;
-    }
-    addPieces(whole.buffer, piecesOf(own, bytesOf(part)));
-    replaceBuffer(own, whole.buffer);
   }
   origins[key(result(op))] = whole;
 }
 
 /// Adds an operation for `op` that copies `part` into the memory of `whole`.
-OpId FusionModel::copyInto(MlirOperation op, const Origin &part,
-                           Origin &whole) {
+void FusionModel::copyInto(MlirOperation op, MlirValue part, Origin &whole) {
   OpId unit = addOperation(op);
-  use(unit, part);
+  use(unit, origin(part));
   use(unit, Origin{whole.buffer, {}});
+  addPieces(whole, {{0, bytesOf(part), {unit}}});
   whole.ready.insert(unit);
-  return unit;
 }
 
 /// One copy for each part of a concatenation.
@@ -434,8 +435,7 @@ void FusionModel::copyParts(MlirOperation op) {
   Origin whole;
   whole.buffer = addBuffer(result(op));
   for (MlirValue part : operands(op)) {
-    const OpId unit = copyInto(op, origin(part), whole);
-    addPieces(whole.buffer, {{0, bytesOf(part), {unit}}});
+    copyInto(op, part, whole);
   }
   origins[key(result(op))] = whole;
 }
@@ -452,23 +452,17 @@ bool FusionModel::visitInsert(MlirOperation op) {
     whole.buffer = addBuffer(result(op));
   }
   BufferId own = ownBuffer(part);
-  const bool madeOfParts = whole.ready.empty() || pieces.count(whole.buffer);
   // Between other elements it is copied.
   if (rules.placeParts && hasUnitStrides(op) && own >= 0 &&
       own != whole.buffer && made.ready.size() == 1 && numReaders(part) == 1 &&
       !updated.count(own)) {
-    if (madeOfParts) {
-      addPieces(whole.buffer, piecesOf(own, bytesOf(part)));
-    }
+    addPieces(whole, piecesOf(own, bytesOf(part)));
     replaceBuffer(own, whole.buffer);
     OpId unit = *made.ready.begin();
     whole.ready.insert(unit);
     unitOf[op.ptr] = unit;
   } else {
-    const OpId unit = copyInto(op, made, whole);
-    if (madeOfParts) {
-      addPieces(whole.buffer, {{0, bytesOf(part), {unit}}});
-    }
+    copyInto(op, part, whole);
   }
   updated.insert(whole.buffer);
   origins[key(result(op))] = whole;

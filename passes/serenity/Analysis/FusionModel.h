@@ -115,8 +115,8 @@ private:
   bool visitConcat(MlirOperation op);
   void placeConcat(MlirOperation op);
   void copyParts(MlirOperation op);
-  OpId copyInto(MlirOperation op, const Origin &part, Origin &whole);
-  void addPieces(BufferId whole, std::vector<Piece> made);
+  void copyInto(MlirOperation op, MlirValue part, Origin &whole);
+  void addPieces(const Origin &whole, std::vector<Piece> made);
   std::vector<Piece> piecesOf(BufferId buffer, int64_t bytes) const;
   bool visitInsert(MlirOperation op);
   bool visitView(MlirOperation op);
