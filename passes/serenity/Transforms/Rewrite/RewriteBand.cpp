@@ -138,12 +138,15 @@ static bands::Plan planRecomputing(MlirOperation module, size_t index,
   bands::Plan next = plan;
   while (next.recomputed.size() < maxValues) {
     const PlannedFunction present(module, index, next.recomputed, graphOptions);
-    trying.target =
+    const int64_t target =
         plan.peakBytes - (plan.peakBytes + leastGain - 1) / leastGain;
+    if (target != trying.target) { // the peak fell
+      trying.target = target;
+      next.numAboveTarget = bands::plan(present.graph(), trying).numAboveTarget;
+    }
     // Whether the peak does not fall, and the bytes or operations.
     using Rank = std::pair<bool, int64_t>;
-    Rank least = {true,
-                  int64_t(bands::plan(present.graph(), trying).numAboveTarget)};
+    Rank least = {true, int64_t(next.numAboveTarget)};
     std::optional<bands::Plan> best;
     std::vector<Recomputed> values =
         recomputable(present.graph(), next, planOptions);
@@ -285,8 +288,9 @@ private:
   MlirValue accumulate();
   MlirValue writeOperation(size_t index);
   MlirValue rowsOf(MlirValue value, const Read &read, Rows own);
-  MlirOperation clone(MlirOperation op, const std::vector<MlirValue> &values,
-                      Rows own, Rows read);
+  MlirOperation clone(MlirOperation op, std::optional<int64_t> row,
+                      const std::vector<MlirValue> &values, Rows own,
+                      Rows read);
 
   const FunctionGraph &graph;
   const Segment &segment;
@@ -355,8 +359,9 @@ static void shiftIndices(MlirOperation part, int64_t row, int64_t begin) {
   }
 }
 
-/// Clones `op` for rows `own` of its result, of which `read` exist.
-MlirOperation SegmentWriter::clone(MlirOperation op,
+/// Clones `op` for rows `own` of its result, of which `read` exist; `row` is
+/// the loop over them, if it has loops.
+MlirOperation SegmentWriter::clone(MlirOperation op, std::optional<int64_t> row,
                                    const std::vector<MlirValue> &values,
                                    Rows own, Rows read) {
   int64_t dim = graph.rowDim(result(op));
@@ -384,11 +389,8 @@ MlirOperation SegmentWriter::clone(MlirOperation op,
     int64_t stride = intArray(attr(op, "static_strides"))[dim];
     replace("static_offsets", offset + read.begin * stride - own.begin);
     replace("static_sizes", read.size());
-  } else if (std::optional<Structured> loops = structuredRows(part)) {
-    shiftIndices(part,
-                 mlirAffineDimExprGetPosition(
-                     mlirAffineMapGetResult(loops->maps.back(), dim)),
-                 own.begin);
+  } else if (row) {
+    shiftIndices(part, *row, own.begin);
   }
   return part;
 }
@@ -400,6 +402,11 @@ MlirValue SegmentWriter::writeOperation(size_t index) {
   Rows read;
   std::optional<Structured> loops = structuredRows(op);
   int64_t dim = graph.rowDim(result(op));
+  std::optional<int64_t> row;
+  if (loops) {
+    row = mlirAffineDimExprGetPosition(
+        mlirAffineMapGetResult(loops->maps.back(), dim));
+  }
   std::vector<MlirValue> values;
   for (intptr_t i = 0, e = mlirOperationGetNumOperands(op); i < e; ++i) {
     MlirValue value = operand(op, i);
@@ -428,19 +435,14 @@ MlirValue SegmentWriter::writeOperation(size_t index) {
       }
     } else if (mlirTypeIsARankedTensor(mlirValueGetType(value))) {
       // Made of constants.
-      int64_t at = dim;
-      if (loops) {
-        int64_t row = mlirAffineDimExprGetPosition(
-            mlirAffineMapGetResult(loops->maps.back(), dim));
-        at = loops->dimOfLoop(map, row).value_or(-1);
-      }
+      const int64_t at = row ? loops->dimOfLoop(map, *row).value_or(-1) : dim;
       if (at >= 0) {
         value = splitter.slice(value, at, {{own.begin, own.size()}}, before);
       }
     }
     values.push_back(value);
   }
-  return result(clone(op, values, own, read));
+  return result(clone(op, row, values, own, read));
 }
 
 /// The operations before `end`, for a band.
