@@ -182,9 +182,12 @@ private:
     Configuration config;
   };
   bool canPredict();
+  /// Predictions are trusted within this part of the bytes.
+  static constexpr int64_t trustedParts = 16;
   /// Whether a prediction is near enough to the bytes that are built to be
   /// trusted: within one of so many parts.
-  static bool agrees(int64_t predicted, int64_t built, int64_t parts = 16);
+  static bool agrees(int64_t predicted, int64_t built,
+                     int64_t parts = trustedParts);
   bool ranksCandidates(int64_t least) const;
   std::vector<Ranked>
   rankPredictions(const std::set<Configuration> &configs) const;
