@@ -244,7 +244,7 @@ def quantize(
       storage: integers of the activations; weights are int8.
       per_channel: one scale per channel of a weight instead of one per tensor.
       seed: of the calibration inputs.
-      integer_border: inputs and outputs are the integers, all of them.
+      integer_border: inputs and outputs are the integers, all that the graph computes or reads.
 
     Returns:
       The model in QDQ form. The same arguments and release of ONNX Runtime give the same model.
