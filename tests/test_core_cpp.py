@@ -58,6 +58,10 @@ def test_the_search_is_limited_as_by_hand(programs: Path) -> None:
     assert run(programs / "WorkLimitTest") == "the search is limited as by hand\n"
 
 
+def test_packings_from_memory_are_those_of_the_packer(programs: Path) -> None:
+    assert run(programs / "PackMemoTest") == "packings from memory are those of the packer\n"
+
+
 def test_offsets_of_run_time_sizes_never_overlap(programs: Path) -> None:
     printed = run(programs / "SymbolicOffsetsTest", "600")
     assert "600 instances at 12000 sizes" in printed
@@ -79,6 +83,7 @@ def test_every_test_program_is_run_here(programs: Path) -> None:
         "BandPlanTest",
         "DifferentialTest",
         "FixedRegionsTest",
+        "PackMemoTest",
         "RegionPlanTest",
         "SmallGraphsTest",
         "SymbolicOffsetsTest",

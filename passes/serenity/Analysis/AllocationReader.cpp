@@ -5,6 +5,7 @@
 #include "serenity/Analysis/AllocationReader.h"
 
 #include "serenity/Analysis/ResourceConfig.h"
+#include "serenity/Core/Packing/PackMemo.h"
 #include "serenity/IREE/CmpIPredicate.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Transforms/PackDynamic.h"
@@ -576,7 +577,7 @@ bool Reader::readCall(MlirOperation op) {
 /// Of a slab with slices of dynamic size, at the hints.
 std::optional<int64_t> Reader::dynamicSlab(const PackModel &model,
                                            const PackOptions &packing) const {
-  int64_t fixed = pack(model.slices, packing).heightBytes;
+  int64_t fixed = packOnce(model.slices, packing).heightBytes;
   std::optional<DynamicLayout> found =
       layOutDynamic(model, fixed, packing, *layout.hints);
   return found ? std::optional(found->bytesAtHint()) : std::nullopt;
@@ -628,7 +629,7 @@ std::optional<int64_t> Reader::sizeOf(MlirValue value) {
   if (!verifySlices(model->slices, options)) {
     return std::nullopt;
   }
-  return model->dynamic.empty() ? pack(model->slices, options).heightBytes
+  return model->dynamic.empty() ? packOnce(model->slices, options).heightBytes
                                 : dynamicSlab(*model, options);
 }
 

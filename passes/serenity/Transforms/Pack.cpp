@@ -44,6 +44,7 @@
 
 #include "serenity/Analysis/ResourceConfig.h"
 #include "serenity/Core/Alignment.h"
+#include "serenity/Core/Packing/PackMemo.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/BindingTypes.h"
@@ -460,7 +461,7 @@ Status FunctionPacker::runOn(MlirOperation op, RegionReport *region) {
   if (Status valid = verifySlices(model->slices, packOptions); !valid) {
     return valid;
   }
-  PackResult packing = pack(model->slices, packOptions);
+  PackResult packing = packOnce(model->slices, packOptions);
   if (Status valid = verifyPacking(model->slices, packOptions, packing.offsets);
       !valid) {
     ir::emitWarning(mlirOperationGetLocation(op),

@@ -54,6 +54,7 @@
 
 #include "serenity/Analysis/OverwrittenInputs.h"
 #include "serenity/Core/Alignment.h"
+#include "serenity/Core/Packing/PackMemo.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Report/SlabCommands.h"
@@ -201,7 +202,7 @@ void layOutResults(MlirOperation function, const Options &options) {
         !verifySlices(model->slices, packing)) {
       continue;
     }
-    PackResult laidOut = pack(model->slices, packing);
+    PackResult laidOut = packOnce(model->slices, packing);
     if (verifyPacking(model->slices, packing, laidOut.offsets)) {
       applyPacking(op, *model, laidOut);
     }
@@ -357,7 +358,7 @@ std::optional<int64_t> reuseInRegion(MlirOperation op, const Options &options,
   if (!region || !verifySlices(region->slices, packing)) {
     return alone;
   }
-  const int64_t before = pack(model->slices, packing).heightBytes;
+  const int64_t before = packOnce(model->slices, packing).heightBytes;
   ResultsPlan plan = planResults(*region, packing, options);
   if (report) {
     updateLowerBound(*region, plan, packing, *report);

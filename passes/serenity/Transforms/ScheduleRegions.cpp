@@ -45,6 +45,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "serenity/Analysis/ResourceConfig.h"
+#include "serenity/Core/Packing/PackMemo.h"
 #include "serenity/Core/Scheduling/LiveSlices.h"
 #include "serenity/Core/Scheduling/OrderWalk.h"
 #include "serenity/Core/Scheduling/SlabBound.h"
@@ -289,7 +290,7 @@ void RegionScheduler::packSchedule(Solution &solution, bool tight) const {
   if (tight) {
     limits.capacity = solution.schedule.peakBytes;
   }
-  solution.slabBytes = pack(slices, limits).heightBytes;
+  solution.slabBytes = packOnce(slices, limits).heightBytes;
   solution.liveBytes = maximumLiveBytes(slices, limits);
 }
 

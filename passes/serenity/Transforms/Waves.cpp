@@ -39,6 +39,7 @@
 //===----------------------------------------------------------------------===//
 // clang-format on
 
+#include "serenity/Core/Packing/PackMemo.h"
 #include "serenity/IREE/Ir.h"
 #include "serenity/Report/SlabCommands.h"
 #include "serenity/Transforms/Attributes.h"
@@ -231,7 +232,7 @@ std::vector<int> GroupBuilder::build() {
     return {};
   }
   int64_t liveBytes = maximumLiveBytes(slices, packing);
-  int64_t slabBytes = pack(slices, packing).heightBytes;
+  int64_t slabBytes = packOnce(slices, packing).heightBytes;
   PackOptions quick = packing;
   quick.nodeLimit = std::min<int64_t>(
       packing.nodeLimit,
@@ -269,7 +270,7 @@ std::vector<int> GroupBuilder::build() {
       if (lifetimes(joined, merged) &&
           maximumLiveBytes(merged, packing) <= liveBytes) {
         --packings;
-        if (pack(merged, quick).heightBytes <= slabBytes) {
+        if (packOnce(merged, quick).heightBytes <= slabBytes) {
           groups = std::move(joined);
           any = true;
           continue;

@@ -5,6 +5,7 @@
 #include "serenity/Core/Packing/FixedRegions.h"
 
 #include "serenity/Core/Alignment.h"
+#include "serenity/Core/Packing/PackMemo.h"
 
 #include <algorithm>
 #include <numeric>
@@ -290,7 +291,7 @@ PackResult Search::layOut(const Assignment &assignment) const {
       rest.push_back(slices[i]);
     }
   }
-  return pack(rest, options);
+  return packOnce(rest, options);
 }
 
 /// Returns slices to the slab that do not raise its peak; false if there are
