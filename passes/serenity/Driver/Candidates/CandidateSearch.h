@@ -203,7 +203,8 @@ private:
   /// The order in which candidates that were estimated are taken to their
   /// slabs: of least estimate, then of fewest rewrites.
   bool promisesMore(const Configuration &a, const Configuration &b) const;
-  std::set<std::string> placesAtPeak(const Configuration &config);
+  std::set<std::string> placesAtPeak(const Configuration &config,
+                                     bool everyStep = false);
   int64_t costOf(const Configuration &config);
   Configuration leastPlaced(Configuration best);
   std::optional<int64_t> leastCost() const;
@@ -248,6 +249,7 @@ private:
   rewrittenAt(const Configuration &best,
               const std::set<std::string> &places) const;
   Configuration rewriteAtPeak(Configuration best);
+  Configuration rewriteAtEveryPeak(Configuration best);
   Configuration rewriteRaised(Configuration best);
   Configuration unfuseAtPeak(Configuration best);
   Configuration rewriteAllSites(Configuration best);

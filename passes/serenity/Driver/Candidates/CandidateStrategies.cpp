@@ -37,6 +37,9 @@ constexpr int64_t maxOperations = 16000;
 constexpr int maxPeakRounds = 6;
 constexpr size_t maxPlacedPerRound = 2;
 
+/// Rounds in which sites at all steps at the peak are rewritten.
+constexpr int maxEveryPeakRounds = 3;
+
 /// Rounds in which producers are left unfused.
 constexpr int maxUnfuseRounds = 3;
 
@@ -76,6 +79,25 @@ bool isAt(const std::string &location, const std::set<std::string> &places) {
                      [&](const std::string &place) {
                        return place.find(bare) != std::string::npos;
                      });
+}
+
+/// Adds the locations of the operations that run at `step` of a region or touch
+/// a buffer that lives across it.
+void addPlacesAt(const RegionReport &region, int64_t step,
+                 std::set<std::string> &places) {
+  auto touches = [&](const std::vector<AccessReport> &accesses) {
+    return std::any_of(
+        accesses.begin(), accesses.end(), [&](const AccessReport &access) {
+          const BufferReport &buffer = region.buffers[access.buffer];
+          return buffer.first <= step && step <= buffer.last;
+        });
+  };
+  for (const OperationReport &operation : region.operations) {
+    if (operation.step == step || touches(operation.defs) ||
+        touches(operation.uses)) {
+      places.insert(operation.location);
+    }
+  }
 }
 
 } // namespace
@@ -287,9 +309,10 @@ Configuration CandidateSearch::rewriteRaised(Configuration best) {
 }
 
 /// The locations of the operations that run at the peak of a region or touch a
-/// buffer that lives across it.
-std::set<std::string>
-CandidateSearch::placesAtPeak(const Configuration &config) {
+/// buffer that lives across it: at the first step that needs so much, or with
+/// `everyStep` at any.
+std::set<std::string> CandidateSearch::placesAtPeak(const Configuration &config,
+                                                    bool everyStep) {
   const Candidate &entry = candidates.at(config);
   if (judge == Judge::Predictions) {
     return entry.prediction->placesAtPeak;
@@ -300,20 +323,15 @@ CandidateSearch::placesAtPeak(const Configuration &config) {
   std::set<std::string> places;
   for (const FunctionReport &function : packed.functions) {
     for (const RegionReport &region : function.regions) {
-      auto peak =
-          std::max_element(region.liveBytes.begin(), region.liveBytes.end());
-      int64_t step = peak - region.liveBytes.begin();
-      auto touches = [&](const std::vector<AccessReport> &accesses) {
-        return std::any_of(
-            accesses.begin(), accesses.end(), [&](const AccessReport &access) {
-              const BufferReport &buffer = region.buffers[access.buffer];
-              return buffer.first <= step && step <= buffer.last;
-            });
-      };
-      for (const OperationReport &operation : region.operations) {
-        if (operation.step == step || touches(operation.defs) ||
-            touches(operation.uses)) {
-          places.insert(operation.location);
+      const std::vector<int64_t> &live = region.liveBytes;
+      const auto peak = std::max_element(live.begin(), live.end());
+      for (int64_t step = peak - live.begin(); step < int64_t(live.size());
+           ++step) {
+        if (live[step] == *peak) {
+          addPlacesAt(region, step, places);
+        }
+        if (!everyStep) {
+          break;
         }
       }
     }
@@ -375,6 +393,45 @@ Configuration CandidateSearch::rewriteAtPeak(Configuration best) {
       break;
     }
     best = least;
+  }
+  return best;
+}
+
+/// Rewrites the sites at all steps that need as much as the peak of a candidate
+/// that is built, kind by kind and all together, as long as that lowers it. In
+/// a network that repeats a block many steps do, and a rewrite at one of them
+/// lowers nothing. Only what promises no more than `best` does is built.
+Configuration CandidateSearch::rewriteAtEveryPeak(Configuration best) {
+  for (int round = 0; round < maxEveryPeakRounds; ++round) {
+    if (best.isStock() || costOf(best) == INT64_MAX || !predict(best)) {
+      break;
+    }
+    const int64_t bytes = *candidates.at(best).builtBytes();
+    const int64_t promised = candidates.at(best).prediction->sum();
+    std::set<Configuration> configs;
+    for (const Configuration &config :
+         rewrittenAt(best, placesAtPeak(best, /*everyStep=*/true))) {
+      for (Configuration::InPlace inPlace : {config.inPlace, best.inPlace}) {
+        Configuration next = config;
+        next.inPlace = inPlace;
+        if (!placed(next) && predict(next) &&
+            candidates.at(next).prediction->sum() <= promised) {
+          configs.insert(next);
+        }
+      }
+    }
+    const std::vector<Ranked> ranked = rankPredictions(configs);
+    int64_t least = bytes;
+    for (size_t i = 0; i < std::min(ranked.size(), maxPlacedPerRound); ++i) {
+      std::optional<int64_t> built = build(ranked[i].config);
+      if (built && *built < least) {
+        best = ranked[i].config;
+        least = *built;
+      }
+    }
+    if (least == bytes) {
+      break;
+    }
   }
   return best;
 }
@@ -518,6 +575,7 @@ Configuration CandidateSearch::searchAtHints(RewriteMode mode) {
     if (trusted) {
       return predicted;
     }
+    predicted = rewriteAtEveryPeak(predicted);
     Configuration compiled = runStrategies(mode);
     return costOf(predicted) < costOf(compiled) ? predicted : compiled;
   }
