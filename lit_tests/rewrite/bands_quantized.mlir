@@ -83,3 +83,105 @@ util.func public @barrier_of_the_user(%x: tensor<1x1x8x8xi8>) -> tensor<1x1x8x8x
   %c = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%b, %v : tensor<1x8x8x8xi8>, tensor<1x8x1x1xi8>) outs(%o : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
   util.return %c : tensor<1x1x8x8xi32>
 }
+
+// -----
+
+// Tests that a dequantized value is not stored where one operation reads it:
+// that computes it in its own dispatch. Argument and result are no transient
+// memory, so bands would lower nothing.
+
+// CHECK-LABEL: @dequantized
+//   CHECK-NOT: tensor.insert_slice
+//       CHECK: util.return
+#all = affine_map<(n, f, h, w) -> (n, f, h, w)>
+util.func public @dequantized(%x: tensor<1x8x8x8xi8>) -> tensor<1x8x6x6xf32> {
+  %low = arith.constant -1.0e+30 : f32
+  %e = tensor.empty() : tensor<1x8x8x8xf32>
+  %d = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%x : tensor<1x8x8x8xi8>) outs(%e : tensor<1x8x8x8xf32>) {
+  ^bb0(%in: i8, %out: f32):
+    %f = arith.sitofp %in : i8 to f32
+    linalg.yield %f : f32
+  } -> tensor<1x8x8x8xf32>
+  %window = tensor.empty() : tensor<3x3xf32>
+  %g = tensor.empty() : tensor<1x8x6x6xf32>
+  %z = linalg.fill ins(%low : f32) outs(%g : tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32>
+  %p = linalg.pooling_nchw_max {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%d, %window : tensor<1x8x8x8xf32>, tensor<3x3xf32>) outs(%z : tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32>
+  util.return %p : tensor<1x8x6x6xf32>
+}
+
+// -----
+
+// Tests that one that two operations read is stored, so that bands pay.
+
+// CHECK-LABEL: @dequantized_for_two
+// CHECK-COUNT-2: tensor.insert_slice
+//       CHECK: util.return
+#all = affine_map<(n, f, h, w) -> (n, f, h, w)>
+util.func public @dequantized_for_two(%x: tensor<1x8x8x8xi8>) -> tensor<1x8x6x6xf32> {
+  %low = arith.constant -1.0e+30 : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<1x8x8x8xf32>
+  %d = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%x : tensor<1x8x8x8xi8>) outs(%e : tensor<1x8x8x8xf32>) {
+  ^bb0(%in: i8, %out: f32):
+    %f = arith.sitofp %in : i8 to f32
+    linalg.yield %f : f32
+  } -> tensor<1x8x8x8xf32>
+  %window = tensor.empty() : tensor<3x3xf32>
+  %g = tensor.empty() : tensor<1x8x6x6xf32>
+  %y = linalg.fill ins(%low : f32) outs(%g : tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32>
+  %z = linalg.fill ins(%zero : f32) outs(%g : tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32>
+  %p = linalg.pooling_nchw_max {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%d, %window : tensor<1x8x8x8xf32>, tensor<3x3xf32>) outs(%y : tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32>
+  %q = linalg.pooling_nchw_sum {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%d, %window : tensor<1x8x8x8xf32>, tensor<3x3xf32>) outs(%z : tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32>
+  %s = linalg.generic {indexing_maps = [#all, #all, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%p, %q : tensor<1x8x6x6xf32>, tensor<1x8x6x6xf32>) outs(%g : tensor<1x8x6x6xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %t = arith.addf %a, %b : f32
+    linalg.yield %t : f32
+  } -> tensor<1x8x6x6xf32>
+  util.return %s : tensor<1x8x6x6xf32>
+}
+
+// -----
+
+// Tests that the plan is made with accumulators next to what quantizes them,
+// where raising has made both of them first: a band has one accumulator at a
+// time.
+
+// CHECK-LABEL: @accumulators_first
+//       CHECK: %[[A:.+]] = linalg.conv_2d_nchw_fchw {{.+}} -> tensor<1x8x4x8xi32>
+//  CHECK-NEXT: tensor.empty
+//  CHECK-NEXT: linalg.generic {{.+}} ins(%[[A]] : tensor<1x8x4x8xi32>)
+//       CHECK: %[[B:.+]] = linalg.conv_2d_nchw_fchw {{.+}} -> tensor<1x8x4x8xi32>
+//  CHECK-NEXT: tensor.empty
+//  CHECK-NEXT: linalg.generic {{.+}} ins(%[[B]] : tensor<1x8x4x8xi32>)
+//       CHECK: util.return
+#all = affine_map<(n, f, h, w) -> (n, f, h, w)>
+util.func public @accumulators_first(%x: tensor<1x1x8x8xi8>) -> tensor<1x1x8x8xi32> {
+  %zero = arith.constant 0 : i32
+  %w = arith.constant dense<3> : tensor<8x1x1x1xi8>
+  %v = arith.constant dense<2> : tensor<1x8x1x1xi8>
+  %h = tensor.empty() : tensor<1x1x8x8xi32>
+  %o = linalg.fill ins(%zero : i32) outs(%h : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
+  %e = tensor.empty() : tensor<1x8x8x8xi32>
+  %z = linalg.fill ins(%zero : i32) outs(%e : tensor<1x8x8x8xi32>) -> tensor<1x8x8x8xi32>
+  %a = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%x, %w : tensor<1x1x8x8xi8>, tensor<8x1x1x1xi8>) outs(%z : tensor<1x8x8x8xi32>) -> tensor<1x8x8x8xi32>
+  %b = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%x, %w : tensor<1x1x8x8xi8>, tensor<8x1x1x1xi8>) outs(%z : tensor<1x8x8x8xi32>) -> tensor<1x8x8x8xi32>
+  %q = tensor.empty() : tensor<1x8x8x8xi8>
+  %p = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%a : tensor<1x8x8x8xi32>) outs(%q : tensor<1x8x8x8xi8>) {
+  ^bb0(%in: i32, %out: i8):
+    %n = arith.trunci %in : i32 to i8
+    linalg.yield %n : i8
+  } -> tensor<1x8x8x8xi8>
+  %r = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%b : tensor<1x8x8x8xi32>) outs(%q : tensor<1x8x8x8xi8>) {
+  ^bb0(%in: i32, %out: i8):
+    %n = arith.trunci %in : i32 to i8
+    linalg.yield %n : i8
+  } -> tensor<1x8x8x8xi8>
+  %c = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%p, %v : tensor<1x8x8x8xi8>, tensor<1x8x1x1xi8>) outs(%o : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
+  %d = linalg.conv_2d_nchw_fchw {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>} ins(%r, %v : tensor<1x8x8x8xi8>, tensor<1x8x1x1xi8>) outs(%c : tensor<1x1x8x8xi32>) -> tensor<1x1x8x8xi32>
+  util.return %d : tensor<1x1x8x8xi32>
+}

@@ -104,6 +104,13 @@ std::map<std::string, int64_t> raisedContractions(MlirOperation module);
 /// no such passes; the module is to be dropped then.
 bool raiseQuantized(MlirOperation module);
 
+/// Whether `op` is elementwise and makes wider elements, as a dequantization.
+/// Dispatch formation takes it into the dispatch of its only reader.
+bool widensElements(MlirOperation op);
+
+/// Puts operations that become one dispatch next to each other.
+void orderByDispatches(MlirOperation module);
+
 /// Replaces sums over constants of 8-bit integers, accumulated in i32 from
 /// zeros, by constants: the sums of weights that a zero point is multiplied by.
 /// Returns how many.

@@ -9,15 +9,19 @@
 //   - one elementwise operation behind it, which subtracts the zero point's
 //     share, scales, adds the bias, joins what is added to it, and quantizes;
 //   - constants for the sums of weights that the zero point is multiplied by;
-//   - insertions into tensors of their own rank.
+//   - insertions into tensors of their own rank;
+//   - operations that become one dispatch next to each other.
 
 #include "serenity/IREE/OwningOp.h"
+#include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 
 namespace serenity::quantized {
 
@@ -220,6 +224,90 @@ int64_t expandInserted(MlirOperation module) {
     }
   }
   return count;
+}
+
+// --- order ------------------------------------------------------------------
+
+bool widensElements(MlirOperation op) {
+  std::optional<Structured> loops = structured(op);
+  if (!loops || loops->hasReduction()) {
+    return false;
+  }
+  auto width = [](MlirValue value) -> int64_t {
+    MlirType element = mlirShapedTypeGetElementType(mlirValueGetType(value));
+    return mlirTypeIsAInteger(element) ? mlirIntegerTypeGetWidth(element)
+           : mlirTypeIsAFloat(element) ? mlirFloatTypeGetWidth(element)
+                                       : 0;
+  };
+  for (int64_t i = 0; i < loops->numInputs; ++i) {
+    MlirValue value = operand(op, i);
+    const bool whole =
+        mlirTypeIsARankedTensor(mlirValueGetType(value)) &&
+        shape(mlirValueGetType(value)) == shape(mlirValueGetType(result(op)));
+    if (whole && width(value) > 1 && width(value) < width(result(op))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// The only reader of `op`, if dispatch formation makes one dispatch of both:
+/// what quantizes an accumulator, or what reads a dequantized value.
+static MlirOperation fusedReader(MlirOperation op) {
+  std::optional<Structured> loops = structured(op);
+  if (!loops || mlirOperationGetNumResults(op) != 1) {
+    return {};
+  }
+  std::vector<Use> readers = uses(result(op));
+  if (readers.size() != 1 || !sameBlock(readers[0].owner, op)) {
+    return {};
+  }
+  MlirOperation reader = readers[0].owner;
+  std::optional<Structured> reading = structured(reader);
+  const bool fuses =
+      reading &&
+      (loops->hasReduction() ? !reading->hasReduction() : widensElements(op));
+  return fuses ? reader : MlirOperation{};
+}
+
+/// Puts operations that become one dispatch next to each other: the passes
+/// above make all accumulators before the operations that quantize them, and
+/// the plans of bands would keep them as a whole between.
+static void orderBlock(MlirBlock block) {
+  Reorder reorder(block);
+  for (MlirOperation op : ir::operations(block)) {
+    if (!isNull(fusedReader(op))) {
+      continue; // with its reader
+    }
+    std::vector<MlirOperation> chain = {op};
+    for (size_t i = 0; i < chain.size(); ++i) {
+      for (MlirValue value : operands(chain[i])) {
+        MlirOperation source = definingOp(value);
+        if (isNull(source)) {
+          continue;
+        }
+        MlirOperation reader = fusedReader(source);
+        if (!isNull(reader) && mlirOperationEqual(reader, chain[i])) {
+          chain.push_back(source);
+        } else {
+          reorder.emit(source);
+        }
+      }
+    }
+    for (auto next = chain.rbegin(); next != chain.rend(); ++next) {
+      reorder.emit(*next);
+    }
+  }
+  reorder.apply();
+}
+
+void orderByDispatches(MlirOperation module) {
+  for (MlirOperation op : ir::operations(body(module))) {
+    const bool function = isa(op, "util.func") || isa(op, "func.func");
+    if (function && body(op).ptr && blocks(op).size() == 1) {
+      orderBlock(body(op));
+    }
+  }
 }
 
 // --- raising ----------------------------------------------------------------

@@ -34,10 +34,14 @@ CandidateSearch::planBands(Configuration::Storage storage) {
     return numbers;
   }
   Stopwatch watch(report, "band_planning");
-  for (auto [recompute, streamed] :
-       {std::pair(false, false), std::pair(false, true), std::pair(true, false),
-        std::pair(true, true)}) {
+  // Raising to integers separates accumulators from what quantizes them, but
+  // either order may be the better one.
+  const int numKinds = storage == Configuration::Raised ? 8 : 4;
+  for (int kind = 0; kind < numKinds; ++kind) {
+    const bool streamed = (kind & 1) != 0;
+    const bool recompute = (kind & 2) != 0;
     BandOptions planning;
+    planning.byDispatches = (kind & 4) != 0;
     planning.maxRecompute = options.maxRecompute;
     planning.recompute = recompute;
     planning.streamed = streamed;

@@ -7,6 +7,7 @@
 #include "serenity/IREE/Ir.h"
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
+#include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteBandRecompute.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 #include "serenity/Transforms/Rewrite/RewriteSum.h"
@@ -188,11 +189,25 @@ static bands::Plan planRecomputing(MlirOperation module, size_t index,
   return found;
 }
 
+/// The module in the order that `plan` is made for: itself, or `copy`.
+static MlirOperation inOrderOf(const BandPlan &plan, MlirOperation module,
+                               OwningOp &copy) {
+  if (!plan.byDispatches) {
+    return module;
+  }
+  copy = OwningOp::clone(module);
+  quantized::orderByDispatches(copy.get());
+  return copy.get();
+}
+
 BandPlan planBands(MlirOperation module, const BandOptions &options,
                    std::vector<RefusedBand> *refused) {
   BandPlan plan;
   plan.streamed = options.streamed;
   plan.reorderSums = options.reorderSums;
+  plan.byDispatches = options.byDispatches;
+  OwningOp ordered;
+  module = inOrderOf(plan, module, ordered);
   GraphOptions graphOptions;
   graphOptions.streamed = options.streamed;
   graphOptions.reorderSums = options.reorderSums;
@@ -243,6 +258,8 @@ std::optional<BandPlan> changeBands(MlirOperation module, const BandPlan &plan,
     ++number;
   }
   bands::Plan &own = changed.functions[number].second;
+  OwningOp ordered;
+  module = inOrderOf(plan, module, ordered);
   GraphOptions reading;
   reading.streamed = plan.streamed;
   reading.reorderSums = plan.reorderSums;
@@ -533,6 +550,9 @@ static void eraseWithViews(MlirOperation op) {
 }
 
 void applyBands(MlirOperation module, const BandPlan &plan) {
+  if (plan.byDispatches) {
+    quantized::orderByDispatches(module);
+  }
   for (MlirOperation function : bandableFunctions(module)) {
     std::string name = stringAttr(function, "sym_name").value_or("");
     auto own =

@@ -38,6 +38,8 @@ struct BandOptions {
   bool reorderSums = true;
   /// Values may be computed again for bands behind the peak.
   bool recompute = false;
+  /// Plan with operations that become one dispatch next to each other.
+  bool byDispatches = false;
   /// The number of bands of every segment; 0: as the planner chooses.
   int64_t count = 0;
   /// With the hints of dimensions that are known only at run time.
@@ -65,6 +67,7 @@ struct BandPlan {
   /// Of the options that it was made with.
   bool streamed = false;
   bool reorderSums = true;
+  bool byDispatches = false;
   /// By function, in the order of the module.
   std::vector<std::pair<std::string, bands::Plan>> functions;
   std::vector<BandSite> sites;

@@ -6,6 +6,7 @@
 
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/QuantizedAfterwards.h"
+#include "serenity/Transforms/QuantizedOps.h"
 
 #include <algorithm>
 
@@ -408,13 +409,20 @@ static size_t numReaders(MlirValue value) {
 }
 
 /// Dispatch formation makes one dispatch of an operation and the elementwise
-/// ones behind it, and writes the result straight into a pad around it.
+/// ones behind it, and writes the result straight into a pad around it. What
+/// dequantizes a value is computed by the operation that reads it.
 void Reader::joinGroup(MlirOperation op, Operation &operation) {
   std::optional<Structured> loops = structuredRows(op);
   bool elementwise = loops && !loops->hasReduction();
   bool joins = false;
-  if (!found.operations.empty() && (elementwise || isa(op, "tensor.pad"))) {
-    MlirOperation previous = found.operations.back();
+  MlirOperation previous =
+      found.operations.empty() ? MlirOperation{} : found.operations.back();
+  // One that joined the dispatch before it is stored.
+  const std::vector<bands::Operation> &read = found.graph.operations;
+  const bool widened =
+      loops && !isNull(previous) && quantized::widensElements(previous) &&
+      (read.size() == 1 || read[read.size() - 2].group != read.back().group);
+  if (!isNull(previous) && (elementwise || isa(op, "tensor.pad") || widened)) {
     std::optional<Structured> before = structuredRows(previous);
     for (MlirValue value : operands(op)) {
       MlirOperation from = definingOp(value);
@@ -430,8 +438,8 @@ void Reader::joinGroup(MlirOperation op, Operation &operation) {
       // dispatch that computes it.
       bool sameSize = numElements(options.sizes, value) ==
                       numElements(options.sizes, result(op));
-      joins |=
-          elementwise ? before && sameSize : before && !before->hasReduction();
+      joins |= widened || (elementwise ? before && sameSize
+                                       : before && !before->hasReduction());
     }
   }
   operation.group = joins ? groups : ++groups;
