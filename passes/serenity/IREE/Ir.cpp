@@ -317,12 +317,15 @@ std::vector<int64_t> shape(MlirType type) {
   return extents;
 }
 
+int64_t elementBits(MlirType element) {
+  return mlirTypeIsAInteger(element) ? mlirIntegerTypeGetWidth(element)
+         : mlirTypeIsAFloat(element) ? mlirFloatTypeGetWidth(element)
+                                     : 0;
+}
+
 std::optional<int64_t> elementBytes(MlirType element) {
-  if (mlirTypeIsAInteger(element)) {
-    return (int64_t(mlirIntegerTypeGetWidth(element)) + 7) / 8;
-  }
-  if (mlirTypeIsAFloat(element)) {
-    return (int64_t(mlirFloatTypeGetWidth(element)) + 7) / 8;
+  if (mlirTypeIsAInteger(element) || mlirTypeIsAFloat(element)) {
+    return (elementBits(element) + 7) / 8;
   }
   if (mlirTypeIsAIndex(element)) {
     return 8;

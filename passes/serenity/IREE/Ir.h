@@ -117,6 +117,9 @@ std::string firstPlace(MlirLocation location);
 /// `mlirShapedTypeGetDynamicSize()`.
 std::vector<int64_t> shape(MlirType type);
 
+/// Bits of an integer or float type; 0 of others.
+int64_t elementBits(MlirType element);
+
 /// Bytes of one stored element, or nothing if IREE does not store it densely.
 std::optional<int64_t> elementBytes(MlirType element);
 

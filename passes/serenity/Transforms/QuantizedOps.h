@@ -108,8 +108,10 @@ bool raiseQuantized(MlirOperation module);
 /// Dispatch formation takes it into the dispatch of its only reader.
 bool widensElements(MlirOperation op);
 
-/// Puts operations that become one dispatch next to each other.
-void orderByDispatches(MlirOperation module);
+/// Puts operations that become one dispatch next to each other: raising makes
+/// all accumulators before the operations that quantize them, and the plans of
+/// bands would keep them as a whole between.
+void orderByDispatches(MlirBlock block);
 
 /// Replaces sums over constants of 8-bit integers, accumulated in i32 from
 /// zeros, by constants: the sums of weights that a zero point is multiplied by.

@@ -9,8 +9,10 @@
 //   - one elementwise operation behind it, which subtracts the zero point's
 //     share, scales, adds the bias, joins what is added to it, and quantizes;
 //   - constants for the sums of weights that the zero point is multiplied by;
-//   - insertions into tensors of their own rank;
-//   - operations that become one dispatch next to each other.
+//   - insertions into tensors of their own rank.
+//
+// All accumulators come first then, and what quantizes them behind; the order
+// that puts them together is here, too.
 
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/ProgramOrder.h"
@@ -21,7 +23,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 
 namespace serenity::quantized {
 
@@ -233,11 +234,8 @@ bool widensElements(MlirOperation op) {
   if (!loops || loops->hasReduction()) {
     return false;
   }
-  auto width = [](MlirValue value) -> int64_t {
-    MlirType element = mlirShapedTypeGetElementType(mlirValueGetType(value));
-    return mlirTypeIsAInteger(element) ? mlirIntegerTypeGetWidth(element)
-           : mlirTypeIsAFloat(element) ? mlirFloatTypeGetWidth(element)
-                                       : 0;
+  auto width = [](MlirValue value) {
+    return elementBits(mlirShapedTypeGetElementType(mlirValueGetType(value)));
   };
   for (int64_t i = 0; i < loops->numInputs; ++i) {
     MlirValue value = operand(op, i);
@@ -270,10 +268,7 @@ static MlirOperation fusedReader(MlirOperation op) {
   return fuses ? reader : MlirOperation{};
 }
 
-/// Puts operations that become one dispatch next to each other: the passes
-/// above make all accumulators before the operations that quantize them, and
-/// the plans of bands would keep them as a whole between.
-static void orderBlock(MlirBlock block) {
+void orderByDispatches(MlirBlock block) {
   Reorder reorder(block);
   for (MlirOperation op : ir::operations(block)) {
     if (!isNull(fusedReader(op))) {
@@ -299,15 +294,6 @@ static void orderBlock(MlirBlock block) {
     }
   }
   reorder.apply();
-}
-
-void orderByDispatches(MlirOperation module) {
-  for (MlirOperation op : ir::operations(body(module))) {
-    const bool function = isa(op, "util.func") || isa(op, "func.func");
-    if (function && body(op).ptr && blocks(op).size() == 1) {
-      orderBlock(body(op));
-    }
-  }
 }
 
 // --- raising ----------------------------------------------------------------

@@ -310,7 +310,7 @@ Configuration CandidateSearch::rewriteRaised(Configuration best) {
 
 /// The locations of the operations that run at the peak of a region or touch a
 /// buffer that lives across it: at the first step that needs so much, or with
-/// `everyStep` at any.
+/// `everyStep` at any; of predictions always the first.
 std::set<std::string> CandidateSearch::placesAtPeak(const Configuration &config,
                                                     bool everyStep) {
   const Candidate &entry = candidates.at(config);

@@ -196,7 +196,9 @@ static MlirOperation inOrderOf(const BandPlan &plan, MlirOperation module,
     return module;
   }
   copy = OwningOp::clone(module);
-  quantized::orderByDispatches(copy.get());
+  for (MlirOperation function : bandableFunctions(copy.get())) {
+    quantized::orderByDispatches(body(function));
+  }
   return copy.get();
 }
 
@@ -550,10 +552,10 @@ static void eraseWithViews(MlirOperation op) {
 }
 
 void applyBands(MlirOperation module, const BandPlan &plan) {
-  if (plan.byDispatches) {
-    quantized::orderByDispatches(module);
-  }
   for (MlirOperation function : bandableFunctions(module)) {
+    if (plan.byDispatches) {
+      quantized::orderByDispatches(body(function));
+    }
     std::string name = stringAttr(function, "sym_name").value_or("");
     auto own =
         std::find_if(plan.functions.begin(), plan.functions.end(),

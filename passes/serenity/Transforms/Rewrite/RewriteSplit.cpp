@@ -685,9 +685,7 @@ RewriteRefusal Splitter::constantRefusal(MlirAttribute value) {
     return RewriteRefusal::OperandNotConstant;
   }
   MlirType element = mlirShapedTypeGetElementType(mlirAttributeGetType(value));
-  int64_t width = mlirTypeIsAInteger(element) ? mlirIntegerTypeGetWidth(element)
-                  : mlirTypeIsAFloat(element) ? mlirFloatTypeGetWidth(element)
-                                              : 0;
+  int64_t width = elementBits(element);
   if (width < 8 || width % 8 != 0) {
     return dense && mlirDenseElementsAttrIsSplat(value)
                ? RewriteRefusal::None
@@ -776,11 +774,7 @@ MlirAttribute Splitter::sliceConstant(MlirAttribute value, int64_t dim,
     return mlirDenseElementsAttrSplatGet(
         type, mlirDenseElementsAttrGetSplatValue(value));
   }
-  MlirType element = mlirShapedTypeGetElementType(whole);
-  int64_t width =
-      (mlirTypeIsAInteger(element) ? int64_t(mlirIntegerTypeGetWidth(element))
-                                   : int64_t(mlirFloatTypeGetWidth(element))) /
-      8;
+  int64_t width = elementBits(mlirShapedTypeGetElementType(whole)) / 8;
   std::vector<int64_t> extents = shape(whole);
   // `constantRefusal` has seen to it that the bytes are there.
   const char *data =
