@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from driver_support import TARGET
+from driver_support import TARGET, Compilers
 
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.reports.reporting import load_report
@@ -17,22 +16,14 @@ from serenity_mlir.reports.reporting import load_report
 
 @pytest.mark.slow
 def test_steps_that_need_the_same_are_rewritten_together(
-    serenity_compile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compilers: Compilers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of randwire_ba_32, 13 steps need as much as the peak, and rewriting at one lowers nothing."""
     # The time is over before candidates are compared by trial compilations.
     monkeypatch.setenv("SERENITY_TEST_EXPIRE", "60")
     source = load_model("randwire_ba_32", tmp_path)
     file = tmp_path / "report.json"
-    subprocess.run(
-        [
-            *(serenity_compile, str(source), *TARGET, "--compile-to=stream"),
-            *("-o", str(tmp_path / "out.mlir"), f"--serenity-report={file}"),
-        ],
-        capture_output=True,
-        check=True,
-        timeout=600,
-    )
+    compilers.report(file, source, *TARGET, "--compile-to=stream", "--serenity-schedule=on")
     (function,) = load_report(file).called
     (chosen,) = (c for c in function.candidates if c.chosen)
     before = [c for c in function.candidates if c.built and "overwrite" not in c.rewrites]

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+
+from driver_support import Compilers
 
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.reports.reporting import load_report
@@ -15,20 +16,12 @@ TARGET = ("--iree-hal-target-device=local", "--iree-hal-local-target-device-back
 
 
 def test_few_candidates_are_built_where_results_are_memory(
-    serenity_compile: str, tmp_path: Path
+    compilers: Compilers, tmp_path: Path
 ) -> None:
     """An encoder: a value of 65,536 bytes lies in the result at the peak of every candidate."""
     source = load_model("bert_mini_encoder", tmp_path)
     file = tmp_path / "report.json"
-    subprocess.run(
-        [
-            *(serenity_compile, str(source), *TARGET, "--compile-to=stream"),
-            *("-o", str(tmp_path / "out.mlir"), f"--serenity-report={file}"),
-        ],
-        capture_output=True,
-        check=True,
-        timeout=600,
-    )
+    compilers.report(file, source, *TARGET, "--compile-to=stream", "--serenity-schedule=on")
     report = load_report(file)
     assert report.search.trial_compilations <= 4
     (function,) = report.called
