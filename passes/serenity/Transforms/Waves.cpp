@@ -194,6 +194,10 @@ private:
   /// Lifetimes in steps of groups; false if a slice has no command.
   bool lifetimes(const std::vector<int> &groups,
                  std::vector<Slice> &found) const;
+  /// Per command, whether it joins the group before it. `offsets` are those
+  /// without groups.
+  std::vector<bool> findJoins(int64_t slabBytes,
+                              std::vector<int64_t> offsets) const;
 
   const SlabRegion &region;
   std::vector<Slice> slices;
@@ -221,19 +225,42 @@ bool GroupBuilder::lifetimes(const std::vector<int> &groups,
                      [](const Slice &slice) { return slice.upper > 0; });
 }
 
-std::vector<int> GroupBuilder::build() {
-  size_t count = region.commands.size();
-  std::vector<int> groups(count);
-  for (size_t i = 0; i < count; ++i) {
-    groups[i] = int(i);
+/// Numbers of the groups that `joins` makes.
+std::vector<int> numberGroups(const std::vector<bool> &joins) {
+  std::vector<int> groups(joins.size());
+  for (size_t i = 1; i < joins.size(); ++i) {
+    groups[i] = groups[i - 1] + (joins[i] ? 0 : 1);
   }
+  return groups;
+}
+
+/// Whether `slices` fit into the capacity of `options`: as they lie at
+/// `offsets`, which most do, or elsewhere.
+bool fits(const std::vector<Slice> &slices, const PackOptions &options,
+          std::vector<int64_t> &offsets) {
+  if (verifyPacking(slices, options, offsets)) {
+    return true;
+  }
+  PackResult found = packOnce(slices, options);
+  const bool fit = found.heightBytes <= *options.capacity;
+  if (fit) {
+    offsets = std::move(found.offsets);
+  }
+  return fit;
+}
+
+std::vector<bool> GroupBuilder::findJoins(int64_t slabBytes,
+                                          std::vector<int64_t> offsets) const {
+  const size_t count = region.commands.size();
+  std::vector<bool> joins(count);
   std::vector<Slice> merged;
-  if (!lifetimes(groups, merged)) {
-    return {};
+  if (!lifetimes(numberGroups(joins), merged)) {
+    return joins;
   }
-  int64_t liveBytes = maximumLiveBytes(slices, packing);
-  int64_t slabBytes = packOnce(slices, packing).heightBytes;
+  const int64_t liveBytes = maximumLiveBytes(slices, packing);
   PackOptions quick = packing;
+  // Whether the slab is large enough is the question, not how small it can be.
+  quick.capacity = slabBytes;
   quick.nodeLimit = std::min<int64_t>(
       packing.nodeLimit,
       std::max<int64_t>(packWork / int64_t(slices.size() + 1), 50));
@@ -252,7 +279,6 @@ std::vector<int> GroupBuilder::build() {
   Conflicts conflicts(region.report);
   int64_t packings =
       std::min(maxPackings, maxPackedBuffers / int64_t(slices.size() + 1));
-  bool any = false;
   size_t first = 0; // of the present group
   for (size_t i = 1; i < count && packings > 0; ++i) {
     live += begins[i] - ends[i];
@@ -263,29 +289,43 @@ std::vector<int> GroupBuilder::build() {
                                  region.report.operations[i]);
     }
     if (apart) {
-      std::vector<int> joined = groups;
-      for (size_t later = i; later < count; ++later) {
-        --joined[later];
-      }
-      if (lifetimes(joined, merged) &&
+      joins[i] = true;
+      if (lifetimes(numberGroups(joins), merged) &&
           maximumLiveBytes(merged, packing) <= liveBytes) {
         --packings;
-        if (packOnce(merged, quick).heightBytes <= slabBytes) {
-          groups = std::move(joined);
-          any = true;
+        if (fits(merged, quick, offsets)) {
           continue;
         }
       }
+      joins[i] = false;
     }
     first = i;
     held = live;
   }
-  if (!any) {
-    return {};
+  return joins;
+}
+
+std::vector<int> GroupBuilder::build() {
+  PackResult apart = packOnce(slices, packing);
+  const int64_t slabBytes = apart.heightBytes;
+  std::vector<bool> joins = findJoins(slabBytes, std::move(apart.offsets));
+  auto number = std::count(joins.begin(), joins.end(), true);
+  // serenity-pack asks for the least slab, and may miss one that a search for
+  // this size has found: then the first half of the groups.
+  for (; number > 0; number /= 2) {
+    auto left = number;
+    for (size_t i = 0; i < joins.size(); ++i) {
+      joins[i] = joins[i] && left-- > 0;
+    }
+    const std::vector<int> groups = numberGroups(joins);
+    std::vector<Slice> merged;
+    if (lifetimes(groups, merged) &&
+        packOnce(merged, packing).heightBytes <= slabBytes) {
+      slices = std::move(merged);
+      return groups;
+    }
   }
-  lifetimes(groups, merged);
-  slices = std::move(merged);
-  return groups;
+  return {};
 }
 
 /// Moves the commands of every group of two and more into one operation.
