@@ -16,10 +16,17 @@ using namespace serenity::detail;
 
 namespace {
 
+/// Some nodes, as a mask and as a list: the shorter one is looked at.
+struct NodeSet {
+  int32_t maskOffset; // into `masks`
+  int32_t listOffset; // into `lists`
+  int32_t numNodes;
+};
+
 /// A buffer whose opening (closing) by a node depends on the state.
 struct DynamicTouch {
   int64_t bytes;
-  int32_t maskOffset; // into `masks`
+  NodeSet others;
   bool early;
 };
 
@@ -154,9 +161,18 @@ private:
     return mem < options.valleyBelow || isFull(mask);
   }
 
-  /// True if `mask` contains the mask at `offset`.
-  bool containsAll(const uint64_t *mask, int32_t offset) const {
-    const uint64_t *other = &masks[offset];
+  bool isListed(const NodeSet &set) const {
+    return W != 1 && set.numNodes <= numWords();
+  }
+
+  /// True if `mask` contains all nodes of `set`.
+  bool containsAll(const uint64_t *mask, const NodeSet &set) const {
+    if (isListed(set)) {
+      const int32_t *nodes = lists.data() + set.listOffset;
+      return std::all_of(nodes, nodes + set.numNodes,
+                         [&](int32_t v) { return testBit(mask, v); });
+    }
+    const uint64_t *other = &masks[set.maskOffset];
     for (int32_t w = 0; w < numWords(); ++w) {
       if (other[w] & ~mask[w]) {
         return false;
@@ -164,8 +180,13 @@ private:
     }
     return true;
   }
-  bool intersects(const uint64_t *mask, int32_t offset) const {
-    const uint64_t *other = &masks[offset];
+  bool intersects(const uint64_t *mask, const NodeSet &set) const {
+    if (isListed(set)) {
+      const int32_t *nodes = lists.data() + set.listOffset;
+      return std::any_of(nodes, nodes + set.numNodes,
+                         [&](int32_t v) { return testBit(mask, v); });
+    }
+    const uint64_t *other = &masks[set.maskOffset];
     for (int32_t w = 0; w < numWords(); ++w) {
       if (other[w] & mask[w]) {
         return true;
@@ -187,21 +208,24 @@ private:
     for (const GraphBuffer &buffer : graph.buffers) {
       startBytes += buffer.liveIn ? buffer.bytes : 0;
     }
-    auto addMask = [&](const std::vector<NodeId> &nodes, NodeId except) {
-      int32_t offset = static_cast<int32_t>(masks.size());
+    auto addSet = [&](const std::vector<NodeId> &nodes, NodeId except) {
+      NodeSet set = {static_cast<int32_t>(masks.size()),
+                     static_cast<int32_t>(lists.size()), 0};
       masks.resize(masks.size() + words, 0);
       for (NodeId v : nodes) {
         if (v != except) {
-          setBit(&masks[offset], indexOf[v]);
+          setBit(&masks[set.maskOffset], indexOf[v]);
+          lists.push_back(indexOf[v]);
+          ++set.numNodes;
         }
       }
-      return offset;
+      return set;
     };
     infos.resize(n);
     for (int32_t i = 0; i < n; ++i) {
       const GraphNode &node = graph.nodes[nodeOf[i]];
       NodeInfo &info = infos[i];
-      info.predOffset = addMask(node.preds, -1);
+      info.preds = addSet(node.preds, -1);
       for (NodeId succ : node.succs) {
         info.succs.push_back(indexOf[succ]);
       }
@@ -214,7 +238,7 @@ private:
           continue;
         }
         info.opens.push_back(
-            {buffer.bytes, addMask(buffer.openers, nodeOf[i]), touch.early});
+            {buffer.bytes, addSet(buffer.openers, nodeOf[i]), touch.early});
       }
       for (const Touch &touch : node.closes) {
         const GraphBuffer &buffer = graph.buffers[touch.buffer];
@@ -224,7 +248,7 @@ private:
           continue;
         }
         info.closes.push_back(
-            {buffer.bytes, addMask(buffer.closers, nodeOf[i]), touch.early});
+            {buffer.bytes, addSet(buffer.closers, nodeOf[i]), touch.early});
       }
     }
   }
@@ -238,13 +262,13 @@ private:
     const NodeInfo &info = infos[v];
     Cost result{info.step, info.net};
     for (const DynamicTouch &touch : info.opens) {
-      if (!intersects(mask, touch.maskOffset)) {
+      if (!intersects(mask, touch.others)) {
         result.net += touch.bytes;
         result.step += touch.early ? touch.bytes : 0;
       }
     }
     for (const DynamicTouch &touch : info.closes) {
-      if (containsAll(mask, touch.maskOffset)) {
+      if (containsAll(mask, touch.others)) {
         result.net -= touch.bytes;
         result.step -= touch.early ? touch.bytes : 0;
       }
@@ -254,9 +278,12 @@ private:
 
   void collectReady(const uint64_t *mask, std::vector<int32_t> &ready) const {
     ready.clear();
-    for (int32_t v = 0; v < n; ++v) {
-      if (!testBit(mask, v) && containsAll(mask, infos[v].predOffset)) {
-        ready.push_back(v);
+    for (int32_t w = 0; w < numWords(); ++w) {
+      for (uint64_t left = full[w] & ~mask[w]; left != 0; left &= left - 1) {
+        const int32_t v = w * 64 + __builtin_ctzll(left);
+        if (containsAll(mask, infos[v].preds)) {
+          ready.push_back(v);
+        }
       }
     }
   }
@@ -268,7 +295,7 @@ private:
     *it = ready.back();
     ready.pop_back();
     for (int32_t succ : infos[v].succs) {
-      if (containsAll(mask, infos[succ].predOffset)) {
+      if (containsAll(mask, infos[succ].preds)) {
         ready.push_back(succ);
       }
     }
@@ -322,7 +349,7 @@ private:
         int32_t best = -1;
         Cost bestCost{0, 0};
         for (int32_t succ : infos[chain.back()].succs) {
-          if (!containsAll(chainMask.data(), infos[succ].predOffset)) {
+          if (!containsAll(chainMask.data(), infos[succ].preds)) {
             continue;
           }
           Cost change = cost(chainMask.data(), succ);
@@ -527,7 +554,7 @@ private:
   struct NodeInfo {
     int64_t step = 0;
     int64_t net = 0;
-    int32_t predOffset = 0;
+    NodeSet preds;
     std::vector<DynamicTouch> opens;
     std::vector<DynamicTouch> closes;
     std::vector<int32_t> succs;
@@ -546,6 +573,7 @@ private:
   std::vector<int32_t> indexOf;
   std::vector<uint64_t> full;
   std::vector<uint64_t> masks;
+  std::vector<int32_t> lists;
   std::vector<NodeInfo> infos;
   int64_t startBytes = 0;
   int64_t threshold = 0;
