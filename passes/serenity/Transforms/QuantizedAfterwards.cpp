@@ -37,7 +37,31 @@ static MlirOperation outermost(MlirOperation op, MlirOperation function) {
   return op;
 }
 
+/// The operations in the body of `function` that depend on its arguments, as
+/// `isComputed` says it of one value. Operations come after what they read.
+static std::set<const void *> computedOperations(MlirOperation function) {
+  std::set<const void *> computed;
+  walk(function, [&](MlirOperation op) {
+    if (mlirOperationEqual(op, function)) {
+      return;
+    }
+    MlirOperation outer = outermost(op, function);
+    std::vector<MlirValue> values = operands(op);
+    if (isa(op, "hal.tensor.import") || isa(op, "util.call") ||
+        std::any_of(values.begin(), values.end(), [&](MlirValue value) {
+          MlirOperation source = definingOp(value);
+          return isNull(source)
+                     ? isArgument(value)
+                     : computed.count(outermost(source, function).ptr) > 0;
+        })) {
+      computed.insert(outer.ptr);
+    }
+  });
+  return computed;
+}
+
 QuantizedAfterwards::QuantizedAfterwards(MlirOperation function) {
+  const std::set<const void *> computed = computedOperations(function);
   std::vector<MlirOperation> work;
   walk(function, [&](MlirOperation op) {
     std::optional<Affine> affine = asAffine(op);
@@ -45,7 +69,7 @@ QuantizedAfterwards::QuantizedAfterwards(MlirOperation function) {
       return;
     }
     MlirOperation outer = outermost(op, function);
-    if (mlirOperationGetNumResults(outer) > 0 && isComputed(result(outer))) {
+    if (mlirOperationGetNumResults(outer) > 0 && computed.count(outer.ptr)) {
       work.push_back(outer);
     }
   });

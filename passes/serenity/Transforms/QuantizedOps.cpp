@@ -230,6 +230,13 @@ std::optional<float> dequantizeConstant(const Affine &affine, int64_t value) {
   return float(value - *zero) * *scale;
 }
 
+bool isArgument(MlirValue value) {
+  MlirOperation owner =
+      mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(value));
+  std::string_view dialect = name(owner).substr(0, 7);
+  return dialect != "linalg." && dialect != "tensor.";
+}
+
 bool isComputed(MlirValue value) {
   std::vector<MlirValue> work = {value};
   std::set<const void *> seen;
@@ -241,11 +248,8 @@ bool isComputed(MlirValue value) {
     }
     MlirOperation op = definingOp(next);
     if (isNull(op)) {
-      MlirOperation owner =
-          mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(next));
-      std::string_view dialect = name(owner).substr(0, 7);
-      if (dialect != "linalg." && dialect != "tensor.") {
-        return true; // an argument, not an element of an operand
+      if (isArgument(next)) {
+        return true;
       }
       continue;
     }

@@ -88,6 +88,9 @@ std::optional<float> constantFloat(MlirValue value);
 /// Whether `value` is computed from an input of the function: neither a
 /// constant, nor loaded, nor made of such.
 bool isComputed(MlirValue value);
+/// Whether a block argument is one of a function or a loop, not an element of
+/// an operand.
+bool isArgument(MlirValue value);
 
 /// Whether no run gives a NaN for an element of `value`, as far as interval
 /// arithmetic proves it from dequantized values and constants.
