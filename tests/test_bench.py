@@ -47,6 +47,8 @@ from serenity_mlir.errors import SerenityError
 from serenity_mlir.reports.traffic import CAPACITIES, FunctionTraffic, Traffic
 from serenity_mlir.running import Record
 
+pytestmark = pytest.mark.one_release
+
 # --- counting ----------------------------------------------------------------
 
 

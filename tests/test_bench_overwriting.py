@@ -11,6 +11,8 @@ import pytest
 
 from serenity_mlir.benchmarking import document, overwriting, results
 
+pytestmark = pytest.mark.one_release
+
 
 def entry(**changes: Any) -> dict:
     return {

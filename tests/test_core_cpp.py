@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 from cpp_support import build_or_skip, run
 
 # Compiling the core takes most of a minute.
-pytestmark = [pytest.mark.without_iree, pytest.mark.slow]
+pytestmark = [pytest.mark.one_release, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from serenity_mlir.core import offsets
 from serenity_mlir.core.offsets import Buffers, Gap
 from serenity_mlir.core.scheduling import SWITCHES, Buffer, Operation, Schedule
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 #: The same examples in every run.
 properties = settings(max_examples=120, derandomize=True, deadline=None)

@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+pytestmark = pytest.mark.one_release
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
 

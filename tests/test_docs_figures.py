@@ -19,6 +19,8 @@ import history
 import microcontroller
 import publish
 
+pytestmark = pytest.mark.one_release
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -14,6 +14,8 @@ from conftest import REPOSITORY
 from serenity_mlir import _core
 from serenity_mlir.cli import fuzz, pack, schedule
 
+pytestmark = pytest.mark.one_release
+
 DOCS = REPOSITORY / "docs"
 SOURCES = REPOSITORY / "passes/serenity"
 WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8}

@@ -29,6 +29,8 @@ from serenity_mlir.reports.reporting import (
     RegionReport,
 )
 
+pytestmark = pytest.mark.one_release
+
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc)")
 
 #: Three products in a row: x (1,024 bytes) -> a (2,048) -> b (2,048) -> result (1,024).

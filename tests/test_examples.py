@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
+pytestmark = pytest.mark.one_release
+
 EXAMPLES = REPOSITORY / "examples"
 
 #: Example, the framework's module, how many times less memory at least, kinds of rewrites that

@@ -18,6 +18,8 @@ from serenity_mlir.reports import explaining
 from serenity_mlir.reports.candidates import candidate_label
 from serenity_mlir.reports.reporting import RegionReport, parse_report
 
+pytestmark = pytest.mark.one_release
+
 
 def access(buffer: int, offset: int = 0, size: int = 64) -> dict[str, int]:
     return {"buffer": buffer, "offset": offset, "bytes": size}

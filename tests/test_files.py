@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from serenity_mlir._files import write_whole
 from serenity_mlir.cli import app
 
+pytestmark = pytest.mark.one_release
+
 
 def test_replaces_the_content_and_keeps_the_mode(tmp_path: Path):
     path = tmp_path / "x.csv"

@@ -24,6 +24,8 @@ from serenity_mlir.measuring.frontier import Frontier, Point, frontier, pareto
 from serenity_mlir.measuring.measurement import measure
 from serenity_mlir.reports.frontier_picture import _spread, describe, rows, write_frontier
 
+pytestmark = pytest.mark.one_release
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -51,6 +51,8 @@ from serenity_mlir.measuring.measurement import (
 )
 from serenity_mlir.reports.reporting import FunctionReport, Report, parse_report
 
+pytestmark = pytest.mark.one_release
+
 
 def _kinds(program: Program) -> list[str]:
     return [op.kind for function in program.functions for op in function.body.walk()]

@@ -11,7 +11,7 @@ from serenity_mlir.core import scheduling
 from serenity_mlir.networks import graph_rewriting
 from serenity_mlir.networks.graph_rewriting import graph_instance
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 # Ahn et al., MLSys 2020, under the paper's model: network, rewriting, operations, bytes.
 PAPER = [

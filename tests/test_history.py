@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import history
 
+pytestmark = pytest.mark.one_release
+
 
 def line(**changes: Any) -> dict[str, Any]:
     return {

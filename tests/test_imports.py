@@ -11,7 +11,7 @@ import graphlib
 import pytest
 from conftest import REPOSITORY
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 
 def imports() -> dict[str, set[str]]:

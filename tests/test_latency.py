@@ -16,6 +16,8 @@ from serenity_mlir.compiling.compiler import compile_str
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring import latency
 
+pytestmark = pytest.mark.one_release
+
 # A benchmark tool that knows one module from the other and notes when it was called.
 FAKE = """
 import json, sys

@@ -37,7 +37,7 @@ from serenity_mlir.networks import (
 from serenity_mlir.networks.graph import Graph
 from serenity_mlir.networks.quantizing import quantize, with_integer_border
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 ALL = networks.names()
 PAPER = networks.names("paper")

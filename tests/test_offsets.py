@@ -26,7 +26,7 @@ from serenity_mlir.core.offsets import (
     verify,
 )
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 INSTANCES = Path(__file__).parent.parent / "benchmarks" / "instances" / "offsets"
 

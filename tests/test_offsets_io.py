@@ -14,7 +14,7 @@ import pytest
 
 from serenity_mlir.core.offsets import Gap, OffsetsError, parse_csv, read_csv, verify, write_csv
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 EXAMPLE = "id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\nb3,0,9,4\nb4,9,21,4\nb5,0,21,4\n"
 

@@ -22,6 +22,8 @@ import serenity_mlir
 from serenity_mlir._native import native_tool, tool_environment
 from serenity_mlir.errors import UnsupportedEnvironmentError
 
+pytestmark = pytest.mark.one_release
+
 DISTRIBUTION = metadata.distribution("serenity-mlir")
 FILES = {str(path): Path(str(DISTRIBUTION.locate_file(path))) for path in DISTRIBUTION.files or ()}
 TOOLS = ("iree-compile", "serenity-compile", "serenity-opt")

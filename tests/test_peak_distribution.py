@@ -30,7 +30,7 @@ from serenity_mlir.core.scheduling import (
 )
 from serenity_mlir.reports import plotting
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 GRAPHS = Path(__file__).resolve().parent.parent / "benchmarks" / "instances" / "graphs"
 

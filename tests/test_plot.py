@@ -22,6 +22,8 @@ from serenity_mlir.core.offsets import OffsetsError
 from serenity_mlir.reports import plotting
 from serenity_mlir.reports.reporting import ReportError, parse_report
 
+pytestmark = pytest.mark.one_release
+
 # Greedy puts c on top of b, exact below: 0 and 1 do not live together with each other.
 CSV = "id,lower,upper,size\na,0,3,4\nb,2,6,4\nc,5,9,8\n"
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "fuzz"))
 
 import readers
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 
 @pytest.mark.parametrize("name", readers.TARGETS)

@@ -20,7 +20,7 @@ import pytest
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.running import Record, find_models, run_many
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 
 def length(path: str, factor: int = 1) -> dict[str, int]:

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import scheduling_instances as instances
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 #: Names and optima. A `Problem` that lived as long as the module would be reported as leaked.
 CELLS = {name: optimum for name, _, optimum in instances.cells()}

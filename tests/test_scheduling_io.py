@@ -20,7 +20,7 @@ import pytest
 import serenity_mlir
 from serenity_mlir.core.scheduling import Buffer, Operation, Problem, ProblemError, schedule
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 GRAPHS = Path(__file__).resolve().parent.parent / "benchmarks" / "instances" / "graphs"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-pytestmark = pytest.mark.without_iree
+pytestmark = pytest.mark.one_release
 
 FUNCTION_LINES = 120
 FILE_LINES = 900

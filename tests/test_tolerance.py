@@ -16,6 +16,8 @@ from serenity_mlir.measuring.tolerance import (
     perturb,
 )
 
+pytestmark = pytest.mark.one_release
+
 
 def f32(*values: float) -> np.ndarray:
     return np.array(values, np.float32)

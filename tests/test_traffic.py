@@ -22,6 +22,8 @@ from serenity_mlir.reports import traffic
 from serenity_mlir.reports.reporting import parse_report
 from serenity_mlir.reports.traffic import Trace, Traffic, TrafficError, simulate
 
+pytestmark = pytest.mark.one_release
+
 
 def trace(accesses, sizes, given=(), kept=()):
     """A trace from (block, write) pairs; `given` and `kept` are sets of blocks."""
