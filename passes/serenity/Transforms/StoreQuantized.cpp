@@ -22,7 +22,8 @@
 //     the result, and the concatenation in integers takes none;
 //   - puts a barrier (`util.optimization_barrier {serenity.barrier}`) between a
 //     quantization and a dequantization where an elementwise chain would pull
-//     an accumulator over a dispatch boundary.
+//     an accumulator over a dispatch boundary, but not within the epilogue of a
+//     contraction that multiplies a value with a quantized function of it.
 //
 // Assumes linalg on tensors at the end of preprocessing, per-tensor or
 // per-channel parameters that are constants, integers of 8 or 16 bits. Leaves

@@ -26,13 +26,32 @@ using rewrite::structured;
 
 namespace {
 
+/// The quantization of what `affine` dequantizes.
+std::optional<Affine> quantizing(const Affine &affine) {
+  MlirOperation source = definingOp(affine.input);
+  std::optional<Affine> found =
+      isNull(source) ? std::nullopt : asAffine(source);
+  return found && found->quantizes ? found : std::nullopt;
+}
+
 class BarrierFinder {
 public:
   BarrierFinder(MlirOperation module,
                 const std::map<std::string, int64_t> &raised)
       : raised(raised) {
     walk(module, [&](MlirOperation op) {
-      positions.emplace(op.ptr, int64_t(positions.size()));
+      const int64_t place = int64_t(positions.size());
+      positions.emplace(op.ptr, place);
+      std::optional<Affine> affine = asAffine(op);
+      std::optional<Affine> before =
+          affine && !affine->quantizes ? quantizing(*affine) : std::nullopt;
+      MlirOperation source =
+          before ? definingOp(before->input) : MlirOperation{};
+      std::optional<rewrite::Structured> loops =
+          isNull(source) ? std::nullopt : structured(source);
+      if (loops && loops->hasReduction()) {
+        ofContractions.insert(place);
+      }
     });
   }
 
@@ -44,11 +63,24 @@ private:
   /// Places of the dequantizations that the elementwise `value` is computed
   /// from.
   const std::set<int64_t> &roots(MlirValue value);
+  /// The dequantization of a contraction's integers that `affine` is computed
+  /// from for one reader, as a sigmoid is for its product with its operand: all
+  /// that is an epilogue of the contraction. Its place; nothing if there is
+  /// none.
+  std::optional<int64_t> epilogueOf(const Affine &affine);
+  /// `places`, with those of epilogues in the place of what these are computed
+  /// from, if that is one of `joined`.
+  std::set<int64_t> withoutEpilogues(const std::set<int64_t> &places,
+                                     const std::set<int64_t> &joined) const;
   bool leaksAt(MlirOperation user, MlirValue value);
 
   const std::map<std::string, int64_t> &raised;
   std::map<const void *, int64_t> positions;
   std::map<const void *, std::set<int64_t>> rootsOf;
+  /// Places of dequantizations of what a contraction makes, and by place of a
+  /// dequantization, that which `epilogueOf` found for it.
+  std::set<int64_t> ofContractions;
+  std::map<int64_t, int64_t> epilogues;
   std::map<const void *, bool> known;
 };
 
@@ -75,9 +107,13 @@ const std::set<int64_t> &BarrierFinder::roots(MlirValue value) {
   }
   if (std::optional<Affine> affine = asAffine(op)) {
     if (!affine->quantizes && isComputed(affine->input)) {
-      found.insert(positions.at(op.ptr));
+      const int64_t place = positions.at(op.ptr);
+      if (std::optional<int64_t> before = epilogueOf(*affine)) {
+        epilogues[place] = *before;
+      }
+      rootsOf[key(value)] = {place};
     }
-    return found;
+    return rootsOf[key(value)];
   }
   if (isElementwise(op)) {
     std::vector<MlirValue> inputs = operands(op);
@@ -88,6 +124,32 @@ const std::set<int64_t> &BarrierFinder::roots(MlirValue value) {
     }
   }
   return rootsOf[key(value)];
+}
+
+std::optional<int64_t> BarrierFinder::epilogueOf(const Affine &affine) {
+  std::optional<Affine> before = quantizing(affine);
+  if (!before || uses(affine.input).size() != 1 ||
+      uses(affine.result()).size() != 1) {
+    return std::nullopt;
+  }
+  const std::set<int64_t> places = roots(before->input);
+  if (places.size() != 1 || !ofContractions.count(*places.begin())) {
+    return std::nullopt;
+  }
+  return *places.begin();
+}
+
+std::set<int64_t>
+BarrierFinder::withoutEpilogues(const std::set<int64_t> &places,
+                                const std::set<int64_t> &joined) const {
+  std::set<int64_t> found;
+  for (int64_t place : places) {
+    auto epilogue = epilogues.find(place);
+    const bool inside =
+        epilogue != epilogues.end() && joined.count(epilogue->second) > 0;
+    found.insert(inside ? epilogue->second : place);
+  }
+  return found;
 }
 
 bool BarrierFinder::leaksAt(MlirOperation user, MlirValue value) {
@@ -113,10 +175,11 @@ bool BarrierFinder::leaksAt(MlirOperation user, MlirValue value) {
   if (!isElementwise(user)) {
     return true;
   }
-  std::set<int64_t> all = roots(result(user));
+  const std::set<int64_t> joined = roots(result(user));
+  const std::set<int64_t> all = withoutEpilogues(joined, joined);
   if (all.size() > 1) {
     // The value made last may be fused with the operation that joins them.
-    const std::set<int64_t> &own = roots(value);
+    const std::set<int64_t> own = withoutEpilogues(roots(value), joined);
     if (own.size() != 1 || *own.begin() != *all.rbegin()) {
       return true;
     }
