@@ -14,6 +14,8 @@ import pytest
 from driver_support import BROKEN, ELIDE, STOCK_SLAB, TARGET, Compilers, slabs
 from models import MODELS
 
+pytestmark = pytest.mark.one_release
+
 # --- watching the passes ------------------------------------------------------
 
 _DUMP = re.compile(r"^// -----// IR Dump (Before|After) (\S+?):? ", re.M)

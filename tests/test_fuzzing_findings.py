@@ -24,6 +24,8 @@ from serenity_mlir.measuring.measurement import MeasurementServer, measure
 from serenity_mlir.measuring.predictions import read_prediction
 from serenity_mlir.reports.reporting import Report, load_report
 
+pytestmark = pytest.mark.one_release
+
 
 def _compile(source: str, directory: Path, rewrite: str) -> tuple[Path, Report]:
     """Compile for VMVX; return the module and the report."""

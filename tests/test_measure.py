@@ -23,6 +23,8 @@ from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.inputs import random_inputs
 from serenity_mlir.measuring.measurement import MeasurementError, MeasurementServer, measure
 
+pytestmark = pytest.mark.one_release
+
 
 class Module:
     def __init__(self, text: str, folder: Path):
