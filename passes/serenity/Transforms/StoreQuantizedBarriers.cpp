@@ -34,24 +34,22 @@ std::optional<Affine> quantizing(const Affine &affine) {
   return found && found->quantizes ? found : std::nullopt;
 }
 
+/// Whether `affine` dequantizes what a contraction makes.
+bool isOfContraction(const Affine &affine) {
+  std::optional<Affine> before = quantizing(affine);
+  MlirOperation source = before ? definingOp(before->input) : MlirOperation{};
+  std::optional<rewrite::Structured> loops =
+      isNull(source) ? std::nullopt : structured(source);
+  return loops && loops->hasReduction();
+}
+
 class BarrierFinder {
 public:
   BarrierFinder(MlirOperation module,
                 const std::map<std::string, int64_t> &raised)
       : raised(raised) {
     walk(module, [&](MlirOperation op) {
-      const int64_t place = int64_t(positions.size());
-      positions.emplace(op.ptr, place);
-      std::optional<Affine> affine = asAffine(op);
-      std::optional<Affine> before =
-          affine && !affine->quantizes ? quantizing(*affine) : std::nullopt;
-      MlirOperation source =
-          before ? definingOp(before->input) : MlirOperation{};
-      std::optional<rewrite::Structured> loops =
-          isNull(source) ? std::nullopt : structured(source);
-      if (loops && loops->hasReduction()) {
-        ofContractions.insert(place);
-      }
+      positions.emplace(op.ptr, int64_t(positions.size()));
     });
   }
 
@@ -108,12 +106,15 @@ const std::set<int64_t> &BarrierFinder::roots(MlirValue value) {
   if (std::optional<Affine> affine = asAffine(op)) {
     if (!affine->quantizes && isComputed(affine->input)) {
       const int64_t place = positions.at(op.ptr);
+      if (isOfContraction(*affine)) {
+        ofContractions.insert(place);
+      }
       if (std::optional<int64_t> before = epilogueOf(*affine)) {
         epilogues[place] = *before;
       }
-      rootsOf[key(value)] = {place};
+      found.insert(place);
     }
-    return rootsOf[key(value)];
+    return found;
   }
   if (isElementwise(op)) {
     std::vector<MlirValue> inputs = operands(op);
