@@ -39,7 +39,7 @@ from serenity_mlir.benchmarking.results import (
 )
 from serenity_mlir.benchmarking.session import SCHEDULING_STATES
 from serenity_mlir.benchmarking.timing import times
-from serenity_mlir.benchmarking.work import ABLATION, SAME_FUNCTION
+from serenity_mlir.benchmarking.work import ABLATION, NO_TIME_LIMIT, SAME_FUNCTION
 from serenity_mlir.reports.traffic import (
     CAPACITIES,
     DEFAULT_BLOCK_BYTES,
@@ -82,7 +82,8 @@ def _introduction(results: Results) -> Iterator[Part]:
         "**Slab** is the transient memory of one call: one allocation of the height of the layout, "
         "so offsets are in it, and not a sum of live tensors. Inputs and outputs are not counted "
         "unless a table says so; where it does, they are for every system. Code is generated for "
-        "this machine's CPU (`llvm-cpu`)."
+        f"this machine's CPU (`llvm-cpu`), with `--serenity-time-limit={NO_TIME_LIMIT}`, so that "
+        "bytes do not depend on its speed."
     )
     absent = [name for name in networks.names() if name not in results.sizes]
     yield Text(

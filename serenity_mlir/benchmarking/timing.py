@@ -11,6 +11,9 @@ from typing import Any
 from serenity_mlir.benchmarking.document import Heading, Part, Table, Text, ratio_cell
 from serenity_mlir.benchmarking.results import Results, geometric_mean
 
+#: Default of ``--serenity-time-limit``, in processor seconds.
+_DEFAULT_TIME_LIMIT = 60
+
 __all__ = ["load_in_words", "times", "times_table"]
 
 
@@ -28,10 +31,26 @@ def times(results: Results) -> Iterator[Part]:
         + (f"{_calls(timed)} calls each. " if timed else "all calls. ")
         + "**Compile time**: seconds of one whole compilation, code generation included. "
         f"{load_in_words(results.runs.values())} `docs/overhead.md` has the costs of the parts."
+        + _limited(results.runs)
     )
     if not timed:
         yield Text("No latency was measured in this session.")
     yield times_table(results.runs)
+
+
+def _limited(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Names the networks whose search may end early with the default limit of time, if any."""
+    names = [
+        name
+        for name, run in runs.items()
+        if run["compile_processor_seconds"]["serenity"] > _DEFAULT_TIME_LIMIT
+    ]
+    if not names:
+        return ""
+    return (
+        f" With the default `--serenity-time-limit={_DEFAULT_TIME_LIMIT}`, the search may end "
+        f"before the best candidate on this machine for: {', '.join(names)}."
+    )
 
 
 def load_in_words(runs: Iterable[Mapping[str, Any]]) -> str:

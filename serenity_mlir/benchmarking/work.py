@@ -43,6 +43,7 @@ from serenity_mlir.running import content_digest
 
 __all__ = [
     "ABLATION",
+    "NO_TIME_LIMIT",
     "measure_bytes",
     "measure_overwriting",
     "measure_peer",
@@ -60,14 +61,20 @@ ABLATION: dict[str, dict[str, Any]] = {
     "default": {},
 }
 
-#: Seconds: the limit of states ends a search long before.
-_NO_LIMIT = 3600.0
+#: Seconds: limits of states end a search long before, so that results do not depend on the speed
+#: of the machine.
+NO_TIME_LIMIT = 3600
 
 #: Seed of the weights and of the inputs.
 SEED = 0
 
+#: The compiler's defaults, with inputs kept.
+_DEFAULT = SerenityOptions(time_limit=NO_TIME_LIMIT)
+
+_OVERWRITING = dataclasses.replace(_DEFAULT, inputs="overwrite")
+
 #: Orders, and keeps the arithmetic.
-_ORDER_ONLY = SerenityOptions(rewrite="off")
+_ORDER_ONLY = dataclasses.replace(_DEFAULT, rewrite="off")
 
 #: Largest difference of a peer's outputs, relative to the largest magnitude, at which it computes
 #: the same function: rounding of another order of sums, through all layers.
@@ -211,9 +218,9 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
         source = load_model(path, directory)
         order, overwriting = (
             _only_function(parse_report(_predict(source, directory, options)))
-            for options in (_ORDER_ONLY, SerenityOptions(inputs="overwrite"))
+            for options in (_ORDER_ONLY, _OVERWRITING)
         )
-        data = _predict(source, directory, SerenityOptions())
+        data = _predict(source, directory, _DEFAULT)
     _keep_report(output, model_name(model), data)
     report = parse_report(data)
     function = _only_function(report)
@@ -274,10 +281,10 @@ def measure_quantized(
         run = None
         if running:
             load = os.getloadavg()[0]
-            result = check(path, seed=SEED, timing=timing)
+            result = check(path, seed=SEED, serenity=_DEFAULT, timing=timing)
             run, data = _run_entry(result, load), dict(result.report)
         else:
-            data = _predict(source, directory, SerenityOptions())
+            data = _predict(source, directory, _DEFAULT)
     _keep_report(output, path.stem, data)
     report = parse_report(data)
     function = _only_function(report)
@@ -326,7 +333,7 @@ def measure_run(model: str, *, output: str, timing: bool, seconds: float) -> dic
         path = _onnx_file(model, Path(folder))
         kept = _outputs_file(output, path)
         load = os.getloadavg()[0]
-        result = check(path, seed=SEED, timing=timing)
+        result = check(path, seed=SEED, serenity=_DEFAULT, timing=timing)
     entry = _run_entry(result, load)
     outputs = [np.asarray(value) for value in result.functions[0].stock.outputs]
     return {**entry, **_compare_outputs(kept, "IREE", outputs)}
@@ -350,7 +357,7 @@ def measure_overwriting(model: str, *, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
         directory = Path(folder)
         path = _onnx_file(model, directory)
-        checked = _only_check(check(path, seed=SEED, serenity=SerenityOptions(inputs="overwrite")))
+        checked = _only_check(check(path, seed=SEED, serenity=_OVERWRITING))
         source = load_model(path, directory)
         outputs, fusion = [], []
         for options in (_ORDER_ONLY, dataclasses.replace(_ORDER_ONLY, inputs="overwrite")):
@@ -469,7 +476,9 @@ def measure_scheduling(model: str, *, states: int) -> dict[str, Any]:
             times: list[float] = []
             while len(times) < 3:
                 start = time.thread_time()
-                result = schedule(problem, time_limit=_NO_LIMIT, state_limit=states, **arguments)
+                result = schedule(
+                    problem, time_limit=NO_TIME_LIMIT, state_limit=states, **arguments
+                )
                 times.append(time.thread_time() - start)
                 if times[-1] > 1:
                     break
