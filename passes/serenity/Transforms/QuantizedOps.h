@@ -113,7 +113,9 @@ bool widensElements(MlirOperation op);
 
 /// Puts operations that become one dispatch next to each other: raising makes
 /// all accumulators before the operations that quantize them, and the plans of
-/// bands would keep them as a whole between.
+/// bands would keep them as a whole between. A dequantization that several
+/// operations read is copied for each, as dispatch formation does, so that the
+/// plans count the narrow elements, which are stored.
 void orderByDispatches(MlirBlock block);
 
 /// Replaces sums over constants of 8-bit integers, accumulated in i32 from

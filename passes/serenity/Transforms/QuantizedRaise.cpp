@@ -11,8 +11,9 @@
 //   - constants for the sums of weights that the zero point is multiplied by;
 //   - insertions into tensors of their own rank.
 //
-// All accumulators come first then, and what quantizes them behind; the order
-// that puts them together is here, too.
+// All accumulators come first then, and what quantizes them behind; a value is
+// dequantized once for all of its readers. The order that puts together what
+// becomes one dispatch is here, too.
 
 #include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/ProgramOrder.h"
@@ -249,6 +250,50 @@ bool widensElements(MlirOperation op) {
   return false;
 }
 
+/// Whether `op` widens the elements of one tensor for loops over them alone.
+/// Dispatch formation copies it into the dispatches of all of these.
+static bool isCopiedToReaders(MlirOperation op) {
+  if (!widensElements(op) || mlirOperationGetNumResults(op) != 1) {
+    return false;
+  }
+  int64_t tensors = 0;
+  for (MlirValue value : operands(op)) {
+    MlirOperation source = definingOp(value);
+    tensors +=
+        isTensor(value) && (isNull(source) || !(isa(source, "tensor.empty") ||
+                                                isa(source, "arith.constant")));
+  }
+  std::vector<Use> readers = uses(result(op));
+  return tensors == 1 &&
+         std::all_of(readers.begin(), readers.end(), [](const Use &use) {
+           return structured(use.owner).has_value();
+         });
+}
+
+/// Gives every reader of widened elements a copy of what widens them, in front
+/// of it, from the last operation to the first, for chains of these.
+static void copyToReaders(MlirBlock block) {
+  std::vector<MlirOperation> all = ir::operations(block);
+  for (auto op = all.rbegin(); op != all.rend(); ++op) {
+    if (!isCopiedToReaders(*op)) {
+      continue;
+    }
+    std::map<const void *, MlirValue> copies; // by reader
+    for (const Use &use : uses(result(*op))) {
+      const bool first = copies.empty();
+      MlirValue &copy = copies[use.owner.ptr];
+      if (!copy.ptr && first) {
+        copy = result(*op);
+      } else if (!copy.ptr) {
+        MlirOperation made = mlirOperationClone(*op);
+        insertBefore(use.owner, made);
+        copy = result(made);
+      }
+      mlirOperationSetOperand(use.owner, use.operandNumber, copy);
+    }
+  }
+}
+
 /// The only reader of `op`, if dispatch formation makes one dispatch of both:
 /// what quantizes an accumulator, or what reads a dequantized value.
 static MlirOperation fusedReader(MlirOperation op) {
@@ -269,6 +314,7 @@ static MlirOperation fusedReader(MlirOperation op) {
 }
 
 void orderByDispatches(MlirBlock block) {
+  copyToReaders(block);
   Reorder reorder(block);
   for (MlirOperation op : ir::operations(block)) {
     if (!isNull(fusedReader(op))) {
