@@ -6,6 +6,7 @@
 
 #include "serenity/Analysis/ConsumedImports.h"
 #include "serenity/Core/Alignment.h"
+#include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
@@ -30,17 +31,6 @@ bool isShapeOnly(MlirOperation op) {
   return isa(op, "tensor.dim") || isa(op, "hal.buffer_view.dim");
 }
 
-/// The operations but views that read `value` or a view of it.
-void listReaders(MlirValue value, std::vector<MlirOperation> &found) {
-  for (const Use &use : uses(value)) {
-    if (isView(name(use.owner))) {
-      listReaders(result(use.owner), found);
-    } else if (!isShapeOnly(use.owner)) {
-      found.push_back(use.owner);
-    }
-  }
-}
-
 template <typename T> void addOnce(std::vector<T> &list, T item) {
   if (std::find(list.begin(), list.end(), item) == list.end()) {
     list.push_back(item);
@@ -63,6 +53,22 @@ int64_t FusionModel::bytesOf(MlirValue value) const {
 BufferId FusionModel::addBuffer(MlirValue value) {
   problem.buffers.push_back({"", bytesOf(value), false, false});
   return BufferId(problem.buffers.size()) - 1;
+}
+
+/// Whether the values have as many elements: then an elementwise operation from
+/// one to the other has the loops of both, whatever the types.
+bool FusionModel::sameElements(MlirValue a, MlirValue b) const {
+  auto width = [](MlirValue value) {
+    return elementBytes(mlirShapedTypeGetElementType(mlirValueGetType(value)))
+        .value_or(1);
+  };
+  const int64_t widthA = width(a);
+  const int64_t widthB = width(b);
+  if (!rules.predict || widthA == widthB) {
+    return bytesOf(a) == bytesOf(b);
+  }
+  return rules.sizes.bytes(a).value_or(0) / widthA ==
+         rules.sizes.bytes(b).value_or(0) / widthB;
 }
 
 OpId FusionModel::addOperation(MlirOperation op) {
@@ -96,13 +102,23 @@ void FusionModel::read(MlirOperation op, OpId unit) {
   }
 }
 
+/// Finds the operations that widen elements, such as a dequantization, which
+/// IREE copies into the dispatches of all readers.
+void FusionModel::findWidened(MlirBlock block) {
+  for (MlirOperation op : operations(block)) {
+    if (quantized::isCopiedToReaders(op)) {
+      widened.insert(op.ptr);
+    }
+  }
+}
+
 /// Finds the elementwise operations that IREE merges with their reader before
 /// it forms dispatches.
 void FusionModel::findMerged(MlirBlock block) {
   auto isElementwise = [&](MlirOperation op) {
     std::optional<Structured> loops = structured(op);
     return loops && !loops->hasReduction() && !stepOf.count(op.ptr) &&
-           !piecewise.count(op.ptr);
+           !piecewise.count(op.ptr) && !widened.count(op.ptr);
   };
   for (MlirOperation op : operations(block)) {
     if (!isElementwise(op)) {
@@ -115,8 +131,7 @@ void FusionModel::findMerged(MlirBlock block) {
     MlirOperation reader = readers.front().owner;
     std::optional<Structured> loops = structured(reader);
     const bool merges =
-        isElementwise(reader) &&
-        bytesOf(result(op)) == bytesOf(result(reader)) &&
+        isElementwise(reader) && sameElements(result(op), result(reader)) &&
         std::all_of(readers.begin(), readers.end(), [&](const Use &use) {
           return mlirOperationEqual(use.owner, reader) &&
                  int64_t(use.operandNumber) < loops->numInputs;
@@ -171,6 +186,18 @@ std::vector<MlirValue> FusionModel::operandsOf(MlirOperation op) const {
     }
   }
   return values;
+}
+
+/// The operations that read `value`, a view of it, or its widened elements.
+void FusionModel::listReaders(MlirValue value,
+                              std::vector<MlirOperation> &found) const {
+  for (const Use &use : uses(value)) {
+    if (isView(name(use.owner)) || widened.count(use.owner.ptr)) {
+      listReaders(result(use.owner), found);
+    } else if (!isShapeOnly(use.owner)) {
+      found.push_back(use.owner);
+    }
+  }
 }
 
 /// How many operations read `value`; those that are merged count as one.
@@ -471,7 +498,8 @@ bool FusionModel::visitInsert(MlirOperation op) {
 
 /// Other names of one tensor.
 bool FusionModel::visitView(MlirOperation op) {
-  if (!isView(name(op)) && !piecewisePads.count(op.ptr)) {
+  if (!isView(name(op)) && !piecewisePads.count(op.ptr) &&
+      !widened.count(op.ptr)) {
     return false;
   }
   MlirValue source = operand(op, 0);
@@ -516,8 +544,7 @@ bool FusionModel::fusesWith(MlirOperation op, MlirValue value,
   if (bytesOf(value) != before) {
     return false; // a slice
   }
-  int64_t after = bytesOf(result(op));
-  bool sameSize = before == after && elementwise;
+  bool sameSize = elementwise && sameElements(value, result(op));
   bool padsElementwise = isa(op, "tensor.pad") && source.ready.size() == 1 &&
                          !heavy[*source.ready.begin()];
   if (!sameSize && !padsElementwise) {
@@ -843,6 +870,7 @@ FusionModel::FusionModel(MlirBlock block, const std::vector<Chain> &chains,
     }
   }
   if (rules.predict) {
+    findWidened(block);
     findMerged(block);
   }
   for (MlirOperation op : operations(block)) {

@@ -91,11 +91,14 @@ private:
 
   Origin origin(MlirValue value) const;
   int64_t bytesOf(MlirValue value) const;
+  bool sameElements(MlirValue a, MlirValue b) const;
   BufferId addBuffer(MlirValue value);
   OpId addOperation(MlirOperation op);
   void use(OpId op, const Origin &value);
   void read(MlirOperation op, OpId unit);
   BufferId ownBuffer(MlirValue value) const;
+  void listReaders(MlirValue value, std::vector<MlirOperation> &found) const;
+  void findWidened(MlirBlock block);
   void findMerged(MlirBlock block);
   MlirOperation mergedRoot(MlirOperation op) const;
   std::vector<MlirOperation> withMerged(MlirOperation op) const;
@@ -145,6 +148,8 @@ private:
   /// Elementwise operations whose one reader is elementwise, too, and computes
   /// them along: by operation, that reader.
   std::map<const void *, MlirOperation> mergedInto;
+  /// Operations that widen elements, which their readers do along.
+  std::set<const void *> widened;
   /// Values that are never stored: constants and values that fold into users.
   std::set<const void *> foldable;
   /// Values behind a barrier: nothing is fused through it.

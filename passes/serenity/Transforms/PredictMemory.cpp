@@ -8,10 +8,11 @@
 // without running IREE: the fusion model says which operations become one
 // dispatch, and the scheduler orders those.
 //
-// Assumes linalg on tensors, and functions of one block. With `last-use`,
-// results overwrite operands that die with them, as serenity-in-place-results
-// will do. With `reuse`, buffers may lie in the memory of results, as
-// serenity-reuse-external-memory will place them.
+// Assumes linalg on tensors, and functions of one block. Quantized modules are
+// predicted as IREE's global optimization will leave them, with contractions
+// raised to integers. With `last-use`, results overwrite operands that die with
+// them, as serenity-in-place-results will do. With `reuse`, buffers may lie in
+// the memory of results, as serenity-reuse-external-memory will place them.
 //
 // Afterwards every function has `serenity.predicted_peak_bytes`; nothing else
 // is changed. A module with an operation that no rule of the model describes
@@ -27,8 +28,10 @@
 
 #include "serenity/Analysis/MemoryPrediction.h"
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
+#include "serenity/Transforms/QuantizedOps.h"
 
 namespace serenity {
 
@@ -39,9 +42,16 @@ bool runPredictMemory(MlirOperation module, const Options &options,
   rules.inPlace = rules.inPlaceAtLastUse = options.lastUse;
   rules.alignment = options.defaultAlignment;
   rules.sizes = TensorSizes(options);
-  std::optional<rewrite::Prediction> found =
-      rewrite::predictMemory(module, rules, options.reuse,
-                             options.stateLimit ? options.stateLimit : states);
+  std::optional<rewrite::Prediction> found;
+  ir::OwningOp raised;
+  if (quantized::hasAffine(module)) {
+    raised = ir::OwningOp::clone(module);
+  }
+  if (!raised || quantized::raiseQuantized(raised.get())) {
+    found = rewrite::predictMemory(
+        raised ? raised.get() : module, rules, options.reuse,
+        options.stateLimit ? options.stateLimit : states);
+  }
   if (!found) {
     ir::emitRemark(mlirOperationGetLocation(module),
                    "the fusion model does not describe this module; its memory "

@@ -111,6 +111,11 @@ bool raiseQuantized(MlirOperation module);
 /// Dispatch formation takes it into the dispatch of its only reader.
 bool widensElements(MlirOperation op);
 
+/// Whether `op` widens the elements of one tensor, its first operand, for loops
+/// over them alone. Dispatch formation copies it into the dispatches of all of
+/// these, so that the narrow elements are stored.
+bool isCopiedToReaders(MlirOperation op);
+
 /// Puts operations that become one dispatch next to each other: raising makes
 /// all accumulators before the operations that quantize them, and the plans of
 /// bands would keep them as a whole between. A dequantization that several

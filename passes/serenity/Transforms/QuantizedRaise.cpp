@@ -250,9 +250,7 @@ bool widensElements(MlirOperation op) {
   return false;
 }
 
-/// Whether `op` widens the elements of one tensor for loops over them alone.
-/// Dispatch formation copies it into the dispatches of all of these.
-static bool isCopiedToReaders(MlirOperation op) {
+bool isCopiedToReaders(MlirOperation op) {
   if (!widensElements(op) || mlirOperationGetNumResults(op) != 1) {
     return false;
   }
@@ -264,7 +262,7 @@ static bool isCopiedToReaders(MlirOperation op) {
                                                 isa(source, "arith.constant")));
   }
   std::vector<Use> readers = uses(result(op));
-  return tensors == 1 &&
+  return tensors == 1 && isTensor(operand(op, 0)) && !readers.empty() &&
          std::all_of(readers.begin(), readers.end(), [](const Use &use) {
            return structured(use.owner).has_value();
          });
