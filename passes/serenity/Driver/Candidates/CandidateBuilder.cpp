@@ -147,11 +147,15 @@ void CandidateBuilder::setBase(Configuration::Storage storage,
   bases[storage] = makeBase(std::move(module));
 }
 
-/// A user's own choice about integer arithmetic wins: without it nothing is
-/// raised.
-void CandidateBuilder::makeQuantizedBases() {
+/// Whether IREE raises contractions to integers: a user's own choice about
+/// integer arithmetic wins, and without it nothing is raised.
+bool CandidateBuilder::raises() const {
   auto flag = flags.find(raiseFlag);
-  bool raises = flag == flags.end() || flag->second != "false";
+  return flag == flags.end() || flag->second != "false";
+}
+
+void CandidateBuilder::makeQuantizedBases() {
+  const bool raises = this->raises();
   MlirOperation given = bases[Configuration::AsGiven].module.get();
   ir::SilenceDiagnostics silence(mlirOperationGetContext(given));
   ir::OwningOp module = ir::OwningOp::clone(given);
@@ -214,7 +218,7 @@ PartGroups CandidateBuilder::findJoins(const Configuration &config,
 }
 
 /// The module with the rewrites of a candidate.
-const CandidateBuilder::Rewritten &
+CandidateBuilder::Rewritten &
 CandidateBuilder::rewrite(const Configuration &config, int64_t stateLimit) {
   Configuration key;
   key.storage = config.storage;
@@ -269,21 +273,45 @@ ir::OwningOp CandidateBuilder::prepare(const Configuration &config,
   return module;
 }
 
+/// A quantized module as IREE's global optimization will leave it; empty if
+/// that is not known.
+ir::OwningOp CandidateBuilder::raise(MlirOperation module) const {
+  ir::OwningOp raised = ir::OwningOp::clone(module);
+  if (!raises() || !quantized::raiseQuantized(raised.get())) {
+    return {};
+  }
+  return raised;
+}
+
 CandidateBuilder::Forecast
 CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
                           int64_t alignment, bool reuseResults,
                           int64_t stateLimit, int64_t orderStates,
                           const TensorSizes *extents) {
   Forecast forecast;
-  const Rewritten &made = rewrite(config, stateLimit);
+  Rewritten &made = rewrite(config, stateLimit);
   if (!made.module) {
     return forecast;
   }
   forecast.rewrites = made.outcome;
+  MlirOperation module = made.module.get();
   ir::OwningOp unfused;
   if (!config.unfused.empty()) {
-    unfused = ir::OwningOp::clone(made.module.get());
+    unfused = ir::OwningOp::clone(module);
     preventFusion(unfused.get(), config.unfused);
+    module = unfused.get();
+  }
+  ir::OwningOp raised;
+  if (quantized::hasAffine(module)) {
+    // The model describes what IREE's global optimization will make of it.
+    ir::OwningOp &known = config.unfused.empty() ? made.raised : raised;
+    if (!known) {
+      known = raise(module);
+    }
+    if (!known) {
+      return forecast;
+    }
+    module = known.get();
   }
   rewrite::FusionRules rules;
   rules.fuseMultiUse = config.fuseMultiUse.value_or(fuseMultiUse);
@@ -292,8 +320,7 @@ CandidateBuilder::predict(const Configuration &config, bool fuseMultiUse,
   rules.alignment = alignment;
   rules.sizes = extents ? *extents : sizes;
   forecast.memory =
-      rewrite::predictMemory(unfused ? unfused.get() : made.module.get(), rules,
-                             reuseResults, orderStates);
+      rewrite::predictMemory(module, rules, reuseResults, orderStates);
   return forecast;
 }
 

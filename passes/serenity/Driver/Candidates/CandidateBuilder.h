@@ -196,8 +196,12 @@ private:
   struct Rewritten {
     ir::OwningOp module; // empty if it is not to be used
     RewriteOutcome outcome;
+    /// Of a quantized module, what it is predicted by; empty until it is.
+    ir::OwningOp raised;
   };
-  const Rewritten &rewrite(const Configuration &config, int64_t stateLimit);
+  Rewritten &rewrite(const Configuration &config, int64_t stateLimit);
+  bool raises() const;
+  ir::OwningOp raise(MlirOperation module) const;
   ir::OwningOp prepare(const Configuration &config, int64_t stateLimit,
                        RewriteOutcome *outcome);
   /// Runs IREE's phases on a module; false if it refuses the module, or the

@@ -29,6 +29,10 @@ constexpr int maxBuilt = 3;
 /// the stock candidate.
 constexpr int maxFamilies = 4;
 
+/// Band plans of a quantized network of which one candidate is built beside the
+/// best.
+constexpr int maxPlans = 2;
+
 /// The model places all parts of concatenations or none. Where it says so much
 /// more of the stock candidate than is built, by this part of the bytes, parts
 /// matter that are placed one by one, and predictions do not rank candidates,
@@ -217,6 +221,7 @@ std::pair<Configuration, bool> CandidateSearch::buildBest() {
   int64_t least = *candidates.at(best).builtBytes();
   const int64_t promised = ranked.empty() ? least : ranked.front().bytes;
   int64_t last = -1;
+  size_t lastBands = 0;
   int numBuilt = 0;
   // Where a candidate needs less than predicted, others may, too.
   bool tooHigh = false;
@@ -224,10 +229,12 @@ std::pair<Configuration, bool> CandidateSearch::buildBest() {
     if (numBuilt == maxBuilt || (least <= next.bytes && !tooHigh)) {
       break;
     }
-    if (next.bytes == last) {
+    if (next.bytes == last && (next.config.storage == Configuration::AsGiven ||
+                               next.config.bands == lastBands)) {
       continue; // the same peak, most likely
     }
     last = next.bytes;
+    lastBands = next.config.bands;
     ++numBuilt;
     std::optional<int64_t> bytes = build(next.config);
     tooHigh = bytes && *bytes < next.bytes && !agrees(next.bytes, *bytes);
@@ -251,7 +258,18 @@ std::pair<Configuration, bool> CandidateSearch::buildBest() {
     best = buildFamilies(all, best);
     least = *candidates.at(best).builtBytes();
   }
+  if (best.storage != Configuration::AsGiven) {
+    best = buildPlans(ranked, best);
+    least = *candidates.at(best).builtBytes();
+  }
   if (least > promised && !agrees(promised, least)) {
+    return {best, false};
+  }
+  // Where much less is built than promised, candidates of equal promise differ
+  // in what the model does not describe. Those in bands were compared.
+  if (best.storage != Configuration::AsGiven && best.bands == 0 &&
+      !agrees(promised, least) && ranked.size() > 1 &&
+      ranked[1].bytes == promised) {
     return {best, false};
   }
   return {buildTrimmed(buildLightest(all, best)), true};
@@ -357,6 +375,38 @@ Configuration CandidateSearch::buildFamilies(const std::vector<Ranked> &ranked,
       break;
     }
     if (!built.insert(familyOf(next.config)).second) {
+      continue;
+    }
+    ++numBuilt;
+    std::optional<int64_t> bytes = build(next.config);
+    if (bytes && *bytes < leastBytes) {
+      least = next.config;
+      leastBytes = *bytes;
+    }
+  }
+  return least;
+}
+
+/// Of a quantized network, builds the best of each other band plan that
+/// promises about what `best` needs. Values behind the peak are computed again
+/// in what is built alone, so that one of these may need less than it promises.
+Configuration CandidateSearch::buildPlans(const std::vector<Ranked> &ranked,
+                                          const Configuration &best) {
+  std::set<size_t> built = {0};
+  for (const Ranked &item : ranked) {
+    if (placed(item.config)) {
+      built.insert(item.config.bands);
+    }
+  }
+  Configuration least = best;
+  int64_t leastBytes = *candidates.at(best).builtBytes();
+  int numBuilt = 0;
+  for (const Ranked &next : ranked) {
+    if (numBuilt == maxPlans ||
+        (next.bytes > leastBytes && !agrees(next.bytes, leastBytes))) {
+      break;
+    }
+    if (!built.insert(next.config.bands).second) {
       continue;
     }
     ++numBuilt;

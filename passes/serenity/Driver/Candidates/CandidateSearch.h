@@ -195,6 +195,8 @@ private:
   std::pair<Configuration, bool> buildBest();
   Configuration buildFamilies(const std::vector<Ranked> &ranked,
                               const Configuration &best);
+  Configuration buildPlans(const std::vector<Ranked> &ranked,
+                           const Configuration &best);
   Configuration buildLightest(const std::vector<Ranked> &ranked,
                               const Configuration &best);
   Configuration buildTrimmed(const Configuration &best);
