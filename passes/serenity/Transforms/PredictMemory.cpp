@@ -28,7 +28,6 @@
 
 #include "serenity/Analysis/MemoryPrediction.h"
 #include "serenity/IREE/Ir.h"
-#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/Passes.h"
 #include "serenity/Transforms/QuantizedOps.h"
@@ -42,12 +41,11 @@ bool runPredictMemory(MlirOperation module, const Options &options,
   rules.inPlace = rules.inPlaceAtLastUse = options.lastUse;
   rules.alignment = options.defaultAlignment;
   rules.sizes = TensorSizes(options);
+  const bool isQuantized = quantized::hasAffine(module);
+  const ir::OwningOp raised =
+      isQuantized ? quantized::raisedCopy(module) : ir::OwningOp();
   std::optional<rewrite::Prediction> found;
-  ir::OwningOp raised;
-  if (quantized::hasAffine(module)) {
-    raised = ir::OwningOp::clone(module);
-  }
-  if (!raised || quantized::raiseQuantized(raised.get())) {
+  if (raised || !isQuantized) {
     found = rewrite::predictMemory(
         raised ? raised.get() : module, rules, options.reuse,
         options.stateLimit ? options.stateLimit : states);

@@ -17,6 +17,7 @@
 #define SERENITY_TRANSFORMS_QUANTIZEDOPS_H
 
 #include "serenity/IREE/Ir.h"
+#include "serenity/IREE/OwningOp.h"
 
 #include <cstdint>
 #include <map>
@@ -100,12 +101,12 @@ bool isNeverNaN(MlirValue value);
 /// raised `module`, by location. Empty if this release does not.
 std::map<std::string, int64_t> raisedContractions(MlirOperation module);
 
-/// Lowers `module` as IREE's global optimization will, so far that
+/// A copy of `module`, lowered as IREE's global optimization will, so far that
 /// contractions over dequantized values are integer contractions (i8 x i8 ->
 /// i32), each with one elementwise operation behind it that corrects, scales
-/// and quantizes. Returns false, without a diagnostic, if this IREE release has
-/// no such passes; the module is to be dropped then.
-bool raiseQuantized(MlirOperation module);
+/// and quantizes. Empty, without a diagnostic, if this IREE release has no such
+/// passes.
+ir::OwningOp raisedCopy(MlirOperation module);
 
 /// Whether `op` is elementwise and makes wider elements, as a dequantization.
 /// Dispatch formation takes it into the dispatch of its only reader.

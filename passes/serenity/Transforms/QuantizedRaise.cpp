@@ -15,7 +15,6 @@
 // dequantized once for all of its readers. The order that puts together what
 // becomes one dispatch is here, too.
 
-#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
@@ -342,16 +341,17 @@ void orderByDispatches(MlirBlock block) {
 
 // --- raising ----------------------------------------------------------------
 
-bool raiseQuantized(MlirOperation module) {
-  if (!run(module, std::string(raisePasses) + "," + decomposePasses)) {
-    return false;
+OwningOp raisedCopy(MlirOperation module) {
+  OwningOp raised = OwningOp::clone(module);
+  if (!run(raised.get(), std::string(raisePasses) + "," + decomposePasses)) {
+    return {};
   }
-  foldWeightSums(module);
-  if (!run(module, fusePasses)) {
-    return false;
+  foldWeightSums(raised.get());
+  if (!run(raised.get(), fusePasses)) {
+    return {};
   }
-  expandInserted(module);
-  return true;
+  expandInserted(raised.get());
+  return raised;
 }
 
 static bool multipliesIntegers(MlirOperation op) {

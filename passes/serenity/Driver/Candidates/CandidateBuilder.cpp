@@ -154,23 +154,28 @@ bool CandidateBuilder::raises() const {
   return flag == flags.end() || flag->second != "false";
 }
 
+/// A copy of a quantized module as IREE's global optimization will leave it;
+/// empty if that is not known, or if contractions stay in floats.
+ir::OwningOp CandidateBuilder::raise(MlirOperation module) const {
+  return raises() ? quantized::raisedCopy(module) : ir::OwningOp();
+}
+
 void CandidateBuilder::makeQuantizedBases() {
-  const bool raises = this->raises();
   MlirOperation given = bases[Configuration::AsGiven].module.get();
   ir::SilenceDiagnostics silence(mlirOperationGetContext(given));
   ir::OwningOp module = ir::OwningOp::clone(given);
   StoreQuantizedCounts counts;
-  if (!storeQuantized(module.get(), raises, &counts, &values)) {
+  if (!storeQuantized(module.get(), raises(), &counts, &values)) {
     return;
   }
   if (!counts.any() && quantized::raisedContractions(given).empty()) {
     return; // weights alone are quantized
   }
-  ir::OwningOp raised = ir::OwningOp::clone(module.get());
+  ir::OwningOp raised = raise(module.get());
   if (counts.any()) {
     setBase(Configuration::Integers, std::move(module));
   }
-  if (raises && quantized::raiseQuantized(raised.get())) {
+  if (raised) {
     setBase(Configuration::Raised, std::move(raised));
   }
 }
@@ -271,16 +276,6 @@ ir::OwningOp CandidateBuilder::prepare(const Configuration &config,
     }
   }
   return module;
-}
-
-/// A quantized module as IREE's global optimization will leave it; empty if
-/// that is not known.
-ir::OwningOp CandidateBuilder::raise(MlirOperation module) const {
-  ir::OwningOp raised = ir::OwningOp::clone(module);
-  if (!raises() || !quantized::raiseQuantized(raised.get())) {
-    return {};
-  }
-  return raised;
 }
 
 CandidateBuilder::Forecast

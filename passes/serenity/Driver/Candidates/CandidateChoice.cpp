@@ -220,8 +220,7 @@ std::pair<Configuration, bool> CandidateSearch::buildBest() {
   Configuration best;
   int64_t least = *candidates.at(best).builtBytes();
   const int64_t promised = ranked.empty() ? least : ranked.front().bytes;
-  int64_t last = -1;
-  size_t lastBands = 0;
+  const Ranked *last = nullptr;
   int numBuilt = 0;
   // Where a candidate needs less than predicted, others may, too.
   bool tooHigh = false;
@@ -229,12 +228,12 @@ std::pair<Configuration, bool> CandidateSearch::buildBest() {
     if (numBuilt == maxBuilt || (least <= next.bytes && !tooHigh)) {
       break;
     }
-    if (next.bytes == last && (next.config.storage == Configuration::AsGiven ||
-                               next.config.bands == lastBands)) {
+    if (last && next.bytes == last->bytes &&
+        (next.config.storage == Configuration::AsGiven ||
+         next.config.bands == last->config.bands)) {
       continue; // the same peak, most likely
     }
-    last = next.bytes;
-    lastBands = next.config.bands;
+    last = &next;
     ++numBuilt;
     std::optional<int64_t> bytes = build(next.config);
     tooHigh = bytes && *bytes < next.bytes && !agrees(next.bytes, *bytes);
@@ -348,33 +347,27 @@ CandidateSearch::searchWithResults(RewriteMode mode,
   return {best, true};
 }
 
-/// Where the model is wrong about the stock candidate, it may be about whole
-/// families: candidates of one band plan, with or without rewrites, and of one
-/// fusion. Builds the best of each that is not built and promises not too much
-/// more than `best` needs.
-Configuration CandidateSearch::buildFamilies(const std::vector<Ranked> &ranked,
-                                             const Configuration &best) {
-  auto familyOf = [](const Configuration &config) {
-    const bool rewritten = numRewrites(config) > 0;
-    const bool plain = !rewritten && config.bands == 0;
-    return std::make_tuple(config.storage, config.bands, rewritten,
-                           plain && config.fuseMultiUse.has_value());
-  };
-  using Family = decltype(familyOf(best));
-  std::set<Family> built;
+/// Builds the best of each group of `ranked` that is not in `built` and of
+/// which nothing is placed, up to `limit` of them, until one promises too much
+/// to need less than the best so far. Returns that.
+Configuration CandidateSearch::buildBestOfEach(
+    const std::vector<Ranked> &ranked, const Configuration &best, int limit,
+    std::set<Group> built,
+    const std::function<Group(const Configuration &)> &groupOf,
+    const std::function<bool(int64_t promised, int64_t least)> &mayNeedLess) {
   for (const Ranked &item : ranked) {
     if (placed(item.config)) {
-      built.insert(familyOf(item.config));
+      built.insert(groupOf(item.config));
     }
   }
   Configuration least = best;
   int64_t leastBytes = *candidates.at(best).builtBytes();
   int numBuilt = 0;
   for (const Ranked &next : ranked) {
-    if (numBuilt == maxFamilies || next.bytes / 2 > leastBytes) {
+    if (numBuilt == limit || !mayNeedLess(next.bytes, leastBytes)) {
       break;
     }
-    if (!built.insert(familyOf(next.config)).second) {
+    if (!built.insert(groupOf(next.config)).second) {
       continue;
     }
     ++numBuilt;
@@ -387,36 +380,35 @@ Configuration CandidateSearch::buildFamilies(const std::vector<Ranked> &ranked,
   return least;
 }
 
+/// Where the model is wrong about the stock candidate, it may be about whole
+/// families: candidates of one band plan, with or without rewrites, and of one
+/// fusion. Builds the best of each that is not built and promises not too much
+/// more than `best` needs.
+Configuration CandidateSearch::buildFamilies(const std::vector<Ranked> &ranked,
+                                             const Configuration &best) {
+  auto familyOf = [](const Configuration &config) {
+    const bool rewritten = numRewrites(config) > 0;
+    const bool plain = !rewritten && config.bands == 0;
+    return Group(config.storage, config.bands, rewritten,
+                 plain && config.fuseMultiUse.has_value());
+  };
+  return buildBestOfEach(
+      ranked, best, maxFamilies, {}, familyOf,
+      [](int64_t promised, int64_t least) { return promised / 2 <= least; });
+}
+
 /// Of a quantized network, builds the best of each other band plan that
 /// promises about what `best` needs. Values behind the peak are computed again
 /// in what is built alone, so that one of these may need less than it promises.
 Configuration CandidateSearch::buildPlans(const std::vector<Ranked> &ranked,
                                           const Configuration &best) {
-  std::set<size_t> built = {0};
-  for (const Ranked &item : ranked) {
-    if (placed(item.config)) {
-      built.insert(item.config.bands);
-    }
-  }
-  Configuration least = best;
-  int64_t leastBytes = *candidates.at(best).builtBytes();
-  int numBuilt = 0;
-  for (const Ranked &next : ranked) {
-    if (numBuilt == maxPlans ||
-        (next.bytes > leastBytes && !agrees(next.bytes, leastBytes))) {
-      break;
-    }
-    if (!built.insert(next.config.bands).second) {
-      continue;
-    }
-    ++numBuilt;
-    std::optional<int64_t> bytes = build(next.config);
-    if (bytes && *bytes < leastBytes) {
-      least = next.config;
-      leastBytes = *bytes;
-    }
-  }
-  return least;
+  auto planOf = [](const Configuration &config) {
+    return Group(Configuration::AsGiven, config.bands, false, false);
+  };
+  return buildBestOfEach(ranked, best, maxPlans, {planOf(Configuration())},
+                         planOf, [](int64_t promised, int64_t least) {
+                           return promised <= least || agrees(promised, least);
+                         });
 }
 
 /// Where `best` needs more than predicted, another candidate may need no more

@@ -20,6 +20,7 @@
 #include "serenity/Transforms/Options.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -193,6 +194,13 @@ private:
   rankPredictions(const std::set<Configuration> &configs) const;
   std::optional<int64_t> build(const Configuration &config);
   std::pair<Configuration, bool> buildBest();
+  /// Storage, band plan, whether it has rewrites, whether it sets the fusion.
+  using Group = std::tuple<Configuration::Storage, size_t, bool, bool>;
+  Configuration buildBestOfEach(
+      const std::vector<Ranked> &ranked, const Configuration &best, int limit,
+      std::set<Group> built,
+      const std::function<Group(const Configuration &)> &groupOf,
+      const std::function<bool(int64_t promised, int64_t least)> &mayNeedLess);
   Configuration buildFamilies(const std::vector<Ranked> &ranked,
                               const Configuration &best);
   Configuration buildPlans(const std::vector<Ranked> &ranked,
