@@ -38,6 +38,7 @@ from typing import Any
 
 from serenity_mlir import networks
 from serenity_mlir._versions import iree_version, serenity_version
+from serenity_mlir.benchmarking.work import NO_TIME_LIMIT
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.reports.reporting import Report, load_report
@@ -54,9 +55,6 @@ FLAGS = [
 
 #: States per search: the networks that are proved at all need far fewer.
 STATE_LIMIT = 1_000_000
-
-#: No search of these networks comes near it.
-TIME_LIMIT = 3600.0
 
 #: Checked with every change: seconds each, and every kind of decision is among them.
 QUICK = (
@@ -101,7 +99,7 @@ def measure(name: str, release: str, reports: Path | None = None) -> Line:
                 rewrite=rewrite,  # type: ignore[arg-type]
                 report=report,
                 state_limit=STATE_LIMIT,
-                time_limit=TIME_LIMIT,
+                time_limit=NO_TIME_LIMIT,
             )
             output = str(Path(folder) / "out.mlir")
             compile_file(source, output_file=output, extra_args=FLAGS, serenity=options)

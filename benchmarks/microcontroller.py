@@ -34,12 +34,13 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from history import STATE_LIMIT, TIME_LIMIT
+from history import STATE_LIMIT
 from publish import put_block
 
 from serenity_mlir import networks
 from serenity_mlir._versions import iree_version
 from serenity_mlir.benchmarking.document import Table, Text, bytes_cell, ratio_cell, to_markdown
+from serenity_mlir.benchmarking.work import NO_TIME_LIMIT
 from serenity_mlir.compiling.compiler import SerenityOptions
 from serenity_mlir.emitting.checking import check_target
 from serenity_mlir.emitting.harness import COMPARED_STACK_BYTES
@@ -114,7 +115,7 @@ def measure_row(model: str) -> Row:
     network = networks.build(name, 0)
     if variant == "int8":
         network = quantize(network, "int8", per_channel=True, seed=0, integer_border=True)
-    options = SerenityOptions(state_limit=STATE_LIMIT, time_limit=TIME_LIMIT)
+    options = SerenityOptions(state_limit=STATE_LIMIT, time_limit=NO_TIME_LIMIT)
     with tempfile.TemporaryDirectory(prefix="serenity-microcontroller-") as temporary:
         path = Path(temporary) / f"{name}.onnx"
         onnx.save(network, str(path))

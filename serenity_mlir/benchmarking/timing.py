@@ -11,10 +11,10 @@ from typing import Any
 from serenity_mlir.benchmarking.document import Heading, Part, Table, Text, ratio_cell
 from serenity_mlir.benchmarking.results import Results, geometric_mean
 
+__all__ = ["load_in_words", "times", "times_table"]
+
 #: Default of ``--serenity-time-limit``, in processor seconds.
 _DEFAULT_TIME_LIMIT = 60
-
-__all__ = ["load_in_words", "times", "times_table"]
 
 
 def times(results: Results) -> Iterator[Part]:
