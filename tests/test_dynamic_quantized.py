@@ -12,9 +12,8 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from quantized_models import branches
+from quantized_models import branches, integers
 
-from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
 from serenity_mlir.compiling.importing import import_model
 from serenity_mlir.measuring.checking import compile_model
@@ -22,9 +21,7 @@ from serenity_mlir.measuring.measurement import measure
 from serenity_mlir.measuring.predictions import read_prediction
 from serenity_mlir.reports.reporting import Report, parse_report
 
-pytestmark = pytest.mark.skipif(
-    (iree_version() or "").startswith("3.12"), reason="IREE 3.12 has no quantization on tensors"
-)
+pytestmark = integers
 
 #: An image of the stem, 16 channels of 24x24 bytes; IREE stores the padded one in float32.
 STEM_BYTES = 16 * 24 * 24

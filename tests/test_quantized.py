@@ -12,15 +12,16 @@ import onnx
 import pytest
 from driver_support import TARGET
 from quantized_models import (
+    OLD,
     branches,
     concatenated_result,
+    integers,
     pooled,
     qlinear_convolutions,
     residual,
 )
 from report_support import make_candidate, make_function, make_report
 
-from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.measuring.checking import CheckResult, check
@@ -28,9 +29,6 @@ from serenity_mlir.measuring.predictions import read_prediction
 from serenity_mlir.networks.quantizing import with_integer_border
 from serenity_mlir.reports.explaining import explain
 from serenity_mlir.reports.reporting import FunctionReport, load_report, parse_report
-
-OLD = (iree_version() or "").startswith("3.12")
-integers = pytest.mark.skipif(OLD, reason="IREE 3.12 has no quantization on tensors")
 
 #: The first convolution of `pooled`, and its result with the pool's padding, a byte an element.
 WIDE_BYTES = 16 * 48 * 48

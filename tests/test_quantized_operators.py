@@ -8,17 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from quantized_models import quantized_operators, refused_operator
+from quantized_models import integers, quantized_operators, refused_operator
 
-from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.errors import SerenityError
 from serenity_mlir.measuring.checking import check
 
-OLD = (iree_version() or "").startswith("3.12")
 
-
-@pytest.mark.skipif(OLD, reason="IREE 3.12 has no quantization on tensors")
+@integers
 def test_operators_are_imported_with_the_types_of_their_results(tmp_path: Path) -> None:
     # ONNX's shape inference knows none of them, and IREE imports none without a type.
     result = check(quantized_operators(tmp_path / "operators.onnx"))

@@ -9,20 +9,17 @@ from pathlib import Path
 
 import pytest
 from driver_support import TARGET, Compilers
-from quantized_models import pooled
+from quantized_models import integers, pooled
 
-from serenity_mlir._versions import iree_version
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.reports.reporting import load_report
-
-OLD = (iree_version() or "").startswith("3.12")
 
 #: What the search by trial compilations alone found for `pooled`, and their number.
 BYTES = 1_920
 TRIALS = 14
 
 
-@pytest.mark.skipif(OLD, reason="IREE 3.12 has no quantization on tensors")
+@integers
 def test_candidates_are_predicted(compilers: Compilers, tmp_path: Path) -> None:
     source = load_model(pooled(tmp_path / "pooled.onnx"), tmp_path)
     file = tmp_path / "report.json"
