@@ -17,6 +17,7 @@ from serenity_mlir import _core, networks
 from serenity_mlir._native import native_tool
 from serenity_mlir._versions import iree_version, serenity_version
 from serenity_mlir.benchmarking import work
+from serenity_mlir.benchmarking.kept_reports import KeptReports
 from serenity_mlir.benchmarking.paper import GRAPHS
 from serenity_mlir.benchmarking.peer_runs import (
     PEERS,
@@ -174,15 +175,8 @@ def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]
     """
     digest = _digest(native_tool("serenity-compile"))
     shared = {"compiler": digest, "seed": work.SEED}
-    steps = [
-        Step(
-            "bytes",
-            "bytes",
-            functools.partial(work.measure_bytes, output=str(output), seconds=selection.seconds),
-            selection.models,
-            shared,
-        )
-    ]
+    kept = KeptReports(str(output / "compiled"), digest)
+    steps = []
     if selection.runs:
         steps.append(
             Step(
@@ -191,6 +185,7 @@ def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]
                 functools.partial(
                     work.measure_run,
                     output=str(output),
+                    kept=kept,
                     timing=selection.timing,
                     seconds=selection.seconds,
                 ),
@@ -202,11 +197,23 @@ def plan(selection: Selection, output: Path) -> tuple[list[Step], dict[str, str]
             Step(
                 "overwriting",
                 "runs with inputs overwritten",
-                functools.partial(work.measure_overwriting, seconds=selection.seconds),
+                functools.partial(work.measure_overwriting, kept=kept, seconds=selection.seconds),
                 selection.runs,
                 shared,
             )
         )
+    # Last of the three: it reads what those have compiled.
+    steps.append(
+        Step(
+            "bytes",
+            "bytes",
+            functools.partial(
+                work.measure_bytes, output=str(output), kept=kept, seconds=selection.seconds
+            ),
+            selection.models,
+            shared,
+        )
+    )
     graphs = [model for model in selection.models if model in GRAPHS]
     if selection.scheduling and graphs:
         limit = SCHEDULING_STATES

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from serenity_mlir.benchmarking.kept_reports import KeptReports
 from serenity_mlir.benchmarking.peer_runs import PEERS, UnsupportedModelError, run_peer
 from serenity_mlir.compiling.compiler import SerenityOptions, target_flags
 from serenity_mlir.compiling.importing import load_model
@@ -198,12 +199,15 @@ def _peaks(function: FunctionReport, order: FunctionReport) -> dict[str, int | N
     }
 
 
-def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
-    """Compiles a network four ways until memory is allocated; generates no code, runs nothing.
+def measure_bytes(model: str, *, output: str, kept: KeptReports, seconds: float) -> dict[str, Any]:
+    """Reads the bytes of a network from the reports of three compilations, and runs nothing.
+
+    What no step has compiled yet is compiled until memory is allocated.
 
     Args:
       model: name or path.
       output: folder for the report (``reports/NAME.json``).
+      kept: reports of the other steps.
       seconds: time limit.
 
     Returns:
@@ -215,14 +219,17 @@ def measure_bytes(model: str, *, output: str, seconds: float) -> dict[str, Any]:
         directory = Path(folder)
         path = _onnx_file(model, directory)
         found = _about(model, path)
-        source = load_model(path, directory)
-        order, overwriting = (
-            _only_function(parse_report(_predict(source, directory, options)))
-            for options in (_ORDER_ONLY, _OVERWRITING)
-        )
-        data = _predict(source, directory, _DEFAULT)
-    _keep_report(output, model_name(model), data)
-    report = parse_report(data)
+        source: Path | None = None
+        reports = []
+        for options in (_ORDER_ONLY, _OVERWRITING, _DEFAULT):
+            data = kept.find(path, options)
+            if data is None:
+                source = source or load_model(path, directory)
+                data = _predict(source, directory, options)
+            reports.append(data)
+    order, overwriting = (_only_function(parse_report(data)) for data in reports[:2])
+    _keep_report(output, model_name(model), reports[-1])
+    report = parse_report(reports[-1])
     function = _only_function(report)
     found["transient_peak_bytes"] = _peaks(function, order)
     found["external_bytes"] = function.external_bytes
@@ -319,31 +326,36 @@ def _run_entry(result: CheckResult, load: float) -> dict[str, Any]:
     }
 
 
-def measure_run(model: str, *, output: str, timing: bool, seconds: float) -> dict[str, Any]:
+def measure_run(
+    model: str, *, output: str, kept: KeptReports, timing: bool, seconds: float
+) -> dict[str, Any]:
     """Compiles a network stock and by default, runs both, and compares (`checking.check`).
 
     Args:
       model: name or path.
       output: folder for the first system's outputs (``outputs/NAME-DIGEST.npz``), which those of
         all others are compared with; the stock compiler's here.
+      kept: gets the report of the default.
       timing: measure latency too.
       seconds: time limit.
     """
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
         path = _onnx_file(model, Path(folder))
-        kept = _outputs_file(output, path)
+        compared = _outputs_file(output, path)
         load = os.getloadavg()[0]
         result = check(path, seed=SEED, serenity=_DEFAULT, timing=timing)
+        kept.keep(path, _DEFAULT, result.report)
     entry = _run_entry(result, load)
     outputs = [np.asarray(value) for value in result.functions[0].stock.outputs]
-    return {**entry, **_compare_outputs(kept, "IREE", outputs)}
+    return {**entry, **_compare_outputs(compared, "IREE", outputs)}
 
 
-def measure_overwriting(model: str, *, seconds: float) -> dict[str, Any]:
+def measure_overwriting(model: str, *, kept: KeptReports, seconds: float) -> dict[str, Any]:
     """Runs a network with inputs overwritten, and compares it with modules that keep them.
 
     Args:
       model: name or path.
+      kept: gets the reports of the default with inputs overwritten and of ordering alone.
       seconds: time limit.
 
     Returns:
@@ -357,16 +369,19 @@ def measure_overwriting(model: str, *, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="serenity-bench-") as folder, _limit(seconds):
         directory = Path(folder)
         path = _onnx_file(model, directory)
-        checked = _only_check(check(path, seed=SEED, serenity=_OVERWRITING))
+        result = check(path, seed=SEED, serenity=_OVERWRITING)
+        kept.keep(path, _OVERWRITING, result.report)
+        checked = _only_check(result)
         source = load_model(path, directory)
         outputs, fusion = [], []
         for options in (_ORDER_ONLY, dataclasses.replace(_ORDER_ONLY, inputs="overwrite")):
             module = directory / f"{options.inputs}.vmfb"
-            report = parse_report(compile_model(source, module, target_flags([]), options))
-            fusion.append("fusion" in _only_function(report).used)
+            report = compile_model(source, module, target_flags([]), options)
+            kept.keep(path, options, report)
+            fusion.append("fusion" in _only_function(parse_report(report)).used)
             outputs.append(measure(module, _inputs(path)).outputs)
-    kept, overwritten = outputs
-    difference = compare_outputs(kept, overwritten)
+    kept_inputs, overwritten = outputs
+    difference = compare_outputs(kept_inputs, overwritten)
     return {
         "peak_bytes": checked.serenity.call.peak_bytes,
         "disagreements": list(checked.disagreements),
