@@ -18,6 +18,8 @@ from report_support import peaks_by_kind
 
 from serenity_mlir.reports.reporting import RegionReport, load_report
 
+pytestmark = pytest.mark.one_release
+
 STREAM = (*TARGET, "--compile-to=stream")
 
 #: Three branches of a matrix product each, narrowed and summed: the order is all there is to gain.

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 from driver_support import TARGET
 
+pytestmark = pytest.mark.one_release
+
 FLAGS = (*TARGET, "--compile-to=stream", "--serenity-schedule")
 
 

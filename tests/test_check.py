@@ -685,6 +685,7 @@ def test_rewritten_modules_stay_within_the_tolerance(name, tmp_path):
     assert result.ok, [found.disagreements for found in result.functions]
 
 
+@pytest.mark.one_release
 @needs_compiler
 def test_the_first_command_of_the_readme():
     readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")

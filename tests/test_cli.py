@@ -26,6 +26,8 @@ import serenity_mlir
 from serenity_mlir.cli import COMMANDS, EXIT_CODES, app
 from serenity_mlir.cli._terminal import configure_logging, working
 
+pytestmark = pytest.mark.one_release
+
 
 def commands() -> dict[str, Any]:
     """Every command that does something, by the words that name it."""

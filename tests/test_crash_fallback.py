@@ -23,6 +23,8 @@ from conftest import RunTool
 from driver_support import STRIP, TARGET, Compilers
 from iree.compiler.tools.binaries import find_tool
 
+pytestmark = pytest.mark.one_release
+
 #: Two products in a row. The hidden layer has 2,048 floats: 8,192 bytes as stock.
 MODEL = Path(__file__).parent / "models" / "cases" / "dynamic_and_static_function.mlir"
 STOCK_BYTES = 8192

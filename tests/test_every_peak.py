@@ -13,6 +13,8 @@ from driver_support import TARGET, Compilers
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.reports.reporting import load_report
 
+pytestmark = pytest.mark.one_release
+
 
 @pytest.mark.slow
 def test_steps_that_need_the_same_are_rewritten_together(

@@ -24,6 +24,8 @@ from conftest import ADD_MODULE, RunTool
 from driver_support import ELIDE, TARGET, slabs
 from models import MODELS
 
+pytestmark = pytest.mark.one_release
+
 KIB = 1 << 10
 MIB = 1 << 20
 

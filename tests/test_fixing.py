@@ -22,6 +22,8 @@ from serenity_mlir.compiling.importing import import_model
 from serenity_mlir.compiling.signatures import read_signatures
 from serenity_mlir.errors import SerenityError
 
+pytestmark = pytest.mark.one_release
+
 CASES = Path(__file__).parent / "models" / "cases"
 BATCH = CASES / "dynamic_batch.onnx"
 

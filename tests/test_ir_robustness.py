@@ -23,6 +23,8 @@ import pytest
 from driver_support import TARGET
 from models import MODELS
 
+pytestmark = pytest.mark.one_release
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 WORKER = Path(__file__).resolve().parent / "ir_worker.py"
 LIT_FILES = sorted(

@@ -19,6 +19,8 @@ import pytest
 
 from serenity_mlir.compiling.declared import pass_names
 
+pytestmark = pytest.mark.one_release
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 MODULE = """\

@@ -16,6 +16,8 @@ import pytest
 
 from serenity_mlir._processes import run_command
 
+pytestmark = pytest.mark.one_release
+
 #: A compiler that has a child of its own, and takes longer than any test.
 SLOW_COMPILER = """\
 #!/bin/sh

@@ -9,10 +9,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from driver_support import TARGET
 
 from serenity_mlir.compiling.importing import load_model
 from serenity_mlir.reports.reporting import load_report
+
+pytestmark = pytest.mark.one_release
 
 
 def test_bands_that_the_peak_does_not_need_are_taken_back(

@@ -14,6 +14,8 @@ import pytest
 from conftest import RunTool
 from onnx import TensorProto, helper
 
+pytestmark = pytest.mark.one_release
+
 CASES = Path(__file__).parent / "models" / "cases"
 TARGET = ("--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=vmvx")
 SERENITY = (sys.executable, "-m", "serenity_mlir")

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from driver_support import STOCK_SLAB, TARGET, Compilers
 
+pytestmark = pytest.mark.one_release
+
 MODEL = Path(__file__).parent / "models" / "cases" / "dynamic_and_static_function.mlir"
 
 

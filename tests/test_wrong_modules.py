@@ -23,6 +23,8 @@ from serenity_mlir.compiling.compiler import SerenityOptions, compile_file
 from serenity_mlir.measuring import checking
 from serenity_mlir.measuring.checking import CheckResult, check
 
+pytestmark = pytest.mark.one_release
+
 SQUARE = "tensor<16x16xf32>"
 ALWAYS = SerenityOptions(rewrite="always")
 
