@@ -6,7 +6,6 @@
 
 #include "serenity/Analysis/ConsumedImports.h"
 #include "serenity/Core/Alignment.h"
-#include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
@@ -17,19 +16,6 @@ namespace serenity::rewrite {
 using namespace ir;
 
 namespace {
-
-/// Results are other names for the operand's memory.
-bool isView(std::string_view opName) {
-  return opName == "tensor.expand_shape" || opName == "tensor.collapse_shape" ||
-         opName == "tensor.cast" || opName == "tensor.extract_slice" ||
-         opName == "util.optimization_barrier" ||
-         opName == "flow.tensor.tie_shape";
-}
-
-/// An operation on extents, which reads no element of a tensor.
-bool isShapeOnly(MlirOperation op) {
-  return isa(op, "tensor.dim") || isa(op, "hal.buffer_view.dim");
-}
 
 template <typename T> void addOnce(std::vector<T> &list, T item) {
   if (std::find(list.begin(), list.end(), item) == list.end()) {
@@ -73,7 +59,7 @@ bool FusionModel::sameElements(MlirValue a, MlirValue b) const {
 
 OpId FusionModel::addOperation(MlirOperation op) {
   problem.operations.push_back({std::string(name(op)), {}, {}, 0});
-  members.push_back(withMerged(op));
+  members.push_back(merged.parts(op));
   heavy.push_back(false);
   OpId unit = OpId(problem.operations.size()) - 1;
   unitOf[op.ptr] = unit;
@@ -93,122 +79,13 @@ void FusionModel::use(OpId op, const Origin &value) {
 }
 
 void FusionModel::read(MlirOperation op, OpId unit) {
-  for (MlirOperation part : withMerged(op)) {
+  for (MlirOperation part : merged.parts(op)) {
     walk(part, [&](MlirOperation inner) {
       for (MlirValue value : operands(inner)) {
         use(unit, origin(value));
       }
     });
   }
-}
-
-/// Finds the operations that widen elements, such as a dequantization, which
-/// IREE copies into the dispatches of all readers.
-void FusionModel::findWidened(MlirBlock block) {
-  for (MlirOperation op : operations(block)) {
-    if (quantized::isCopiedToReaders(op)) {
-      widened.insert(op.ptr);
-    }
-  }
-}
-
-/// Finds the elementwise operations that IREE merges with their reader before
-/// it forms dispatches.
-void FusionModel::findMerged(MlirBlock block) {
-  auto isElementwise = [&](MlirOperation op) {
-    std::optional<Structured> loops = structured(op);
-    return loops && !loops->hasReduction() && !stepOf.count(op.ptr) &&
-           !piecewise.count(op.ptr) && !widened.count(op.ptr);
-  };
-  for (MlirOperation op : operations(block)) {
-    if (!isElementwise(op)) {
-      continue;
-    }
-    std::vector<Use> readers = uses(result(op));
-    if (readers.empty()) {
-      continue;
-    }
-    MlirOperation reader = readers.front().owner;
-    std::optional<Structured> loops = structured(reader);
-    const bool merges =
-        isElementwise(reader) && sameElements(result(op), result(reader)) &&
-        std::all_of(readers.begin(), readers.end(), [&](const Use &use) {
-          return mlirOperationEqual(use.owner, reader) &&
-                 int64_t(use.operandNumber) < loops->numInputs;
-        });
-    if (merges) {
-      mergedInto.emplace(op.ptr, reader);
-    }
-  }
-}
-
-/// The operation that computes `op` along; `op` itself if none does.
-MlirOperation FusionModel::mergedRoot(MlirOperation op) const {
-  for (auto next = mergedInto.find(op.ptr); next != mergedInto.end();
-       next = mergedInto.find(op.ptr)) {
-    op = next->second;
-  }
-  return op;
-}
-
-/// `op` after the operations that it computes along.
-std::vector<MlirOperation> FusionModel::withMerged(MlirOperation op) const {
-  std::vector<MlirOperation> parts;
-  for (MlirValue value : operands(op)) {
-    MlirOperation source = definingOp(value);
-    auto merged = mergedInto.find(source.ptr);
-    if (merged != mergedInto.end() && mlirOperationEqual(merged->second, op)) {
-      for (MlirOperation part : withMerged(source)) {
-        if (std::none_of(parts.begin(), parts.end(), [&](MlirOperation known) {
-              return mlirOperationEqual(known, part);
-            })) {
-          parts.push_back(part);
-        }
-      }
-    }
-  }
-  parts.push_back(op);
-  return parts;
-}
-
-/// The values that `op` reads, with those of the operations that it computes
-/// along and without their results.
-std::vector<MlirValue> FusionModel::operandsOf(MlirOperation op) const {
-  std::vector<MlirValue> values;
-  for (MlirValue value : operands(op)) {
-    MlirOperation source = definingOp(value);
-    if (isNull(source) || !mergedInto.count(source.ptr)) {
-      values.push_back(value);
-      continue;
-    }
-    for (MlirValue inner : operandsOf(source)) {
-      values.push_back(inner);
-    }
-  }
-  return values;
-}
-
-/// The operations that read `value`, a view of it, or its widened elements.
-void FusionModel::listReaders(MlirValue value,
-                              std::vector<MlirOperation> &found) const {
-  for (const Use &use : uses(value)) {
-    if (isView(name(use.owner)) || widened.count(use.owner.ptr)) {
-      listReaders(result(use.owner), found);
-    } else if (!isShapeOnly(use.owner)) {
-      found.push_back(use.owner);
-    }
-  }
-}
-
-/// How many operations read `value`; those that are merged count as one.
-int64_t FusionModel::numReaders(MlirValue value) const {
-  std::vector<MlirOperation> found;
-  listReaders(value, found);
-  std::set<const void *> roots;
-  for (MlirOperation reader : found) {
-    roots.insert(mergedRoot(reader).ptr);
-  }
-  return int64_t(roots.size());
 }
 
 /// The buffer that holds `value` and nothing else; -1 if there is none.
@@ -224,7 +101,7 @@ BufferId FusionModel::ownBuffer(MlirValue value) const {
 bool FusionModel::isEpilogueOf(MlirValue value) const {
   Origin part = origin(value);
   return part.ready.size() == 1 && heavy[*part.ready.begin()] &&
-         numReaders(value) == 1 && !sealed.count(key(value));
+         merged.numReaders(value) == 1 && !sealed.count(key(value));
 }
 
 bool FusionModel::isUsedByAlone(BufferId buffer, OpId unit) const {
@@ -481,8 +358,8 @@ bool FusionModel::visitInsert(MlirOperation op) {
   BufferId own = ownBuffer(part);
   // Between other elements it is copied.
   if (rules.placeParts && hasUnitStrides(op) && own >= 0 &&
-      own != whole.buffer && made.ready.size() == 1 && numReaders(part) == 1 &&
-      !updated.count(own)) {
+      own != whole.buffer && made.ready.size() == 1 &&
+      merged.numReaders(part) == 1 && !updated.count(own)) {
     addPieces(whole, piecesOf(own, bytesOf(part)));
     replaceBuffer(own, whole.buffer);
     OpId unit = *made.ready.begin();
@@ -498,8 +375,7 @@ bool FusionModel::visitInsert(MlirOperation op) {
 
 /// Other names of one tensor.
 bool FusionModel::visitView(MlirOperation op) {
-  if (!isView(name(op)) && !piecewisePads.count(op.ptr) &&
-      !widened.count(op.ptr)) {
+  if (!isView(op) && !piecewisePads.count(op.ptr) && !merged.isWidened(op)) {
     return false;
   }
   MlirValue source = operand(op, 0);
@@ -519,7 +395,7 @@ bool FusionModel::visitFoldable(MlirOperation op, bool elementwise) {
   if (!elementwise) {
     return false;
   }
-  for (MlirValue value : operandsOf(op)) {
+  for (MlirValue value : merged.operandsOf(op)) {
     MlirOperation source = definingOp(value);
     if (isTensor(value) && !foldable.count(key(value)) &&
         (isNull(source) ||
@@ -556,11 +432,11 @@ bool FusionModel::fusesWith(MlirOperation op, MlirValue value,
   // A value with other readers stays, and its producer must not wait for its
   // readers. One that is written piece by piece has no single producer.
   if (source.ready.size() != 1 ||
-      (numReaders(value) > 1 && !rules.fuseMultiUse)) {
+      (merged.numReaders(value) > 1 && !rules.fuseMultiUse)) {
     return false;
   }
   for (OpId unit : source.ready) {
-    for (MlirValue other : operandsOf(op)) {
+    for (MlirValue other : merged.operandsOf(op)) {
       for (OpId before : origin(other).ready) {
         if (!mlirValueEqual(other, value) && before != unit &&
             dependsOn(before, unit)) {
@@ -578,7 +454,7 @@ bool FusionModel::visitEpilogue(MlirOperation op, bool elementwise) {
   if (!elementwise && (rules.predict || !isa(op, "tensor.pad"))) {
     return false;
   }
-  std::vector<MlirValue> sources = operandsOf(op);
+  std::vector<MlirValue> sources = merged.operandsOf(op);
   std::stable_partition(sources.begin(), sources.end(), [&](MlirValue value) {
     return rules.addends == Addends::ComeLast && origin(value).ready.size() > 1;
   });
@@ -648,7 +524,7 @@ void FusionModel::fuse(MlirOperation op, MlirValue value, bool sameSize) {
   // The other operands must be there for the operation that comes last; any of
   // an accumulation's may, so all wait for them.
   for (OpId unit : source.ready) {
-    for (MlirValue other : operandsOf(op)) {
+    for (MlirValue other : merged.operandsOf(op)) {
       if (!mlirValueEqual(other, value) &&
           (late.empty() || !isEpilogueOf(other))) {
         use(unit, origin(other));
@@ -658,12 +534,12 @@ void FusionModel::fuse(MlirOperation op, MlirValue value, bool sameSize) {
   source.ready.insert(late.begin(), late.end());
   OpId unit = *source.ready.begin();
   if (source.ready.size() == 1) {
-    for (MlirOperation part : withMerged(op)) {
+    for (MlirOperation part : merged.parts(op)) {
       members[unit].push_back(part);
     }
     unitOf[op.ptr] = unit;
   }
-  if (rules.predict && numReaders(value) > 1) {
+  if (rules.predict && merged.numReaders(value) > 1) {
     // The producer has two results.
     source.buffer = addBuffer(result(op));
     use(unit, Origin{source.buffer, {}});
@@ -697,8 +573,9 @@ bool FusionModel::visitPad(MlirOperation op) {
   }
   MlirValue value = operand(op, 0);
   Origin source = origin(value);
-  if (source.buffer < 0 || source.ready.size() != 1 || numReaders(value) != 1 ||
-      sealed.count(key(value)) || ownBuffer(value) < 0) {
+  if (source.buffer < 0 || source.ready.size() != 1 ||
+      merged.numReaders(value) != 1 || sealed.count(key(value)) ||
+      ownBuffer(value) < 0) {
     return false;
   }
   OpId unit = *source.ready.begin();
@@ -723,7 +600,8 @@ bool FusionModel::visitAccumulation(MlirOperation op) {
   }
   MlirValue init = operand(op, loops->numInputs);
   Origin made = origin(init);
-  if (ownBuffer(init) < 0 || made.ready.empty() || numReaders(init) != 1) {
+  if (ownBuffer(init) < 0 || made.ready.empty() ||
+      merged.numReaders(init) != 1) {
     return false;
   }
   OpId unit = addOperation(op);
@@ -739,10 +617,8 @@ bool FusionModel::visitAccumulation(MlirOperation op) {
 /// `earlier` ones may run before it.
 bool FusionModel::isLastReader(MlirOperation op, OpId unit, MlirValue value,
                                std::vector<OpId> &earlier) const {
-  std::vector<MlirOperation> users;
-  listReaders(value, users);
-  for (MlirOperation user : users) {
-    user = mergedRoot(user);
+  for (MlirOperation reader : merged.readersOf(value)) {
+    const MlirOperation user = merged.root(reader);
     if (mlirOperationEqual(user, op)) {
       continue;
     }
@@ -764,7 +640,7 @@ void FusionModel::visitResultInPlace(MlirOperation op, OpId unit) {
       !isUsedByAlone(own, unit)) {
     return;
   }
-  for (MlirValue value : operandsOf(op)) {
+  for (MlirValue value : merged.operandsOf(op)) {
     MlirOperation producer = definingOp(value);
     const bool isInput = !isNull(producer) && isConsumedImport(producer);
     BufferId buffer = ownBuffer(value);
@@ -840,7 +716,7 @@ void FusionModel::markExported(MlirOperation op) {
 }
 
 void FusionModel::visit(MlirOperation op) {
-  if (mergedInto.count(op.ptr) || visitStep(op) || isShapeOnly(op) ||
+  if (merged.isMerged(op) || visitStep(op) || isShapeOnly(op) ||
       isa(op, "hal.tensor.import") || isa(op, "tensor.empty") ||
       isa(op, "arith.constant") || isa(op, "util.global.load") ||
       visitPiecewise(op) || visitConcat(op) || visitInsert(op) ||
@@ -870,8 +746,9 @@ FusionModel::FusionModel(MlirBlock block, const std::vector<Chain> &chains,
     }
   }
   if (rules.predict) {
-    findWidened(block);
-    findMerged(block);
+    merged = MergedOperations(block, rules.sizes, [&](MlirOperation op) {
+      return stepOf.count(op.ptr) > 0 || piecewise.count(op.ptr) > 0;
+    });
   }
   for (MlirOperation op : operations(block)) {
     visit(op);

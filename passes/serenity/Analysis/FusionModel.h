@@ -9,6 +9,7 @@
 #ifndef SERENITY_ANALYSIS_FUSIONMODEL_H
 #define SERENITY_ANALYSIS_FUSIONMODEL_H
 
+#include "serenity/Analysis/MergedOperations.h"
 #include "serenity/Analysis/TensorSizes.h"
 #include "serenity/Core/Scheduling/Problem.h"
 #include "serenity/IREE/Ir.h"
@@ -97,13 +98,6 @@ private:
   void use(OpId op, const Origin &value);
   void read(MlirOperation op, OpId unit);
   BufferId ownBuffer(MlirValue value) const;
-  void listReaders(MlirValue value, std::vector<MlirOperation> &found) const;
-  void findWidened(MlirBlock block);
-  void findMerged(MlirBlock block);
-  MlirOperation mergedRoot(MlirOperation op) const;
-  std::vector<MlirOperation> withMerged(MlirOperation op) const;
-  std::vector<MlirValue> operandsOf(MlirOperation op) const;
-  int64_t numReaders(MlirValue value) const;
   bool isEpilogueOf(MlirValue value) const;
   bool isUsedByAlone(BufferId buffer, OpId unit) const;
   bool dependsOn(OpId unit, OpId other) const;
@@ -145,11 +139,8 @@ private:
   std::set<const void *> piecewisePads;
   std::map<const void *, Origin> origins;
   std::map<const void *, std::pair<size_t, size_t>> stepOf;
-  /// Elementwise operations whose one reader is elementwise, too, and computes
-  /// them along: by operation, that reader.
-  std::map<const void *, MlirOperation> mergedInto;
-  /// Operations that widen elements, which their readers do along.
-  std::set<const void *> widened;
+  /// What IREE merges before it forms dispatches; nothing without `predict`.
+  MergedOperations merged;
   /// Values that are never stored: constants and values that fold into users.
   std::set<const void *> foldable;
   /// Values behind a barrier: nothing is fused through it.
