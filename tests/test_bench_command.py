@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from quantized_models import OLD
 from typer.testing import CliRunner
 
-from serenity_mlir._versions import iree_version
 from serenity_mlir.benchmarking import peer_runs, work
 from serenity_mlir.benchmarking.kept_reports import KeptReports
 from serenity_mlir.benchmarking.peer_runs import PEERS, PeerMissingError
@@ -23,6 +25,10 @@ from serenity_mlir.cli import app
 from serenity_mlir.compiling.options import SerenityOptions
 
 pytestmark = pytest.mark.one_release
+
+#: Whether quantized versions are measured: ONNX Runtime is installed, and not IREE 3.12, which has
+#: no quantization on tensors.
+QUANTIZES = importlib.util.find_spec("onnxruntime") is not None and not OLD
 
 
 @pytest.fixture(scope="session")
@@ -102,9 +108,29 @@ def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
         "bench", "-o", str(output), "--networks", str(small_network), "--peers", "none",
         "--no-latency",
     ]  # fmt: skip
+    if QUANTIZES:
+        command += ["--quantize", "uint8"]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 0, first.output
     data = json.loads((output / "results.json").read_text())
+    text = (output / "results.md").read_text()
+    expect_measured(data, text)
+    if QUANTIZES:
+        expect_quantized(data["quantized"]["small"], text)
+        assert (output / "reports" / "small_uint8.json").exists()
+    assert (output / "results" / "slabs.svg").exists()
+    # Default, inputs overwritten, ordering alone with inputs kept and overwritten: each once.
+    assert len(list((output / "compiled").iterdir())) == 4
+
+    records = {path: path.read_text() for path in (output / "records").iterdir()}
+    (output / "results.md").unlink()
+    second = CliRunner().invoke(app, command)
+    assert second.exit_code == 0, second.output
+    assert {path: path.read_text() for path in (output / "records").iterdir()} == records
+    assert (output / "results.md").read_text() == text
+
+
+def expect_measured(data: dict[str, Any], text: str) -> None:
     entry, run = data["bytes"]["small"], data["runs"]["small"]
     assert entry["input_bytes"] == entry["output_bytes"] == TENSOR
     peaks = entry["transient_peak_bytes"]
@@ -118,43 +144,17 @@ def test_the_command_measures_resumes_and_reports(small_network, tmp_path):
     overwriting = data["overwriting"]["small"]
     assert overwriting["peak_bytes"] == entry["overwriting_peak_bytes"]
     assert overwriting["bitwise_equal"] and overwriting["disagreements"] == []
-    text = (output / "results.md").read_text()
     assert f"| small | {entry['external_bytes']:,} | {peaks['stock']:,} |" in text
     assert "## Predicted and built peaks" in text
-    assert (output / "results" / "slabs.svg").exists()
-
-    # Default, inputs overwritten, ordering alone with inputs kept and overwritten: each once.
-    assert len(list((output / "compiled").iterdir())) == 4
-
-    records = {path: path.read_text() for path in (output / "records").iterdir()}
-    (output / "results.md").unlink()
-    second = CliRunner().invoke(app, command)
-    assert second.exit_code == 0, second.output
-    assert {path: path.read_text() for path in (output / "records").iterdir()} == records
-    assert (output / "results.md").read_text() == text
 
 
-def test_quantized_versions_are_compiled_and_run_too(small_network, tmp_path):
-    pytest.importorskip("onnxruntime")
-    if (iree_version() or "").startswith("3.12"):
-        pytest.skip("IREE 3.12 has no quantization on tensors")
-    output = tmp_path / "bench"
-    command = [
-        "bench", "-o", str(output), "--networks", str(small_network), "--peers", "none",
-        "--no-latency", "--quantize", "uint8",
-    ]  # fmt: skip
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    data = json.loads((output / "results.json").read_text())
-    of = data["quantized"]["small"]
+def expect_quantized(of: dict[str, Any], text: str) -> None:
     assert of["run"]["bitwise_equal"] and not of["run"]["disagreements"]
     assert of["run"]["serenity"]["transient_peak_bytes"] == of["transient_peak_bytes"]["serenity"]
-    assert (output / "reports" / "small_uint8.json").exists()
     # x and y as integers: a byte an element.
     assert of["external_bytes"] == 2 * TENSOR // 4
     assert of["quantized_values"] > 0
     assert of["transient_peak_bytes"]["serenity"] < of["transient_peak_bytes"]["stock"]
-    text = (output / "results.md").read_text()
     assert "## Quantized networks (uint8)" in text
     with_io = of["transient_peak_bytes"]["serenity"] + of["external_bytes"]
     assert f" {with_io:,} |" in text
