@@ -230,7 +230,9 @@ def _systems(results: Results) -> Iterator[Part]:
         "after its last read, as most others do; theirs is what they really hold at the worst "
         "moment. A slab has the gaps between buffers "
         "in it, a sum of single allocations has none: which is which, and how it was read, is told "
-        "below. The last columns have the least of the systems other than IREE and serenity."
+        "below. The last columns have the least of the systems other than IREE and serenity. "
+        "Figures of another system stand as long as its versions, the network and the way of "
+        "reading it are the same, so they may be those of an earlier session."
     )
     cells = [name for name in results.in_sets("paper") if name in PEAKS]
     groups = [
