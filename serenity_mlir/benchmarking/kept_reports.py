@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from serenity_mlir._files import write_whole
 from serenity_mlir.compiling.compiler import SerenityOptions
 from serenity_mlir.running import content_digest
 
@@ -36,10 +37,7 @@ class KeptReports:
         """Keeps the report on a model compiled with these options."""
         path = self._path(model, options)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: another session may be reading.
-        written = path.with_suffix(".tmp")
-        written.write_text(json.dumps(report), "utf-8")
-        written.replace(path)
+        write_whole(path, json.dumps(report))  # another session may be reading
 
     def find(self, model: Path, options: SerenityOptions) -> dict[str, Any] | None:
         """Returns the report on a model compiled with these options, None if none was kept."""

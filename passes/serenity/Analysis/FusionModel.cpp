@@ -746,9 +746,12 @@ FusionModel::FusionModel(MlirBlock block, const std::vector<Chain> &chains,
     }
   }
   if (rules.predict) {
-    merged = MergedOperations(block, rules.sizes, [&](MlirOperation op) {
-      return stepOf.count(op.ptr) > 0 || piecewise.count(op.ptr) > 0;
-    });
+    merged = MergedOperations(
+        block,
+        [&](MlirOperation op) {
+          return stepOf.count(op.ptr) > 0 || piecewise.count(op.ptr) > 0;
+        },
+        [&](MlirValue a, MlirValue b) { return sameElements(a, b); });
   }
   for (MlirOperation op : operations(block)) {
     visit(op);

@@ -30,18 +30,18 @@ bool isShapeOnly(MlirOperation op) {
 }
 
 MergedOperations::MergedOperations(
-    MlirBlock block, const TensorSizes &sizes,
-    const std::function<bool(MlirOperation)> &isOther)
-    : sizes(sizes) {
+    MlirBlock block, const std::function<bool(MlirOperation)> &isOther,
+    const std::function<bool(MlirValue, MlirValue)> &sameElements) {
   const std::vector<MlirOperation> all = operations(block);
   for (MlirOperation op : all) {
-    if (isOther(op)) {
-      others.insert(op.ptr);
-    }
     if (quantized::isCopiedToReaders(op)) {
       widened.insert(op.ptr);
     }
   }
+  auto isElementwise = [&](MlirOperation op) {
+    std::optional<Structured> loops = structured(op);
+    return loops && !loops->hasReduction() && !isWidened(op) && !isOther(op);
+  };
   for (MlirOperation op : all) {
     if (!isElementwise(op)) {
       continue;
@@ -64,22 +64,6 @@ MergedOperations::MergedOperations(
   }
 }
 
-bool MergedOperations::isElementwise(MlirOperation op) const {
-  std::optional<Structured> loops = structured(op);
-  return loops && !loops->hasReduction() && !others.count(op.ptr) &&
-         !widened.count(op.ptr);
-}
-
-/// Whether the values have as many elements: then an elementwise operation from
-/// one to the other has the loops of both, whatever the types.
-bool MergedOperations::sameElements(MlirValue a, MlirValue b) const {
-  auto count = [&](MlirValue value) {
-    const MlirType type = mlirShapedTypeGetElementType(mlirValueGetType(value));
-    return sizes.bytes(value).value_or(0) / elementBytes(type).value_or(1);
-  };
-  return count(a) == count(b);
-}
-
 MlirOperation MergedOperations::root(MlirOperation op) const {
   for (auto next = into.find(op.ptr); next != into.end();
        next = into.find(op.ptr)) {
@@ -92,8 +76,7 @@ std::vector<MlirOperation> MergedOperations::parts(MlirOperation op) const {
   std::vector<MlirOperation> found;
   for (MlirValue value : operands(op)) {
     MlirOperation source = definingOp(value);
-    auto merged = into.find(source.ptr);
-    if (merged == into.end() || !mlirOperationEqual(merged->second, op)) {
+    if (!isMerged(source)) {
       continue;
     }
     for (MlirOperation part : parts(source)) {
@@ -112,14 +95,12 @@ std::vector<MlirValue> MergedOperations::operandsOf(MlirOperation op) const {
   std::vector<MlirValue> values;
   for (MlirValue value : operands(op)) {
     MlirOperation source = definingOp(value);
-    auto merged = into.find(source.ptr);
-    if (merged == into.end() || !mlirOperationEqual(merged->second, op)) {
+    if (!isMerged(source)) {
       values.push_back(value);
       continue;
     }
-    for (MlirValue inner : operandsOf(source)) {
-      values.push_back(inner);
-    }
+    const std::vector<MlirValue> inner = operandsOf(source);
+    values.insert(values.end(), inner.begin(), inner.end());
   }
   return values;
 }

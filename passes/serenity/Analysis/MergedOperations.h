@@ -9,7 +9,6 @@
 #ifndef SERENITY_ANALYSIS_MERGEDOPERATIONS_H
 #define SERENITY_ANALYSIS_MERGEDOPERATIONS_H
 
-#include "serenity/Analysis/TensorSizes.h"
 #include "serenity/IREE/Ir.h"
 
 #include <cstdint>
@@ -31,9 +30,10 @@ public:
   MergedOperations() = default;
 
   /// Those of a block. Operations for which `isOther` holds are not taken for
-  /// elementwise ones.
-  MergedOperations(MlirBlock block, const TensorSizes &sizes,
-                   const std::function<bool(MlirOperation)> &isOther);
+  /// elementwise ones; `sameElements` tells whether two values have as many.
+  MergedOperations(
+      MlirBlock block, const std::function<bool(MlirOperation)> &isOther,
+      const std::function<bool(MlirValue, MlirValue)> &sameElements);
 
   /// Whether its reader computes `op` along.
   bool isMerged(MlirOperation op) const { return into.count(op.ptr) > 0; }
@@ -54,12 +54,8 @@ public:
   int64_t numReaders(MlirValue value) const;
 
 private:
-  bool isElementwise(MlirOperation op) const;
-  bool sameElements(MlirValue a, MlirValue b) const;
   void listReaders(MlirValue value, std::vector<MlirOperation> &found) const;
 
-  TensorSizes sizes;
-  std::set<const void *> others;
   std::set<const void *> widened;
   /// By merged operation, its reader.
   std::map<const void *, MlirOperation> into;
