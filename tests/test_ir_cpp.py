@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 PROGRAMS = {
     "FunctionMemoryTest": "memory is counted as by hand\n",
     "FusionModelTest": "fusion is modelled as by hand\n",
-    "QuantizedRaiseTest": "sums of weights and insertions are as by hand\n",
+    "QuantizedRaiseTest": "constants and insertions are as by hand\n",
     "RegionReaderTest": "regions are read as by hand\n",
     "RegionWriterTest": "regions are written as by hand\n",
     "RewriteSitesTest": "sites are split as by hand\n",

@@ -42,6 +42,12 @@ SENSITIVITY_FACTOR = 8
 #: No sensitivity excuses more than this share of the result's largest magnitude.
 LARGEST_RELATIVE_TOLERANCE = 1e-2
 
+#: What may make integers differ by one, and how to find out.
+_CONTRACTION = (
+    "quantized values may differ by one where kernels contract products and sums to fused "
+    "multiply-adds; check with --iree-llvmcpu-target-cpu=generic, which has none on x86-64"
+)
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -56,6 +62,7 @@ class Difference:
       problem: the mismatch that prevents comparison: numbers, types or shapes of results.
       tolerance: of the same result, absolute.
       source: the derivation of the tolerance, in words.
+      integers: whether that result's elements are integers.
     """
 
     largest: float
@@ -64,6 +71,7 @@ class Difference:
     problem: str | None = None
     tolerance: float = 0.0
     source: str = ""
+    integers: bool = False
 
     @property
     def excess(self) -> float:
@@ -148,9 +156,8 @@ def _compare_arrays(
         return Difference(0.0, True, True)
     if not _is_float(expected.dtype):
         distance = np.abs(expected.astype(np.float64) - actual.astype(np.float64))
-        return Difference(
-            float(distance.max()), False, False, None, 0.0, f"result {index} is of integers"
-        )
+        source = f"result {index} is of integers"
+        return Difference(float(distance.max()), False, False, None, 0.0, source, True)
     wide: type[Any] = np.complex128 if expected.dtype.kind == "c" else np.float64
     left = expected.astype(wide)
     tolerance, source = _tolerance(
@@ -200,6 +207,7 @@ def compare_outputs(
             None,
             worst.tolerance,
             worst.source,
+            worst.integers,
         )
     return total
 
@@ -212,7 +220,10 @@ def output_problems(difference: Difference, rewritten: bool) -> list[str]:
         return []
     if not rewritten:
         return [f"outputs differ by up to {difference.largest:.3g}, and must not differ"]
-    return [
+    problem = (
         f"outputs differ by up to {difference.largest:.3g}, beyond the tolerance for rewritten "
         f"functions, {difference.tolerance:.3g} ({difference.source})"
-    ]
+    )
+    if difference.integers and difference.largest == 1:
+        problem += f"; {_CONTRACTION}"
+    return [problem]

@@ -2,8 +2,8 @@
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// QuantizedRaiseTest: sums of weights as constants, and insertions into tensors
-// of more dimensions, by hand.
+// QuantizedRaiseTest: sums of weights and dequantized values as constants, and
+// insertions into tensors of more dimensions, by hand.
 
 #include "Expect.h"
 #include "ParsedModule.h"
@@ -97,6 +97,128 @@ void testRefused(Session &session) {
   expect(folded(session, windowed).empty(), "a window over weights stays");
 }
 
+/// What the function of `body`, an elementwise operation over `inputs` along
+/// the maps `maps`, returns once dequantized constants are constants; "" if it
+/// is no constant.
+std::string dequantized(Session &session, const std::string &constants,
+                        const std::string &maps, const std::string &inputs,
+                        const std::string &body,
+                        const std::string &type = "tensor<2x2xf32>") {
+  ir::OwningOp module = session.parse(
+      "util.func public @f(%x: tensor<2xi32>) -> " + type + " {\n" + constants +
+      "%e = tensor.empty() : " + type +
+      "\n%r = linalg.generic {indexing_maps = [" + maps +
+      ", affine_map<(d0, d1) -> (d0, d1)>], iterator_types = [\"parallel\", "
+      "\"parallel\"]} ins(" +
+      inputs + ") outs(%e : " + type + ") {\n" + body + "} -> " + type +
+      "\nutil.return %r : " + type + "\n}");
+  int64_t count = quantized::foldDequantizedConstants(module.get());
+  expect(mlirOperationVerify(module.get()), "the module verifies");
+  MlirOperation made =
+      ir::definingOp(ir::operand(findAll(module.get(), "util.return")[0], 0));
+  expect((count == 1) == ir::isa(made, "arith.constant"),
+         "the count is that of the constants made");
+  return count == 1 ? ir::toString(ir::attr(made, "value")) : "";
+}
+
+void testDequantized(Session &session) {
+  const std::string whole = "affine_map<(d0, d1) -> (d0, d1)>";
+  const std::string row = "affine_map<(d0, d1) -> (d0)>";
+  const std::string column = "affine_map<(d0, d1) -> (d1)>";
+  const std::string one = "affine_map<(d0, d1) -> ()>";
+  const std::string bias =
+      "%b = arith.constant dense<[3, -16777217]> : tensor<2xi32>\n"
+      "%s = arith.constant dense<[0.5, 2.0]> : tensor<2xf32>\n";
+  const std::string scaled =
+      "^bb0(%a: i32, %c: f32, %out: f32):\n%y = arith.sitofp %a : i32 to f32\n"
+      "%z = arith.mulf %y, %c : f32\nlinalg.yield %z : f32\n";
+  // 3 and -2^24 - 1, which rounds to -2^24, by 0.5 and by 2 each.
+  expect(
+      dequantized(session, bias, row + ", " + column,
+                  "%b, %s : tensor<2xi32>, tensor<2xf32>", scaled) ==
+          "dense<[[1.500000e+00, 6.000000e+00], [0xCB000000, 0xCC000000]]> : "
+          "tensor<2x2xf32>",
+      "a bias, along the rows, and scales along the columns");
+  // 1 - 3 and 254 - 3, in 16 bits, by 2.
+  expect(dequantized(
+             session,
+             "%q = arith.constant dense<[[1, -2], [1, 1]]> : tensor<2x2xi8>\n"
+             "%zp = arith.constant 3 : i64\n%two = arith.constant 2.0 : f32\n",
+             whole + ", " + one, "%q, %zp : tensor<2x2xi8>, i64",
+             "^bb0(%a: i8, %p: i64, %out: f32):\n"
+             "%w = arith.extui %a : i8 to i16\n"
+             "%t = arith.trunci %p : i64 to i16\n"
+             "%u = arith.subi %w, %t : i16\n"
+             "%y = arith.sitofp %u : i16 to f32\n"
+             "%z = arith.mulf %y, %two : f32\nlinalg.yield %z : f32\n") ==
+             "dense<[[-4.000000e+00, 5.020000e+02], [-4.000000e+00, "
+             "-4.000000e+00]]> : tensor<2x2xf32>",
+         "unsigned integers with a zero point, and a scale from outside");
+  expect(dequantized(session,
+                     "%s = arith.constant dense<2.0> : tensor<2xf32>\n",
+                     row + ", " + column,
+                     "%x, %s : tensor<2xi32>, tensor<2xf32>", scaled)
+             .empty(),
+         "what is computed from an argument stays");
+  std::string other = scaled;
+  other.replace(other.find("arith.mulf"), 10, "arith.addf");
+  expect(dequantized(session, bias, row + ", " + column,
+                     "%b, %s : tensor<2xi32>, tensor<2xf32>", other)
+             .empty(),
+         "another operation stays");
+  // 4 bytes each: one row more than 1 MiB.
+  expect(dequantized(session,
+                     "%b = arith.constant dense<1> : tensor<513xi32>\n"
+                     "%s = arith.constant dense<2.0> : tensor<512xf32>\n",
+                     row + ", " + column,
+                     "%b, %s : tensor<513xi32>, tensor<512xf32>", scaled,
+                     "tensor<513x512xf32>")
+             .empty(),
+         "a large result stays");
+}
+
+/// A product of dequantized matrices, a bias of dequantized integers added.
+const char *const productWithBias = R"(
+util.func public @f(%x: tensor<4x4xi8>) -> tensor<4x4xi8> {
+  %s = arith.constant 0.3 : f32
+  %zero = arith.constant 0.0 : f32
+  %w8 = arith.constant dense<3> : tensor<4x4xi8>
+  %b32 = arith.constant dense<[1, 2, 3, 4]> : tensor<4xi32>
+  %e = tensor.empty() : tensor<4x4xf32>
+  %g = tensor.empty() : tensor<4x4xi8>
+  %n = tensor.empty() : tensor<4xf32>
+  %a = iree_linalg_ext.dequantize_affine <indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> ()>, affine_map<(a, b) -> (a, b)>], quant_min = -128, quant_max = 127>
+      ins(%x, %s : tensor<4x4xi8>, f32) outs(%e : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %w = iree_linalg_ext.dequantize_affine <indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> ()>, affine_map<(a, b) -> (a, b)>], quant_min = -128, quant_max = 127>
+      ins(%w8, %s : tensor<4x4xi8>, f32) outs(%e : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %b = iree_linalg_ext.dequantize_affine <indexing_maps = [affine_map<(a) -> (a)>, affine_map<(a) -> ()>, affine_map<(a) -> (a)>], quant_min = -2147483648, quant_max = 2147483647>
+      ins(%b32, %s : tensor<4xi32>, f32) outs(%n : tensor<4xf32>) -> tensor<4xf32>
+  %i = linalg.fill ins(%zero : f32) outs(%e : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %m = linalg.matmul ins(%a, %w : tensor<4x4xf32>, tensor<4x4xf32>) outs(%i : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %c = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      ins(%m, %b : tensor<4x4xf32>, tensor<4xf32>) outs(%e : tensor<4x4xf32>) {
+  ^bb0(%l: f32, %k: f32, %out: f32):
+    %t = arith.addf %l, %k : f32
+    linalg.yield %t : f32
+  } -> tensor<4x4xf32>
+  %q = iree_linalg_ext.quantize_affine <indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> ()>, affine_map<(a, b) -> (a, b)>], quant_min = -128, quant_max = 127>
+      ins(%c, %s : tensor<4x4xf32>, f32) outs(%g : tensor<4x4xi8>) -> tensor<4x4xi8>
+  util.return %q : tensor<4x4xi8>
+}
+)";
+
+void testEpilogue(Session &session) {
+  ir::OwningOp module = session.parse(productWithBias);
+  ir::OwningOp raised = quantized::raisedCopy(module.get());
+  expect(bool(raised), "this release raises");
+  expect(findAll(raised.get(), "linalg.generic").size() == 2,
+         "a contraction and its epilogue");
+  // The accumulator. Code generation may contract a product with a converted
+  // bias and their sum.
+  expect(findAll(raised.get(), "arith.sitofp").size() == 1,
+         "an epilogue converts its accumulator and no constant");
+}
+
 /// What is inserted with `sizes` into a tensor `whole`, once it has the same
 /// dimensions: its type; that of `part` if it stays.
 std::string inserted(Session &session, const std::string &part,
@@ -143,9 +265,11 @@ int main() {
   Session session;
   testSums(session);
   testRefused(session);
+  testDequantized(session);
+  testEpilogue(session);
   testInsertions(session);
   if (failures == 0) {
-    std::printf("sums of weights and insertions are as by hand\n");
+    std::printf("constants and insertions are as by hand\n");
   }
   return failures == 0 ? 0 : 1;
 }

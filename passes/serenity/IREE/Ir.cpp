@@ -6,6 +6,7 @@
 
 #include "serenity/IREE/Diagnostics.h"
 #include "serenity/IREE/OwningHandles.h"
+#include "serenity/IREE/OwningOp.h"
 #include "serenity/IREE/OwningPassManager.h"
 
 #include <algorithm>
@@ -283,6 +284,33 @@ std::string toString(MlirOperation op) {
   std::string text;
   mlirOperationPrintWithFlags(op, flags.get(), appendTo, &text);
   return text;
+}
+
+// The C API gives them element by element and not for every type: printed and
+// read back.
+std::optional<std::string> resourceBytes(MlirAttribute value) {
+  MlirContext context = mlirAttributeGetContext(value);
+  OwningOp holder(create("arith.constant", mlirLocationUnknownGet(context), {},
+                         {mlirAttributeGetType(value)}, {{"value", value}}));
+  std::string text;
+  mlirOperationPrint(holder.get(), appendTo, &text);
+  size_t section = text.rfind("{-#");
+  size_t start =
+      section == std::string::npos ? section : text.find("\"0x", section);
+  if (start == std::string::npos) {
+    return std::nullopt;
+  }
+  start += 3;
+  size_t end = text.find('"', start);
+  auto digit = [](char c) {
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+  };
+  std::string bytes;
+  // The first four bytes are the alignment.
+  for (size_t i = start + 8; i + 1 < end; i += 2) {
+    bytes.push_back(char(digit(text[i]) * 16 + digit(text[i + 1])));
+  }
+  return bytes;
 }
 
 std::string firstPlace(MlirLocation location) {

@@ -131,6 +131,10 @@ std::optional<int64_t> denseElementBytes(MlirType type);
 /// IREE stores them; nothing for other types.
 std::optional<int64_t> tensorBytes(MlirType type);
 
+/// The bytes of a `dense_resource`; nothing where the module has its name
+/// alone.
+std::optional<std::string> resourceBytes(MlirAttribute value);
+
 /// The value of an `arith.constant` of index or integer type.
 std::optional<int64_t> constantInt(MlirValue value);
 

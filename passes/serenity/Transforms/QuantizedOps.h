@@ -129,6 +129,10 @@ void orderByDispatches(MlirBlock block);
 /// Returns how many.
 int64_t foldWeightSums(MlirOperation module);
 
+/// Replaces dequantizations of constants, lowered to elementwise operations, by
+/// constants of at most 1 MiB. Returns how many.
+int64_t foldDequantizedConstants(MlirOperation module);
+
 /// Gives what is inserted into a tensor of more dimensions these again, as
 /// dimensions of one element. Returns how many operands were changed.
 int64_t expandInserted(MlirOperation module);

@@ -8,7 +8,8 @@
 //   - a contraction i8 x i8 -> i32 into zeros;
 //   - one elementwise operation behind it, which subtracts the zero point's
 //     share, scales, adds the bias, joins what is added to it, and quantizes;
-//   - constants for the sums of weights that the zero point is multiplied by;
+//   - constants for the sums of weights that the zero point is multiplied by,
+//     and for dequantized biases (QuantizedConstants.cpp);
 //   - insertions into tensors of their own rank.
 //
 // All accumulators come first then, and what quantizes them behind; a value is
@@ -20,7 +21,6 @@
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <map>
 #include <optional>
 
@@ -53,152 +53,6 @@ static const char *const fusePasses =
 static bool run(MlirOperation module, const std::string &passes) {
   SilenceDiagnostics silence(mlirOperationGetContext(module));
   return runPipeline(module, "builtin.module(" + passes + ")");
-}
-
-// --- sums of weights --------------------------------------------------------
-
-namespace {
-/// A sum over dimensions of a constant of 8-bit integers.
-struct WeightSum {
-  MlirOperation op = {};
-  MlirAttribute weights = {};
-  bool isUnsigned = false;
-  std::vector<int64_t> extents;
-  /// Per dimension of the weights: the one of the result that it runs along;
-  /// -1: it is summed.
-  std::vector<int64_t> dims;
-};
-} // namespace
-
-/// The dimensions that a map of plain loops reads; nothing for another map.
-static std::optional<std::vector<int64_t>> plainLoops(MlirAffineMap map) {
-  std::vector<int64_t> loops;
-  for (intptr_t i = 0, e = mlirAffineMapGetNumResults(map); i < e; ++i) {
-    MlirAffineExpr expr = mlirAffineMapGetResult(map, i);
-    if (!mlirAffineExprIsADim(expr)) {
-      return std::nullopt;
-    }
-    loops.push_back(mlirAffineDimExprGetPosition(expr));
-  }
-  return loops;
-}
-
-static bool isFilledWithZeros(MlirValue value) {
-  MlirOperation fill = definingOp(value);
-  MlirOperation constant = !isNull(fill) && isa(fill, "linalg.fill")
-                               ? definingOp(operand(fill, 0))
-                               : MlirOperation{};
-  if (isNull(constant) || !isa(constant, "arith.constant")) {
-    return false;
-  }
-  MlirAttribute zero = attr(constant, "value");
-  return mlirAttributeIsAInteger(zero) && mlirIntegerAttrGetValueInt(zero) == 0;
-}
-
-/// Whether the body is `out + ext(in)` in 32 bits; sets how `in` is extended.
-static bool addsExtended(MlirOperation op, bool &isUnsigned) {
-  std::vector<MlirOperation> inner = operations(body(op));
-  if (inner.size() != 3 || !isa(inner[1], "arith.addi") ||
-      !(isa(inner[0], "arith.extsi") || isa(inner[0], "arith.extui"))) {
-    return false;
-  }
-  isUnsigned = isa(inner[0], "arith.extui");
-  MlirValue in = mlirBlockGetArgument(body(op), 0);
-  MlirValue out = mlirBlockGetArgument(body(op), 1);
-  MlirValue left = operand(inner[1], 0);
-  MlirValue right = operand(inner[1], 1);
-  MlirValue extended = result(inner[0]);
-  return mlirValueEqual(operand(inner[0], 0), in) &&
-         ((mlirValueEqual(left, out) && mlirValueEqual(right, extended)) ||
-          (mlirValueEqual(right, out) && mlirValueEqual(left, extended))) &&
-         mlirValueEqual(operand(inner[2], 0), result(inner[1]));
-}
-
-static std::optional<WeightSum> asWeightSum(MlirOperation op) {
-  std::optional<Structured> loops = structured(op);
-  if (!loops || !loops->hasReduction() || loops->numInputs != 1) {
-    return std::nullopt;
-  }
-  WeightSum sum;
-  sum.op = op;
-  MlirOperation source = definingOp(operand(op, 0));
-  MlirType type = mlirValueGetType(result(op));
-  MlirType element = mlirShapedTypeGetElementType(type);
-  if (isNull(source) || !isa(source, "arith.constant") || !isStatic(type) ||
-      !mlirTypeIsAInteger(element) || mlirIntegerTypeGetWidth(element) != 32 ||
-      !isFilledWithZeros(operand(op, 1)) || !addsExtended(op, sum.isUnsigned)) {
-    return std::nullopt;
-  }
-  sum.weights = attr(source, "value");
-  MlirType stored = mlirAttributeGetType(sum.weights);
-  MlirType small = mlirShapedTypeGetElementType(stored);
-  std::optional<std::vector<int64_t>> in = plainLoops(loops->maps[0]);
-  std::optional<std::vector<int64_t>> out = plainLoops(loops->maps[1]);
-  if (!mlirAttributeIsADenseElements(sum.weights) ||
-      !mlirTypeIsAInteger(small) || mlirIntegerTypeGetWidth(small) != 8 ||
-      !in || !out) {
-    return std::nullopt;
-  }
-  sum.extents = shape(stored);
-  for (int64_t loop : *in) {
-    auto at = std::find(out->begin(), out->end(), loop);
-    sum.dims.push_back(at == out->end() ? -1 : at - out->begin());
-  }
-  return sum;
-}
-
-/// The sums, in 32 bits as the operation computes them.
-static MlirAttribute evaluate(const WeightSum &sum) {
-  MlirType type = mlirValueGetType(result(sum.op));
-  std::vector<int64_t> extents = shape(type);
-  int64_t count = 1;
-  for (int64_t extent : extents) {
-    count *= extent;
-  }
-  std::vector<uint32_t> sums(count, 0);
-  const auto *data = static_cast<const uint8_t *>(
-      mlirDenseElementsAttrGetRawData(sum.weights));
-  const bool splat = mlirDenseElementsAttrIsSplat(sum.weights);
-  const int64_t total = mlirElementsAttrGetNumElements(sum.weights);
-  std::vector<int64_t> index(sum.extents.size(), 0);
-  for (int64_t i = 0; i < total; ++i) {
-    std::vector<int64_t> own(extents.size(), 0);
-    for (size_t d = 0; d < index.size(); ++d) {
-      if (sum.dims[d] >= 0) {
-        own[sum.dims[d]] = index[d];
-      }
-    }
-    int64_t at = 0;
-    for (size_t d = 0; d < own.size(); ++d) {
-      at = at * extents[d] + own[d];
-    }
-    uint8_t weight = data[splat ? 0 : i];
-    sums[at] +=
-        sum.isUnsigned ? uint32_t(weight) : uint32_t(int32_t(int8_t(weight)));
-    for (size_t d = index.size(); d-- > 0 && ++index[d] == sum.extents[d];) {
-      index[d] = 0;
-    }
-  }
-  return mlirDenseElementsAttrRawBufferGet(type, count * sizeof(uint32_t),
-                                           sums.data());
-}
-
-int64_t foldWeightSums(MlirOperation module) {
-  std::vector<WeightSum> found;
-  walk(module, [&](MlirOperation op) {
-    if (std::optional<WeightSum> sum = asWeightSum(op)) {
-      found.push_back(*sum);
-    }
-  });
-  for (const WeightSum &sum : found) {
-    MlirOperation constant =
-        create("arith.constant", mlirOperationGetLocation(sum.op), {},
-               {mlirValueGetType(result(sum.op))}, {{"value", evaluate(sum)}});
-    insertBefore(sum.op, constant);
-    mlirValueReplaceAllUsesOfWith(result(sum.op), result(constant));
-    erase(sum.op);
-  }
-  return int64_t(found.size());
 }
 
 // --- insertions -------------------------------------------------------------
@@ -347,6 +201,7 @@ OwningOp raisedCopy(MlirOperation module) {
     return {};
   }
   foldWeightSums(raised.get());
+  foldDequantizedConstants(raised.get());
   if (!run(raised.get(), fusePasses)) {
     return {};
   }

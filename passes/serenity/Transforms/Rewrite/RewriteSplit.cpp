@@ -639,39 +639,12 @@ MlirOperation Splitter::initializedGlobal(MlirOperation load) {
   return found == globals.end() ? MlirOperation{nullptr} : found->second;
 }
 
-/// The bytes of a dense_resource, which the C API gives element by element and
-/// not for every type: printed and read back.
-static std::optional<std::string> readResource(MlirAttribute value) {
-  MlirContext context = mlirAttributeGetContext(value);
-  OwningOp holder(create("arith.constant", mlirLocationUnknownGet(context), {},
-                         {mlirAttributeGetType(value)}, {{"value", value}}));
-  std::string text;
-  mlirOperationPrint(holder.get(), appendTo, &text);
-  size_t section = text.rfind("{-#");
-  size_t start =
-      section == std::string::npos ? section : text.find("\"0x", section);
-  if (start == std::string::npos) {
-    return std::nullopt;
-  }
-  start += 3;
-  size_t end = text.find('"', start);
-  auto digit = [](char c) {
-    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-  };
-  std::string bytes;
-  // The first four bytes are the alignment.
-  for (size_t i = start + 8; i + 1 < end; i += 2) {
-    bytes.push_back(char(digit(text[i]) * 16 + digit(text[i + 1])));
-  }
-  return bytes;
-}
-
 /// Nothing where the module has the name alone: weights are left out of it to
 /// have less to read.
 const std::optional<std::string> &Splitter::resourceBytes(MlirAttribute value) {
   auto known = resources.find(value.ptr);
   if (known == resources.end()) {
-    known = resources.emplace(value.ptr, readResource(value)).first;
+    known = resources.emplace(value.ptr, ir::resourceBytes(value)).first;
   }
   return known->second;
 }
