@@ -54,10 +54,16 @@ def test_integers_have_no_tolerance():
     assert not found.tolerable and found.largest == 1
     (told,) = output_problems(found, rewritten=True)
     assert "result 0 is of integers" in told
-    # Rounding may explain one step, and no two.
-    assert "--iree-llvmcpu-target-cpu=generic" in told
-    (told,) = output_problems(compare_outputs([np.int8([5])], [np.int8([7])]), rewritten=True)
-    assert "generic" not in told
+
+
+@pytest.mark.parametrize("rewritten", [True, False])
+def test_rounding_explains_a_few_steps_of_quantized_values_alone(rewritten: bool):
+    few = compare_outputs([np.int8([5])], [np.int8([8])])
+    (told,) = output_problems(few, rewritten)
+    assert "differ by up to 3" in told and "--iree-llvmcpu-target-cpu=generic" in told
+    for expected, actual in ((np.int8([5]), np.int8([20])), (f32(5), f32(8))):
+        (told,) = output_problems(compare_outputs([expected], [actual]), rewritten)
+        assert "generic" not in told
 
 
 def test_the_worst_result_beside_its_own_tolerance_is_told():
