@@ -226,6 +226,29 @@ bool testBounds(uint64_t seed, const Problem &problem,
          fail(seed, "bound above a peak");
 }
 
+/// Below an upper bound near the optimum the optimum is found, or none is
+/// proved to be there, unless a limit of states ends the search.
+bool testUpperBound(uint64_t seed, const Problem &problem, int64_t optimum,
+                    int64_t stateLimit, Random &random) {
+  SchedulerOptions options;
+  options.switches = randomSwitches(random);
+  options.stateLimit = stateLimit;
+  options.upperBoundBytes =
+      std::max<int64_t>(1, optimum + int64_t(random() % 5) - 2);
+  ScheduleResult found = schedule(problem, options);
+  std::string wrong = inspect(problem, found);
+  if (wrong.empty() &&
+      (found.peakBytes < optimum || found.lowerBoundBytes > optimum)) {
+    wrong = compare(optimum, found.peakBytes);
+  }
+  if (wrong.empty() && stateLimit == 0 && !found.optimal &&
+      found.lowerBoundBytes < options.upperBoundBytes) {
+    wrong = compare(optimum, found.peakBytes) + ", nothing proved below " +
+            std::to_string(options.upperBoundBytes);
+  }
+  return wrong.empty() || fail(seed, "upper bound: " + wrong);
+}
+
 bool testGraph(uint64_t seed, Coverage &coverage) {
   Random random(seed ^ 0x5eed);
   bool isLarge = seed / 2 % 8 == 0;
@@ -334,6 +357,10 @@ bool testGraph(uint64_t seed, Coverage &coverage) {
   if (incumbent.peakBytes > given) {
     return fail(seed, "worse than the order given: " +
                           compare(given, incumbent.peakBytes));
+  }
+
+  if (!testUpperBound(seed, problem, optimum, switched.stateLimit, random)) {
+    return false;
   }
 
   // An order that is as good as can be stays.

@@ -49,7 +49,8 @@ struct Leaf {
   std::vector<NodeId> nodes; // in the reduced graph of the part
   std::vector<NodeId> best;
   int64_t peak = 0;
-  /// The part has an order as good as this from elsewhere.
+  /// An order as high as this is of no use: the part has one from elsewhere, or
+  /// the caller does.
   int64_t cap = std::numeric_limits<int64_t>::max();
   bool isFinished = false;
   bool isPrepared = false;
@@ -58,6 +59,9 @@ struct Leaf {
   std::unique_ptr<BestFirstSearch> searches[2]; // forwards, backwards
   int64_t slice = 0;
   int64_t statesOfSearches = 0;
+
+  /// Orders have to be lower than this.
+  int64_t upperBound() const { return std::min(peak, cap); }
 
   /// A state of a large graph is dear, and a search less likely to end.
   int64_t scale() const {
@@ -172,7 +176,9 @@ private:
     }
   }
 
-  bool isSolved() const { return maximum(bestPeaks) <= lowerBound; }
+  bool isSolved() const {
+    return std::min(maximum(bestPeaks), options.upperBoundBytes) <= lowerBound;
+  }
 
   /// Polled by everything that takes long.
   bool shouldStop(int64_t states = 0, int64_t bound = 0) {
@@ -331,7 +337,7 @@ private:
       size_t p = static_cast<size_t>(-queue.top().second);
       queue.pop();
       incumbentPeak = bestPeaks[p]; // The highest of all.
-      if (bestPeaks[p] <= lowerBound) {
+      if (std::min(bestPeaks[p], options.upperBoundBytes) <= lowerBound) {
         break;
       }
       if (options.timeLimitSeconds > 0 && shouldStop()) {
@@ -422,8 +428,9 @@ private:
       leaf->graph = std::move(parts[i].graph);
       leaf->best = toLocal(leaf->nodes, order.cbegin() + partCuts[i]);
       leaf->peak = evaluate(leaf->graph, leaf->best);
+      leaf->cap = options.upperBoundBytes;
       if (isLinearized) {
-        leaf->cap = top.incumbentPeak;
+        leaf->cap = std::min(leaf->cap, top.incumbentPeak);
       }
       top.leaves.push_back(std::move(leaf));
     }
@@ -470,7 +477,7 @@ private:
         continue;
       }
       isSearching = true;
-      search->setUpperBound(std::min(leaf.peak, leaf.cap));
+      search->setUpperBound(leaf.upperBound());
       search->raiseLowerBound(lowerBound);
       int64_t before = search->states();
       storeBytes -= search->storeBytes();
@@ -509,7 +516,7 @@ private:
       case BestFirstSearch::Ending::Paused:
         break;
       }
-      if (leaf.isFinished || leaf.peak <= lowerBound) {
+      if (leaf.isFinished || leaf.upperBound() <= lowerBound) {
         drop(leaf.searches[0]);
         drop(leaf.searches[1]);
         return;
@@ -529,7 +536,7 @@ private:
            (!isSearching || (leaf.statesOfSearches >= statesBeforeBeams &&
                              leaf.statesOfBeams < 3 * leaf.statesOfSearches))) {
       improve(leaf);
-      if (!isSearching || leaf.peak <= lowerBound) {
+      if (!isSearching || leaf.upperBound() <= lowerBound) {
         return;
       }
     }
@@ -547,7 +554,7 @@ private:
     if (switches.footprintBound) {
       raiseBound(footprintBound(leaf.graph), "operation-footprint");
     }
-    if (leaf.peak <= lowerBound) {
+    if (leaf.upperBound() <= lowerBound) {
       return;
     }
     leaf.reversed = std::make_unique<Graph>(reverseGraph(leaf.graph));
@@ -563,14 +570,14 @@ private:
         offer(leaf, std::move(order));
       }
     }
-    if (leaf.peak <= lowerBound) {
+    if (leaf.upperBound() <= lowerBound) {
       return;
     }
     if (switches.liveCutBound) {
       leaf.cutCandidates = byHeight(leaf.graph, leaf.best);
       cut(leaf);
     }
-    if (std::min(leaf.peak, leaf.cap) <= lowerBound) {
+    if (leaf.upperBound() <= lowerBound) {
       return;
     }
     if (switches.modules && options.timeLimitSeconds > 0) {
@@ -583,13 +590,13 @@ private:
         return;
       }
     }
-    if (leaf.peak <= lowerBound || options.timeLimitSeconds <= 0 ||
+    if (leaf.upperBound() <= lowerBound || options.timeLimitSeconds <= 0 ||
         leaf.graph.size() > BestFirstSearch::kMaxNodes) {
       return;
     }
     SearchOptions searchOptions;
     searchOptions.lowerBound = lowerBound;
-    searchOptions.upperBound = std::min(leaf.peak, leaf.cap);
+    searchOptions.upperBound = leaf.upperBound();
     searchOptions.forcedMoves = switches.forcedMoves;
     searchOptions.forcedSets = switches.forcedSets;
     leaf.slice = 512 / leaf.scale();
@@ -605,7 +612,7 @@ private:
       return;
     }
     LiveCutOptions cutOptions;
-    cutOptions.target = std::min(leaf.peak, leaf.cap);
+    cutOptions.target = leaf.upperBound();
     cutOptions.workLimit = kCutWork;
     cutOptions.shouldStop = [&] {
       return options.timeLimitSeconds > 0 && shouldStop();

@@ -8,6 +8,7 @@
 #include "serenity/Core/Scheduling/Problem.h"
 
 #include <functional>
+#include <limits>
 
 namespace serenity {
 
@@ -60,6 +61,9 @@ struct SchedulerOptions {
   /// Any valid order, or empty for file order. The answer is never worse; if it
   /// is already of least peak it is returned unchanged.
   std::vector<OpId> givenOrder;
+  /// Only orders of less than so many bytes are looked for: the search ends
+  /// when there is none, with any order and no proof for it.
+  int64_t upperBoundBytes = std::numeric_limits<int64_t>::max();
   /// 0: as above. Otherwise another order of the same peak may be returned, a
   /// different one for different seeds where there are several, and
   /// `givenOrder` is not preferred.
