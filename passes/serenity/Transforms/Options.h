@@ -81,6 +81,9 @@ struct Options {
   /// Emit a remark per operation that is not changed because of a dynamic size.
   /// The driver emits one per function instead.
   bool remarkOnDynamicSizes = true;
+  /// serenity-schedule-regions takes a region to its slab to compare it with
+  /// others: proofs, and the order for the slab alone, get few states.
+  bool comparesCandidates = false;
   /// Extent of a dimension that is known only at run time and has no hint.
   int64_t defaultExtent = 64;
   /// Alignment of offsets and sizes in a slab where the IR does not say

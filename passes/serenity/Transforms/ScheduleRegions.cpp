@@ -59,6 +59,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <map>
 
 namespace serenity {
@@ -75,6 +76,9 @@ constexpr size_t maxOperationsForLocalChoice = 600;
 /// States per evaluation while choosing placements; the final order is solved
 /// without this limit.
 constexpr int64_t statesPerEvaluation = 200000;
+/// Of the states for a region that is compared with others, bounds of its slab
+/// and the order for the slab alone get one part in so many.
+constexpr int64_t shareOfSideSearches = 8;
 /// Other orders of equal peak that are tried when offsets are not tight.
 constexpr int maxOtherOrders = 40;
 /// Moves from one to the next, and their limit in moves times commands.
@@ -166,6 +170,12 @@ private:
                ? std::min(options.stateLimit, statesPerEvaluation)
                : statesPerEvaluation;
   }
+  /// `states`, or the share of them that a side search gets.
+  int64_t sideStates(int64_t states) const {
+    return options.comparesCandidates && states > 0
+               ? std::max<int64_t>(1, states / shareOfSideSearches)
+               : states;
+  }
   bool outOfTime() const {
     return secondsSince(start) >= options.searchSeconds() ||
            (options.stateLimit &&
@@ -173,13 +183,29 @@ private:
            (options.cancelled && options.cancelled());
   }
 
-  /// The least peak with these placements.
-  int64_t evaluate(const std::vector<bool> &wanted);
+  struct Evaluation {
+    int64_t peakBytes = 0;
+    int64_t upperBound = 0; // of the search that found it
+    /// Per placement: the source or the target is live at the peak.
+    std::vector<bool> touchesPeak;
+    std::vector<int> commands; // of the model, in the order found
+  };
+  /// The least peak with these placements if it is below `upperBound`; else any
+  /// that is not.
+  const Evaluation &evaluate(const std::vector<bool> &wanted,
+                             int64_t upperBound);
+  /// Per placement of the model: whether its source or its target is live at a
+  /// step of the peak.
+  std::vector<bool> placementsAtPeak(const RegionPlan &plan,
+                                     const std::vector<OpId> &order) const;
   std::vector<bool> choosePlacements();
-  std::vector<bool> saveCopies(std::vector<bool> placed, int64_t peak);
-  /// With `commands`, an order of the commands that remain, to start from.
+  /// Placements, and an order of the commands that remain.
+  std::pair<std::vector<bool>, std::vector<int>>
+  saveCopies(const Solution &solution);
+  /// With `commands`, an order of the commands that remain, to start from, and
+  /// without `improve`, to keep.
   Solution solve(const std::vector<bool> &placed,
-                 const std::vector<int> &commands = {});
+                 const std::vector<int> &commands = {}, bool improve = true);
   /// Proves more than that all bytes of results and inputs are of use.
   void raiseLowerBound(Solution &solution) const;
   /// The best for the present objective, see `countHeld`.
@@ -195,22 +221,85 @@ private:
   /// The objective: the slab if it shares memory with results and inputs, or
   /// the slab alone.
   bool countHeld = false;
-  std::map<std::vector<bool>, int64_t> memo;
+  /// What is searched is the second objective.
+  bool isSideSearch = false;
+  std::map<std::vector<bool>, Evaluation> memo;
   int64_t spent = 0; // states of all evaluations
 };
 
-int64_t RegionScheduler::evaluate(const std::vector<bool> &wanted) {
-  RegionPlan plan = planRegion(model, wanted, config.rangeAlignment, countHeld);
-  auto known = memo.find(plan.chosen);
-  if (known != memo.end()) {
-    return known->second;
+/// The commands of the model that `plan` runs, in `order`.
+std::vector<int> inOrder(const RegionPlan &plan,
+                         const std::vector<OpId> &order) {
+  std::vector<int> commands;
+  for (OpId op : order) {
+    commands.push_back(plan.commands[op]);
   }
-  ScheduleResult found =
-      schedule(plan.problem, schedulerOptions(evaluationStates()));
+  return commands;
+}
+
+/// The order in which `plan` runs those of `commands` that it has. If it has
+/// others too, that is no order of all.
+std::vector<OpId> orderOf(const RegionPlan &plan,
+                          const std::vector<int> &commands) {
+  std::vector<OpId> order;
+  for (int command : commands) {
+    auto at =
+        std::lower_bound(plan.commands.begin(), plan.commands.end(), command);
+    if (at != plan.commands.end() && *at == command) {
+      order.push_back(OpId(at - plan.commands.begin()));
+    }
+  }
+  return order;
+}
+
+const RegionScheduler::Evaluation &
+RegionScheduler::evaluate(const std::vector<bool> &wanted, int64_t upperBound) {
+  RegionPlan plan = planRegion(model, wanted, config.rangeAlignment, countHeld);
+  auto [known, isNew] = memo.emplace(plan.chosen, Evaluation());
+  Evaluation &evaluation = known->second;
+  if (!isNew && (evaluation.peakBytes < evaluation.upperBound ||
+                 upperBound <= evaluation.upperBound)) {
+    return evaluation;
+  }
+  SchedulerOptions limits = schedulerOptions(
+      isSideSearch ? sideStates(evaluationStates()) : evaluationStates());
+  limits.upperBoundBytes = upperBound;
+  ScheduleResult found = schedule(plan.problem, limits);
   spent += found.states;
-  int64_t peak = found.peakBytes;
-  memo[plan.chosen] = peak;
-  return peak;
+  evaluation = {found.peakBytes, upperBound,
+                placementsAtPeak(plan, found.order),
+                inOrder(plan, found.order)};
+  return evaluation;
+}
+
+std::vector<bool>
+RegionScheduler::placementsAtPeak(const RegionPlan &plan,
+                                  const std::vector<OpId> &order) const {
+  const Simulation simulation = simulate(plan.problem, order);
+  std::vector<int64_t> peakSteps;
+  for (size_t step = 0; step < order.size(); ++step) {
+    if (simulation.liveBytes[step] == simulation.peakBytes) {
+      peakSteps.push_back(int64_t(step));
+    }
+  }
+  std::vector<bool> live(model.buffers.size(), false);
+  for (size_t i = 0; i < simulation.liveRanges.size(); ++i) {
+    const LiveRange &range = simulation.liveRanges[i];
+    auto step =
+        std::lower_bound(peakSteps.begin(), peakSteps.end(), range.first);
+    const int buffer = i < plan.problemBuffers.size()
+                           ? plan.problemBuffers[i]
+                           : plan.held[i - plan.problemBuffers.size()].buffer;
+    if (step != peakSteps.end() && *step <= range.last) {
+      live[buffer] = true;
+    }
+  }
+  std::vector<bool> touches;
+  for (const Placement &placement : model.placements) {
+    touches.push_back(live[plan.places[placement.source].root] ||
+                      live[plan.places[placement.target].root]);
+  }
+  return touches;
 }
 
 /// The whole-region variants first (as IREE placed, all in place, none), then
@@ -224,11 +313,12 @@ std::vector<bool> RegionScheduler::choosePlacements() {
   if (count == 0) {
     return best;
   }
-  int64_t bestPeak = evaluate(best);
+  const Evaluation *least =
+      &evaluate(best, std::numeric_limits<int64_t>::max());
   auto consider = [&](const std::vector<bool> &wanted) {
-    int64_t peak = evaluate(wanted);
-    if (peak < bestPeak) {
-      bestPeak = peak;
+    const Evaluation &found = evaluate(wanted, least->peakBytes);
+    if (found.peakBytes < least->peakBytes) {
+      least = &found;
       best = wanted;
       return true;
     }
@@ -243,10 +333,17 @@ std::vector<bool> RegionScheduler::choosePlacements() {
   for (size_t i = 0; i < count; ++i) {
     byTarget[model.placements[i].target].push_back(i);
   }
+  // Only a change of what is live at the peak can lower it.
+  auto touchesPeak = [&](size_t placement) {
+    return least->touchesPeak[placement];
+  };
   bool improved = true;
   while (improved && evaluations() < maxEvaluations && !outOfTime()) {
     improved = false;
     for (const auto &group : byTarget) {
+      if (std::none_of(group.second.begin(), group.second.end(), touchesPeak)) {
+        continue;
+      }
       for (bool value : {true, false}) {
         std::vector<bool> wanted = best;
         for (size_t i : group.second) {
@@ -259,6 +356,9 @@ std::vector<bool> RegionScheduler::choosePlacements() {
       }
     }
     for (size_t i = 0; i < count; ++i) {
+      if (!touchesPeak(i)) {
+        continue;
+      }
       std::vector<bool> wanted = best;
       wanted[i] = !wanted[i];
       improved |= consider(wanted);
@@ -321,20 +421,34 @@ void RegionScheduler::tryOtherOrders(Solution &best) const {
 
 /// More parts made in their places as long as the peak stays: each saves a
 /// copy.
-std::vector<bool> RegionScheduler::saveCopies(std::vector<bool> placed,
-                                              int64_t peak) {
+std::pair<std::vector<bool>, std::vector<int>>
+RegionScheduler::saveCopies(const Solution &solution) {
+  std::vector<bool> placed = solution.plan.chosen;
+  std::vector<int> commands = inOrder(solution.plan, solution.schedule.order);
   if (model.commands.size() > maxOperationsForLocalChoice) {
-    return placed;
+    return {placed, commands};
   }
+  const int64_t peak = solution.schedule.peakBytes;
   const int limit = evaluations() + maxEvaluations;
   auto take = [&](const std::vector<bool> &wanted) {
-    std::vector<bool> chosen =
-        planRegion(model, wanted, config.rangeAlignment, countHeld).chosen;
-    if (chosen == placed || evaluate(chosen) > peak) {
-      return false;
+    RegionPlan plan =
+        planRegion(model, wanted, config.rangeAlignment, countHeld);
+    if (plan.chosen == placed) {
+      return;
     }
-    placed = chosen;
-    return true;
+    // Most often the order may stay.
+    std::vector<OpId> order = orderOf(plan, commands);
+    if (verifySchedule(plan.problem, order) &&
+        simulate(plan.problem, order).peakBytes <= peak) {
+      commands = inOrder(plan, order);
+    } else {
+      const Evaluation &found = evaluate(plan.chosen, peak + 1);
+      if (found.peakBytes > peak) {
+        return;
+      }
+      commands = found.commands;
+    }
+    placed = plan.chosen;
   };
   // All parts of a target, then single ones.
   std::map<int, std::vector<size_t>> byTarget;
@@ -349,7 +463,7 @@ std::vector<bool> RegionScheduler::saveCopies(std::vector<bool> placed,
     take(wanted);
     for (size_t i : group.second) {
       if (evaluations() >= limit || outOfTime()) {
-        return placed;
+        return {placed, commands};
       }
       if (!placed[i]) {
         wanted = placed;
@@ -358,19 +472,20 @@ std::vector<bool> RegionScheduler::saveCopies(std::vector<bool> placed,
       }
     }
   }
-  return placed;
+  return {placed, commands};
 }
 
 Solution RegionScheduler::solve(const std::vector<bool> &placed,
-                                const std::vector<int> &commands) {
+                                const std::vector<int> &commands,
+                                bool improve) {
   Solution found;
   found.countsHeld = countHeld;
   found.plan = planRegion(model, placed, config.rangeAlignment, countHeld);
-  SchedulerOptions limits = schedulerOptions(options.stateLimit);
-  for (int command : commands) {
-    auto at = std::lower_bound(found.plan.commands.begin(),
-                               found.plan.commands.end(), command);
-    limits.givenOrder.push_back(OpId(at - found.plan.commands.begin()));
+  SchedulerOptions limits = schedulerOptions(
+      isSideSearch ? sideStates(options.stateLimit) : options.stateLimit);
+  limits.givenOrder = orderOf(found.plan, commands);
+  if (!improve) {
+    limits.timeLimitSeconds = 0;
   }
   found.schedule = schedule(found.plan.problem, limits);
   found.lowerBoundBytes = std::max<int64_t>(0, found.schedule.lowerBoundBytes -
@@ -394,7 +509,7 @@ void RegionScheduler::raiseLowerBound(Solution &solution) const {
   }
   SlabBound found = slabLowerBound(
       plan.problem, plan.slabBuffers, regionBytes, config.rangeAlignment,
-      schedulerOptions(evaluationStates()), solution.liveBytes);
+      schedulerOptions(sideStates(evaluationStates())), solution.liveBytes);
   if (found.bytes > solution.lowerBoundBytes) {
     solution.lowerBoundBytes = found.bytes;
     solution.boundProvedBy = found.provedBy;
@@ -404,10 +519,10 @@ void RegionScheduler::raiseLowerBound(Solution &solution) const {
 Solution RegionScheduler::solveObjective() {
   memo.clear();
   Solution best = solve(choosePlacements());
-  std::vector<bool> more =
-      saveCopies(best.plan.chosen, best.schedule.peakBytes);
+  auto [more, commands] = saveCopies(best);
   if (more != best.plan.chosen) {
-    Solution other = solve(more);
+    // Of lower peak none was found; only a proof is worth a search.
+    Solution other = solve(more, commands, /*improve=*/best.schedule.optimal);
     other.schedule.states += best.schedule.states;
     if (other.schedule.peakBytes <= best.schedule.peakBytes &&
         other.slabBytes <= best.slabBytes &&
@@ -431,6 +546,7 @@ Solution RegionScheduler::solve() {
   raiseLowerBound(best);
   if (countHeld && best.slabBytes > best.lowerBoundBytes && !outOfTime()) {
     countHeld = false;
+    isSideSearch = true;
     Solution other = solveObjective();
     other.schedule.states += best.schedule.states;
     if (other.slabBytes < best.slabBytes) {

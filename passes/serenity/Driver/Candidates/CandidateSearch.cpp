@@ -502,6 +502,7 @@ void CandidateSearch::layOut(Candidate &entry) {
                               statesPerEstimate, statesPerPlacedCandidate),
                    entry.numDispatches));
   Options quick = limited(options, entry.layoutStates);
+  quick.comparesCandidates = true;
   bool ok = toSlabs(entry, quick, /*earlier=*/nullptr);
   for (const FunctionReport &function : entry.report.functions) {
     for (const RegionReport &region : function.regions) {
