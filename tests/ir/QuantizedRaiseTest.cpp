@@ -177,7 +177,8 @@ void testDequantized(Session &session) {
          "a large result stays");
 }
 
-/// A product of dequantized matrices, a bias of dequantized integers added.
+/// A product of dequantized matrices, a bias of dequantized integers added, and
+/// scaled by a constant that is computed.
 const char *const productWithBias = R"(
 util.func public @f(%x: tensor<4x4xi8>) -> tensor<4x4xi8> {
   %s = arith.constant 0.3 : f32
@@ -195,11 +196,19 @@ util.func public @f(%x: tensor<4x4xi8>) -> tensor<4x4xi8> {
       ins(%b32, %s : tensor<4xi32>, f32) outs(%n : tensor<4xf32>) -> tensor<4xf32>
   %i = linalg.fill ins(%zero : f32) outs(%e : tensor<4x4xf32>) -> tensor<4x4xf32>
   %m = linalg.matmul ins(%a, %w : tensor<4x4xf32>, tensor<4x4xf32>) outs(%i : tensor<4x4xf32>) -> tensor<4x4xf32>
-  %c = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
-      ins(%m, %b : tensor<4x4xf32>, tensor<4xf32>) outs(%e : tensor<4x4xf32>) {
-  ^bb0(%l: f32, %k: f32, %out: f32):
-    %t = arith.addf %l, %k : f32
+  %variance = arith.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(a) -> (a)>, affine_map<(a) -> (a)>], iterator_types = ["parallel"]}
+      ins(%variance : tensor<4xf32>) outs(%n : tensor<4xf32>) {
+  ^bb0(%v: f32, %out: f32):
+    %t = math.rsqrt %v : f32
     linalg.yield %t : f32
+  } -> tensor<4xf32>
+  %c = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (b)>, affine_map<(a, b) -> (b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      ins(%m, %b, %r : tensor<4x4xf32>, tensor<4xf32>, tensor<4xf32>) outs(%e : tensor<4x4xf32>) {
+  ^bb0(%l: f32, %k: f32, %v: f32, %out: f32):
+    %t = arith.addf %l, %k : f32
+    %u = arith.mulf %t, %v : f32
+    linalg.yield %u : f32
   } -> tensor<4x4xf32>
   %q = iree_linalg_ext.quantize_affine <indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> ()>, affine_map<(a, b) -> (a, b)>], quant_min = -128, quant_max = 127>
       ins(%c, %s : tensor<4x4xf32>, f32) outs(%g : tensor<4x4xi8>) -> tensor<4x4xi8>
@@ -211,12 +220,19 @@ void testEpilogue(Session &session) {
   ir::OwningOp module = session.parse(productWithBias);
   ir::OwningOp raised = quantized::raisedCopy(module.get());
   expect(bool(raised), "this release raises");
-  expect(findAll(raised.get(), "linalg.generic").size() == 2,
-         "a contraction and its epilogue");
-  // The accumulator. Code generation may contract a product with a converted
-  // bias and their sum.
+  // Code generation may contract a product with a converted bias and their sum,
+  // and its square roots differ from those that are evaluated while compiling.
+  expect(findAll(raised.get(), "linalg.generic").size() == 3,
+         "a contraction, its epilogue, and the factor");
   expect(findAll(raised.get(), "arith.sitofp").size() == 1,
          "an epilogue converts its accumulator and no constant");
+  std::vector<MlirOperation> roots = findAll(raised.get(), "math.rsqrt");
+  expect(roots.size() == 1, "the factor is computed once");
+  MlirOperation factor = mlirOperationGetParentOperation(roots[0]);
+  expect(ir::operations(ir::body(factor)).size() == 2,
+         "it is not part of the epilogue");
+  expect(findAll(raised.get(), "util.optimization_barrier").empty(),
+         "no barrier remains");
 }
 
 /// What is inserted with `sizes` into a tensor `whole`, once it has the same

@@ -3,12 +3,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // Constants of raised modules that IREE would compute while it compiles: sums
-// of weights, and dequantized constants.
+// of weights, dequantized constants, and others.
 //
-// A dequantization of a constant must not become part of an epilogue. The stock
-// pipeline stores its result, rounded to f32, and adds that; in one body with
-// the addition, code generation may contract the product into a fused
-// multiply-add, and leave out the rounding.
+// Floats that are computed from constants alone must not become part of an
+// epilogue. The stock pipeline evaluates them while it compiles, and stores
+// them rounded to f32. In one body with what reads them, code generation may
+// contract a product and a sum into a fused multiply-add, and kernels round a
+// square root otherwise than the evaluation.
 
 #include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
@@ -469,6 +470,62 @@ int64_t foldDequantizedConstants(MlirOperation module) {
     }
   }
   return count;
+}
+
+// --- other constants --------------------------------------------------------
+
+/// Marks the barriers that keep constants out of epilogues.
+static constexpr const char *constantBarrier = "serenity.constant";
+
+/// Whether `op` computes floats, element by element, from constants alone.
+static bool computesConstant(MlirOperation op) {
+  std::optional<Structured> nest = structured(op);
+  if (!nest || nest->hasReduction() || operations(body(op)).size() < 2) {
+    return false;
+  }
+  MlirType element = mlirShapedTypeGetElementType(mlirValueGetType(result(op)));
+  return mlirTypeIsAFloat(element) && !isComputed(result(op));
+}
+
+int64_t keepConstantsApart(MlirOperation module) {
+  std::vector<MlirOperation> found;
+  walk(module, [&](MlirOperation op) {
+    if (!computesConstant(op)) {
+      return;
+    }
+    std::vector<Use> readers = uses(result(op));
+    if (std::any_of(readers.begin(), readers.end(), [](const Use &use) {
+          return mlirOperationGetNumResults(use.owner) > 0 &&
+                 isComputed(result(use.owner));
+        })) {
+      found.push_back(op);
+    }
+  });
+  MlirAttribute unit = mlirUnitAttrGet(mlirOperationGetContext(module));
+  for (MlirOperation op : found) {
+    std::vector<Use> readers = uses(result(op));
+    MlirOperation barrier = create(
+        "util.optimization_barrier", mlirOperationGetLocation(op), {result(op)},
+        {mlirValueGetType(result(op))}, {{constantBarrier, unit}});
+    insertAfter(op, barrier);
+    for (const Use &use : readers) {
+      mlirOperationSetOperand(use.owner, use.operandNumber, result(barrier));
+    }
+  }
+  return int64_t(found.size());
+}
+
+void joinConstants(MlirOperation module) {
+  std::vector<MlirOperation> barriers;
+  walk(module, [&](MlirOperation op) {
+    if (!isNull(attr(op, constantBarrier))) {
+      barriers.push_back(op);
+    }
+  });
+  for (MlirOperation op : barriers) {
+    mlirValueReplaceAllUsesOfWith(result(op), operand(op, 0));
+    erase(op);
+  }
 }
 
 } // namespace serenity::quantized

@@ -133,6 +133,13 @@ int64_t foldWeightSums(MlirOperation module);
 /// constants of at most 1 MiB. Returns how many.
 int64_t foldDequantizedConstants(MlirOperation module);
 
+/// Puts barriers behind operations that compute floats from constants, so that
+/// they are not fused with what reads them. Returns how many.
+int64_t keepConstantsApart(MlirOperation module);
+
+/// Removes these barriers.
+void joinConstants(MlirOperation module);
+
 /// Gives what is inserted into a tensor of more dimensions these again, as
 /// dimensions of one element. Returns how many operands were changed.
 int64_t expandInserted(MlirOperation module);

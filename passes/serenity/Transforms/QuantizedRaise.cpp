@@ -202,9 +202,11 @@ OwningOp raisedCopy(MlirOperation module) {
   }
   foldWeightSums(raised.get());
   foldDequantizedConstants(raised.get());
+  keepConstantsApart(raised.get());
   if (!run(raised.get(), fusePasses)) {
     return {};
   }
+  joinConstants(raised.get());
   expandInserted(raised.get());
   return raised;
 }
