@@ -29,6 +29,14 @@ using rewrite::isStatic;
 using rewrite::Structured;
 using rewrite::structured;
 
+/// Moves `index` to the next element of a row-major tensor.
+static void advance(std::vector<int64_t> &index,
+                    const std::vector<int64_t> &extents) {
+  for (size_t d = index.size(); d-- > 0 && ++index[d] == extents[d];) {
+    index[d] = 0;
+  }
+}
+
 static void replaceByConstant(MlirOperation op, MlirAttribute value) {
   MlirOperation constant =
       create("arith.constant", mlirOperationGetLocation(op), {},
@@ -158,9 +166,7 @@ static MlirAttribute evaluate(const WeightSum &sum) {
     uint8_t weight = data[splat ? 0 : i];
     sums[at] +=
         sum.isUnsigned ? uint32_t(weight) : uint32_t(int32_t(int8_t(weight)));
-    for (size_t d = index.size(); d-- > 0 && ++index[d] == sum.extents[d];) {
-      index[d] = 0;
-    }
+    advance(index, sum.extents);
   }
   return mlirDenseElementsAttrRawBufferGet(type, count * sizeof(uint32_t),
                                            sums.data());
@@ -202,6 +208,8 @@ public:
   Scalar at(int64_t element) const;
 
 private:
+  int64_t elementBytes() const { return bits == 0 ? sizeof(float) : bits / 8; }
+
   MlirAttribute attribute = {};
   int64_t bits = 0;
   int64_t count = 0; // of the elements in `bytes`; 1: all are equal
@@ -279,16 +287,15 @@ ConstantReader::ConstantReader(MlirValue value) {
     count = 1;
     return;
   }
-  const int64_t size = bits == 0 ? sizeof(float) : bits / 8;
   const int64_t total = mlirElementsAttrGetNumElements(attribute);
   if (mlirAttributeIsADenseElements(attribute)) {
     const int64_t stored = mlirDenseElementsAttrIsSplat(attribute) ? 1 : total;
     bytes.assign(
         static_cast<const char *>(mlirDenseElementsAttrGetRawData(attribute)),
-        stored * size);
+        stored * elementBytes());
     count = stored;
   } else if (std::optional<std::string> resource = resourceBytes(attribute);
-             resource && int64_t(resource->size()) == total * size) {
+             resource && int64_t(resource->size()) == total * elementBytes()) {
     bytes = std::move(*resource);
     count = total;
   }
@@ -305,12 +312,12 @@ Scalar ConstantReader::at(int64_t element) const {
     }
     return scalar;
   }
-  const int64_t size = bits == 0 ? sizeof(float) : bits / 8;
-  const char *data = bytes.data() + (count == 1 ? 0 : element) * size;
+  const char *data = bytes.data() + (count == 1 ? 0 : element) * elementBytes();
   if (bits == 0) {
-    std::memcpy(&scalar.real, data, size);
+    std::memcpy(&scalar.real, data, elementBytes());
   } else {
-    std::memcpy(&scalar.integer, data, size); // of a little-endian machine
+    std::memcpy(&scalar.integer, data,
+                elementBytes()); // of a little-endian machine
     scalar.integer = signExtended(scalar.integer, bits);
   }
   return scalar;
@@ -438,9 +445,7 @@ MlirAttribute DequantizedConstant::evaluate() const {
       return {};
     }
     element = *value;
-    for (size_t d = index.size(); d-- > 0 && ++index[d] == extents[d];) {
-      index[d] = 0;
-    }
+    advance(index, extents);
   }
   return mlirDenseElementsAttrRawBufferGet(
       type, elements.size() * sizeof(float), elements.data());
