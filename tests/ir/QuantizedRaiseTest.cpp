@@ -45,16 +45,22 @@ std::string sumOf(const std::string &weights, const std::string &in,
          "util.return %s : tensor<2xi32>\n}";
 }
 
+/// What the function of `module` returns, in which `count` constants were made;
+/// "" if it is none of them.
+std::string returnedConstant(MlirOperation module, int64_t count) {
+  expect(mlirOperationVerify(module), "the module verifies");
+  MlirOperation made =
+      ir::definingOp(ir::operand(findAll(module, "util.return")[0], 0));
+  expect((count == 1) == ir::isa(made, "arith.constant"),
+         "the count is that of the constants made");
+  return count == 1 ? ir::toString(ir::attr(made, "value")) : "";
+}
+
 /// What the function returns once sums are constants; "" if it is no constant.
 std::string folded(Session &session, const std::string &function) {
   ir::OwningOp module = session.parse(function);
   int64_t count = quantized::foldWeightSums(module.get());
-  expect(mlirOperationVerify(module.get()), "the module verifies");
-  MlirOperation sum =
-      ir::definingOp(ir::operand(findAll(module.get(), "util.return")[0], 0));
-  expect((count == 1) == ir::isa(sum, "arith.constant"),
-         "the count is that of the constants made");
-  return count == 1 ? ir::toString(ir::attr(sum, "value")) : "";
+  return returnedConstant(module.get(), count);
 }
 
 void testSums(Session &session) {
@@ -113,12 +119,7 @@ std::string dequantized(Session &session, const std::string &constants,
       inputs + ") outs(%e : " + type + ") {\n" + body + "} -> " + type +
       "\nutil.return %r : " + type + "\n}");
   int64_t count = quantized::foldDequantizedConstants(module.get());
-  expect(mlirOperationVerify(module.get()), "the module verifies");
-  MlirOperation made =
-      ir::definingOp(ir::operand(findAll(module.get(), "util.return")[0], 0));
-  expect((count == 1) == ir::isa(made, "arith.constant"),
-         "the count is that of the constants made");
-  return count == 1 ? ir::toString(ir::attr(made, "value")) : "";
+  return returnedConstant(module.get(), count);
 }
 
 void testDequantized(Session &session) {

@@ -24,6 +24,7 @@ constexpr const char *kVariant = "serenity.variant";
 constexpr const char *kPartitioning = "serenity.partitioning";
 constexpr const char *kCopyOf = "serenity.copy_of";
 constexpr const char *kBarrier = "serenity.barrier";
+constexpr const char *kConstantBarrier = "serenity.constant_barrier";
 constexpr const char *kExtraWork = "serenity.extra_work";
 constexpr const char *kRefused = "serenity.refused";
 constexpr const char *kReusesExternalMemory = "serenity.reuses_external_memory";
@@ -102,6 +103,12 @@ bool reusesExternalMemory(MlirOperation function) {
 void setBarrier(MlirOperation barrier) { ir::setUnitAttr(barrier, kBarrier); }
 
 bool isBarrier(MlirOperation op) { return has(op, kBarrier); }
+
+void setConstantBarrier(MlirOperation barrier) {
+  ir::setUnitAttr(barrier, kConstantBarrier);
+}
+
+bool isConstantBarrier(MlirOperation op) { return has(op, kConstantBarrier); }
 
 void setRefused(MlirOperation placeholder, const std::string &reason) {
   ir::setStringAttr(placeholder, kRefused, reason);

@@ -83,6 +83,11 @@ bool reusesExternalMemory(MlirOperation function);
 void setBarrier(MlirOperation barrier);
 bool isBarrier(MlirOperation op);
 
+/// `serenity.constant_barrier` (unit), on barriers: it keeps a constant out of
+/// epilogues while a module is raised.
+void setConstantBarrier(MlirOperation barrier);
+bool isConstantBarrier(MlirOperation op);
+
 /// `serenity.refused` (string), on placeholders: why the operation that they
 /// stand for would not be valid.
 void setRefused(MlirOperation placeholder, const std::string &reason);

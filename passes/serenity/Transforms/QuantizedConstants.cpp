@@ -11,8 +11,10 @@
 // contract a product and a sum into a fused multiply-add, and kernels round a
 // square root otherwise than the evaluation.
 
+#include "serenity/Transforms/Attributes.h"
 #include "serenity/Transforms/QuantizedOps.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
+#include "serenity/Transforms/Rewrite/RewriteSum.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -451,21 +453,38 @@ MlirAttribute DequantizedConstant::evaluate() const {
       type, elements.size() * sizeof(float), elements.data());
 }
 
+/// Whether `op` makes at most `mostBytes` from constants alone.
+static bool isSmallConstant(MlirOperation op, int64_t mostBytes) {
+  std::optional<Structured> nest = structured(op);
+  std::optional<int64_t> bytes =
+      nest ? tensorBytes(mlirValueGetType(result(op))) : std::nullopt;
+  if (!bytes || *bytes > mostBytes) {
+    return false;
+  }
+  for (int64_t i = 0; i < nest->numInputs; ++i) {
+    MlirOperation source = definingOp(operand(op, i));
+    if (isNull(source) || !isa(source, "arith.constant")) {
+      return false;
+    }
+  }
+  return true;
+}
+
 int64_t foldDequantizedConstants(MlirOperation module) {
   // A larger result stays an operation: IREE would not store it either
   // (`--iree-util-const-expr-max-size-increase-threshold`).
   constexpr int64_t mostBytes = int64_t(1) << 20;
   std::vector<MlirOperation> candidates;
   walk(module, [&](MlirOperation op) {
-    if (isa(op, "linalg.generic")) {
+    if (isa(op, "linalg.generic") && isSmallConstant(op, mostBytes)) {
       candidates.push_back(op);
     }
   });
   int64_t count = 0;
   for (MlirOperation op : candidates) {
+    // Only now bytes of constants are read, which may take printing them.
     std::optional<DequantizedConstant> constant = DequantizedConstant::read(op);
-    std::optional<int64_t> bytes = tensorBytes(mlirValueGetType(result(op)));
-    if (!constant || !bytes || *bytes > mostBytes) {
+    if (!constant) {
       continue;
     }
     MlirAttribute value = constant->evaluate();
@@ -478,9 +497,6 @@ int64_t foldDequantizedConstants(MlirOperation module) {
 }
 
 // --- other constants --------------------------------------------------------
-
-/// Marks the barriers that keep constants out of epilogues.
-static constexpr const char *constantBarrier = "serenity.constant";
 
 /// Whether `op` computes floats, element by element, from constants alone.
 static bool computesConstant(MlirOperation op) {
@@ -506,31 +522,11 @@ int64_t keepConstantsApart(MlirOperation module) {
       found.push_back(op);
     }
   });
-  MlirAttribute unit = mlirUnitAttrGet(mlirOperationGetContext(module));
   for (MlirOperation op : found) {
-    std::vector<Use> readers = uses(result(op));
-    MlirOperation barrier = create(
-        "util.optimization_barrier", mlirOperationGetLocation(op), {result(op)},
-        {mlirValueGetType(result(op))}, {{constantBarrier, unit}});
-    insertAfter(op, barrier);
-    for (const Use &use : readers) {
-      mlirOperationSetOperand(use.owner, use.operandNumber, result(barrier));
-    }
+    rewrite::insertBarrierBehind(op);
+    attributes::setConstantBarrier(mlirOperationGetNextInBlock(op));
   }
   return int64_t(found.size());
-}
-
-void joinConstants(MlirOperation module) {
-  std::vector<MlirOperation> barriers;
-  walk(module, [&](MlirOperation op) {
-    if (!isNull(attr(op, constantBarrier))) {
-      barriers.push_back(op);
-    }
-  });
-  for (MlirOperation op : barriers) {
-    mlirValueReplaceAllUsesOfWith(result(op), operand(op, 0));
-    erase(op);
-  }
 }
 
 } // namespace serenity::quantized

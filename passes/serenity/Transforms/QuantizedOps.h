@@ -134,11 +134,9 @@ int64_t foldWeightSums(MlirOperation module);
 int64_t foldDequantizedConstants(MlirOperation module);
 
 /// Puts barriers behind operations that compute floats from constants, so that
-/// they are not fused with what reads them. Returns how many.
+/// they are not fused with what reads them. `removeConstantBarriers` takes them
+/// out. Returns how many.
 int64_t keepConstantsApart(MlirOperation module);
-
-/// Removes these barriers.
-void joinConstants(MlirOperation module);
 
 /// Gives what is inserted into a tensor of more dimensions these again, as
 /// dimensions of one element. Returns how many operands were changed.

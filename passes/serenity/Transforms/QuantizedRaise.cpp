@@ -18,6 +18,7 @@
 
 #include "serenity/Transforms/ProgramOrder.h"
 #include "serenity/Transforms/QuantizedOps.h"
+#include "serenity/Transforms/Rewrite/Rewrite.h"
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
 #include <algorithm>
@@ -27,7 +28,6 @@
 namespace serenity::quantized {
 
 using namespace ir;
-using rewrite::isStatic;
 using rewrite::Structured;
 using rewrite::structured;
 
@@ -206,7 +206,7 @@ OwningOp raisedCopy(MlirOperation module) {
   if (!run(raised.get(), fusePasses)) {
     return {};
   }
-  joinConstants(raised.get());
+  removeConstantBarriers(raised.get());
   expandInserted(raised.get());
   return raised;
 }

@@ -33,10 +33,12 @@ namespace serenity {
 
 using namespace ir;
 
-bool removeBarriers(MlirOperation module) {
+/// Erases the barriers with a mark.
+static bool removeMarked(MlirOperation module,
+                         bool (*isMarked)(MlirOperation)) {
   std::vector<MlirOperation> barriers;
   walk(module, [&](MlirOperation op) {
-    if (isa(op, "util.optimization_barrier") && attributes::isBarrier(op)) {
+    if (isa(op, "util.optimization_barrier") && isMarked(op)) {
       barriers.push_back(op);
     }
   });
@@ -47,6 +49,14 @@ bool removeBarriers(MlirOperation module) {
     erase(op);
   }
   return !barriers.empty();
+}
+
+bool removeBarriers(MlirOperation module) {
+  return removeMarked(module, attributes::isBarrier);
+}
+
+bool removeConstantBarriers(MlirOperation module) {
+  return removeMarked(module, attributes::isConstantBarrier);
 }
 
 bool runRemoveBarriers(MlirOperation module, const Options &, ModuleReport *) {

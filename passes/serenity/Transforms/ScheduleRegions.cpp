@@ -171,8 +171,8 @@ private:
                : statesPerEvaluation;
   }
   /// `states`, or the share of them that a side search gets.
-  int64_t sideStates(int64_t states) const {
-    return options.comparesCandidates && states > 0
+  int64_t searchStates(int64_t states, bool isSide) const {
+    return isSide && options.comparesCandidates && states > 0
                ? std::max<int64_t>(1, states / shareOfSideSearches)
                : states;
   }
@@ -185,9 +185,7 @@ private:
 
   struct Evaluation {
     int64_t peakBytes = 0;
-    int64_t upperBound = 0; // of the search that found it
-    /// Per placement: the source or the target is live at the peak.
-    std::vector<bool> touchesPeak;
+    int64_t upperBound = 0;    // of the search that found it
     std::vector<int> commands; // of the model, in the order found
   };
   /// The least peak with these placements if it is below `upperBound`; else any
@@ -195,9 +193,9 @@ private:
   const Evaluation &evaluate(const std::vector<bool> &wanted,
                              int64_t upperBound);
   /// Per placement of the model: whether its source or its target is live at a
-  /// step of the peak.
-  std::vector<bool> placementsAtPeak(const RegionPlan &plan,
-                                     const std::vector<OpId> &order) const;
+  /// step of the peak, with the placements `wanted` and `commands` in order.
+  std::vector<bool> placementsAtPeak(const std::vector<bool> &wanted,
+                                     const std::vector<int> &commands) const;
   std::vector<bool> choosePlacements();
   /// Placements, and an order of the commands that remain.
   std::pair<std::vector<bool>, std::vector<int>>
@@ -261,20 +259,21 @@ RegionScheduler::evaluate(const std::vector<bool> &wanted, int64_t upperBound) {
                  upperBound <= evaluation.upperBound)) {
     return evaluation;
   }
-  SchedulerOptions limits = schedulerOptions(
-      isSideSearch ? sideStates(evaluationStates()) : evaluationStates());
+  SchedulerOptions limits =
+      schedulerOptions(searchStates(evaluationStates(), isSideSearch));
   limits.upperBoundBytes = upperBound;
   ScheduleResult found = schedule(plan.problem, limits);
   spent += found.states;
-  evaluation = {found.peakBytes, upperBound,
-                placementsAtPeak(plan, found.order),
-                inOrder(plan, found.order)};
+  evaluation = {found.peakBytes, upperBound, inOrder(plan, found.order)};
   return evaluation;
 }
 
 std::vector<bool>
-RegionScheduler::placementsAtPeak(const RegionPlan &plan,
-                                  const std::vector<OpId> &order) const {
+RegionScheduler::placementsAtPeak(const std::vector<bool> &wanted,
+                                  const std::vector<int> &commands) const {
+  const RegionPlan plan =
+      planRegion(model, wanted, config.rangeAlignment, countHeld);
+  const std::vector<OpId> order = orderOf(plan, commands);
   const Simulation simulation = simulate(plan.problem, order);
   std::vector<int64_t> peakSteps;
   for (size_t step = 0; step < order.size(); ++step) {
@@ -334,8 +333,14 @@ std::vector<bool> RegionScheduler::choosePlacements() {
     byTarget[model.placements[i].target].push_back(i);
   }
   // Only a change of what is live at the peak can lower it.
-  auto touchesPeak = [&](size_t placement) {
-    return least->touchesPeak[placement];
+  std::vector<bool> atPeak = placementsAtPeak(best, least->commands);
+  auto touchesPeak = [&](size_t placement) { return atPeak[placement]; };
+  auto change = [&](const std::vector<bool> &wanted) {
+    if (!consider(wanted)) {
+      return false;
+    }
+    atPeak = placementsAtPeak(best, least->commands);
+    return true;
   };
   bool improved = true;
   while (improved && evaluations() < maxEvaluations && !outOfTime()) {
@@ -349,7 +354,7 @@ std::vector<bool> RegionScheduler::choosePlacements() {
         for (size_t i : group.second) {
           wanted[i] = value;
         }
-        improved |= consider(wanted);
+        improved |= change(wanted);
       }
       if (evaluations() >= maxEvaluations || outOfTime()) {
         return best;
@@ -361,7 +366,7 @@ std::vector<bool> RegionScheduler::choosePlacements() {
       }
       std::vector<bool> wanted = best;
       wanted[i] = !wanted[i];
-      improved |= consider(wanted);
+      improved |= change(wanted);
       if (evaluations() >= maxEvaluations || outOfTime()) {
         return best;
       }
@@ -481,8 +486,8 @@ Solution RegionScheduler::solve(const std::vector<bool> &placed,
   Solution found;
   found.countsHeld = countHeld;
   found.plan = planRegion(model, placed, config.rangeAlignment, countHeld);
-  SchedulerOptions limits = schedulerOptions(
-      isSideSearch ? sideStates(options.stateLimit) : options.stateLimit);
+  SchedulerOptions limits =
+      schedulerOptions(searchStates(options.stateLimit, isSideSearch));
   limits.givenOrder = orderOf(found.plan, commands);
   if (!improve) {
     limits.timeLimitSeconds = 0;
@@ -509,7 +514,8 @@ void RegionScheduler::raiseLowerBound(Solution &solution) const {
   }
   SlabBound found = slabLowerBound(
       plan.problem, plan.slabBuffers, regionBytes, config.rangeAlignment,
-      schedulerOptions(sideStates(evaluationStates())), solution.liveBytes);
+      schedulerOptions(searchStates(evaluationStates(), /*isSide=*/true)),
+      solution.liveBytes);
   if (found.bytes > solution.lowerBoundBytes) {
     solution.lowerBoundBytes = found.bytes;
     solution.boundProvedBy = found.provedBy;

@@ -118,12 +118,7 @@ int64_t preventFusion(MlirOperation module,
     if (!locations.count(placeOf(op))) {
       continue;
     }
-    std::vector<Use> users = uses(result(op));
-    MlirOperation next = mlirOperationGetNextInBlock(op);
-    MlirValue kept = insertBarrier(result(op), next);
-    for (const Use &use : users) {
-      mlirOperationSetOperand(use.owner, use.operandNumber, kept);
-    }
+    insertBarrierBehind(op);
     ++count;
   }
   return count;

@@ -176,9 +176,12 @@ private:
     }
   }
 
-  bool isSolved() const {
-    return std::min(maximum(bestPeaks), options.upperBoundBytes) <= lowerBound;
+  /// Whether no order is lower than `peak` and the caller's bound.
+  bool isSettled(int64_t peak) const {
+    return std::min(peak, options.upperBoundBytes) <= lowerBound;
   }
+
+  bool isSolved() const { return isSettled(maximum(bestPeaks)); }
 
   /// Polled by everything that takes long.
   bool shouldStop(int64_t states = 0, int64_t bound = 0) {
@@ -337,7 +340,7 @@ private:
       size_t p = static_cast<size_t>(-queue.top().second);
       queue.pop();
       incumbentPeak = bestPeaks[p]; // The highest of all.
-      if (std::min(bestPeaks[p], options.upperBoundBytes) <= lowerBound) {
+      if (isSettled(bestPeaks[p])) {
         break;
       }
       if (options.timeLimitSeconds > 0 && shouldStop()) {

@@ -173,6 +173,9 @@ PartGroups findPartJoins(MlirOperation module, const std::vector<bool> &enabled,
 /// called at flow level, when dispatches are formed. Returns whether any was.
 bool removeBarriers(MlirOperation module);
 
+/// The same for those of `quantized::keepConstantsApart` alone.
+bool removeConstantBarriers(MlirOperation module);
+
 /// In the names of executables that `updateInPlace` has made.
 inline constexpr const char *inPlaceSuffix = "_in_place_";
 

@@ -4,7 +4,6 @@
 
 #include "serenity/Transforms/Rewrite/RewriteSplit.h"
 
-#include "serenity/IREE/OwningOp.h"
 #include "serenity/Transforms/Rewrite/RewriteSum.h"
 
 #include <algorithm>

@@ -134,4 +134,12 @@ MlirValue insertBarrier(MlirValue value, MlirOperation before) {
   return tieExtents(result(barrier), value, before);
 }
 
+void insertBarrierBehind(MlirOperation op) {
+  std::vector<Use> users = uses(result(op));
+  MlirValue kept = insertBarrier(result(op), mlirOperationGetNextInBlock(op));
+  for (const Use &use : users) {
+    mlirOperationSetOperand(use.owner, use.operandNumber, kept);
+  }
+}
+
 } // namespace serenity::rewrite

@@ -42,6 +42,9 @@ Chain rewriteSum(const Sum &sum, const std::vector<int64_t> &order);
 /// the extents of a dynamic shape.
 MlirValue insertBarrier(MlirValue value, MlirOperation before);
 
+/// Inserts a barrier behind `op`, between its result and all that read it.
+void insertBarrierBehind(MlirOperation op);
+
 } // namespace serenity::rewrite
 
 #endif // SERENITY_TRANSFORMS_REWRITE_REWRITESUM_H
