@@ -70,9 +70,8 @@ bool evaluate(State &state, int64_t rangeAlignment) {
 
 class Search {
 public:
-  Search(const Executables &executables, const RecomputeOptions &options,
-         int64_t maxWork)
-      : executables(executables), options(options), maxWork(maxWork) {}
+  Search(const WorkOf &workOf, const RecomputeOptions &options, int64_t maxWork)
+      : workOf(workOf), options(options), maxWork(maxWork) {}
 
   /// One more value at the peak of `state`; false if none lowers the peak or
   /// the number of steps at it.
@@ -107,7 +106,7 @@ private:
   static void redirect(Command &command, int from, int to);
   bool isSimple(const State &state, int buffer) const;
 
-  const Executables &executables;
+  const WorkOf &workOf;
   const RecomputeOptions &options;
   int64_t maxWork;
 };
@@ -149,7 +148,7 @@ std::vector<int> Search::makers(const State &state, int buffer) const {
       break;
     }
     if (written != 1 || touched != 1 || found.size() == maxCommands ||
-        !workOf(command, executables)) {
+        !workOf(command)) {
       return {};
     }
     found.push_back(int(i));
@@ -234,7 +233,7 @@ void Search::insertAgain(State &state, int buffer, int copy,
     Command command = model.commands[index];
     command.recomputed = true;
     redirect(command, buffer, copy);
-    value.work += *workOf(command, executables);
+    value.work += *workOf(command);
     again.push_back(std::move(command));
   }
   model.commands.insert(model.commands.begin() + insertion, again.begin(),
@@ -410,10 +409,10 @@ std::optional<int64_t> workOf(const Command &command,
   return work;
 }
 
-int64_t workOf(const RegionModel &model, const Executables &executables) {
+int64_t workOf(const RegionModel &model, const WorkOf &workOf) {
   int64_t work = 0;
   for (const Command &command : model.commands) {
-    work += workOf(command, executables).value_or(0);
+    work += workOf(command).value_or(0);
   }
   return work;
 }
@@ -432,13 +431,13 @@ std::vector<size_t> buffersAcross(const RegionPlan &plan,
 
 std::optional<RecomputedRegion>
 recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
-                const std::vector<OpId> &order, const Executables &executables,
+                const std::vector<OpId> &order, const WorkOf &workOf,
                 const RecomputeOptions &options) {
   if (model.commands.size() > maxRegionCommands) {
     return std::nullopt;
   }
   RecomputedRegion found;
-  found.work = workOf(model, executables);
+  found.work = serenity::workOf(model, workOf);
   State state;
   state.model = model;
   state.wanted = plan.chosen;
@@ -449,7 +448,7 @@ recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
     return std::nullopt;
   }
   const int64_t before = state.peak();
-  Search search(executables, options,
+  Search search(workOf, options,
                 int64_t(options.maxRecompute * double(found.work)));
   std::optional<State> best;
   while (int(state.values.size()) < maxValues && search.step(state)) {
