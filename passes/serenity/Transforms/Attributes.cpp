@@ -122,10 +122,6 @@ void setExtraWork(MlirOperation function, double share) {
   ir::setIntAttr(function, kExtraWork, int64_t(std::ceil(share * 1e6)));
 }
 
-double remainingRecompute(MlirOperation function, double maxRecompute) {
-  return (1 + maxRecompute) / (1 + extraWork(function)) - 1;
-}
-
 double extraWork(MlirOperation function) {
   return double(ir::intAttr(function, kExtraWork).value_or(0)) / 1e6;
 }

@@ -98,10 +98,6 @@ std::optional<std::string> refused(MlirOperation op);
 void setExtraWork(MlirOperation function, double share);
 double extraWork(MlirOperation function);
 
-/// What is left of the share of its multiply-accumulates that a function may do
-/// again, for values that are computed again behind its bands.
-double remainingRecompute(MlirOperation function, double maxRecompute);
-
 /// Begins the names of the locations that carry the program order; the position
 /// follows. A location, because those outlive IREE's passes.
 inline constexpr std::string_view kOrderTag = "serenity.order.";

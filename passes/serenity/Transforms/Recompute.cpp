@@ -70,8 +70,9 @@ bool evaluate(State &state, int64_t rangeAlignment) {
 
 class Search {
 public:
-  Search(const WorkOf &workOf, const RecomputeOptions &options, int64_t maxWork)
-      : workOf(workOf), options(options), maxWork(maxWork) {}
+  Search(const Executables &executables, const RecomputeOptions &options,
+         int64_t maxWork)
+      : executables(executables), options(options), maxWork(maxWork) {}
 
   /// One more value at the peak of `state`; false if none lowers the peak or
   /// the number of steps at it.
@@ -106,7 +107,7 @@ private:
   static void redirect(Command &command, int from, int to);
   bool isSimple(const State &state, int buffer) const;
 
-  const WorkOf &workOf;
+  const Executables &executables;
   const RecomputeOptions &options;
   int64_t maxWork;
 };
@@ -148,7 +149,7 @@ std::vector<int> Search::makers(const State &state, int buffer) const {
       break;
     }
     if (written != 1 || touched != 1 || found.size() == maxCommands ||
-        !workOf(command)) {
+        !workOf(command, executables)) {
       return {};
     }
     found.push_back(int(i));
@@ -233,7 +234,7 @@ void Search::insertAgain(State &state, int buffer, int copy,
     Command command = model.commands[index];
     command.recomputed = true;
     redirect(command, buffer, copy);
-    value.work += *workOf(command);
+    value.work += *workOf(command, executables);
     again.push_back(std::move(command));
   }
   model.commands.insert(model.commands.begin() + insertion, again.begin(),
@@ -409,10 +410,10 @@ std::optional<int64_t> workOf(const Command &command,
   return work;
 }
 
-int64_t workOf(const RegionModel &model, const WorkOf &workOf) {
+int64_t workOf(const RegionModel &model, const Executables &executables) {
   int64_t work = 0;
   for (const Command &command : model.commands) {
-    work += workOf(command).value_or(0);
+    work += workOf(command, executables).value_or(0);
   }
   return work;
 }
@@ -431,13 +432,13 @@ std::vector<size_t> buffersAcross(const RegionPlan &plan,
 
 std::optional<RecomputedRegion>
 recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
-                const std::vector<OpId> &order, const WorkOf &workOf,
+                const std::vector<OpId> &order, const Executables &executables,
                 const RecomputeOptions &options) {
   if (model.commands.size() > maxRegionCommands) {
     return std::nullopt;
   }
   RecomputedRegion found;
-  found.work = serenity::workOf(model, workOf);
+  found.work = workOf(model, executables);
   State state;
   state.model = model;
   state.wanted = plan.chosen;
@@ -448,7 +449,7 @@ recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
     return std::nullopt;
   }
   const int64_t before = state.peak();
-  Search search(workOf, options,
+  Search search(executables, options,
                 int64_t(options.maxRecompute * double(found.work)));
   std::optional<State> best;
   while (int(state.values.size()) < maxValues && search.step(state)) {

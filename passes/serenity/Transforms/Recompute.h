@@ -25,7 +25,6 @@
 #include "serenity/Transforms/RegionModel.h"
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -41,9 +40,6 @@ struct RecomputedValue {
   /// Multiply-accumulates of the commands that are run once more.
   int64_t work = 0;
 };
-
-/// The multiply-accumulates of a command; nothing if it cannot be run again.
-using WorkOf = std::function<std::optional<int64_t>(const Command &)>;
 
 struct RecomputedRegion {
   RegionModel model;
@@ -94,10 +90,10 @@ struct RecomputeOptions {
 /// fall at all. Local search: of the values that live across the first peak
 /// step, the one that lowers the peak, or the number of steps that reach it,
 /// most. Considers values whose commands are fills, copies and dispatches of
-/// known work. Changes no IR.
+/// known executables. Changes no IR.
 std::optional<RecomputedRegion>
 recomputeAtPeak(const RegionModel &model, const RegionPlan &plan,
-                const std::vector<OpId> &order, const WorkOf &workOf,
+                const std::vector<OpId> &order, const Executables &executables,
                 const RecomputeOptions &options);
 
 /// The slab buffers of `plan`, as its problem counts them, that live before and
@@ -116,7 +112,7 @@ void materialize(RegionModel &model);
 std::optional<int64_t> workOf(const Command &command,
                               const Executables &executables);
 /// The same of all commands of a region that are known.
-int64_t workOf(const RegionModel &model, const WorkOf &workOf);
+int64_t workOf(const RegionModel &model, const Executables &executables);
 
 } // namespace serenity
 

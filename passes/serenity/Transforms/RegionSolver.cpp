@@ -62,7 +62,8 @@ public:
   /// An order of lower peak in which some values are computed again, of another
   /// model; nothing if there is none.
   std::optional<std::pair<RecomputedRegion, RegionSolution>>
-  recompute(const RegionSolution &solution, const WorkOf &workOf) const;
+  recompute(const RegionSolution &solution,
+            const Executables &executables) const;
   /// An order of lower peak in which readers of slices have their own, of
   /// another model; nothing if there is none.
   std::optional<std::pair<SeparatedRegion, RegionSolution>>
@@ -543,7 +544,7 @@ RegionScheduler::separate(const RegionSolution &solution,
 
 std::optional<std::pair<RecomputedRegion, RegionSolution>>
 RegionScheduler::recompute(const RegionSolution &solution,
-                           const WorkOf &workOf) const {
+                           const Executables &executables) const {
   RecomputeOptions limits;
   limits.maxRecompute = options.maxRecompute;
   limits.rangeAlignment = config.rangeAlignment;
@@ -551,7 +552,7 @@ RegionScheduler::recompute(const RegionSolution &solution,
     return std::nullopt;
   }
   std::optional<RecomputedRegion> again = recomputeAtPeak(
-      model, solution.plan, solution.schedule.order, workOf, limits);
+      model, solution.plan, solution.schedule.order, executables, limits);
   if (!again) {
     return std::nullopt;
   }
@@ -570,8 +571,8 @@ RegionScheduler::recompute(const RegionSolution &solution,
 } // namespace
 
 RegionSolution solveRegion(RegionModel &model, const Options &options,
-                           const ResourceConfig &config, const WorkOf &workOf,
-                           const Executables *executables) {
+                           const ResourceConfig &config,
+                           const Executables &executables) {
   RegionScheduler scheduler(model, options, config);
   RegionSolution solution = scheduler.solve();
   auto adopt = [&](auto &changed, RegionSolution &found) {
@@ -582,12 +583,10 @@ RegionSolution solveRegion(RegionModel &model, const Options &options,
     solution.recomputed = std::move(values);
     solution.work = changed.work;
   };
-  if (executables) {
-    if (auto separated = scheduler.separate(solution, *executables)) {
-      adopt(separated->first, separated->second);
-    }
+  if (auto separated = scheduler.separate(solution, executables)) {
+    adopt(separated->first, separated->second);
   }
-  if (auto again = scheduler.recompute(solution, workOf)) {
+  if (auto again = scheduler.recompute(solution, executables)) {
     adopt(again->first, again->second);
   }
   return solution;

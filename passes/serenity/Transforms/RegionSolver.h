@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 /// \file
-/// The order and the placements of a region, read from IR or predicted, that
-/// need the smallest slab.
+/// The order and the placements of a region that need the smallest slab, with
+/// values computed again and slices made once more where that lowers it.
 
 #ifndef SERENITY_TRANSFORMS_REGIONSOLVER_H
 #define SERENITY_TRANSFORMS_REGIONSOLVER_H
@@ -14,6 +14,7 @@
 #include "serenity/Transforms/Recompute.h"
 #include "serenity/Transforms/RegionModel.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -45,12 +46,12 @@ struct RegionSolution {
   }
 };
 
-/// Solves `model`, to which it adds the commands that are run again. `workOf`
-/// tells what they cost; with `executables`, slices are made once more for
-/// every reader where that lowers the peak.
+/// Solves `model`, to which it adds the commands that are run again; they still
+/// share the operations of the first run (`materialize`). `executables` tell
+/// which commands may be, and what they cost. Changes no IR.
 RegionSolution solveRegion(RegionModel &model, const Options &options,
-                           const ResourceConfig &config, const WorkOf &workOf,
-                           const Executables *executables);
+                           const ResourceConfig &config,
+                           const Executables &executables);
 
 } // namespace serenity
 

@@ -80,10 +80,8 @@ RegionReport scheduleRegion(MlirOperation execute,
   if (options.reuse) {
     markReusable(*region.model, options.inputs);
   }
-  const RegionSolution solution = solveRegion(
-      *region.model, options, config,
-      [&](const Command &command) { return workOf(command, executables); },
-      &executables);
+  const RegionSolution solution =
+      solveRegion(*region.model, options, config, executables);
   for (const RecomputedValue &value : solution.recomputed) {
     report.recomputed.push_back({value.location, value.bytes, value.work});
   }
@@ -183,8 +181,8 @@ bool runScheduleRegions(MlirOperation module, const Options &options,
     std::string name = ir::stringAttr(function, "sym_name").value_or("");
     // One limit of extra work for bands and for values computed again.
     Options limits = options;
-    limits.maxRecompute =
-        Share{attributes::remainingRecompute(function, options.maxRecompute)};
+    limits.maxRecompute = Share{
+        (1 + options.maxRecompute) / (1 + attributes::extraWork(function)) - 1};
     for (MlirOperation region : regions) {
       if (attributes::isScheduled(region)) {
         continue; // done before

@@ -134,9 +134,7 @@ void Separation::separate(int buffer) {
 SeparatedRegion Separation::rebuild() const {
   SeparatedRegion separated;
   separated.model = model;
-  separated.work = workOf(model, [&](const Command &command) {
-    return workOf(command, executables);
-  });
+  separated.work = workOf(model, executables);
   RegionModel &result = separated.model;
   std::vector<std::vector<Command>> before(model.commands.size());
   for (const Again &again : found) {
